@@ -1,0 +1,66 @@
+# Every command a developer needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Parallel test processes: cluster tests mostly wait, so one per core and one more.
+WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
+
+.PHONY: help install demo test unit lint format lock bench cluster-up cluster-down clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+$(INSTALLED): pyproject.toml requirements/dev.lock requirements/build.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Keyturn needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "==> Python environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module does not work: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
+	@echo "==> Locked dependencies (half a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+install: $(INSTALLED) ## make .venv with the locked dependencies
+
+lint: install ## ruff, mypy strict, the layers of the house
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: install ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+unit: install ## tests without any I/O, in seconds
+	@$(BIN)/pytest tests/unit -q
+
+test: lint ## lint, then every test: unit, emulator with 1Password's own clients, real API server
+	@$(BIN)/python -m localcluster build
+	@$(BIN)/pytest tests -n $(WORKERS) --dist worksteal
+
+demo: install ## the whole story in the terminal, on a real control plane (KEEP=1 leaves it running)
+	@$(BIN)/python -m localcluster build
+	@$(BIN)/python -m demo $(if $(KEEP),--keep)
+
+bench: install ## measure what the README promises
+	@$(BIN)/python -m localcluster build
+	@$(BIN)/python tests/bench/run.py
+
+cluster-up: install ## a local control plane that stays up
+	@$(BIN)/python -m localcluster build
+	@$(BIN)/python -m localcluster up
+
+cluster-down: install ## stop it without a trace
+	@$(BIN)/python -m localcluster down
+
+lock: install ## resolve the dependencies anew
+	@$(BIN)/python dev/lock.py
+
+clean: ## remove what the other targets made here
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,43 @@
+"""Resolves the dependencies into lock files that hold names, versions and hashes, and no download addresses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCKS = {
+    # what the container image and users install
+    "runtime.lock": [],
+    # what `make install` installs
+    "dev.lock": ["--extra", "emulator", "--group", "dev"],
+}
+UV = ["uv==0.13.8"]
+
+
+def compile_lock(name: str, arguments: list[str], source: str = "pyproject.toml") -> None:
+    """Write one lock file, for every Python version and platform we support."""
+    target = f"requirements/{name}"
+    command = [".venv/bin/uv", "pip", "compile", source, *arguments, "--universal", "--python-version", "3.11"]
+    command += ["--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet", "--output-file", target]
+    subprocess.run(command, cwd=ROOT, check=True)
+    print(f"wrote {target}")
+
+
+def main() -> None:
+    """Lock everything; `--upgrade` takes newer versions where the ranges allow them."""
+    subprocess.run([".venv/bin/python", "-m", "pip", "install", "--quiet", *UV], cwd=ROOT, check=True)
+    upgrade = sys.argv[1:]
+    for name, arguments in LOCKS.items():
+        compile_lock(name, [*arguments, *upgrade])
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    source = ROOT / "requirements" / "build.in"
+    source.write_text("\n".join([*build, "editables"]) + "\n")
+    compile_lock("build.lock", upgrade, "requirements/build.in")
+    source.unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A faithful 1Password Connect server for tests, demos and rehearsals."""

@@ -1,0 +1,1 @@
+"""The loops: they carry keys between the vault side and the Kubernetes side, and decide nothing themselves."""

@@ -1,0 +1,1 @@
+"""The rules: small pure functions over frozen models, with no I/O and no clock."""

@@ -1,0 +1,1 @@
+"""What an operator of the operator sees: logs, metrics, health endpoints."""
