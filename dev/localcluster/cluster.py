@@ -1,0 +1,293 @@
+"""The local cluster as tests and tools see it."""
+
+import hashlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from localcluster.binaries import ensure_binaries
+from localcluster.certificates import Authority
+from localcluster.components import Options
+from localcluster.errors import ClusterSetupError, DirectoryInUse, KubectlFailed, NotReadyInTime, NotRunning
+from localcluster.kubeconfig import write_kubeconfig
+from localcluster.layout import Layout, State
+from localcluster.readiness import tail, wait_until_ready
+
+_START_TIMEOUT = 60.0
+_STOP_TIMEOUT = 10.0
+_POLL = 0.02
+
+
+class LocalCluster:
+    """A control plane on loopback ports of this machine: etcd, API server, controller manager, scheduler; no node.
+
+    Get one from `start` or `attach`. As a context manager it stops the cluster at the end if it started it.
+    """
+
+    def __init__(self, layout: Layout, *, lifeline: "subprocess.Popen[bytes] | None" = None) -> None:
+        self._layout = layout
+        self._lifeline = lifeline
+
+    @classmethod
+    def start(
+        cls,
+        directory: Path | None = None,
+        *,
+        audit_policy: Path | None = None,
+        apiserver_args: Sequence[str] = (),
+        controller_manager_args: Sequence[str] = (),
+        detached: bool = False,
+        timeout: float = _START_TIMEOUT,
+    ) -> Self:
+        """Start a cluster and wait until it is usable; builds the binaries first if they are not in the cache.
+
+        It ends with `stop`, with the `with` block, or with this process, however that ends.
+
+        Args:
+            directory: where everything lies, made if need be; removed at the end. Default: a new temporary directory.
+            audit_policy: an audit policy file; the log is then `audit_log`.
+            apiserver_args: further arguments of kube-apiserver, such as `--enable-admission-plugins=...` (adds up).
+            controller_manager_args: further arguments of kube-controller-manager.
+            detached: let the cluster outlive this process; `attach` and `stop` end it.
+            timeout: seconds until readiness, not counting a build.
+
+        Raises:
+            ClusterSetupError: with a message that says what to do; nothing is left running.
+        """
+        binaries = ensure_binaries()
+        layout = Layout(_fresh_directory(directory))
+        options = Options(audit_policy, apiserver_args, controller_manager_args)
+        deadline = time.monotonic() + timeout
+        supervisor = _launch(layout, binaries=binaries, options=options, detached=detached)
+        cluster = cls(layout, lifeline=supervisor)
+        try:
+            _await_state(layout, supervisor, timeout=timeout)
+            wait_until_ready(layout, deadline=deadline)
+        except BaseException:
+            cluster.stop()
+            raise
+        return cluster
+
+    @classmethod
+    def attach(cls, directory: Path) -> Self:
+        """Use a cluster that somebody else started in `directory`; leaving a `with` block does not stop it.
+
+        Raises:
+            NotRunning: there is none.
+        """
+        layout = Layout(directory.resolve())
+        if not State.read(layout).supervisor.alive():
+            raise NotRunning(f"the local cluster in {directory} has ended: `python -m localcluster up` starts a new one")
+        return cls(layout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._lifeline is not None:
+            self.stop()
+
+    @property
+    def directory(self) -> Path:
+        """Where the cluster's files lie."""
+        return self._layout.directory
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig (group `system:masters`)."""
+        return self._layout.kubeconfig
+
+    @property
+    def audit_log(self) -> Path:
+        """The audit log: one JSON event per line, if an audit policy was given."""
+        return self._layout.log("audit")
+
+    @property
+    def certificates(self) -> Authority:
+        """The cluster's authority, for certificates of further servers and users, such as a node's."""
+        return Authority(self._layout.certificates)
+
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return State.read(self._layout).server
+
+    @property
+    def kubectl_path(self) -> Path:
+        """The kubectl that belongs to the cluster."""
+        return State.read(self._layout).binaries / "kubectl"
+
+    def components(self) -> dict[str, bool]:
+        """Return each component's name and whether it runs."""
+        return {name: process.alive() for name, process in State.read(self._layout).components.items()}
+
+    def log(self, component: str) -> Path:
+        """Return the log file of `etcd`, `kube-apiserver`, `kube-controller-manager` or `kube-scheduler`."""
+        return self._layout.log(component)
+
+    def kubectl(
+        self,
+        *arguments: str,
+        input: str | None = None,  # noqa: A002  named as in subprocess.run, whose result this returns
+        check: bool = True,
+        timeout: float = 60.0,
+        kubeconfig: Path | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl, as the administrator unless another kubeconfig is given.
+
+        Args:
+            arguments: the command, such as `"get", "pods"`.
+            input: text for its standard input.
+            check: raise when it fails.
+            timeout: seconds; `subprocess.TimeoutExpired` is raised after them.
+            kubeconfig: whom to act as, from `kubeconfig_for`.
+
+        Raises:
+            KubectlFailed: it failed, and `check` is set.
+        """
+        result = subprocess.run(
+            [self.kubectl_path, *arguments],
+            input=input,
+            check=False,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            env=self.environment(kubeconfig),
+        )
+        if check and result.returncode:
+            raise KubectlFailed(
+                " ".join(("kubectl", *arguments)), returncode=result.returncode, stderr=result.stderr
+            )
+        return result
+
+    def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
+        """Return the environment in which kubectl talks to this cluster and leaves nothing in the home folder."""
+        return os.environ | {
+            "KUBECONFIG": str(kubeconfig or self.kubeconfig),
+            "KUBECACHEDIR": str(self.directory / "kubectl-cache"),
+            "KUBERC": "off",
+        }
+
+    def kubeconfig_for(self, *, user: str, groups: Sequence[str] = ()) -> Path:
+        """Write a kubeconfig with a certificate for `user` in `groups` (and nothing else), and return its path."""
+        name = f"user-{hashlib.sha256(json.dumps([user, *groups]).encode()).hexdigest()[:16]}"
+        authority = self.certificates
+        return write_kubeconfig(
+            self._layout.component_kubeconfig(name),
+            server=self.server,
+            authority=authority.files.certificate,
+            identity=authority.client(name, user=user, groups=groups),
+            user=user,
+        )
+
+    def restart_apiserver(self, *, kill: bool = False, timeout: float = _START_TIMEOUT) -> None:
+        """End the API server and start it again on the same port; returns when it is ready.
+
+        Args:
+            kill: end it as a crash would, without a chance to say goodbye.
+            timeout: seconds for the whole.
+
+        Raises:
+            ClusterSetupError: it did not come back; the message holds the tail of its log.
+        """
+        deadline = time.monotonic() + timeout
+        state = State.read(self._layout)
+        old = state.components["kube-apiserver"]
+        old.send(signal.SIGKILL if kill else signal.SIGTERM)
+        if not old.wait(timeout):
+            raise NotReadyInTime(f"kube-apiserver does not end; its log ends with:\n{tail(self._layout, 'kube-apiserver')}")
+        state.supervisor.send(signal.SIGUSR1)
+        while State.read(self._layout).components["kube-apiserver"] == old:
+            if time.monotonic() > deadline:
+                raise NotReadyInTime(f"the supervisor of {self.directory} does not start kube-apiserver again")
+            time.sleep(_POLL)
+        wait_until_ready(self._layout, deadline=deadline)
+
+    def stop(self) -> None:
+        """End every process of the cluster and remove its directory; does nothing when that is done already."""
+        try:
+            state = State.read(self._layout)
+        except NotRunning:
+            state = None
+        if self._lifeline is None and state is None:
+            # Not known to be a cluster's directory, so it is not ours to remove.
+            return
+        if self._lifeline is not None:
+            self._lifeline.terminate()
+            _wait_for_exit(self._lifeline)
+            self._lifeline = None
+        if state is not None:
+            state.supervisor.send(signal.SIGTERM)
+            for process in (state.supervisor, *state.components.values()):
+                if not process.wait(_STOP_TIMEOUT):
+                    process.send(signal.SIGKILL)
+                    process.wait(_STOP_TIMEOUT)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _fresh_directory(directory: Path | None) -> Path:
+    if directory is None:
+        return Path(tempfile.mkdtemp(prefix="keyturn-cluster-")).resolve()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise DirectoryInUse(
+            f"{directory} is not empty, and a local cluster removes its directory at its end: name an empty one"
+        )
+    return directory.resolve()
+
+
+def _launch(layout: Layout, *, binaries: Path, options: Options, detached: bool) -> subprocess.Popen[bytes]:
+    """Start the supervisor, which is safe from this process's terminal, threads and end."""
+    package_parent = Path(__file__).resolve().parent.parent
+    command = [sys.executable, "-P", "-m", "localcluster", "supervise", str(layout.directory), f"--binaries={binaries}"]
+    if options.audit_policy is not None:
+        command.append(f"--audit-policy={options.audit_policy.resolve()}")
+    command += [f"--apiserver-arg={argument}" for argument in options.apiserver_args]
+    command += [f"--controller-manager-arg={argument}" for argument in options.controller_manager_args]
+    if not detached:
+        command.append("--lifeline")
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env=os.environ | {"PYTHONPATH": str(package_parent)},
+        start_new_session=True,
+    )
+
+
+def _await_state(layout: Layout, supervisor: "subprocess.Popen[bytes]", *, timeout: float) -> None:
+    """Wait for the supervisor's word that the components were started."""
+    assert supervisor.stdout is not None
+    if not select.select([supervisor.stdout], [], [], timeout)[0]:
+        raise NotReadyInTime(f"the supervisor of {layout.directory} says nothing")
+    said = supervisor.stdout.readline()
+    if said != b"started\n":
+        said += supervisor.stdout.read()
+        raise ClusterSetupError(f"the local cluster could not be started:\n{said.decode(errors='replace')}")
+    supervisor.stdout.close()
+
+
+def _wait_for_exit(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for the supervisor's end and close our ends of its pipes."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    try:
+        process.wait(_STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
