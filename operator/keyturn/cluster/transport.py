@@ -1,0 +1,177 @@
+"""How requests reach the API server: the one module that drives the Kubernetes client's `ApiClient`.
+
+Everything above speaks to the `Transport` protocol, so tests put a function in its place. `ApiClient` is used through its two
+public methods only; the generated `CoreV1Api` and its like would cost 25 MiB and print Secrets in their reprs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+
+_CONNECT_SECONDS = 10.0
+
+# Failures that say something useful about host, port, DNS or certificates. The texts of all others may quote received bytes.
+_TELLING = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call, as data. `body` is a JSON value and never shown."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+    accept: str = "application/json"
+    body: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `body` is never shown."""
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer whose body is still arriving; `chunks` end when the server closes and raise `TransportError` when it breaks."""
+
+    status: int
+    chunks: AsyncIterator[bytes]
+    retry_after: str | None = None
+
+
+class TransportError(Exception):
+    """No complete answer arrived. The text names host and failure, and holds nothing of request or answer.
+
+    Attributes:
+        timed_out: Whether a limit of ours ended the wait.
+    """
+
+    def __init__(self, text: str, *, timed_out: bool = False) -> None:
+        super().__init__(text)
+        self.timed_out = timed_out
+
+
+class Transport(Protocol):
+    """Two ways to ask: for a whole answer, or for a stream."""
+
+    async def send(self, request: Request, deadline: float) -> Answer:
+        """Send and read the whole answer within `deadline` seconds.
+
+        Raises:
+            TransportError: No complete answer in time, or at all.
+        """
+        ...
+
+    def stream(self, request: Request, silence: float) -> AbstractAsyncContextManager[Stream]:
+        """Send, and read the answer as it comes; `silence` is the longest pause between bytes in seconds.
+
+        Raises:
+            TransportError: No connection, or it broke, or it fell silent.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class ApiTransport:
+    """`Transport` over `kubernetes.aio`: TLS, proxy, pooled connections, and a token that is read again when it rotates.
+
+    Args:
+        configuration: Where the API server is and how to log in; see `access.py`.
+        pool_size: Connections for ordinary calls. Streams live for minutes and have a pool of their own without a limit:
+            sharing one would let enough watched namespaces starve every other call.
+    """
+
+    def __init__(self, configuration: Configuration, pool_size: int) -> None:
+        configuration.connection_pool_maxsize = pool_size
+        self._calls = ApiClient(configuration)
+        configuration.connection_pool_maxsize = 0
+        self._streams = ApiClient(configuration)
+        self._calls.user_agent = self._streams.user_agent = "keyturn"
+
+    async def send(self, request: Request, deadline: float) -> Answer:
+        """See `Transport.send`."""
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+        failure: TransportError
+        try:
+            # Our own limit and not aiohttp's: theirs does not cover reading a token file or waiting for an exec plugin.
+            async with asyncio.timeout(deadline):
+                response = await self._begin(self._calls, request, limits)
+                body = await response.read()
+                return Answer(response.status, body, response.headers.get("Retry-After"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, only its name may travel on
+            failure = _describe(error)
+        # Raised out here and not above, so that no `__context__` keeps the original and what it holds.
+        raise failure
+
+    @asynccontextmanager
+    async def stream(self, request: Request, silence: float) -> AsyncIterator[Stream]:
+        """See `Transport.stream`."""
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silence)
+        failure: TransportError | None = None
+        response: Any = None
+        try:
+            response = await self._begin(self._streams, request, limits)
+        except Exception as error:  # noqa: BLE001 - as above
+            failure = _describe(error)
+        if failure is not None:
+            raise failure
+        raw: aiohttp.ClientResponse = response.response
+        try:
+            yield Stream(raw.status, _chunks(raw), raw.headers.get("Retry-After"))
+        finally:
+            # Half-read answers cannot go back to the pool, and the server must see that nobody listens.
+            raw.close()
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        await self._calls.close()
+        await self._streams.close()
+
+    @staticmethod
+    async def _begin(client: ApiClient, request: Request, limits: aiohttp.ClientTimeout) -> Any:
+        method, url, headers, body, _ = await client.param_serialize(
+            request.method,
+            request.path,
+            query_params=dict(request.query),
+            header_params={"Accept": request.accept, "Content-Type": request.content_type},
+            body=request.body,
+            auth_settings=["BearerToken"],
+        )
+        return await client.call_api(method, url, header_params=headers, body=body, _request_timeout=limits)
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Bytes as they arrive. Never by line: aiohttp refuses lines longer than its buffer, and `managedFields` grow."""
+    failure: TransportError | None = None
+    try:
+        async for chunk in response.content.iter_any():
+            yield chunk
+    except Exception as error:  # noqa: BLE001 - as above
+        failure = _describe(error)
+    if failure is not None:
+        raise failure
+
+
+def _describe(error: Exception) -> TransportError:
+    if isinstance(error, TransportError):
+        return error
+    if isinstance(error, TimeoutError):
+        return TransportError("no answer in time", timed_out=True)
+    if isinstance(error, _TELLING):
+        return TransportError(f"{type(error).__name__}: {error}")
+    return TransportError(type(error).__name__)
