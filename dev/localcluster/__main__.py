@@ -28,7 +28,9 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m localcluster", description=f"A local Kubernetes {kubernetes_version()}.")
+    parser = argparse.ArgumentParser(
+        prog="python -m localcluster", description=f"A local Kubernetes {kubernetes_version()}."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: object, summary: str) -> argparse.ArgumentParser:
@@ -45,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         ("kubectl", _kubectl, "run the cluster's own kubectl"),
     ):
         added = command(name, run, summary)
-        added.add_argument("--dir", type=Path, default=default_run_directory(), help="its directory (default: %(default)s)")
+        added.add_argument(
+            "--dir", type=Path, default=default_run_directory(), help="its directory (default: %(default)s)"
+        )
         if name == "kubectl":
             added.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
     internal = commands.add_parser("supervise")
@@ -55,7 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     internal.add_argument("--audit-policy", type=Path)
     internal.add_argument("--apiserver-arg", action="append", default=[])
     internal.add_argument("--controller-manager-arg", action="append", default=[])
-    internal.add_argument("--lifeline", action="store_true")
     return parser
 
 
@@ -97,7 +100,9 @@ def _env(arguments: argparse.Namespace) -> int:
 
 def _kubectl(arguments: argparse.Namespace) -> int:
     cluster = LocalCluster.attach(arguments.dir)
-    os.execve(cluster.kubectl_path, ["kubectl", *arguments.arguments], cluster.environment())
+    # A leading `--` parts our options from kubectl's.
+    forwarded = arguments.arguments[1:] if arguments.arguments[:1] == ["--"] else arguments.arguments
+    os.execve(cluster.kubectl_path, ["kubectl", *forwarded], cluster.environment())  # noqa: S606  no shell is wanted
 
 
 def _supervise(arguments: argparse.Namespace) -> int:
@@ -105,7 +110,6 @@ def _supervise(arguments: argparse.Namespace) -> int:
         Layout(arguments.directory),
         binaries=arguments.binaries,
         options=Options(arguments.audit_policy, arguments.apiserver_arg, arguments.controller_manager_arg),
-        lifeline=arguments.lifeline,
     )
     return 0
 

@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import platform
-import re
 import shutil
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from localcluster.errors import UnsupportedPlatform
 from localcluster.gobuild import build
-from localcluster.paths import GO_MODULE, cache_directory
+from localcluster.paths import GO_MODULE, cache_directory, pinned
 from localcluster.toolchain import find_go
 
 PACKAGES = {
@@ -59,9 +58,7 @@ def binaries_directory() -> Path:
 
 def kubernetes_version() -> str:
     """Return the pinned version of Kubernetes, such as `v1.35.4`."""
-    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)", (GO_MODULE / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
-    assert found is not None, "dev/go/go.mod requires k8s.io/kubernetes"
-    return found[1]
+    return pinned("go.mod", r"^\s*k8s\.io/kubernetes (v\S+)")
 
 
 def _build_all(folder: Path) -> None:
@@ -95,6 +92,8 @@ def _only_one(lock: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Another process is building the local cluster's binaries: waiting for it", file=sys.stderr, flush=True)
+            print(
+                "Another process is building the local cluster's binaries: waiting for it", file=sys.stderr, flush=True
+            )
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

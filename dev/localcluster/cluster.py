@@ -3,11 +3,9 @@
 import hashlib
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,8 +16,9 @@ from typing import Self
 from localcluster.binaries import ensure_binaries
 from localcluster.certificates import Authority
 from localcluster.components import Options
-from localcluster.errors import ClusterSetupError, DirectoryInUse, KubectlFailed, NotReadyInTime, NotRunning
+from localcluster.errors import DirectoryInUse, KubectlFailed, NotReadyInTime, NotRunning
 from localcluster.kubeconfig import write_kubeconfig
+from localcluster.launching import Lifeline, launch
 from localcluster.layout import Layout, State
 from localcluster.readiness import tail, wait_until_ready
 
@@ -34,8 +33,9 @@ class LocalCluster:
     Get one from `start` or `attach`. As a context manager it stops the cluster at the end if it started it.
     """
 
-    def __init__(self, layout: Layout, *, lifeline: "subprocess.Popen[bytes] | None" = None) -> None:
+    def __init__(self, layout: Layout, *, lifeline: Lifeline | None = None) -> None:
         self._layout = layout
+        # Only of a cluster that ends with us.
         self._lifeline = lifeline
 
     @classmethod
@@ -58,24 +58,27 @@ class LocalCluster:
             audit_policy: an audit policy file; the log is then `audit_log`.
             apiserver_args: further arguments of kube-apiserver, such as `--enable-admission-plugins=...` (adds up).
             controller_manager_args: further arguments of kube-controller-manager.
-            detached: let the cluster outlive this process; `attach` and `stop` end it.
+            detached: let the cluster outlive this process and the `with` block; only `stop` ends it.
             timeout: seconds until readiness, not counting a build.
 
         Raises:
             ClusterSetupError: with a message that says what to do; nothing is left running.
         """
         binaries = ensure_binaries()
-        layout = Layout(_fresh_directory(directory))
+        layout = _claim(directory)
         options = Options(audit_policy, apiserver_args, controller_manager_args)
         deadline = time.monotonic() + timeout
-        supervisor = _launch(layout, binaries=binaries, options=options, detached=detached)
-        cluster = cls(layout, lifeline=supervisor)
+        lifeline = launch(layout, binaries=binaries, options=options)
+        cluster = cls(layout, lifeline=lifeline)
         try:
-            _await_state(layout, supervisor, timeout=timeout)
+            lifeline.await_start(layout, timeout=timeout)
             wait_until_ready(layout, deadline=deadline)
         except BaseException:
             cluster.stop()
             raise
+        if detached:
+            lifeline.release()
+            return cls(layout)
         return cluster
 
     @classmethod
@@ -87,7 +90,9 @@ class LocalCluster:
         """
         layout = Layout(directory.resolve())
         if not State.read(layout).supervisor.alive():
-            raise NotRunning(f"the local cluster in {directory} has ended: `python -m localcluster up` starts a new one")
+            raise NotRunning(
+                f"the local cluster in {directory} has ended: `python -m localcluster up` starts a new one"
+            )
         return cls(layout)
 
     def __enter__(self) -> Self:
@@ -167,9 +172,7 @@ class LocalCluster:
             env=self.environment(kubeconfig),
         )
         if check and result.returncode:
-            raise KubectlFailed(
-                " ".join(("kubectl", *arguments)), returncode=result.returncode, stderr=result.stderr
-            )
+            raise KubectlFailed(" ".join(("kubectl", *arguments)), returncode=result.returncode, stderr=result.stderr)
         return result
 
     def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
@@ -207,7 +210,9 @@ class LocalCluster:
         old = state.components["kube-apiserver"]
         old.send(signal.SIGKILL if kill else signal.SIGTERM)
         if not old.wait(timeout):
-            raise NotReadyInTime(f"kube-apiserver does not end; its log ends with:\n{tail(self._layout, 'kube-apiserver')}")
+            raise NotReadyInTime(
+                f"kube-apiserver does not end; its log ends with:\n{tail(self._layout, 'kube-apiserver')}"
+            )
         state.supervisor.send(signal.SIGUSR1)
         while State.read(self._layout).components["kube-apiserver"] == old:
             if time.monotonic() > deadline:
@@ -225,8 +230,7 @@ class LocalCluster:
             # Not known to be a cluster's directory, so it is not ours to remove.
             return
         if self._lifeline is not None:
-            self._lifeline.terminate()
-            _wait_for_exit(self._lifeline)
+            self._lifeline.cut(timeout=_STOP_TIMEOUT)
             self._lifeline = None
         if state is not None:
             state.supervisor.send(signal.SIGTERM)
@@ -237,57 +241,19 @@ class LocalCluster:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def _fresh_directory(directory: Path | None) -> Path:
+def _claim(directory: Path | None) -> Layout:
+    """Take a directory for a new cluster: exactly one of several claimants gets it."""
     if directory is None:
-        return Path(tempfile.mkdtemp(prefix="keyturn-cluster-")).resolve()
+        directory = Path(tempfile.mkdtemp(prefix="keyturn-cluster-"))
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if any(directory.iterdir()):
-        raise DirectoryInUse(
-            f"{directory} is not empty, and a local cluster removes its directory at its end: name an empty one"
-        )
-    return directory.resolve()
-
-
-def _launch(layout: Layout, *, binaries: Path, options: Options, detached: bool) -> subprocess.Popen[bytes]:
-    """Start the supervisor, which is safe from this process's terminal, threads and end."""
-    package_parent = Path(__file__).resolve().parent.parent
-    command = [sys.executable, "-P", "-m", "localcluster", "supervise", str(layout.directory), f"--binaries={binaries}"]
-    if options.audit_policy is not None:
-        command.append(f"--audit-policy={options.audit_policy.resolve()}")
-    command += [f"--apiserver-arg={argument}" for argument in options.apiserver_args]
-    command += [f"--controller-manager-arg={argument}" for argument in options.controller_manager_args]
-    if not detached:
-        command.append("--lifeline")
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        env=os.environ | {"PYTHONPATH": str(package_parent)},
-        start_new_session=True,
-    )
-
-
-def _await_state(layout: Layout, supervisor: "subprocess.Popen[bytes]", *, timeout: float) -> None:
-    """Wait for the supervisor's word that the components were started."""
-    assert supervisor.stdout is not None
-    if not select.select([supervisor.stdout], [], [], timeout)[0]:
-        raise NotReadyInTime(f"the supervisor of {layout.directory} says nothing")
-    said = supervisor.stdout.readline()
-    if said != b"started\n":
-        said += supervisor.stdout.read()
-        raise ClusterSetupError(f"the local cluster could not be started:\n{said.decode(errors='replace')}")
-    supervisor.stdout.close()
-
-
-def _wait_for_exit(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for the supervisor's end and close our ends of its pipes."""
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
+    layout = Layout(directory.resolve())
     try:
-        process.wait(_STOP_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        layout.logs.mkdir()
+        if len(list(directory.iterdir())) == 1:
+            return layout
+        layout.logs.rmdir()
+    except FileExistsError:
+        pass
+    raise DirectoryInUse(
+        f"{directory} is not empty, and a local cluster removes its directory at its end: name an empty one"
+    )

@@ -32,10 +32,11 @@ class Options:
     controller_manager_args: Sequence[str] = ()
 
 
-def prepare(layout: Layout, *, binaries: Path, etcd_port: int, apiserver_port: int, options: Options) -> dict[str, Command]:
+def prepare(
+    layout: Layout, *, binaries: Path, etcd_port: int, apiserver_port: int, options: Options
+) -> dict[str, Command]:
     """Make certificates and kubeconfigs in a fresh directory; return each component's command, in starting order."""
     server = f"https://{HOST}:{apiserver_port}"
-    layout.logs.mkdir()
     authority = Authority.create(layout.certificates)
     etcd_authority = Authority.create(layout.etcd_certificates)
     for component, user, groups in (
@@ -121,6 +122,8 @@ def _apiserver(binaries: Path, port: int, authority: Authority, signing_key: Pat
         f"--kubelet-client-certificate={kubelet_client.certificate}",
         f"--kubelet-client-key={kubelet_client.key}",
         f"--kubelet-certificate-authority={authority.files.certificate}",
+        # On SIGTERM, end the watches of its clients too, rather than wait a minute for them.
+        "--shutdown-watch-termination-grace-period=1s",
         "--profiling=false",
     ]
 
@@ -153,6 +156,9 @@ def _controller_manager(layout: Layout, binaries: Path, authority: Authority, si
         f"--root-ca-file={authority.files.certificate}",
         f"--cluster-signing-cert-file={authority.files.certificate}",
         f"--cluster-signing-key-file={authority.files.key}",
+        # It starts some thirty controllers, each with an account to make: the default of 20 requests/s costs 6 seconds.
+        "--kube-api-qps=500",
+        "--kube-api-burst=500",
         "--profiling=false",
     ]
 

