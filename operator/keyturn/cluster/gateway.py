@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -12,6 +13,7 @@ from keyturn.cluster.calls import JSON, Caller, Observer
 from keyturn.cluster.errors import Gone
 from keyturn.cluster.resources import Resource, fill
 from keyturn.cluster.transport import ApiTransport, Request, Transport
+from keyturn.cluster.watching import WatchEvent, checked_events
 
 Objects = list[JSON]
 Propagation = Literal["Background", "Foreground", "Orphan"]
@@ -119,6 +121,49 @@ class Cluster:
             if not token:
                 return
             query = {**query, "continue": token}
+
+    @asynccontextmanager
+    async def watch_metadata(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        timeout_seconds: int = 300,
+        silence: float = 70.0,
+    ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+        """Open a watch over metadata; the events end when the server closes it.
+
+        Args:
+            resource: What to watch.
+            namespace: Where, or None for everywhere.
+            resource_version: The place in history after which to begin, from a list or an earlier event.
+            label_selector: As the API takes it.
+            timeout_seconds: When the server shall close the watch.
+            silence: Seconds without a byte after which the connection counts as dead. Bookmarks are asked for, and come about once
+                a minute from every API server that keeps a watch cache.
+
+        Raises:
+            Gone: `resource_version` is too old, said by the answer or by an ERROR event; list again.
+            Unavailable: No connection, or it broke, or it fell silent.
+        """
+        template = resource.template(in_namespace=namespace is not None)
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(timeout_seconds),
+        }
+        if label_selector:
+            query["labelSelector"] = label_selector
+        path = fill(template, namespace=namespace, name=None)
+        request = Request("GET", path, query=query, accept=METADATA_ONLY)
+        async with (
+            self._caller.stream("watch", request, resource, template, silence=silence) as chunks,
+            aclosing(checked_events(chunks, resource, template)) as events,
+        ):
+            yield events
 
     async def get_path(self, path: str) -> JSON:
         """GET a path of the API as it stands, for discovery and `/version`."""

@@ -7,8 +7,8 @@ public methods only; the generated `CoreV1Api` and its like would cost 25 MiB an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -132,7 +132,8 @@ class ApiTransport:
             raise failure
         raw: aiohttp.ClientResponse = response.response
         try:
-            yield Stream(raw.status, _chunks(raw), raw.headers.get("Retry-After"))
+            async with aclosing(_chunks(raw)) as chunks:
+                yield Stream(raw.status, chunks, raw.headers.get("Retry-After"))
         finally:
             # Half-read answers cannot go back to the pool, and the server must see that nobody listens.
             raw.close()
@@ -155,7 +156,7 @@ class ApiTransport:
         return await client.call_api(method, url, header_params=headers, body=body, _request_timeout=limits)
 
 
-async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     """Bytes as they arrive. Never by line: aiohttp refuses lines longer than its buffer, and `managedFields` grow."""
     failure: TransportError | None = None
     try:

@@ -1,0 +1,229 @@
+"""A local, always fresh picture of objects' metadata: list once, watch for ever, start over where the thread is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+from keyturn.cluster.backoff import full_jitter
+from keyturn.cluster.calls import JSON
+from keyturn.cluster.errors import ClusterError, Gone
+from keyturn.cluster.gateway import METADATA_LIST
+from keyturn.cluster.metadata import Key, ObjectMeta
+from keyturn.cluster.resources import Resource
+from keyturn.cluster.watching import WatchEvent
+
+# A watch that stayed up this long was no failure, however it ended.
+_STABLE_SECONDS = 30.0
+
+_logger = logging.getLogger(__name__)
+
+OnChange = Callable[[Key, ObjectMeta | None, ObjectMeta | None], None]
+"""Takes the key, what was known, and what is known now; None for an object that is not there."""
+
+
+class Source(Protocol):
+    """What an informer asks of a `Cluster`."""
+
+    def pages(
+        self, resource: Resource, namespace: str | None, *, label_selector: str, accept: str
+    ) -> AsyncIterator[JSON]:
+        """See `Cluster.pages`."""
+        ...
+
+    def watch_metadata(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        resource_version: str,
+        label_selector: str,
+        timeout_seconds: int,
+    ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
+        """See `Cluster.watch_metadata`."""
+        ...
+
+
+@dataclass(slots=True)
+class _Thread:
+    """Where one watch stands: a namespace (None for all), its place in history, since when it is connected, what is wrong now."""
+
+    namespace: str | None
+    version: str = ""
+    listed: bool = False
+    failures: int = 0
+    connected: float | None = None
+    trouble: str | None = None
+
+    def begin(self) -> None:
+        self.connected = None
+
+    @property
+    def place(self) -> str:
+        return f"namespace {self.namespace}" if self.namespace else "all namespaces"
+
+
+class MetadataInformer:
+    """Keeps `objects` equal to the metadata of what is in the cluster, and tells every difference once.
+
+    Only `PartialObjectMetadata` is asked for, so no Secret's data crosses the wire. An object that leaves the label selection
+    counts as deleted. Deletions missed while the watch was broken are found by the next list. A difference between `old` and `new`
+    may span several changes, and their uids differ if the object was made again in between.
+
+    Args:
+        source: The cluster.
+        resource: What to watch.
+        namespaces: One watch for each, or None for one watch over all.
+        label_selector: As the API takes it.
+        on_change: Called in the event loop for each difference; it should only note that there is work. What it raises is logged.
+        on_beat: Called whenever the informer shows life, at least every two minutes, for a watchdog.
+        sleep: Waits seconds.
+        chance: Gives random numbers from 0 up to 1.
+        clock: Monotonic seconds.
+
+    Attributes:
+        synced: Set once everything was listed; stays set through outages, when the picture is old but whole.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        resource: Resource,
+        *,
+        namespaces: tuple[str, ...] | None,
+        label_selector: str = "",
+        on_change: OnChange,
+        on_beat: Callable[[], None] = lambda: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._resource = resource
+        self._threads = [_Thread(namespace) for namespace in (namespaces if namespaces is not None else (None,))]
+        self._label_selector = label_selector
+        self._on_change = on_change
+        self._on_beat = on_beat
+        self._sleep = sleep
+        self._chance = chance
+        self._clock = clock
+        self._objects: dict[Key, ObjectMeta] = {}
+        self.synced = asyncio.Event()
+
+    @property
+    def objects(self) -> Mapping[Key, ObjectMeta]:
+        """What is known now, as a read-only view that changes with the cluster."""
+        return MappingProxyType(self._objects)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the picture is not fresh now, or None."""
+        return next((thread.trouble for thread in self._threads if thread.trouble), None)
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled; no failure of the API server ends it."""
+        async with asyncio.TaskGroup() as group:
+            for thread in self._threads:
+                group.create_task(self._follow(thread), name=f"watch {self._resource.label} in {thread.place}")
+
+    async def _follow(self, thread: _Thread) -> None:
+        thread.version = ""
+        while True:
+            self._on_beat()
+            thread.begin()
+            failure: ClusterError | None = None
+            try:
+                if not thread.version:
+                    await self._list(thread)
+                await self._watch(thread)
+            except Gone:
+                thread.version = ""
+            except ClusterError as error:
+                failure = error
+            except Exception:
+                # A defect of ours or a very odd answer. Nothing may end this loop: start over, never fast.
+                _logger.exception("The watch of %s in %s starts over", self._resource.label, thread.place)
+                thread.version = ""
+            # Every end counts as a failure, the quiet one too: an API server that closes at once must not be asked in a
+            # loop. Only a watch that lived a while wipes the slate, and then its end is nothing to report.
+            lived = thread.connected is not None and self._clock() - thread.connected >= _STABLE_SECONDS
+            thread.failures = 1 if lived else thread.failures + 1
+            if failure and not lived:
+                self._report(thread, failure)
+            asked = failure.retry_after if failure and failure.retry_after else 0.0
+            await self._sleep(max(asked, full_jitter(thread.failures, self._chance())))
+
+    async def _list(self, thread: _Thread) -> None:
+        present: dict[Key, ObjectMeta] = {}
+        version = ""
+        async for page in self._source.pages(
+            self._resource, thread.namespace, label_selector=self._label_selector, accept=METADATA_LIST
+        ):
+            present.update((meta.key, meta) for meta in map(ObjectMeta.of, page.get("items") or ()))
+            version = page["metadata"]["resourceVersion"]
+            self._on_beat()
+        # From here on nothing is awaited, so nobody sees a picture that is half old and half new.
+        for key in [key for key in self._objects if thread.namespace in {None, key[0]} and key not in present]:
+            self._set(key, None)
+        for key, meta in present.items():
+            self._set(key, meta)
+        thread.version = version
+        thread.listed = True
+        if all(each.listed for each in self._threads):
+            self.synced.set()
+
+    async def _watch(self, thread: _Thread) -> None:
+        async with self._source.watch_metadata(
+            self._resource,
+            thread.namespace,
+            resource_version=thread.version,
+            label_selector=self._label_selector,
+            # Spread, so that the watches of many namespaces do not all reconnect in the same second.
+            timeout_seconds=300 + int(300 * self._chance()),
+        ) as events:
+            thread.connected = self._clock()
+            self._recovered(thread)
+            async for event in events:
+                self._on_beat()
+                self._take(event)
+                thread.version = event.resource_version or thread.version
+
+    def _take(self, event: WatchEvent) -> None:
+        if event.type == "BOOKMARK":
+            return
+        meta = ObjectMeta.of(event.object)
+        self._set(meta.key, None if event.type == "DELETED" else meta)
+
+    def _set(self, key: Key, new: ObjectMeta | None) -> None:
+        old = self._objects.get(key)
+        if new is None:
+            self._objects.pop(key, None)
+        else:
+            self._objects[key] = new
+        if old is None and new is None:
+            return
+        if old and new and (old.uid, old.resource_version) == (new.uid, new.resource_version):
+            return
+        try:
+            self._on_change(key, old, new)
+        except Exception:
+            # A defect of ours, but a picture that no longer moves would be worse than one missed call; the sweep heals that.
+            _logger.exception("Noting a change of %s %s/%s failed", self._resource.kind, *key)
+
+    def _report(self, thread: _Thread, error: ClusterError) -> None:
+        trouble = f"cannot watch {self._resource.label} in {thread.place}: {error}"
+        if trouble != thread.trouble:
+            thread.trouble = trouble
+            _logger.warning("Trouble: %s; trying on", trouble)
+
+    def _recovered(self, thread: _Thread) -> None:
+        if thread.trouble:
+            thread.trouble = None
+            _logger.info("Watching %s in %s again", self._resource.label, thread.place)
