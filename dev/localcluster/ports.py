@@ -1,6 +1,7 @@
 """Free ports that stay ours, also while nobody listens on them."""
 
 import socket
+from typing import Self
 
 from localcluster.components import HOST
 
@@ -18,6 +19,8 @@ class HeldPort:
         self._socket.bind((HOST, 0))
         self.number: int = self._socket.getsockname()[1]
 
-    def close(self) -> None:
-        """Give the port back."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._socket.close()

@@ -36,8 +36,8 @@ class Process:
         return cls(pid=pid, born=born)
 
     def alive(self) -> bool:
-        """Say whether this very process still runs; a zombie does not."""
-        return _born(self.pid) == self.born
+        """Say whether this very process still runs; one that nobody has reaped yet does not."""
+        return not self.wait(0)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to this very process, or to nobody when it is gone."""
@@ -59,7 +59,7 @@ class Process:
             yield None
             return
         try:
-            yield handle if self.alive() else None
+            yield handle if _born(self.pid) == self.born else None
         finally:
             os.close(handle)
 
@@ -90,11 +90,11 @@ def spawn(command: Sequence[str | Path], *, log: Path) -> subprocess.Popen[bytes
 
 
 def _born(pid: int) -> str | None:
-    """Return when a live process was born, None for one that is gone or a zombie."""
+    """Return when a process was born, None if there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The second field is the command in parentheses, which may itself hold blanks and parentheses.
-    state, *fields = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else f"{_BOOT_ID.read_text(encoding='ascii').strip()}/{fields[18]}"
+    # The second field is the command in parentheses, which may itself hold blanks and parentheses; the 22nd is wanted.
+    ticks = stat.rpartition(")")[2].split()[19]
+    return f"{_BOOT_ID.read_text(encoding='ascii').strip()}/{ticks}"

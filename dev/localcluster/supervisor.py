@@ -31,19 +31,19 @@ def supervise(layout: Layout, *, binaries: Path, options: Options) -> None:
         return
     signals = _signals_as_bytes()
     watched: list[socket.socket | TextIO] = [signals, sys.stdin]
-    etcd, apiserver = HeldPort(), HeldPort()
-    commands = prepare(
-        layout, binaries=binaries, etcd_port=etcd.number, apiserver_port=apiserver.number, options=options
-    )
-    components = _Components(layout, commands, server=f"https://{HOST}:{apiserver.number}", binaries=binaries)
-    try:
-        components.start_missing()
-        with contextlib.suppress(BrokenPipeError):
-            os.write(sys.stdout.fileno(), b"started\n")
-        while _told_to_go_on(signals, watched):
+    with HeldPort() as etcd, HeldPort() as apiserver:
+        commands = prepare(
+            layout, binaries=binaries, etcd_port=etcd.number, apiserver_port=apiserver.number, options=options
+        )
+        components = _Components(layout, commands, server=f"https://{HOST}:{apiserver.number}", binaries=binaries)
+        try:
             components.start_missing()
-    finally:
-        components.kill()
+            with contextlib.suppress(BrokenPipeError):
+                os.write(sys.stdout.fileno(), b"started\n")
+            while _told_to_go_on(signals, watched):
+                components.start_missing()
+        finally:
+            components.kill()
     shutil.rmtree(layout.directory, ignore_errors=True)
 
 

@@ -1,0 +1,90 @@
+"""Binaries are built once, completely, and by whichever Go is good enough."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localcluster import ClusterSetupError, existing_kubeconfig
+from localcluster.binaries import PACKAGES, binaries_directory, ensure_binaries
+from localcluster.errors import BuildFailed
+
+FAKE_GO = """#!/bin/sh
+case "$1" in
+  env) echo go1.999.0 ;;
+  build)
+    shift
+    while [ "$1" != -o ]; do shift; done
+    echo "$3" >> "$FAKE_GO_CALLS"
+    echo "go: downloading example.test/module v1.0.0" >&2
+    echo "$3" >&2
+    [ "$3" = "$FAKE_GO_FAILS_AT" ] && { echo "main.go:1: cannot compile" >&2; exit 1; }
+    echo built > "$2" ;;
+esac
+"""
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """Put a pretended Go on PATH and an empty cache in place; return the file that lists what was built."""
+    go = tmp_path / "bin" / "go"
+    go.parent.mkdir()
+    go.write_text(FAKE_GO)
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{go.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    calls = tmp_path / "calls"
+    monkeypatch.setenv("FAKE_GO_CALLS", str(calls))
+    return calls
+
+
+def test_parallel_processes_build_once(calls):
+    """Of several processes one builds, and all get the same complete folder."""
+    ask = "from localcluster.binaries import ensure_binaries; print(ensure_binaries())"
+    asking = [subprocess.Popen([sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = {process.communicate(timeout=60)[0].strip() for process in asking}
+    assert answers == {str(binaries_directory())}
+    assert sorted(calls.read_text().split()) == sorted(PACKAGES.values())
+    assert {path.name for path in binaries_directory().iterdir()} == set(PACKAGES)
+
+
+def test_progress_names_every_binary_on_lines_of_its_own(calls, capsys):
+    """A log without a terminal shows which binary is built, for how long, and where it went."""
+    folder = ensure_binaries()
+    lines = capsys.readouterr().err.splitlines()
+    for number, name in enumerate(PACKAGES, start=1):
+        assert any(line.startswith(f"  [{number}/5] {name} ") and "1 packages compiled" in line for line in lines)
+    assert lines[-1].endswith(str(folder))
+    assert not any("\r" in line for line in lines)
+
+
+def test_failed_build_leaves_no_binaries_and_says_why(calls, monkeypatch):
+    """The error holds the compiler's last words; the next attempt starts anew."""
+    monkeypatch.setenv("FAKE_GO_FAILS_AT", PACKAGES["kube-scheduler"])
+    with pytest.raises(BuildFailed, match=r"(?s)kube-scheduler.*main\.go:1: cannot compile"):
+        ensure_binaries()
+    assert not binaries_directory().exists()
+    monkeypatch.delenv("FAKE_GO_FAILS_AT")
+    assert ensure_binaries().is_dir()
+
+
+def test_cache_follows_the_xdg_specification(monkeypatch):
+    """Without an absolute XDG_CACHE_HOME the cache is below the home folder."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for unusable in ("", "relative/path"):
+        monkeypatch.setenv("XDG_CACHE_HOME", unusable)
+        assert binaries_directory().is_relative_to("/home/somebody/.cache/keyturn")
+
+
+def test_existing_cluster_is_used_only_when_asked_for(tmp_path, monkeypatch):
+    """KUBECONFIG alone never leads tests to a cluster; KEYTURN_TEST_KUBECONFIG does, and must name a file."""
+    monkeypatch.delenv("KEYTURN_TEST_KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path))
+    assert existing_kubeconfig() is None
+    monkeypatch.setenv("KEYTURN_TEST_KUBECONFIG", str(tmp_path / "missing"))
+    with pytest.raises(ClusterSetupError, match="which is no file"):
+        existing_kubeconfig()
+    (tmp_path / "missing").touch()
+    assert existing_kubeconfig() == Path(tmp_path / "missing")
