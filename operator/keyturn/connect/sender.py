@@ -1,0 +1,219 @@
+"""Carries one call through: token, gate, circuit, attempts, deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from .answers import Answer
+from .breaker import Breaker, State
+from .calls import Call, Kind
+from .errors import (
+    BadAnswer,
+    BadStatus,
+    CircuitOpen,
+    ConfigError,
+    ConnectError,
+    Missing,
+    ServerFailed,
+    Throttled,
+    TimedOut,
+    TokenRefused,
+    TransportError,
+)
+from .gate import Gate
+from .health import HEARTBEAT, read_heartbeat
+from .retries import UNNAMED_PAUSE, Fail, counts_against_host, decide, rule_for
+from .settings import ConnectSettings
+from .token import TokenSource
+from .watching import Exchange, HostState, Observer
+from .wire import Wire
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends calls to one server, with the patience its state deserves."""
+
+    def __init__(
+        self,
+        settings: ConnectSettings,
+        wire: Wire,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        random: Callable[[], float],
+        observer: Observer | None,
+    ) -> None:
+        self._settings = settings
+        self._token: TokenSource | None = settings.token
+        self._wire = wire
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._observer = observer
+        self._gate = Gate(settings.connections)
+        self._breaker = Breaker()
+        self._probing = False
+        self._last_success: float | None = None
+
+    def state(self) -> HostState:
+        """What is known of the host now."""
+        now = self._clock()
+        return HostState(
+            circuit=self._breaker.state(now),
+            failures=self._breaker.failures,
+            width=self._gate.width,
+            pause=self._gate.pause_left(now),
+            last_success=self._last_success,
+        )
+
+    async def send(self, call: Call, read: Callable[[Answer], T]) -> T:
+        """Make the call until it succeeds, is hopeless, or its deadline is over.
+
+        Args:
+            call: what to ask.
+            read: makes the result of a good answer; raises `BadAnswer` for what is not one.
+
+        Raises:
+            ConnectError: the last failure.
+        """
+        ends = self._clock() + self._deadline(call)
+        failures: Counter[str] = Counter()
+        attempts = 0
+        perhaps_done = False
+        while True:
+            await self._probe_if_due(call, ends)
+            attempts += 1
+            outcome = await self._attempt(call, read, ends)
+            if not isinstance(outcome, ConnectError):
+                return outcome
+            if isinstance(outcome, Missing) and perhaps_done and call.kind is Kind.DELETE:
+                return read(Answer(call, 204, {}, b""))
+            perhaps_done |= isinstance(outcome, ServerFailed) or (
+                isinstance(outcome, TransportError) and not outcome.unsent
+            )
+            await self._pause_or_raise(outcome, call, failures, attempts, ends)
+
+    async def close(self) -> None:
+        """End every connection and forget the token."""
+        self._token = None
+        await self._wire.close()
+
+    async def _pause_or_raise(
+        self, error: ConnectError, call: Call, failures: Counter[str], attempts: int, ends: float
+    ) -> None:
+        rule = rule_for(error, call.kind)
+        name = rule.name if rule else ""
+        failures[name] += 1
+        decision = decide(error, call.kind, failures=failures[name], attempts=attempts, jitter=self._random())
+        if isinstance(decision, Fail) or self._clock() + decision.delay >= ends:
+            raise error
+        logger.debug("%s; attempt %d, the next in %.2f s", error, attempts, decision.delay)
+        await self._sleep(decision.delay)
+        if isinstance(error, TokenRefused):
+            self._source().renew()
+
+    async def _attempt(self, call: Call, read: Callable[[Answer], T], ends: float) -> T | ConnectError:
+        """One request. Errors are returned: raised inside a handler, they would drag other exceptions along."""
+        hindrance = self._hindrance(call)
+        if hindrance is not None:
+            return hindrance
+        token = self._source().current() if call.authorized else ""
+        begun: float | None = None
+        outcome: Answer | ConnectError | None = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, ends - self._clock())), self._gate.passage():
+                # Much may have happened while this call waited for its place.
+                hindrance = self._hindrance(call)
+                if hindrance is not None:
+                    return hindrance
+                begun = self._clock()
+                outcome = await self._wire.exchange(call, token=token)
+        if begun is None:
+            return _too_late("waited for its turn", "pool", call)
+        if outcome is None:
+            outcome = _too_late("no complete answer", "deadline", call)
+        result = outcome if isinstance(outcome, ConnectError) else _read(outcome, read)
+        self._learn(call, outcome, result, begun)
+        return result
+
+    def _learn(self, call: Call, outcome: Answer | ConnectError, result: object, begun: float) -> None:
+        now = self._clock()
+        if not isinstance(result, ConnectError):
+            self._breaker = self._breaker.succeeded()
+            self._gate.succeeded()
+            self._last_success = now
+        elif counts_against_host(result, call.kind):
+            self._breaker = self._breaker.failed(now)
+        elif isinstance(result, BadStatus) and not isinstance(result, ServerFailed):
+            self._breaker = self._breaker.succeeded()
+        if isinstance(result, Throttled):
+            self._gate.throttle(now, seconds=UNNAMED_PAUSE if result.retry_after is None else result.retry_after)
+        if self._observer is not None:
+            exchange = Exchange(call.method, call.route, _name(outcome, result), now - begun)
+            # A mistake in somebody's metric must not keep a Secret from its value.
+            with suppress(Exception):
+                self._observer(exchange)
+
+    def _hindrance(self, call: Call) -> ConnectError | None:
+        """Why the host must not be asked now. Probes pass an open circuit: they are what closes it."""
+        now = self._clock()
+        pause = self._gate.pause_left(now)
+        if pause > 0:
+            return Throttled(
+                f"the server asked for patience, for {pause:.1f} s more",
+                retry_after=pause,
+                method=call.method,
+                route=call.route,
+            )
+        if call.kind is Kind.PROBE or self._breaker.state(now) is State.CLOSED:
+            return None
+        return CircuitOpen(
+            f"not asked: the host failed {self._breaker.failures} times in a row;"
+            f" the next try comes in {self._breaker.wait(now):.0f} s",
+            method=call.method,
+            route=call.route,
+        )
+
+    async def _probe_if_due(self, call: Call, ends: float) -> None:
+        """Let one call find out whether the host is back; all others fail at once meanwhile."""
+        if call.kind is Kind.PROBE or self._probing or self._breaker.state(self._clock()) is not State.HALF_OPEN:
+            return
+        self._probing = True
+        try:
+            if isinstance(await self._attempt(HEARTBEAT, read_heartbeat, ends), ConnectError):
+                self._breaker = self._breaker.failed(self._clock())
+        finally:
+            self._probing = False
+
+    def _source(self) -> TokenSource:
+        if self._token is None:
+            raise ConfigError("the Connect client is closed")
+        return self._token
+
+    def _deadline(self, call: Call) -> float:
+        return self._settings.file_deadline if call.kind is Kind.CONTENT else self._settings.deadline
+
+
+def _read(answer: Answer, read: Callable[[Answer], T]) -> T | ConnectError:
+    try:
+        return read(answer)
+    except BadAnswer as error:
+        return error
+
+
+def _name(outcome: Answer | ConnectError, result: object) -> str:
+    if isinstance(result, ConnectError):
+        return str(result.status) if isinstance(result, BadStatus) else type(result).__name__
+    return str(outcome.status) if isinstance(outcome, Answer) else ""
+
+
+def _too_late(what: str, phase: str, call: Call) -> TimedOut:
+    return TimedOut(f"{what} before the call's deadline", phase=phase, method=call.method, route=call.route)

@@ -1,0 +1,106 @@
+"""Connect's words in those of the seam: models to `core.vault`, errors to its small tree."""
+
+from __future__ import annotations
+
+from keyturn.core import vault
+
+from .errors import BadRequest, BadToken, ConnectError, Denied, FileTooLarge, Missing, Throttled, TokenRefused
+from .models import Item, ItemField, ItemFile, ItemSummary, Section, Vault
+
+ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
+    (TokenRefused, vault.Unauthorized),
+    (BadToken, vault.Unauthorized),
+    (Denied, vault.Forbidden),
+    (Missing, vault.NotFound),
+    (FileTooLarge, vault.TooLarge),
+)
+"""Whatever is not named here says nothing about the thing that was asked for: `Unavailable`."""
+
+
+def translated(error: ConnectError, what: str) -> vault.VaultError:
+    """The seam's error for a Connect error.
+
+    Args:
+        error: its text is safe to publish, as all of its tree.
+        what: names what was asked for, by ids.
+    """
+    text = f"{what}: {error}"
+    if isinstance(error, Throttled):
+        return vault.RateLimited(text, retry_after=error.retry_after)
+    if isinstance(error, BadRequest) and error.malformed_id:
+        return vault.NotFound(text)
+    for connect_class, vault_class in ERRORS:
+        if isinstance(error, connect_class):
+            return vault_class(text)
+    return vault.Unavailable(text)
+
+
+def as_scope(found: Vault) -> vault.Scope:
+    """A vault as a scope; `contentVersion` moves with each change of an item."""
+    return vault.Scope(
+        id=found.id,
+        title=found.name,
+        version=found.content_version,
+        size=found.items,
+        created_at=found.created_at,
+    )
+
+
+def as_ref(found: ItemSummary, scope: str) -> vault.ItemRef:
+    """An item as a reference."""
+    return vault.ItemRef(
+        id=found.id,
+        scope=scope,
+        title=found.title,
+        revision=_revision(found),
+        category=found.category,
+        tags=found.tags,
+        urls=tuple(vault.Url(url.href, url.label, url.primary) for url in found.urls if url.href),
+        created_at=found.created_at,
+    )
+
+
+def as_item(found: Item, scope: str) -> vault.Item:
+    """An item with its fields in the order given, then its files."""
+    labels = {section.id: section.label for section in found.sections}
+    fields = [_as_field(one, labels) for one in found.fields or ()]
+    files = [_as_file(one, labels) for one in found.files or ()]
+    return vault.Item(ref=as_ref(found, scope), fields=(*fields, *files))
+
+
+def _revision(found: ItemSummary) -> str:
+    """The version; without one the time of the last change, as every answer seen has at least one of them."""
+    if found.version is not None:
+        return str(found.version)
+    return found.updated_at.isoformat() if found.updated_at else ""
+
+
+_KINDS = {"REFERENCE": vault.FieldKind.REFERENCE, "FILE": vault.FieldKind.REFERENCE}
+"""Fields of type FILE only point at an entry of `files`, which comes as a field of its own."""
+
+
+def _as_field(found: ItemField, labels: dict[str, str]) -> vault.Field:
+    return vault.Field(
+        id=found.id,
+        label=found.label,
+        kind=_KINDS.get(found.type.upper(), vault.FieldKind.TEXT),
+        value=None if found.value is None else found.value.get_secret_value(),
+        section=_section(found.section, labels),
+    )
+
+
+def _as_file(found: ItemFile, labels: dict[str, str]) -> vault.Field:
+    return vault.Field(
+        id=found.id,
+        label=found.name,
+        kind=vault.FieldKind.FILE,
+        section=_section(found.section, labels),
+        size=found.size,
+    )
+
+
+def _section(section: Section | None, labels: dict[str, str]) -> str | None:
+    """The section's label, else its id; None for the placeholder that has neither."""
+    if section is None:
+        return None
+    return section.label or labels.get(section.id) or section.id or None
