@@ -102,7 +102,6 @@ class Access:
             paths = paths or f"{environ.get('HOME', '~')}/.kube/config"
             found = await cls._explained(f"kubeconfig {paths}", cls._from_kubeconfig(paths, context))
         found.trust_env = trust_env
-        found.configuration.client_session_kwargs = {"trust_env": trust_env}
         return found
 
     async def credentials(self, *, now: datetime | None = None) -> Credentials:

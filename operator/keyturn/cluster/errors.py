@@ -151,6 +151,9 @@ _BY_STATUS: Mapping[int, type[ClusterError]] = {
     422: Invalid,
     429: TooManyRequests,
 }
+# A server-side apply of something that does not fit the schema is answered with a bare 500, which would look like a server
+# in trouble and be tried for ever.
+_MISLABELLED = ("failed to create typed patch object", "failed to convert new object")
 # Bodies of these reasons come with other HTTP statuses now and then (ERROR events of a watch have none at all).
 _BY_REASON: Mapping[str, type[ClusterError]] = {
     "AlreadyExists": AlreadyExists,
@@ -223,6 +226,8 @@ def from_status(
     if status == 0:
         code = body.get("code")
         status = code if isinstance(code, int) else 500
+    if status == 500 and str(body.get("message")).startswith(_MISLABELLED):
+        status = 422
     raw_details = body.get("details")
     details: Mapping[str, Any] = raw_details if isinstance(raw_details, dict) else {}
     reason = _matching(_REASON, body.get("reason"))

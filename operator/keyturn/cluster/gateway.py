@@ -57,7 +57,8 @@ class Cluster:
         cls, access: Access, *, pool_size: int = 20, deadline: float = 30.0, observer: Observer | None = None
     ) -> Self:
         """The cluster that `access` leads to, with at most `pool_size` calls under way at once; the others wait."""
-        return cls(ApiTransport(access.configuration, pool_size), deadline=deadline, observer=observer)
+        transport = ApiTransport(access.configuration, pool_size, trust_env=access.trust_env)
+        return cls(transport, deadline=deadline, observer=observer)
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ public methods only; the generated `CoreV1Api` and its like would cost 25 MiB an
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -94,12 +95,13 @@ class ApiTransport:
         configuration: Where the API server is and how to log in; see `access.py`.
         pool_size: Connections for ordinary calls. Streams live for minutes and have a pool of their own without a limit:
             sharing one would let enough watched namespaces starve every other call.
+        trust_env: Whether proxy variables of the environment apply.
     """
 
-    def __init__(self, configuration: Configuration, pool_size: int) -> None:
-        configuration.connection_pool_maxsize = pool_size
+    def __init__(self, configuration: Configuration, pool_size: int, *, trust_env: bool = False) -> None:
+        self._pool_size = pool_size
+        self._trust_env = trust_env
         self._calls = ApiClient(configuration)
-        configuration.connection_pool_maxsize = 0
         self._streams = ApiClient(configuration)
         self._calls.user_agent = self._streams.user_agent = "keyturn"
 
@@ -110,7 +112,7 @@ class ApiTransport:
         try:
             # Our own limit and not aiohttp's: theirs does not cover reading a token file or waiting for an exec plugin.
             async with asyncio.timeout(deadline):
-                response = await self._begin(self._calls, request, limits)
+                response = await self._begin(self._calls, self._pool_size, request, limits)
                 body = await response.read()
                 return Answer(response.status, body, response.headers.get("Retry-After"))
         except Exception as error:  # noqa: BLE001 - whatever it is, only its name may travel on
@@ -125,7 +127,7 @@ class ApiTransport:
         failure: TransportError | None = None
         response: Any = None
         try:
-            response = await self._begin(self._streams, request, limits)
+            response = await self._begin(self._streams, 0, request, limits)
         except Exception as error:  # noqa: BLE001 - as above
             failure = _describe(error)
         if failure is not None:
@@ -143,8 +145,11 @@ class ApiTransport:
         await self._calls.close()
         await self._streams.close()
 
-    @staticmethod
-    async def _begin(client: ApiClient, request: Request, limits: aiohttp.ClientTimeout) -> Any:
+    async def _begin(self, client: ApiClient, size: int, request: Request, limits: aiohttp.ClientTimeout) -> Any:
+        rest = client.rest_client
+        if rest.pool_manager is None:
+            connector = aiohttp.TCPConnector(limit=size, ssl=rest.ssl_context)
+            rest.pool_manager = _Session(connector, trust_env=self._trust_env)
         method, url, headers, body, _ = await client.param_serialize(
             request.method,
             request.path,
@@ -154,6 +159,23 @@ class ApiTransport:
             auth_settings=["BearerToken"],
         )
         return await client.call_api(method, url, header_params=headers, body=body, _request_timeout=limits)
+
+
+class _Session:
+    """The pool under one `ApiClient`: aiohttp's session, but bodies go out in pieces.
+
+    aiohttp warns about a body of more than 1 MiB in one piece, which a legal Secret is, because it may block the event loop.
+    """
+
+    def __init__(self, connector: aiohttp.TCPConnector, *, trust_env: bool) -> None:
+        self._session = aiohttp.ClientSession(connector=connector, trust_env=trust_env)
+
+    async def request(self, *, data: str | None = None, **arguments: Any) -> aiohttp.ClientResponse:
+        body = None if data is None else io.BytesIO(data.encode())
+        return await self._session.request(data=body, **arguments)
+
+    async def close(self) -> None:
+        await self._session.close()
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
