@@ -1,6 +1,6 @@
 """The 1Password Connect side: client, errors, credential, and the provider behind the seam of `core.vault`."""
 
-from .breaker import State
+from .breaker import CircuitState
 from .client import ConnectClient, Patch
 from .errors import (
     BadAddress,
@@ -62,6 +62,7 @@ __all__ = [
     "BadStatus",
     "BadToken",
     "CircuitOpen",
+    "CircuitState",
     "ConfigError",
     "Conflict",
     "ConnectClient",
@@ -90,7 +91,6 @@ __all__ = [
     "Section",
     "ServerFailed",
     "ServerHealth",
-    "State",
     "StaticToken",
     "SyncPending",
     "Throttled",

@@ -12,7 +12,7 @@ OPEN_FOR = 30.0
 """Seconds after which one probe may try again."""
 
 
-class State(StrEnum):
+class CircuitState(StrEnum):
     """What the circuit allows."""
 
     CLOSED = "closed"
@@ -32,11 +32,11 @@ class Breaker:
     failures: int = 0
     opened_at: float | None = None
 
-    def state(self, now: float) -> State:
+    def state(self, now: float) -> CircuitState:
         """Closed: ask. Open: fail at once. Half-open: one probe decides."""
         if self.opened_at is None:
-            return State.CLOSED
-        return State.OPEN if now < self.opened_at + OPEN_FOR else State.HALF_OPEN
+            return CircuitState.CLOSED
+        return CircuitState.OPEN if now < self.opened_at + OPEN_FOR else CircuitState.HALF_OPEN
 
     def wait(self, now: float) -> float:
         """Seconds until a probe is due; 0 where nothing is to be waited for."""
@@ -45,7 +45,7 @@ class Breaker:
     def failed(self, now: float) -> Breaker:
         """One more failure. While open it does not prolong the wait: requests under way end at any time."""
         failures = self.failures + 1
-        if self.state(now) is State.HALF_OPEN or (self.opened_at is None and failures >= THRESHOLD):
+        if self.state(now) is CircuitState.HALF_OPEN or (self.opened_at is None and failures >= THRESHOLD):
             return Breaker(failures=failures, opened_at=now)
         return replace(self, failures=failures)
 

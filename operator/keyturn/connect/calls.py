@@ -13,6 +13,9 @@ from .errors import BadRequest
 
 JSON = "application/json"
 
+LONGEST = 1000
+"""Characters of an id or title that may stand in a request's target."""
+
 
 class Kind(StrEnum):
     """How a call may be repeated."""
@@ -87,7 +90,7 @@ def write(method: str, route: str, *, body: Any, **ids: str) -> Call:
         route=route,
         target=_fill(route, ids, ""),
         kind=Kind.WRITE,
-        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+        body=json.dumps(body, separators=(",", ":")).encode(),
         sent=tuple(_texts(body)),
     )
 
@@ -103,7 +106,7 @@ def equals(attribute: str, text: str) -> str | None:
     No way to escape a quote or a backslash inside a filter is published: whoever gets None must list everything and
     compare on its own.
     """
-    if any(char in '"\\' or not char.isprintable() for char in text):
+    if len(text) > LONGEST or not text.isprintable() or '"' in text or "\\" in text:
         return None
     return f'{attribute} eq "{text}"'
 
@@ -111,8 +114,8 @@ def equals(attribute: str, text: str) -> str | None:
 def _fill(route: str, ids: Mapping[str, str], query: str) -> str:
     for text in ids.values():
         # No encoding saves a dot segment: clients and proxies fold it away, and the request would go elsewhere.
-        if text.strip(".") == "":
-            raise BadRequest("an id is empty or consists of dots", status=400, said="invalid uuid", route=route)
+        if text.strip(".") == "" or len(text) > LONGEST or not text.isprintable():
+            raise BadRequest("an id is empty, too long or not made of characters", status=400, said="invalid uuid")
     path = route.format_map({name: quote(text, safe="") for name, text in ids.items()})
     return f"{path}?{query}" if query else path
 

@@ -16,7 +16,7 @@ from . import calls, health
 from .answers import read_json
 from .errors import FileTooLarge
 from .models import ActivityPage, Item, ItemFile, ItemSummary, ServerHealth, Vault
-from .readers import read_activity, read_content, read_item, read_nothing, read_same, read_written
+from .readers import read_activity, read_content, read_item, read_items, read_nothing, read_same, read_written
 from .sender import Sender
 from .settings import ConnectSettings
 from .watching import HostState, Observer
@@ -35,7 +35,6 @@ ACTIVITY = "/v1/activity"
 
 _VAULTS = TypeAdapter(tuple[Vault, ...])
 _VAULT = TypeAdapter(Vault)
-_ITEMS = TypeAdapter(tuple[ItemSummary, ...])
 _FILES = TypeAdapter(tuple[ItemFile, ...])
 _FILE = TypeAdapter(ItemFile)
 
@@ -114,12 +113,11 @@ class ConnectClient:
         wanted = [(name, text) for name, text in (("title", title), ("tag", tag)) if text is not None]
         if len(wanted) > 1:
             raise ValueError("Connect filters by a title or by a tag, not by both")
-        if not wanted:
-            return await self._get(ITEMS, _ITEMS, vault=vault_id)
-        filter_ = calls.equals(*wanted[0])
-        if filter_ is not None:
-            return await self._get(ITEMS, _ITEMS, filter=filter_, vault=vault_id)
-        everything = await self._get(ITEMS, _ITEMS, vault=vault_id)
+        filter_ = calls.equals(*wanted[0]) if wanted else None
+        call = calls.read(ITEMS, filter=filter_, vault=vault_id)
+        everything = await self._sender.send(call, lambda answer: read_items(answer, vault_id=vault_id))
+        if filter_ is not None or not wanted:
+            return everything
         if title is not None:
             return [item for item in everything if _alike(item.title, title)]
         return [item for item in everything if any(_alike(own, tag or "") for own in item.tags)]

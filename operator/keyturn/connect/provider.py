@@ -39,11 +39,11 @@ class ConnectVaults:
 
     async def refresh(self) -> None:
         """One GET of /heartbeat, never repeated; it passes an open circuit, and closes it when it succeeds."""
-        await _told("the Connect server", self._client.heartbeat)
+        await _told("the Connect server", self._client.heartbeat, may_be_absent=False)
 
     async def scopes(self) -> Sequence[vault.Scope]:
         """One GET of the vaults."""
-        found = await _told("the vaults", self._client.vaults)
+        found = await _told("the vaults", self._client.vaults, may_be_absent=False)
         return [as_scope(one) for one in found]
 
     async def items(self, scope: vault.Scope, *, wanted: Collection[str]) -> Sequence[vault.ItemRef]:
@@ -99,12 +99,12 @@ def _worth_asking_singly(scope: vault.Scope, wanted: Collection[str]) -> bool:
     return huge and all(equals("title", text) is not None for text in wanted)
 
 
-async def _told(what: str, ask: Callable[[], Awaitable[T]]) -> T:
+async def _told(what: str, ask: Callable[[], Awaitable[T]], *, may_be_absent: bool = True) -> T:
     """The result of a question, its errors in the words of the seam."""
     try:
         return await ask()
     except ConnectError as error:
-        problem = translated(error, what)
+        problem = translated(error, what, may_be_absent=may_be_absent)
     raise problem
 
 

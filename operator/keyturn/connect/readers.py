@@ -8,11 +8,12 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from .answers import Answer, read_json
-from .models import Activity, ActivityPage, Item, ItemFile, Vault
+from .models import Activity, ActivityPage, Item, ItemFile, ItemSummary, Vault
 
 S = TypeVar("S", Vault, ItemFile)
 
 _ACTIVITY = TypeAdapter(tuple[Activity, ...])
+_ITEMS = TypeAdapter(tuple[ItemSummary, ...])
 _ITEM = TypeAdapter(Item)
 
 
@@ -43,6 +44,18 @@ def read_item(answer: Answer, *, vault_id: str, item_id: str) -> Item:
     if item.fields is None and item.files is None:
         raise answer.bad("it has neither fields nor files")
     return item
+
+
+def read_items(answer: Answer, *, vault_id: str) -> tuple[ItemSummary, ...]:
+    """The items of a vault, all of them or none.
+
+    Raises:
+        BadAnswer: not a list of items, or one of another vault among them.
+    """
+    items = read_json(_ITEMS, answer)
+    if any(item.vault.id not in {"", vault_id} for item in items):
+        raise answer.bad("it speaks of another vault than was asked for")
+    return items
 
 
 def read_written(answer: Answer) -> Item:

@@ -19,7 +19,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .calls import Kind
@@ -130,20 +130,27 @@ def rule_for(error: ConnectError, kind: Kind) -> Rule | None:
     return next((rule for rule in TABLE if kind in rule.retries and rule.matches(error)), None)
 
 
-def decide(error: ConnectError, kind: Kind, *, failures: int, attempts: int, jitter: float) -> Retry | Fail:
+def decide(errors: Sequence[ConnectError], kind: Kind, *, jitter: float) -> Retry | Fail:
     """Whether to try again.
 
     Args:
-        error: the last failure.
+        errors: all failures of this call so far, at least one; the last one decides.
         kind: of the call.
-        failures: failures under the name of this one's rule in this call, itself included.
-        attempts: requests made in this call.
         jitter: a random number in [0, 1).
     """
-    rule = rule_for(error, kind)
-    if rule is None or failures > rule.retries[kind] or attempts >= MAX_ATTEMPTS:
+    rules = [rule_for(error, kind) for error in errors]
+    rule = rules[-1]
+    if rule is None or len(errors) >= MAX_ATTEMPTS:
         return Fail()
-    return Retry(rule.delay(error, failures, jitter))
+    failures = sum(other is not None and other.name == rule.name for other in rules)
+    return Retry(rule.delay(errors[-1], failures, jitter)) if failures <= rule.retries[kind] else Fail()
+
+
+def perhaps_done(errors: Sequence[ConnectError]) -> bool:
+    """Whether one of the failed tries may have been carried out all the same."""
+    return any(
+        isinstance(error, ServerFailed) or (isinstance(error, TransportError) and not error.unsent) for error in errors
+    )
 
 
 def counts_against_host(error: ConnectError, kind: Kind) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
 from .answers import Answer
-from .breaker import Breaker, State
+from .breaker import Breaker, CircuitState
 from .calls import Call, Kind
 from .errors import (
     BadAnswer,
@@ -23,11 +22,10 @@ from .errors import (
     Throttled,
     TimedOut,
     TokenRefused,
-    TransportError,
 )
 from .gate import Gate
 from .health import HEARTBEAT, read_heartbeat
-from .retries import UNNAMED_PAUSE, Fail, counts_against_host, decide, rule_for
+from .retries import UNNAMED_PAUSE, Fail, counts_against_host, decide, perhaps_done
 from .settings import ConnectSettings
 from .token import TokenSource
 from .watching import Exchange, HostState, Observer
@@ -85,40 +83,28 @@ class Sender:
             ConnectError: the last failure.
         """
         ends = self._clock() + self._deadline(call)
-        failures: Counter[str] = Counter()
-        attempts = 0
-        perhaps_done = False
+        errors: list[ConnectError] = []
         while True:
             await self._probe_if_due(call, ends)
-            attempts += 1
             outcome = await self._attempt(call, read, ends)
             if not isinstance(outcome, ConnectError):
                 return outcome
-            if isinstance(outcome, Missing) and perhaps_done and call.kind is Kind.DELETE:
+            if call.kind is Kind.DELETE and isinstance(outcome, Missing) and perhaps_done(errors):
                 return read(Answer(call, 204, {}, b""))
-            perhaps_done |= isinstance(outcome, ServerFailed) or (
-                isinstance(outcome, TransportError) and not outcome.unsent
-            )
-            await self._pause_or_raise(outcome, call, failures, attempts, ends)
+            # What opened the circuit tells more than that it is open.
+            errors.append(errors[-1] if errors and isinstance(outcome, CircuitOpen) else outcome)
+            decision = Fail() if isinstance(outcome, CircuitOpen) else decide(errors, call.kind, jitter=self._random())
+            if isinstance(decision, Fail) or self._clock() + decision.delay >= ends:
+                raise errors[-1]
+            logger.debug("%s; attempt %d, the next in %.2f s", outcome, len(errors), decision.delay)
+            await self._sleep(decision.delay)
+            if isinstance(outcome, TokenRefused):
+                self._source().renew()
 
     async def close(self) -> None:
         """End every connection and forget the token."""
         self._token = None
         await self._wire.close()
-
-    async def _pause_or_raise(
-        self, error: ConnectError, call: Call, failures: Counter[str], attempts: int, ends: float
-    ) -> None:
-        rule = rule_for(error, call.kind)
-        name = rule.name if rule else ""
-        failures[name] += 1
-        decision = decide(error, call.kind, failures=failures[name], attempts=attempts, jitter=self._random())
-        if isinstance(decision, Fail) or self._clock() + decision.delay >= ends:
-            raise error
-        logger.debug("%s; attempt %d, the next in %.2f s", error, attempts, decision.delay)
-        await self._sleep(decision.delay)
-        if isinstance(error, TokenRefused):
-            self._source().renew()
 
     async def _attempt(self, call: Call, read: Callable[[Answer], T], ends: float) -> T | ConnectError:
         """One request. Errors are returned: raised inside a handler, they would drag other exceptions along."""
@@ -173,7 +159,7 @@ class Sender:
                 method=call.method,
                 route=call.route,
             )
-        if call.kind is Kind.PROBE or self._breaker.state(now) is State.CLOSED:
+        if call.kind is Kind.PROBE or self._breaker.state(now) is CircuitState.CLOSED:
             return None
         return CircuitOpen(
             f"not asked: the host failed {self._breaker.failures} times in a row;"
@@ -184,7 +170,7 @@ class Sender:
 
     async def _probe_if_due(self, call: Call, ends: float) -> None:
         """Let one call find out whether the host is back; all others fail at once meanwhile."""
-        if call.kind is Kind.PROBE or self._probing or self._breaker.state(self._clock()) is not State.HALF_OPEN:
+        if call.kind is Kind.PROBE or self._probing or self._breaker.state(self._clock()) is not CircuitState.HALF_OPEN:
             return
         self._probing = True
         try:
@@ -206,7 +192,8 @@ def _read(answer: Answer, read: Callable[[Answer], T]) -> T | ConnectError:
     try:
         return read(answer)
     except BadAnswer as error:
-        return error
+        # Its traceback holds the frames that hold the body: whoever keeps the error must not keep values.
+        return error.with_traceback(None)
 
 
 def _name(outcome: Answer | ConnectError, result: object) -> str:

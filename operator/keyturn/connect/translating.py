@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from keyturn.core import vault
 
 from .errors import BadRequest, BadToken, ConnectError, Denied, FileTooLarge, Missing, Throttled, TokenRefused
@@ -17,14 +19,18 @@ ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
 """Whatever is not named here says nothing about the thing that was asked for: `Unavailable`."""
 
 
-def translated(error: ConnectError, what: str) -> vault.VaultError:
+def translated(error: ConnectError, what: str, *, may_be_absent: bool = True) -> vault.VaultError:
     """The seam's error for a Connect error.
 
     Args:
         error: its text is safe to publish, as all of its tree.
         what: names what was asked for, by ids.
+        may_be_absent: whether 404 says that a thing is not there. Of a route that always exists it says that
+            the address leads elsewhere.
     """
     text = f"{what}: {error}"
+    if not may_be_absent and isinstance(error, Missing | BadRequest):
+        return vault.Unavailable(text)
     if isinstance(error, Throttled):
         return vault.RateLimited(text, retry_after=error.retry_after)
     if isinstance(error, BadRequest) and error.malformed_id:
@@ -69,10 +75,13 @@ def as_item(found: Item, scope: str) -> vault.Item:
 
 
 def _revision(found: ItemSummary) -> str:
-    """The version; without one the time of the last change, as every answer seen has at least one of them."""
+    """The version, else the time of the last change, else something that equals nothing: then the item is fetched."""
     if found.version is not None:
         return str(found.version)
-    return found.updated_at.isoformat() if found.updated_at else ""
+    return found.updated_at.isoformat() if found.updated_at else f"unknown-{next(_unknown)}"
+
+
+_unknown = count(1)
 
 
 _KINDS = {"REFERENCE": vault.FieldKind.REFERENCE, "FILE": vault.FieldKind.REFERENCE}

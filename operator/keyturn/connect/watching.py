@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from .breaker import State
+from .breaker import CircuitState
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class HostState:
         last_success: reading of the client's clock at the last good answer, None before the first.
     """
 
-    circuit: State
+    circuit: CircuitState
     failures: int
     width: int
     pause: float
