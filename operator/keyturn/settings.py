@@ -1,1 +1,178 @@
-"""settings"""
+"""Reads flags and environment into one frozen object, or says in one line what is wrong with them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from keyturn.core.content import MappingOptions
+from keyturn.core.restarts import parse_switch
+
+T = TypeVar("T")
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(\d{1,5})")
+# Kubernetes puts variables of these forms into every pod, for each Service of its namespace.
+_SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
+
+
+class SettingsError(Exception):
+    """A setting is unknown, missing or unreadable; the message is one line for a terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be chosen about a running operator.
+
+    Attributes:
+        connect_host: base URL of the Connect server, without `/v1`.
+        connect_token: its bearer token; empty if `connect_token_file` names a file that holds it.
+        connect_token_file: read again when it changes, so that a token can be rotated without a restart.
+        connect_ca_file: certificates to trust beside the system's, for a Connect server with a CA of its own.
+        polling_interval: seconds between two looks at the vaults, give or take a tenth.
+        full_pass_interval: seconds after which a look at the vaults trusts no version number and lists everything used.
+        max_staleness: seconds that the vaults may be silent before `Ready` turns false.
+        watch_namespaces: namespaces to serve; empty for all.
+        auto_restart: whether workloads restart where neither Secret, workload nor Namespace say anything.
+        workers: how many items are worked on at once.
+        mapping: what may be chosen about a Secret's content.
+        kubeconfig: an explicit kubeconfig; else `KUBECONFIG`, else the pod's own service account.
+        health_address: where `/healthz` and `/readyz` are served; `0` for nowhere.
+        metrics_address: where `/metrics` is served; `0` for nowhere.
+    """
+
+    connect_host: str
+    connect_token: str = field(default="", repr=False)
+    connect_token_file: Path | None = None
+    connect_ca_file: Path | None = None
+    polling_interval: float = 600.0
+    full_pass_interval: float = 3600.0
+    max_staleness: float = 86400.0
+    watch_namespaces: tuple[str, ...] = ()
+    auto_restart: bool = False
+    workers: int = 10
+    mapping: MappingOptions = field(default_factory=MappingOptions)
+    kubeconfig: Path | None = None
+    health_address: str = ":8081"
+    metrics_address: str = ":8080"
+    log_level: str = "info"
+    log_format: str = "console"
+
+
+ENVIRONMENT = (
+    "OP_CONNECT_HOST",
+    "OP_CONNECT_TOKEN",
+    "OP_CONNECT_TOKEN_FILE",
+    "OP_CONNECT_CA_FILE",
+    "POLLING_INTERVAL",
+    "WATCH_NAMESPACE",
+    "AUTO_RESTART",
+    "KEYTURN_FULL_PASS_INTERVAL",
+    "KEYTURN_MAX_STALENESS",
+    "KEYTURN_WORKERS",
+)
+"""Variables that are read; others that begin with `OP_CONNECT_` or `KEYTURN_` are mistakes and reported."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake as an exception, so that flags and environment are answered in the same words."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(message)
+
+
+def run_parser() -> argparse.ArgumentParser:
+    """The flags of `keyturn run`: those of the official operator that mean something here, and our own."""
+    parser = _Parser(prog="keyturn run", allow_abbrev=False, description="Run the operator.")
+    parser.add_argument("--health-probe-bind-address", default=":8081", metavar="ADDRESS", help="0 turns it off")
+    parser.add_argument("--metrics-bind-address", default=":8080", metavar="ADDRESS", help="0 turns it off")
+    parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, else the pod's service account")
+    parser.add_argument("--allow-empty-values", action="store_true", help="keep keys whose value is empty")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.add_argument("--log-format", choices=("console", "json"), default="console")
+    return parser
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Read the settings of `keyturn run`.
+
+    Raises:
+        SettingsError: something is unknown, missing or unreadable.
+    """
+    flags = run_parser().parse_args(arguments)
+    _refuse_unknown(environment)
+    host = environment.get("OP_CONNECT_HOST", "").strip()
+    token, token_file = environment.get("OP_CONNECT_TOKEN", ""), environment.get("OP_CONNECT_TOKEN_FILE", "")
+    if not host:
+        raise SettingsError("OP_CONNECT_HOST is not set; it is the base URL of the Connect server")
+    if bool(token.strip()) == bool(token_file):
+        raise SettingsError("set exactly one of OP_CONNECT_TOKEN and OP_CONNECT_TOKEN_FILE")
+    ca_file = environment.get("OP_CONNECT_CA_FILE", "")
+
+    def variable(name: str, default: T, read: Callable[[str, str], T]) -> T:
+        text = environment.get(name, "").strip()
+        return read(name, text) if text else default
+
+    return Settings(
+        connect_host=host,
+        connect_token=token,
+        connect_token_file=Path(token_file) if token_file else None,
+        connect_ca_file=Path(ca_file) if ca_file else None,
+        polling_interval=variable("POLLING_INTERVAL", 600.0, _seconds),
+        full_pass_interval=variable("KEYTURN_FULL_PASS_INTERVAL", 3600.0, _seconds),
+        max_staleness=variable("KEYTURN_MAX_STALENESS", 86400.0, _seconds),
+        watch_namespaces=variable("WATCH_NAMESPACE", (), _namespaces),
+        auto_restart=variable("AUTO_RESTART", False, _switch),
+        workers=variable("KEYTURN_WORKERS", 10, _count),
+        mapping=MappingOptions(allow_empty_values=flags.allow_empty_values),
+        kubeconfig=flags.kubeconfig,
+        health_address=_address("--health-probe-bind-address", flags.health_probe_bind_address),
+        metrics_address=_address("--metrics-bind-address", flags.metrics_bind_address),
+        log_level=flags.log_level,
+        log_format=flags.log_format,
+    )
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    for name in sorted(environment):
+        ours = name.startswith(("OP_CONNECT_", "KEYTURN_"))
+        if ours and name not in ENVIRONMENT and not _SERVICE_LINK.fullmatch(name):
+            raise SettingsError(f"{name} is not a setting; known are {', '.join(ENVIRONMENT)}")
+
+
+def _seconds(name: str, text: str) -> float:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise SettingsError(f"{name}={text!r} must be a whole number of seconds, 1 or more")
+    return float(text)
+
+
+def _count(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 100:
+        raise SettingsError(f"{name}={text!r} must be a whole number from 1 to 100")
+    return int(text)
+
+
+def _switch(name: str, text: str) -> bool:
+    value = parse_switch(text)
+    if value is None:
+        raise SettingsError(f"{name}={text!r} must be true or false")
+    return value
+
+
+def _namespaces(name: str, text: str) -> tuple[str, ...]:
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    for namespace in found:
+        if not _NAMESPACE.fullmatch(namespace):
+            raise SettingsError(f"{name} names {namespace!r}, which cannot be a namespace")
+    return tuple(dict.fromkeys(found))
+
+
+def _address(flag: str, text: str) -> str:
+    match = _ADDRESS.fullmatch(text)
+    if text != "0" and not (match and int(match[2]) < 65536):
+        raise SettingsError(f"{flag}={text!r} must be HOST:PORT, :PORT, or 0 for nowhere")
+    return text

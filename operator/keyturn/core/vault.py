@@ -142,13 +142,13 @@ class Vaults(Protocol):
     async def scopes(self) -> Sequence[Scope]:
         """Everything the credential can see, in one cheap request: tells what moved."""
 
-    async def items(self, scope: Scope, *, wanted: Collection[str]) -> Sequence[ItemRef]:
+    async def items(self, scope: Scope, *, wanted: Collection[str] | None) -> Sequence[ItemRef]:
         """The items of a scope, with revisions.
 
         Args:
             scope: as `scopes` gave it.
-            wanted: ids or titles that somebody uses. A provider may answer with every item of the scope,
-                or ask for just these where the scope is much larger; the answer holds at least all matches.
+            wanted: None for all of them; else ids or titles, where the scope is so much larger that asking for each of
+                these is cheaper. The answer then holds at least every match of each.
         """
 
     async def item(self, scope: str, item_id: str) -> Item:

@@ -1,0 +1,154 @@
+"""A queue of keys, not of events: each key at most once in it, never two workers on one key, failures spaced out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, Protocol, TypeVar
+
+from keyturn.core.backoff import Backoff
+
+K = TypeVar("K", bound=Hashable)
+
+
+class _Handle(Protocol):
+    def cancel(self) -> None: ...
+
+
+Schedule = Callable[[float, Callable[[], None]], _Handle]
+"""Calls back after a number of seconds: `loop.call_later`."""
+
+
+class WorkQueue(Generic[K]):
+    """Holds the keys that somebody must look at again.
+
+    A key that is added while a worker has it comes back once that worker is done, so no addition is ever lost.
+
+    Args:
+        schedule: how to be called back later.
+        chance: random numbers of [0, 1), which spread the delays.
+        clock: monotonic seconds.
+        backoff: delays after failures, counted per key.
+    """
+
+    def __init__(
+        self,
+        *,
+        schedule: Schedule,
+        chance: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._schedule = schedule
+        self._chance = chance
+        self._clock = clock
+        self._backoff = backoff or Backoff()
+        # dicts for their order: the oldest key is taken first
+        self._waiting: dict[K, float] = {}
+        self._working: set[K] = set()
+        self._again: set[K] = set()
+        self._delayed: dict[K, _Handle] = {}
+        self._failures: dict[K, int] = {}
+        self._wakers: set[asyncio.Future[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nobody works; keys put off until later do not count."""
+        return not self._waiting and not self._working
+
+    def oldest(self) -> float:
+        """Seconds that the longest waiting key has been waiting; 0 if none waits."""
+        first = next(iter(self._waiting.values()), None)
+        return 0.0 if first is None else self._clock() - first
+
+    def add(self, key: K) -> None:
+        """Have a key looked at soon, whatever delay it had."""
+        if delayed := self._delayed.pop(key, None):
+            delayed.cancel()
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting[key] = self._clock()
+            self._wake_one()
+
+    def add_after(self, key: K, delay: float) -> None:
+        """Have a key looked at after a number of seconds, unless it is looked at before."""
+        if key in self._waiting or key in self._again:
+            return
+        if delayed := self._delayed.pop(key, None):
+            delayed.cancel()
+        self._delayed[key] = self._schedule(delay, lambda: self.add(key))
+
+    async def take(self) -> K:
+        """Wait for a key and start to work on it; `done`, `failed` or `put_off` must follow."""
+        while not self._waiting:
+            waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._wakers.add(waker)
+            try:
+                await waker
+            except asyncio.CancelledError:
+                # it may have been woken for a key that it will not take now
+                if waker.done() and not waker.cancelled():
+                    self._wake_one()
+                raise
+            finally:
+                self._wakers.discard(waker)
+        key = next(iter(self._waiting))
+        self._start(key)
+        return key
+
+    def claim(self, keys: Iterable[K]) -> list[K]:
+        """Start to work on those of the given keys that wait here too, to serve them together."""
+        claimed = [key for key in keys if key in self._waiting]
+        for key in claimed:
+            self._start(key)
+        return claimed
+
+    def done(self, key: K) -> None:
+        """A key was looked at with success: its failures are forgotten."""
+        self._failures.pop(key, None)
+        self._finish(key)
+
+    def failed(self, key: K) -> float:
+        """A key must be tried again, later with each failure in a row. Returns the delay in seconds."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = self._backoff.delay(failures, chance=self._chance())
+        self.put_off(key, delay)
+        return delay
+
+    def put_off(self, key: K, delay: float) -> None:
+        """A key was looked at, and wants to be looked at again after a number of seconds."""
+        self._finish(key)
+        self.add_after(key, delay)
+
+    def forget(self, key: K) -> None:
+        """A key means nothing any more: drop its delay and its failures."""
+        if delayed := self._delayed.pop(key, None):
+            delayed.cancel()
+        self._failures.pop(key, None)
+
+    def close(self) -> None:
+        """Cancel everything that was put off."""
+        for handle in self._delayed.values():
+            handle.cancel()
+        self._delayed.clear()
+
+    def _start(self, key: K) -> None:
+        del self._waiting[key]
+        self._working.add(key)
+
+    def _finish(self, key: K) -> None:
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def _wake_one(self) -> None:
+        for waker in self._wakers:
+            if not waker.done():
+                waker.set_result(None)
+                return

@@ -1,0 +1,167 @@
+"""Pays the restarts that changed Secrets owe: finds their marks, patches who uses them, clears the marks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from keyturn.cluster import DEPLOYMENTS, NAMESPACES, SECRETS, Cluster, ClusterError, Conflict, NotFound
+from keyturn.core.backoff import Backoff
+from keyturn.core.binding import Key
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.names import RESTART_MANAGER, RESTART_OWED
+from keyturn.core.restarts import (
+    NOTHING_OWED,
+    OwedRestart,
+    is_due,
+    owed_restart,
+    restart_patch,
+    revision_mark,
+    secrets_used,
+    wants_restart,
+)
+
+_log = logging.getLogger(__name__)
+
+_GATHER = 0.1
+"""Seconds to wait for more marks before a pass, so that a mass rotation costs few listings."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Debt:
+    secret: ObjectMeta
+    owed: OwedRestart
+
+    @property
+    def mark(self) -> str:
+        return revision_mark(self.secret.uid, self.owed.revision)
+
+
+class Restarter:
+    """A loop of passes over all marks there are. What a pass cannot finish, the next one finds again.
+
+    Args:
+        cluster: the API server.
+        secrets: metadata of all Secrets of ours, by key; the marks are among their annotations.
+        default: whether to restart where neither Secret, workload nor Namespace say anything.
+        now: the time, with its zone.
+        chance: random numbers of [0, 1).
+        restarted: called for each restarted workload.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        secrets: Mapping[tuple[str, str], ObjectMeta],
+        default: bool,
+        now: Callable[[], datetime],
+        chance: Callable[[], float],
+        restarted: Callable[[], None],
+    ) -> None:
+        self._cluster = cluster
+        self._secrets = secrets
+        self._default = default
+        self._now = now
+        self._chance = chance
+        self._restarted = restarted
+        self._backoff = Backoff(first=1.0, longest=60.0)
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be a new mark."""
+        self._wake.set()
+
+    def owed(self) -> int:
+        """How many Secrets owe restarts."""
+        return sum(1 for metadata in self._secrets.values() if RESTART_OWED in metadata.annotations)
+
+    async def run(self) -> None:
+        """Pay debts until cancelled."""
+        failures = 0
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(_GATHER)
+            self._wake.clear()
+            if await self.pay():
+                failures = 0
+                continue
+            failures += 1
+            self._wake.set()
+            await asyncio.sleep(self._backoff.delay(failures, chance=self._chance()))
+
+    async def pay(self) -> bool:
+        """Make one pass. Returns whether every mark was dealt with."""
+        debts: dict[str, list[_Debt]] = {}
+        for metadata in self._secrets.values():
+            if RESTART_OWED in metadata.annotations and metadata.deletion_timestamp is None:
+                owed = owed_restart(metadata.annotations)
+                # A mark that nobody can read was edited by somebody; clearing it is all that can be done.
+                debts.setdefault(metadata.namespace, []).append(_Debt(metadata, owed or NOTHING_OWED))
+        paid = [await self._pay_in(namespace, owing) for namespace, owing in debts.items()]
+        return all(paid)
+
+    async def _pay_in(self, namespace: str, debts: list[_Debt]) -> bool:
+        try:
+            policy = await self._policy(namespace)
+            workloads = await self._cluster.list(DEPLOYMENTS, namespace)
+            done = [await self._restart(namespace, workload, debts, policy) for workload in workloads]
+            if not all(done):
+                return False
+            return all([await self._clear(debt) for debt in debts])
+        except ClusterError as error:
+            _log.warning("restarts in the namespace %s: %s", namespace, error)
+            return False
+
+    async def _restart(
+        self, namespace: str, workload: Mapping[str, Any], debts: list[_Debt], policy: Mapping[str, str]
+    ) -> bool:
+        """Restart a workload once, if it is owed that. Returns False if it changed under our hands."""
+        metadata = ObjectMeta.of(workload)
+        template = workload["spec"]["template"]
+        used = secrets_used(template)
+        carried = (template.get("metadata") or {}).get("annotations") or {}
+        due = {
+            debt.secret.name: debt.mark
+            for debt in debts
+            if debt.secret.name in used
+            and is_due(debt.secret.name, debt.mark, debt.owed, carried=carried, created_at=metadata.creation_timestamp)
+            and wants_restart(debt.secret.annotations, metadata.annotations, policy, default=self._default)
+        }
+        if not due:
+            return True
+        patch = restart_patch(carried, due, in_use=used, now=self._now())
+        patch["metadata"] = {"resourceVersion": metadata.resource_version}
+        try:
+            await self._cluster.merge_patch(DEPLOYMENTS, namespace, metadata.name, patch, field_manager=RESTART_MANAGER)
+        except NotFound:
+            return True
+        except Conflict:
+            return False
+        self._restarted()
+        _log.info("restarted Deployment %s/%s for %s", namespace, metadata.name, ", ".join(sorted(due)))
+        return True
+
+    async def _policy(self, namespace: str) -> Mapping[str, str]:
+        """The Namespace's annotations; none where we may not read it, so that the operator's own setting holds."""
+        try:
+            answer = await self._cluster.get_metadata(NAMESPACES, None, namespace)
+        except ClusterError:
+            return {}
+        return ObjectMeta.of(answer).annotations
+
+    async def _clear(self, debt: _Debt) -> bool:
+        """Remove a mark, unless its Secret has changed since it was read: then there may be a new one."""
+        key = Key(debt.secret.namespace, debt.secret.name)
+        patch = {"metadata": {"annotations": {RESTART_OWED: None}, "resourceVersion": debt.secret.resource_version}}
+        try:
+            await self._cluster.merge_patch(SECRETS, key.namespace, key.name, patch, field_manager=RESTART_MANAGER)
+        except NotFound:
+            return True
+        except Conflict:
+            return False
+        return True

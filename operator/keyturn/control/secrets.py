@@ -1,0 +1,137 @@
+"""Writes one Secret by the plan that `core` makes, and never onto a state that nobody looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from keyturn.cluster import ONEPASSWORD_ITEMS, SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
+from keyturn.core.binding import Binding, Key
+from keyturn.core.managed_fields import taken_over
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.names import SECRET_MANAGER
+from keyturn.core.secret import Apply, Create, Desired, Keep, plan_secret
+from keyturn.core.status import Failure, Reason
+
+_ATTEMPTS = 3
+"""How often to look again at once when a Secret changes under our hands, before leaving it to the queue's backoff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a Secret.
+
+    Attributes:
+        created: there was none before.
+        changed: names of the keys that were given other bytes.
+        repaired: what was changed had been edited by somebody else.
+    """
+
+    created: bool = False
+    changed: tuple[str, ...] = ()
+    repaired: bool = False
+
+
+class BindingGone(Exception):
+    """The OnePasswordItem that a Secret was to be made for is not there any more."""
+
+
+class SecretWriter:
+    """Brings a Secret to what it should be.
+
+    Args:
+        cluster: the API server.
+        known: metadata of a Secret of ours, or None; may lag behind.
+        now: the time, with its zone.
+    """
+
+    def __init__(
+        self, cluster: Cluster, *, known: Callable[[Key], ObjectMeta | None], now: Callable[[], datetime]
+    ) -> None:
+        self._cluster = cluster
+        self._known = known
+        self._now = now
+
+    async def write(self, desired: Desired) -> Written | Failure:
+        """Create the Secret, change it, or leave it, whichever is right.
+
+        Raises:
+            BindingGone: its OnePasswordItem vanished, so nothing was created.
+            ClusterError: the API server could not be asked or did not allow it.
+        """
+        binding = desired.binding
+        expected = self._known(binding.key) is not None or bool(binding.status.get("conditions"))
+        present = await self._present(binding.key) if expected else None
+        for attempt in range(_ATTEMPTS):
+            plan = plan_secret(present, desired, now=self._now())
+            if isinstance(plan, Failure):
+                return plan
+            try:
+                return await self._carry_out(plan, present, binding)
+            except (AlreadyExists, Conflict, NotFound):
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                present = await self._present(binding.key)
+            except Invalid as error:
+                return Failure(Reason.SECRET_INVALID, f"the API server refuses the Secret: {error.message}")
+            except TooLarge:
+                return Failure(Reason.SECRET_TOO_LARGE, "the API server refuses the Secret as too large")
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _carry_out(
+        self, plan: Create | Apply | Keep, present: dict[str, Any] | None, binding: Binding
+    ) -> Written:
+        if isinstance(plan, Keep) or (present is None and not isinstance(plan, Create)):
+            return Written()
+        if isinstance(plan, Create):
+            await self._create(plan, binding)
+            return Written(created=True)
+        manifest = dict(plan.manifest)
+        if plan.take_over and present is not None:
+            version = await self._take_over(present, binding.key)
+            manifest["metadata"] = {**manifest["metadata"], "resourceVersion": version}
+        await self._cluster.apply(
+            SECRETS, binding.key.namespace, binding.key.name, manifest, field_manager=SECRET_MANAGER
+        )
+        return Written(changed=plan.changed, repaired=plan.repairs)
+
+    async def _create(self, plan: Create, binding: Binding) -> None:
+        """Create by POST, which refuses where an apply would overwrite a Secret that appeared meanwhile."""
+        key = binding.key
+        if binding.ever_acted_on and not await self._is_there(binding):
+            # A watch can lose a deletion. Making the Secret again would fight the garbage collector.
+            raise BindingGone(str(key))
+        await self._cluster.create(SECRETS, key.namespace, key.name, dict(plan.manifest), field_manager=SECRET_MANAGER)
+
+    async def _take_over(self, present: dict[str, Any], key: Key) -> str:
+        """Gather the ownership of all data in our hand, so that the apply after this one can remove stale keys."""
+        metadata = ObjectMeta.of(present)
+        operations = [
+            # replaced by itself: the API server answers 409 where the Secret has moved on
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
+            {
+                "op": "replace",
+                "path": "/metadata/managedFields",
+                "value": taken_over(metadata.managed_fields, present.get("data") or {}),
+            },
+        ]
+        answer = await self._cluster.json_patch(
+            SECRETS, key.namespace, key.name, operations, field_manager=SECRET_MANAGER
+        )
+        return str(answer["metadata"]["resourceVersion"])
+
+    async def _is_there(self, binding: Binding) -> bool:
+        key = binding.key
+        try:
+            metadata = await self._cluster.get_metadata(ONEPASSWORD_ITEMS, key.namespace, key.name)
+        except NotFound:
+            return False
+        return bool(metadata["metadata"]["uid"] == binding.uid)
+
+    async def _present(self, key: Key) -> dict[str, Any] | None:
+        try:
+            return await self._cluster.get(SECRETS, key.namespace, key.name)
+        except NotFound:
+            return None

@@ -1,0 +1,102 @@
+"""Writes the status of a OnePasswordItem, only where it says something new, and tells news as Events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from keyturn.cluster import ONEPASSWORD_ITEMS, Cluster, Conflict, NotFound
+from keyturn.control.bindings import Bindings
+from keyturn.core import names
+from keyturn.core.binding import Binding, binding_of
+from keyturn.core.status import (
+    WAITING,
+    Failure,
+    Synced,
+    failed_status,
+    is_worth_writing,
+    progressing_status,
+    ready_reason,
+    silent_status,
+    synced_status,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Announce(Protocol):
+    """Posts a Kubernetes Event about a OnePasswordItem; never blocks and never fails."""
+
+    def __call__(self, binding: Binding, *, reason: str, message: str, warning: bool) -> None:
+        """Post it, sooner or later, or drop it if it is an old story."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWriter:
+    """Writes statuses.
+
+    Attributes:
+        cluster: the API server.
+        bindings: told of each write, before its echo arrives.
+        announce: posts Events.
+        now: the time, with its zone.
+    """
+
+    cluster: Cluster
+    bindings: Bindings
+    announce: Announce
+    now: Callable[[], datetime]
+
+    async def synced(self, binding: Binding, synced: Synced) -> None:
+        """The Secret is right."""
+        warning = synced.warnings.condition()
+        if await self._write(binding, synced_status(binding, synced, now=self.now())) and warning:
+            self.announce(binding, reason=warning[0], message=warning[1], warning=True)
+
+    async def progressing(self, binding: Binding) -> None:
+        """A new generation is being worked on."""
+        await self._write(binding, progressing_status(binding, now=self.now()))
+
+    async def failed(self, binding: Binding, failure: Failure) -> None:
+        """The Secret is not what the spec asks for."""
+        same_generation = binding.status.get("observedGeneration") == binding.generation
+        if same_generation and failure.reason in WAITING and ready_reason(binding.status) == failure.reason:
+            # How exactly a server cannot be reached changes from try to try, and is not worth a write each time.
+            return
+        if await self._write(binding, failed_status(binding, failure, now=self.now())):
+            _log.warning("%s: %s: %s", binding.key, failure.reason, failure.message)
+            self.announce(binding, reason=failure.reason, message=failure.message, warning=True)
+
+    async def silent(self, binding: Binding, message: str) -> None:
+        """The Secret was right when the vaults were last heard of, which is longer ago than permitted."""
+        await self._write(binding, silent_status(binding, message, now=self.now()))
+
+    async def _write(self, binding: Binding, status: Mapping[str, Any]) -> bool:
+        """Apply a status to the very object it speaks of. Returns whether that was needed and done."""
+        if not is_worth_writing(binding.status, status):
+            return False
+        try:
+            return await self._apply(binding, status)
+        except Conflict:
+            # Somebody touched the object, or it was made anew under its name: a status apply does not check the uid.
+            key = binding.key
+            current = binding_of(await self.cluster.get(ONEPASSWORD_ITEMS, key.namespace, key.name))
+            self.bindings.observe(current)
+            if current != binding:
+                return False
+            return await self._apply(current, status)
+        except NotFound:
+            self.bindings.remove(binding.key, uid=binding.uid)
+            return False
+
+    async def _apply(self, binding: Binding, status: Mapping[str, Any]) -> bool:
+        key = binding.key
+        body = {"metadata": {"resourceVersion": binding.resource_version}, "status": status}
+        answer = await self.cluster.apply(
+            ONEPASSWORD_ITEMS, key.namespace, key.name, body, field_manager=names.STATUS_MANAGER, subresource="status"
+        )
+        self.bindings.wrote_status(binding, status, resource_version=answer["metadata"]["resourceVersion"])
+        return True

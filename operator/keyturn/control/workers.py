@@ -1,0 +1,98 @@
+"""Takes keys from the queue and hands them to the reconciler, several at once but never one twice."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from typing import Protocol
+
+from keyturn.control.queue import WorkQueue
+from keyturn.control.reconciler import Next, Reconciler
+from keyturn.core.binding import Key
+
+_log = logging.getLogger(__name__)
+
+_TOGETHER = 200
+"""How many keys of one item are worked on together at most, so that the values of one fetch do not live too long."""
+
+
+class WorkObserver(Protocol):
+    """Counts reconciles."""
+
+    def reconciled(self, result: str, *, seconds: float) -> None:
+        """A key was worked on."""
+
+
+class Workers:
+    """A number of tasks that work on keys until they are cancelled.
+
+    Args:
+        queue: where keys come from.
+        reconciler: what works on them.
+        number: of tasks.
+        observer: counts.
+        beat: called whenever a worker shows life, for the watchdog.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: WorkQueue[Key],
+        reconciler: Reconciler,
+        number: int,
+        observer: WorkObserver,
+        beat: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._reconciler = reconciler
+        self._number = number
+        self._observer = observer
+        self._beat = beat
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._number):
+                group.create_task(self._work(), name=f"worker {number}")
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.take()
+            await self._work_on(key)
+
+    async def _work_on(self, key: Key) -> None:
+        companions = itertools.islice(self._reconciler.companions(key), _TOGETHER)
+        keys = [key, *self._queue.claim(companions)]
+        started = self._clock()
+        outcomes: dict[Key, Next] = {}
+        try:
+            outcomes = await self._reconciler.reconcile(keys)
+        except Exception as error:  # noqa: BLE001 - a defect of ours on one item; the others must go on
+            # The place, not the message: a message may quote what it stumbled over, and here that may be a value.
+            places = "; ".join(
+                f"{frame.name} ({frame.filename}:{frame.lineno})"
+                for frame in traceback.extract_tb(error.__traceback__)[-5:]
+            )
+            _log.error("working on %s failed with %s in %s", key, type(error).__name__, places)
+        finally:
+            for each in keys:
+                self._finish(each, outcomes.get(each, Next("Defect", backoff=True)))
+        self._beat()
+        seconds = (self._clock() - started) / len(keys)
+        for outcome in outcomes.values():
+            self._observer.reconciled(outcome.result, seconds=seconds)
+
+    def _finish(self, key: Key, outcome: Next) -> None:
+        if outcome.backoff:
+            self._queue.failed(key)
+        elif outcome.after is not None:
+            self._queue.put_off(key, outcome.after)
+        else:
+            self._queue.done(key)

@@ -1,0 +1,75 @@
+"""What we remember of a OnePasswordItem: small, and never a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from keyturn.core.names import AUTO_RESTART, OPAQUE, is_tracking
+
+
+class Key(NamedTuple):
+    """Names a OnePasswordItem, and the Secret of the same name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A OnePasswordItem, reduced to what reconciling needs.
+
+    Attributes:
+        resource_version: of the object that this was read from; not part of equality.
+        item_path: as written, valid or not; None where the spec has none.
+        secret_type: the Secret's type; empty in the object means Opaque.
+        labels: those that the Secret gets too.
+        annotations: those that the Secret gets too.
+        status: the object's status as last seen; not part of equality, since most of its changes are our own.
+    """
+
+    key: Key
+    uid: str
+    generation: int
+    item_path: str | None
+    secret_type: str = OPAQUE
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    deleting: bool = False
+    resource_version: str = field(default="", compare=False)
+    status: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def ever_acted_on(self) -> bool:
+        """Whether an operator has written a status before: a fresh object carries the schema's default of -1."""
+        return int(self.status.get("observedGeneration", -1)) >= 0
+
+    @property
+    def synced_generation(self) -> bool:
+        """Whether the status says that this very generation was brought about."""
+        if self.status.get("observedGeneration") != self.generation:
+            return False
+        return any(c.get("type") == "Ready" and c.get("status") == "True" for c in self.status.get("conditions") or ())
+
+
+def binding_of(manifest: Mapping[str, Any]) -> Binding:
+    """Read a binding from a OnePasswordItem as the API server gives it."""
+    metadata = manifest["metadata"]
+    annotations = metadata.get("annotations") or {}
+    item_path = (manifest.get("spec") or {}).get("itemPath")
+    return Binding(
+        key=Key(namespace=metadata["namespace"], name=metadata["name"]),
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation") or 0),
+        item_path=item_path if isinstance(item_path, str) else None,
+        secret_type=manifest.get("type") or OPAQUE,
+        labels={k: v for k, v in (metadata.get("labels") or {}).items() if not is_tracking(k)},
+        annotations={k: v for k, v in annotations.items() if k == AUTO_RESTART},
+        deleting="deletionTimestamp" in metadata,
+        resource_version=metadata.get("resourceVersion") or "",
+        status=manifest.get("status") or {},
+    )

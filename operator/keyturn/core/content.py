@@ -1,0 +1,106 @@
+"""Maps an item to the data of a Secret: which label becomes which key, and who wins where two want the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from keyturn.core.keys import data_key, is_legal_key
+from keyturn.core.paths import shorten
+from keyturn.core.vault import Field, FieldKind, Item, Url
+
+MAX_SECRET_BYTES = 1024 * 1024
+"""The API server refuses a Secret whose data is larger (`MaxSecretSize` of Kubernetes' validation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingOptions:
+    """What a platform engineer may choose about mapping.
+
+    Attributes:
+        allow_empty_values: keep keys whose value is empty; off by default, as in the official operator.
+    """
+
+    allow_empty_values: bool = False
+
+    def recorded(self) -> str:
+        """What differs from the defaults, as the Secret records it, so that a changed option rewrites it."""
+        return "allow-empty-values" if self.allow_empty_values else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A label or file name that cannot become a key, and why."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContentPlan:
+    """The data of a Secret, before the bytes of its files are fetched.
+
+    Attributes:
+        data: what fields and URLs give.
+        files: which file's bytes go under which key; no key stands in `data` too.
+        skipped: what could not become a key.
+    """
+
+    data: Mapping[str, bytes] = field(repr=False)
+    files: Mapping[str, Field]
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def declared_bytes(self) -> int:
+        """The size of the Secret's data so far as it is known without fetching files."""
+        known = sum(len(value) for value in self.data.values())
+        return known + sum(file.size or 0 for file in self.files.values())
+
+
+def plan_content(item: Item, options: MappingOptions) -> ContentPlan:
+    """Decide the keys of a Secret: fields before URLs before files; the last field wins, the first file wins.
+
+    A value counts as empty at length zero; an empty one is left out unless the options keep it, and then lets
+    a URL or file of the same key show through.
+    """
+    skipped: dict[str, Skipped] = {}
+
+    def usable_key(label: str) -> str | None:
+        key = data_key(label)
+        if is_legal_key(key):
+            return key
+        why = "no character of it is legal in a key" if not key else "a key may not be '.' nor start with '..'"
+        skipped.setdefault(label, Skipped(label=shorten(label, 80), reason=why))
+        return None
+
+    data: dict[str, bytes] = {}
+    texts = [(url.label, url.href) for url in _ordered_urls(item.ref.urls)]
+    texts += [(each.label, each.value or "") for each in item.fields if each.kind is not FieldKind.FILE]
+    for label, value in texts:
+        if not value and not options.allow_empty_values:
+            continue
+        if (key := usable_key(label)) is not None:
+            data[key] = encode(value)
+
+    files: dict[str, Field] = {}
+    for each in item.fields:
+        if each.kind is not FieldKind.FILE or (each.size == 0 and not options.allow_empty_values):
+            continue
+        if (key := usable_key(each.label)) is not None and key not in data:
+            files.setdefault(key, each)
+    return ContentPlan(data=data, files=files, skipped=tuple(skipped.values()))
+
+
+def encode(value: str) -> bytes:
+    """UTF-8, where a lone surrogate, which JSON can carry and UTF-8 cannot, becomes U+FFFD as it does in Go."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _ordered_urls(urls: Sequence[Url]) -> list[Url]:
+    """URLs such that writing them in order leaves the right winner: a primary one, else the last."""
+    return sorted(urls, key=lambda url: url.primary)
+
+
+def changed_keys(old: Mapping[str, object], new: Mapping[str, object]) -> tuple[str, ...]:
+    """The keys that were added, removed or given other bytes, sorted."""
+    return tuple(sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key)))

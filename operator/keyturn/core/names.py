@@ -1,0 +1,53 @@
+"""Every name that Keyturn reads or writes on a Kubernetes object, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "onepassword.com"
+VERSION: Final = "v1"
+KIND: Final = "OnePasswordItem"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+# Annotations of 1Password's own operator, with the meaning they have there.
+ITEM_PATH: Final = "operator.1password.io/item-path"
+ITEM_VERSION: Final = "operator.1password.io/item-version"
+AUTO_RESTART: Final = "operator.1password.io/auto-restart"
+LAST_RESTARTED: Final = "operator.1password.io/last-restarted"
+
+# Our own annotations.
+REVISION: Final = "keyturn.dev/revision"
+RESTART_OWED: Final = "keyturn.dev/restart-owed"
+ADOPT: Final = "keyturn.dev/adopt"
+OPTIONS: Final = "keyturn.dev/options"
+
+OPAQUE: Final = "Opaque"
+
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+PRODUCT: Final = "keyturn"
+OURS: Final = f"{MANAGED_BY}={PRODUCT}"
+
+# One field manager per role, so that `kubectl get --show-managed-fields` tells who wrote what and why.
+SECRET_MANAGER: Final = PRODUCT
+STATUS_MANAGER: Final = f"{PRODUCT}-status"
+RESTART_MANAGER: Final = f"{PRODUCT}-restart"
+
+# Labels and annotations by which other tools track what is theirs. A copy of one on the Secret would make
+# that tool prune or adopt it. An entry that ends in "/" stands for every key below that prefix.
+TRACKING: Final = (
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "applyset.kubernetes.io/",
+    "argocd.argoproj.io/",
+    "helm.sh/",
+    "helm.toolkit.fluxcd.io/",
+    "kopf.zalando.org/",
+    "kubectl.kubernetes.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "meta.helm.sh/",
+)
+
+
+def is_tracking(key: str) -> bool:
+    """Whether a label or annotation is another tool's way to track its objects, and must not be copied."""
+    return any(key.startswith(entry) if entry.endswith("/") else key == entry for entry in TRACKING)

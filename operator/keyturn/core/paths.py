@@ -1,0 +1,50 @@
+"""Reads the path of an item, `vaults/<vault>/items/<item>`, by the official operator's grammar."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_ID = re.compile(r"[a-z0-9]{26}")
+
+
+class BadPath(ValueError):
+    """The text is no item path; the message quotes it and says what a path looks like."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPath:
+    """A vault and an item, each named by title or by id."""
+
+    vault: str
+    item: str
+
+    def __str__(self) -> str:
+        return f"vaults/{self.vault}/items/{self.item}"
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether a text has the shape of a Connect id: exactly 26 characters of a-z and 0-9."""
+    return _ID.fullmatch(text) is not None
+
+
+def parse_item_path(text: object) -> ItemPath:
+    """Split a path into vault and item.
+
+    Exactly four parts; the first is `vaults`, the third `items`, case-sensitive. The other two may hold anything
+    but a slash, spaces included; nothing is trimmed or percent-decoded.
+
+    Raises:
+        BadPath: the text is of another form, or a part is empty.
+    """
+    if not isinstance(text, str) or not text:
+        raise BadPath("spec.itemPath is empty; it must be of the form vaults/<vault>/items/<item>")
+    parts = text.split("/")
+    if len(parts) != 4 or parts[0] != "vaults" or parts[2] != "items" or not parts[1] or not parts[3]:
+        raise BadPath(f"spec.itemPath {shorten(text)!r} must be of the form vaults/<vault>/items/<item>")
+    return ItemPath(vault=parts[1], item=parts[3])
+
+
+def shorten(text: str, limit: int = 200) -> str:
+    """A user's text at a length that fits into a message."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,56 @@
+"""Which vaults a poll must list, told from one cheap look at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from keyturn.core.vault import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the last listing of a scope told.
+
+    Attributes:
+        version: the scope's version just before it was listed.
+        moved: whether that listing was made because the version had moved.
+    """
+
+    version: int | None
+    moved: bool
+
+
+def scopes_to_list(
+    now: Sequence[Scope], *, seen: Mapping[str, Seen], used: Collection[str], everything: bool
+) -> list[Scope]:
+    """The scopes whose items must be listed again.
+
+    A scope is listed if somebody uses it and its version moved, or moved last time (nobody promises that the number
+    and the items reach a replica together), or has no version, or has not been listed yet, or `everything` is due.
+    """
+    due = []
+    for scope in now:
+        last = seen.get(scope.id)
+        if scope.id not in used:
+            continue
+        if everything or last is None or last.moved or scope.version is None or scope.version != last.version:
+            due.append(scope)
+    return due
+
+
+def is_cheaper_one_by_one(scope: Scope, wanted: int) -> bool:
+    """Whether to ask for so many items by name rather than to list the whole scope.
+
+    A listing costs about 300 bytes an item: only in a scope of at least 500 items, and of more than 50 for each one
+    wanted, is it worth several requests to avoid.
+    """
+    return scope.size is not None and scope.size >= 500 and scope.size > 50 * wanted
+
+
+def is_older(seen: str, known: str) -> bool:
+    """Whether a revision seen now comes before one known already; False where the two are no numbers.
+
+    Connect servers behind one address each have a replica of their own, so versions can go back from call to call.
+    """
+    return all(text.isascii() and text.isdecimal() for text in (seen, known)) and int(seen) < int(known)

@@ -1,0 +1,222 @@
+"""Decides what to do about one Secret: whose it is, what it should look like, and whether that differs."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from keyturn.core import names
+from keyturn.core.binding import Binding
+from keyturn.core.content import changed_keys
+from keyturn.core.managed_fields import is_drifted, must_take_over
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.paths import ItemPath
+from keyturn.core.restarts import OwedRestart, owed_restart, revision_of
+from keyturn.core.status import Failure, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the Secret of a binding should hold.
+
+    Attributes:
+        path: of the item, by ids.
+        revision: of the item.
+        options: recorded mapping options; empty for the defaults.
+        data: bytes by key.
+    """
+
+    binding: Binding
+    path: ItemPath
+    item_revision: str
+    options: str = ""
+    data: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def labels(self) -> dict[str, str]:
+        """Labels that the Secret must carry; foreign ones beside them are left alone."""
+        return {**self.binding.labels, names.MANAGED_BY: names.PRODUCT}
+
+    def annotations(self) -> dict[str, str]:
+        """Annotations that the Secret must carry, but for its revision and what it owes."""
+        recorded = {names.OPTIONS: self.options} if self.options else {}
+        item = {names.ITEM_PATH: str(self.path), names.ITEM_VERSION: self.item_revision}
+        return {**self.binding.annotations, **item, **recorded}
+
+    def owner(self) -> dict[str, str]:
+        """The reference by which Kubernetes deletes the Secret after its OnePasswordItem.
+
+        As the official operator writes it: `blockOwnerDeletion` would ask for a right on finalizers.
+        """
+        key, uid = self.binding.key, self.binding.uid
+        return {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": key.name, "uid": uid}
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """There is no Secret: make one, and fail rather than overwrite where one appears meanwhile."""
+
+    manifest: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Apply a manifest to the Secret that was looked at, and to no other state of it.
+
+    Attributes:
+        take_over: ownership of the data must be gathered first, or stale keys would survive.
+        changed: names of the keys whose bytes change.
+        repairs: the bytes being restored are those that were written last, so nobody is owed a restart.
+    """
+
+    manifest: Mapping[str, Any] = field(repr=False)
+    take_over: bool = False
+    changed: tuple[str, ...] = ()
+    repairs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The Secret is as it should be."""
+
+
+def is_ours(metadata: ObjectMeta, binding: Binding) -> bool:
+    """Whether a Secret may be written: made for this very object, or handed over.
+
+    It belongs to the object if an owner reference names its uid, or, as after a restore from backup, names an object
+    of its kind and name while the official operator's annotations say that an operator filled it. Whoever may
+    annotate the Secret can hand it over with `keyturn.dev/adopt: "true"`.
+    """
+    annotations = metadata.annotations
+    if annotations.get(names.ADOPT) == "true":
+        return True
+    filled = names.ITEM_PATH in annotations and names.ITEM_VERSION in annotations
+    for owner in metadata.owner_references:
+        if owner.get("uid") == binding.uid:
+            return True
+        if filled and owner.get("kind") == names.KIND and owner.get("name") == binding.key.name:
+            return True
+    return False
+
+
+def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
+    """Whether a Secret can be trusted to be right from its metadata alone, so that no value need be fetched."""
+    key_names = ((desired.binding.status.get("secret") or {}).get("keys")) or ()
+    return (
+        is_ours(metadata, desired.binding)
+        and metadata.deletion_timestamp is None
+        and _describes(metadata, desired)
+        and not is_drifted(metadata.managed_fields, key_names)
+    )
+
+
+def plan_secret(
+    present: Mapping[str, Any] | None, desired: Desired, *, now: datetime
+) -> Create | Apply | Keep | Failure:
+    """Compare a Secret with what it should be.
+
+    Args:
+        present: the whole Secret, or None if there is none.
+        desired: what it should be.
+        now: when a restart that becomes owed began to be owed.
+    """
+    if present is None:
+        return Create(_manifest(desired, revision=1, owed=_owed_for_recreation(desired, now=now)))
+    metadata = ObjectMeta.of(present)
+    key = desired.binding.key
+    if not is_ours(metadata, desired.binding):
+        return Failure(Reason.SECRET_NOT_OURS, f"the Secret {key.name} exists and belongs to somebody else; "
+                       f"annotate it with {names.ADOPT}=true to hand it over, or delete it")  # fmt: skip
+    if (old_type := present.get("type") or names.OPAQUE) != desired.binding.secret_type:
+        return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {key.name} has the type {old_type} and Kubernetes does not "
+                       f"let it become {desired.binding.secret_type}; delete the Secret to have it made anew")  # fmt: skip
+
+    old = {name: b64decode(value) for name, value in (present.get("data") or {}).items()}
+    changed = changed_keys(old, desired.data)
+    drifted = is_drifted(metadata.managed_fields, desired.data)
+    if changed and present.get("immutable"):
+        return Failure(
+            Reason.SECRET_IMMUTABLE, f"the Secret {key.name} is marked immutable; delete it to have it made anew"
+        )
+    if not changed and not drifted and _describes(metadata, desired):
+        return Keep()
+    repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
+    revision, owed = revision_of(metadata.annotations), owed_restart(metadata.annotations)
+    if changed and not repairs:
+        revision += 1
+        owed = _owed(owed, revision=revision, changed=changed, now=now)
+    obsolete = old.keys() - desired.data.keys()
+    return Apply(
+        _manifest(desired, revision=max(revision, 1), owed=owed, looked_at=metadata),
+        take_over=must_take_over(metadata.managed_fields, obsolete),
+        changed=changed,
+        repairs=repairs,
+    )
+
+
+def _describes(metadata: ObjectMeta, desired: Desired) -> bool:
+    """Whether labels, annotations and owner are all there, and no recorded option is left from earlier."""
+    annotations, labels = metadata.annotations, metadata.labels
+    return (
+        desired.annotations().items() <= annotations.items()
+        and desired.labels().items() <= labels.items()
+        and annotations.get(names.OPTIONS, "") == desired.options
+        and (names.AUTO_RESTART in annotations) == (names.AUTO_RESTART in desired.binding.annotations)
+        and names.REVISION in annotations
+        and any(owner.get("uid") == desired.binding.uid for owner in metadata.owner_references)
+    )
+
+
+def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
+    """Whether our last write was for the same item at the same revision, hence of the same bytes."""
+    annotations, labels = metadata.annotations, metadata.labels
+    return (
+        labels.get(names.MANAGED_BY) == names.PRODUCT
+        and annotations.get(names.ITEM_PATH) == str(desired.path)
+        and annotations.get(names.ITEM_VERSION) == desired.item_revision
+        and annotations.get(names.OPTIONS, "") == desired.options
+    )
+
+
+def _owed_for_recreation(desired: Desired, *, now: datetime) -> OwedRestart | None:
+    """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
+    status = desired.binding.status
+    known = status.get("secret")
+    same = status.get("itemPath") == str(desired.path) and status.get("itemVersion") == desired.item_revision
+    if not known or same:
+        return None
+    return OwedRestart(revision=1, changed_at=now, keys=tuple(sorted({*(known.get("keys") or ()), *desired.data})))
+
+
+def _owed(before: OwedRestart | None, *, revision: int, changed: tuple[str, ...], now: datetime) -> OwedRestart:
+    if before is None:
+        return OwedRestart(revision=revision, changed_at=now, keys=changed)
+    return replace(before, revision=revision, changed_at=now, keys=tuple(sorted({*before.keys, *changed})))
+
+
+def _manifest(
+    desired: Desired, *, revision: int, owed: OwedRestart | None, looked_at: ObjectMeta | None = None
+) -> dict[str, Any]:
+    """The Secret to write; tied to the state that was looked at, so that a foreign change in between is not lost."""
+    key = desired.binding.key
+    annotations = {**desired.annotations(), names.REVISION: str(revision)}
+    if owed:
+        annotations[names.RESTART_OWED] = owed.to_annotation()
+    metadata: dict[str, Any] = {
+        "name": key.name,
+        "namespace": key.namespace,
+        "labels": desired.labels(),
+        "annotations": annotations,
+        "ownerReferences": [desired.owner()],
+    }
+    if looked_at is not None:
+        metadata |= {"uid": looked_at.uid, "resourceVersion": looked_at.resource_version}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "type": desired.binding.secret_type,
+        "data": {name: b64encode(value).decode() for name, value in sorted(desired.data.items())},
+    }

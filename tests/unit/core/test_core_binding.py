@@ -1,0 +1,81 @@
+"""What is remembered of a OnePasswordItem."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core.binding import Key, binding_of
+from keyturn.core.names import TRACKING, is_tracking
+
+
+def manifest(**changes):
+    base = {
+        "metadata": {"namespace": "app", "name": "db", "uid": "u", "generation": 3, "resourceVersion": "7"},
+        "spec": {"itemPath": "vaults/v/items/i"},
+    }
+    return {**base, **changes}
+
+
+def test_a_binding_reads_what_the_object_asks_for():
+    """Key, identity, path and type; Opaque where no type is given."""
+    binding = binding_of(manifest())
+
+    assert (binding.key, binding.uid, binding.generation) == (Key("app", "db"), "u", 3)
+    assert (binding.item_path, binding.secret_type) == ("vaults/v/items/i", "Opaque")
+
+
+@pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {}}, {"spec": {"itemPath": None}}])
+def test_an_object_without_a_path_is_read_too(spec):
+    """The definition accepts it, so the status must be able to say what is wrong."""
+    assert binding_of({**manifest(spec={}), **spec}).item_path is None
+
+
+def test_labels_go_along_but_those_by_which_others_track_their_objects():
+    """A copy of one would make Argo CD or Helm prune the Secret."""
+    labels = {
+        "team": "red",
+        "app.kubernetes.io/instance": "x",
+        "argocd.argoproj.io/instance": "x",
+        "helm.sh/chart": "x",
+    }
+    binding = binding_of(manifest(metadata={**manifest()["metadata"], "labels": labels}))
+
+    assert binding.labels == {"team": "red"}
+
+
+def test_of_the_annotations_only_the_restart_switch_goes_along():
+    """The official operator copies just that by default."""
+    annotations = {"operator.1password.io/auto-restart": "true", "note": "x"}
+    binding = binding_of(manifest(metadata={**manifest()["metadata"], "annotations": annotations}))
+
+    assert binding.annotations == {"operator.1password.io/auto-restart": "true"}
+
+
+def test_a_changed_status_does_not_make_another_binding():
+    """Most such changes are the echo of our own write."""
+    assert binding_of(manifest(status={"observedGeneration": 3})) == binding_of(manifest())
+
+
+@pytest.mark.parametrize(
+    ("status", "acted_on", "synced"),
+    [
+        ({}, False, False),
+        ({"observedGeneration": -1}, False, False),
+        ({"conditions": [{"type": "Ready", "status": "True"}]}, False, False),
+        ({"observedGeneration": 3, "conditions": [{"type": "Ready", "status": "True"}]}, True, True),
+        ({"observedGeneration": 2, "conditions": [{"type": "Ready", "status": "True"}]}, True, False),
+        ({"observedGeneration": 3, "conditions": [{"type": "Ready", "status": "False"}]}, True, False),
+        ({"observedGeneration": 3}, True, False),
+    ],
+)
+def test_what_the_status_says_of_the_past(status, acted_on, synced):
+    """The official operator's statuses carry no generation, so they prove nothing."""
+    binding = binding_of(manifest(status=status))
+
+    assert (binding.ever_acted_on, binding.synced_generation) == (acted_on, synced)
+
+
+@given(st.sampled_from(TRACKING), st.text("abc-", max_size=5))
+def test_tracking_keys_are_known_by_name_or_prefix(entry, rest):
+    """An entry that ends in a slash stands for all below it, any other only for itself."""
+    assert is_tracking(entry + rest) is (entry.endswith("/") or not rest)

@@ -1,0 +1,151 @@
+"""Which label becomes which key, and who wins where two want the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core.content import MappingOptions, changed_keys, encode, plan_content
+from keyturn.core.keys import is_legal_key
+from keyturn.core.vault import Field, FieldKind, Item, ItemRef, Url
+
+KEEP_EMPTY = MappingOptions(allow_empty_values=True)
+
+
+def an_item(*fields, urls=()):
+    return Item(ItemRef(id="i" * 26, scope="v" * 26, title="db", revision="1", urls=tuple(urls)), tuple(fields))
+
+
+def text(label, value):
+    return Field(id="f", label=label, value=value)
+
+
+def a_file(label, size=1, file_id="f"):
+    return Field(id=file_id, label=label, kind=FieldKind.FILE, size=size)
+
+
+def data_of(item, options=MappingOptions()):  # noqa: B008 - frozen
+    return dict(plan_content(item, options).data)
+
+
+def test_fields_become_keys_by_their_labels():
+    """Label and value are all that counts; section, id and type do not."""
+    assert data_of(an_item(text("username", "app"), text("API key", "k"))) == {"username": b"app", "API-key": b"k"}
+
+
+def test_a_reference_is_copied_like_any_field():
+    """The official operator ignores a field's type, and taking over from it must not lose a key."""
+    item = an_item(Field(id="f", label="linked", kind=FieldKind.REFERENCE, value="abc"))
+
+    assert data_of(item) == {"linked": b"abc"}
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        pytest.param(an_item(text("a", "1"), text("a", "2")), {"a": b"2"}, id="last field wins"),
+        pytest.param(an_item(text("a b", "1"), text("a/b", "2")), {"a-b": b"2"}, id="last of two labels with one key"),
+        pytest.param(an_item(text("a", "f"), urls=[Url("u", "a")]), {"a": b"f"}, id="field before URL"),
+        pytest.param(an_item(urls=[Url("1", "a"), Url("2", "a")]), {"a": b"2"}, id="last URL wins"),
+        pytest.param(an_item(urls=[Url("1", "a", primary=True), Url("2", "a")]), {"a": b"1"}, id="primary URL wins"),
+        pytest.param(
+            an_item(urls=[Url("1", "a", primary=True), Url("2", "a", primary=True)]),
+            {"a": b"2"},
+            id="last of two primary URLs",
+        ),
+        pytest.param(an_item(text("a", ""), urls=[Url("u", "a")]), {"a": b"u"}, id="URL shows through an empty field"),
+        pytest.param(an_item(text("a", "1"), text("a", "")), {"a": b"1"}, id="empty field does not overwrite"),
+        pytest.param(an_item(text("a", " ")), {"a": b" "}, id="white space is not empty"),
+        pytest.param(an_item(text("a", ""), text("b", None)), {}, id="empty values are left out"),
+    ],
+)
+def test_precedence_is_the_official_operators(item, expected):
+    """Field over URL over file, the last field wins, and an empty value counts as absent."""
+    assert data_of(item) == expected
+
+
+def test_empty_values_are_kept_on_request():
+    """Then an empty field also blocks the URL of its key."""
+    item = an_item(text("a", ""), text("b", None), urls=[Url("u", "a")])
+
+    assert data_of(item, KEEP_EMPTY) == {"a": b"", "b": b""}
+
+
+@pytest.mark.parametrize(
+    ("fields", "files"),
+    [
+        pytest.param([a_file("tls.crt")], {"tls.crt": "f"}, id="by its name"),
+        pytest.param([a_file("a", file_id="1"), a_file("a", file_id="2")], {"a": "1"}, id="first file wins"),
+        pytest.param([a_file("a"), text("a", "x")], {}, id="field before file, whatever the order"),
+        pytest.param([a_file("a"), text("a", "")], {"a": "f"}, id="file shows through an empty field"),
+        pytest.param([a_file("a", size=0, file_id="1"), a_file("a", file_id="2")], {"a": "2"}, id="empty file"),
+        pytest.param([a_file("a", size=None)], {"a": "f"}, id="file of unknown size"),
+        pytest.param([a_file("日本")], {}, id="name without a legal character"),
+    ],
+)
+def test_files_take_the_keys_that_are_left(fields, files):
+    """No file is fetched whose key is taken, empty or illegal."""
+    plan = plan_content(an_item(*fields), MappingOptions())
+
+    assert {key: file.id for key, file in plan.files.items()} == files
+
+
+def test_an_illegal_key_is_skipped_and_told_while_the_rest_stays():
+    """One bad label must not cost the whole Secret."""
+    plan = plan_content(an_item(text("..secret", "x"), text("é", "y"), text("ok", "z")), MappingOptions())
+
+    assert dict(plan.data) == {"ok": b"z"}
+    assert [skipped.label for skipped in plan.skipped] == ["..secret", "é"]
+
+
+def test_a_label_without_a_value_is_not_complained_of():
+    """Items carry empty built-in fields all the time."""
+    assert plan_content(an_item(text("é", "")), MappingOptions()).skipped == ()
+
+
+def test_neither_plan_nor_item_shows_a_value():
+    """Reprs end up in tracebacks and logs."""
+    item = an_item(text("a", "canary"))
+
+    assert "canary" not in repr(item)
+    assert "canary" not in repr(plan_content(item, MappingOptions()))
+
+
+LABELS = st.text(max_size=20) | st.sampled_from(["a", "a b", "a-b", "..a", "é"])
+FIELDS = st.lists(
+    st.builds(text, LABELS, st.text(max_size=5)) | st.builds(a_file, LABELS, st.integers(0, 9)), max_size=12
+)
+URLS = st.lists(st.builds(Url, st.text(max_size=5), LABELS, st.booleans()), max_size=5)
+
+
+@given(FIELDS, URLS, st.booleans())
+def test_every_plan_is_a_legal_secret(fields, urls, keep_empty):
+    """Keys are legal, none has two sources, and the declared size counts both."""
+    plan = plan_content(an_item(*fields, urls=urls), MappingOptions(allow_empty_values=keep_empty))
+
+    assert all(is_legal_key(key) for key in [*plan.data, *plan.files])
+    assert not plan.data.keys() & plan.files.keys()
+    assert keep_empty or all(plan.data.values())
+    assert plan.declared_bytes == sum(map(len, plan.data.values())) + sum(f.size for f in plan.files.values())
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), st.binary(max_size=3)),
+    st.dictionaries(st.text(max_size=3), st.binary(max_size=3)),
+)
+def test_changed_keys_are_those_whose_bytes_differ(old, new):
+    """Equal maps have none; otherwise exactly the keys whose presence or bytes differ."""
+    changed = changed_keys(old, new)
+
+    assert (changed == ()) == (old == new)
+    assert {key: old[key] for key in old if key not in changed} == {key: new[key] for key in new if key not in changed}
+
+
+@given(st.text())
+def test_text_is_written_as_utf8(value):
+    """Every text that UTF-8 can hold comes back as it was."""
+    assert encode(value).decode() == value
+
+
+def test_a_lone_surrogate_becomes_the_replacement_character():
+    """JSON can carry one, UTF-8 cannot, and Go, which the official operator is written in, replaces it."""
+    assert encode("a\ud800b") == "a\N{REPLACEMENT CHARACTER}b".encode()

@@ -1,0 +1,89 @@
+"""Who owns which key of a Secret, told without its values."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core.managed_fields import data_owners, is_drifted, must_take_over, taken_over
+
+
+def entry(manager, keys, operation="Update", **other):
+    fields = {"f:data": {".": {}} | {f"f:{key}": {} for key in keys}} if keys else {}
+    return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": {**fields, **other}}
+
+
+OURS = entry("keyturn", ["a", "b"], "Apply")
+
+
+def test_owners_are_told_by_manager_whatever_the_operation():
+    """Our POST and our apply are two entries of one manager."""
+    entries = [entry("keyturn", ["a"]), entry("keyturn", ["b"], "Apply"), entry("kubectl", [], **{"f:type": {}})]
+
+    assert data_owners(entries) == {"keyturn": frozenset("ab")}
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        pytest.param([OURS], False, id="all ours"),
+        pytest.param([entry("keyturn", ["a", "b"])], False, id="as created"),
+        pytest.param([entry("keyturn", ["a"], "Apply"), entry("kubectl-edit", ["b"])], True, id="one edited"),
+        pytest.param([OURS, entry("kubectl-patch", ["c"])], True, id="one added"),
+        pytest.param([entry("keyturn", ["a"], "Apply")], True, id="one removed"),
+        pytest.param([], True, id="nothing known"),
+        pytest.param([OURS, entry("reflector", [], **{"f:metadata": {}})], False, id="only metadata is another's"),
+    ],
+)
+def test_a_foreign_edit_shows_as_lost_or_foreign_ownership(entries, expected):
+    """Edited, added and removed keys all show; edits of metadata do not."""
+    assert is_drifted(entries, ["a", "b"]) is expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "obsolete", "expected"),
+    [
+        pytest.param([OURS], [], False, id="nothing to remove"),
+        pytest.param([OURS], ["b"], False, id="an apply removes what an apply wrote"),
+        pytest.param([entry("keyturn", ["a", "b"])], [], False, id="created, nothing to remove"),
+        pytest.param([entry("keyturn", ["a", "b"])], ["b"], True, id="an apply does not remove what a POST wrote"),
+        pytest.param([OURS], ["c"], True, id="a key that nobody owns"),
+        pytest.param([entry("manager", ["a", "b"])], [], True, id="another operator's, before the first apply"),
+        pytest.param([OURS, entry("kubectl-edit", ["c"])], ["c"], True, id="a key that somebody added"),
+    ],
+)
+def test_ownership_is_gathered_only_where_an_apply_alone_would_not_do(entries, obsolete, expected):
+    """It costs a write of its own, so an ordinary rotation goes without."""
+    assert must_take_over(entries, obsolete) is expected
+
+
+KEYS = st.frozensets(st.sampled_from("abcd"), max_size=4)
+ENTRIES = st.lists(
+    st.builds(
+        entry,
+        st.sampled_from(["keyturn", "manager", "kubectl-edit"]),
+        KEYS,
+        st.sampled_from(["Apply", "Update"]),
+    ),
+    max_size=4,
+    unique_by=lambda e: (e["manager"], e["operation"]),
+)
+
+
+@given(ENTRIES, KEYS, KEYS)
+def test_after_a_take_over_an_apply_is_enough(entries, present, obsolete):
+    """Our apply then owns all that is there, and nobody else owns any of it."""
+    gathered = taken_over(entries, present)
+
+    assert data_owners(gathered) == ({"keyturn": present} if present else {})
+    assert not must_take_over(gathered, obsolete & present)
+
+
+@given(ENTRIES, KEYS)
+def test_a_take_over_touches_nothing_but_the_ownership_of_data(entries, present):
+    """Labels and annotations stay with whoever owns them."""
+    labelled = [{**each, "fieldsV1": {**each["fieldsV1"], "f:metadata": {each["manager"]: {}}}} for each in entries]
+
+    def metadata_of(some):
+        return sorted((e["manager"], e["operation"]) for e in some if e["fieldsV1"].get("f:metadata"))
+
+    assert metadata_of(taken_over(labelled, present)) == metadata_of(labelled)

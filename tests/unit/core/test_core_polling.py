@@ -1,0 +1,80 @@
+"""When to list a vault, when to wait, and which revision comes first."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core.backoff import Backoff, jittered
+from keyturn.core.polling import Seen, is_cheaper_one_by_one, is_older, scopes_to_list
+from keyturn.core.vault import Scope
+
+
+@pytest.mark.parametrize(
+    ("version", "seen", "used", "everything", "listed"),
+    [
+        pytest.param(5, Seen(5, moved=False), True, False, False, id="nothing moved"),
+        pytest.param(6, Seen(5, moved=False), True, False, True, id="moved"),
+        pytest.param(4, Seen(5, moved=False), True, False, True, id="moved backwards"),
+        pytest.param(5, Seen(5, moved=True), True, False, True, id="moved last time"),
+        pytest.param(5, None, True, False, True, id="never listed"),
+        pytest.param(None, Seen(None, moved=False), True, False, True, id="has no version"),
+        pytest.param(5, Seen(5, moved=False), True, True, True, id="everything is due"),
+        pytest.param(6, Seen(5, moved=False), False, True, False, id="used by nobody"),
+    ],
+)
+def test_a_vault_is_listed_only_if_something_may_have_changed(version, seen, used, everything, listed):
+    """An idle poll lists nothing, however many items are managed."""
+    scope = Scope(id="v", title="V", version=version)
+
+    due = scopes_to_list([scope], seen={"v": seen} if seen else {}, used={"v"} if used else {}, everything=everything)
+
+    assert due == ([scope] if listed else [])
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "expected"),
+    [(None, 1, False), (499, 1, False), (500, 1, True), (500, 10, False), (10_000, 199, True), (10_000, 200, False)],
+)
+def test_a_huge_vault_with_few_managed_items_is_asked_for_those(size, wanted, expected):
+    """Listing ten thousand items to learn of three would be the dearer way."""
+    assert is_cheaper_one_by_one(Scope(id="v", title="V", size=size), wanted) is expected
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "older"),
+    [
+        ("2", "3", True),
+        ("3", "3", False),
+        ("10", "9", False),
+        ("9", "10", True),
+        ("x", "3", False),
+        ("3", "None", False),
+    ],
+)
+def test_revisions_are_compared_as_numbers_where_they_are_numbers(seen, known, older):
+    """As texts, 10 would come before 9."""
+    assert is_older(seen, known) is older
+
+
+CHANCE = st.floats(min_value=0, max_value=1, exclude_max=True)
+
+
+@given(st.integers(1, 10_000), CHANCE)
+def test_a_delay_never_passes_its_longest(failures, chance):
+    """Nor is it ever zero, after however many failures."""
+    assert 0.5 <= Backoff(first=1, longest=300).delay(failures, chance=chance) <= 300
+
+
+@given(st.integers(1, 100), CHANCE)
+def test_delays_double_until_they_reach_their_longest(failures, chance):
+    """With the same chance, each is twice the one before, or the longest."""
+    backoff = Backoff(first=1, longest=300)
+    this, following = (backoff.delay(n, chance=chance) for n in (failures, failures + 1))
+
+    assert following == pytest.approx(min(2 * this, 300 * (0.5 + chance / 2)))
+
+
+@given(st.floats(0.1, 10_000), CHANCE)
+def test_jitter_stays_within_its_spread(interval, chance):
+    """A tenth more or less, so that an interval still means what it says."""
+    assert 0.9 * interval <= jittered(interval, chance=chance) <= 1.1 * interval * 1.0001

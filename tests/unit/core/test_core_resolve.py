@@ -1,0 +1,102 @@
+"""What a name stands for among listings."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core.resolve import ItemUnresolved, VaultUnresolved, find_item, find_vault
+from keyturn.core.vault import ItemRef, Scope
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+ID_A, ID_B = "a" * 26, "b" * 26
+
+
+def a_vault(scope_id, title, age=0):
+    return Scope(id=scope_id, title=title, created_at=START - timedelta(days=age))
+
+
+def an_item(item_id, title, age=0):
+    return ItemRef(id=item_id, scope="v", title=title, revision="1", created_at=START - timedelta(days=age))
+
+
+VAULT = a_vault("v" * 26, "Production")
+
+
+@pytest.mark.parametrize(
+    ("vaults", "name", "expected"),
+    [
+        pytest.param([a_vault("1", "Prod")], "Prod", "1", id="by title"),
+        pytest.param([a_vault("1", "Prod")], "pROD", "1", id="ignoring case"),
+        pytest.param([a_vault(ID_A, "Prod")], ID_A, ID_A, id="by id"),
+        pytest.param([a_vault(ID_A, "Prod"), a_vault(ID_B, ID_A)], ID_A, ID_B, id="a title that is another's id wins"),
+        pytest.param([a_vault("1", "Prod"), a_vault("2", "prod", age=1)], "Prod", "2", id="oldest wins"),
+    ],
+)
+def test_a_vault_is_found_by_title_then_by_id(vaults, name, expected):
+    """The order of the official operator, which old manifests rely on."""
+    assert find_vault(vaults, name).match.id == expected
+
+
+@pytest.mark.parametrize(
+    ("items", "name", "expected"),
+    [
+        pytest.param([an_item("1", "db")], "db", "1", id="by title"),
+        pytest.param([an_item("1", "DB")], "db", "1", id="ignoring case where nothing matches exactly"),
+        pytest.param([an_item("1", "DB", age=9), an_item("2", "db")], "db", "2", id="exact case before age"),
+        pytest.param([an_item(ID_A, "x"), an_item(ID_B, ID_A, age=9)], ID_A, ID_A, id="id before title"),
+        pytest.param([an_item(ID_B, ID_A)], ID_A, ID_B, id="a title that looks like an id"),
+        pytest.param([an_item("1", "db"), an_item("2", "db", age=1)], "db", "2", id="oldest wins"),
+        pytest.param(
+            [an_item("2", "db"), an_item("1", "db")], "db", "1", id="equal age: by id, so that it never flips"
+        ),
+    ],
+)
+def test_an_item_is_found_by_id_then_by_title(items, name, expected):
+    """Ambiguity is decided once and for all: never by the order of a listing."""
+    assert find_item(items, name, vault=VAULT).match.id == expected
+
+
+def test_an_ambiguous_title_is_warned_of_by_naming_who_won():
+    """Somebody reading the warning must be able to find the item that is used."""
+    found = find_item([an_item("young", "db"), an_item("old", "db", age=1)], "db", vault=VAULT)
+
+    assert "2 items of the vault 'Production' are titled 'db'" in found.warning
+    assert "old" in found.warning
+
+
+def test_an_unambiguous_name_warns_of_nothing():
+    """No news where there is none."""
+    assert find_item([an_item("1", "db")], "db", vault=VAULT).warning == ""
+
+
+def test_an_unknown_vault_and_an_unknown_item_are_told_apart():
+    """Whoever reads the status must know which of the two to look for."""
+    with pytest.raises(VaultUnresolved, match="'Nope'"):
+        find_vault([VAULT], "Nope")
+    with pytest.raises(ItemUnresolved, match=r"'Production' has no item .* 'nope'"):
+        find_item([], "nope", vault=VAULT)
+
+
+ITEMS = st.lists(
+    st.builds(an_item, st.text("abc", min_size=1, max_size=3), st.sampled_from(["db", "DB", "x"]), st.integers(0, 3)),
+    unique_by=lambda item: item.id,
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(ITEMS, st.randoms())
+def test_the_order_of_a_listing_decides_nothing(items, randomness):
+    """Two servers may list in different orders; the answer is the same."""
+    shuffled = list(items)
+    randomness.shuffle(shuffled)
+
+    def answer(candidates):
+        try:
+            return find_item(candidates, "db", vault=VAULT)
+        except ItemUnresolved:
+            return None
+
+    assert answer(items) == answer(shuffled)

@@ -1,0 +1,286 @@
+"""What is done about one Secret, for everything that may be there already."""
+
+from base64 import b64decode, b64encode
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core import names
+from keyturn.core.binding import Binding, Key
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.paths import ItemPath
+from keyturn.core.restarts import OwedRestart, owed_restart
+from keyturn.core.secret import Apply, Create, Desired, Keep, is_current, is_ours, plan_secret
+from keyturn.core.status import Failure, Reason
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+BINDING = Binding(
+    key=Key("app", "db"),
+    uid="cr-1",
+    generation=1,
+    item_path="vaults/Production/items/db",
+    labels={"team": "red"},
+    status={"secret": {"name": "db", "keys": ["password"]}, "itemPath": "vaults/v/items/i", "itemVersion": "3"},
+)
+DESIRED = Desired(BINDING, ItemPath("v", "i"), "3", data={"password": b"new"})
+
+
+def written(desired, *, by="keyturn", operation="Apply", revision="1", **changes):
+    """The Secret as it stands after `desired` was written."""
+    plan = plan_secret(None, replace(desired, binding=replace(desired.binding, status={})), now=NOW)
+    secret = {**plan.manifest, "metadata": {**plan.manifest["metadata"], "uid": "s-1", "resourceVersion": "10"}}
+    secret["metadata"]["annotations"] = {**secret["metadata"]["annotations"], names.REVISION: revision}
+    owned = {"f:data": {f"f:{key}": {} for key in desired.data}}
+    secret["metadata"]["managedFields"] = [{"manager": by, "operation": operation, "fieldsV1": owned}]
+    return {**secret, **changes}
+
+
+def with_metadata(secret, **changes):
+    return {**secret, "metadata": {**secret["metadata"], **changes}}
+
+
+def edited(secret, manager="kubectl-edit", **data):
+    """The Secret after somebody set some of its keys."""
+    fields = secret["metadata"]["managedFields"]
+    ours = {
+        **fields[0],
+        "fieldsV1": {"f:data": {k: v for k, v in fields[0]["fieldsV1"]["f:data"].items() if k[2:] not in data}},
+    }
+    theirs = {"manager": manager, "operation": "Update", "fieldsV1": {"f:data": {f"f:{key}": {} for key in data}}}
+    values = {key: b64encode(value).decode() for key, value in data.items()}
+    return with_metadata({**secret, "data": {**secret["data"], **values}}, managedFields=[ours, theirs])
+
+
+def test_a_missing_secret_is_created_with_all_it_needs():
+    """Labels of the object, our own label, the item by ids, a first revision, an owner, and the data."""
+    plan = plan_secret(None, DESIRED, now=NOW)
+
+    assert isinstance(plan, Create)
+    assert plan.manifest["metadata"] == {
+        "name": "db",
+        "namespace": "app",
+        "labels": {"team": "red", "app.kubernetes.io/managed-by": "keyturn"},
+        "annotations": {
+            "operator.1password.io/item-path": "vaults/v/items/i",
+            "operator.1password.io/item-version": "3",
+            "keyturn.dev/revision": "1",
+        },
+        "ownerReferences": [
+            {"apiVersion": "onepassword.com/v1", "kind": "OnePasswordItem", "name": "db", "uid": "cr-1"}
+        ],
+    }
+    assert plan.manifest["type"] == "Opaque"
+    assert b64decode(plan.manifest["data"]["password"]) == b"new"
+
+
+def test_a_secret_as_it_should_be_is_kept():
+    """The steady state plans no write."""
+    assert plan_secret(written(DESIRED), DESIRED, now=NOW) == Keep()
+
+
+def test_a_rotation_raises_the_revision_and_owes_a_restart_in_one_apply():
+    """A crash can lose the whole apply or nothing of it."""
+    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4", data={"password": b"newer"}), now=NOW)
+
+    assert isinstance(plan, Apply)
+    assert plan.changed == ("password",)
+    annotations = plan.manifest["metadata"]["annotations"]
+    assert annotations[names.REVISION] == "2"
+    assert owed_restart(annotations) == OwedRestart(revision=2, changed_at=NOW, keys=("password",))
+    assert not plan.take_over
+
+
+def test_an_apply_is_tied_to_the_state_that_was_looked_at():
+    """A foreign change in between makes it fail instead of being lost."""
+    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4"), now=NOW)
+
+    assert (plan.manifest["metadata"]["uid"], plan.manifest["metadata"]["resourceVersion"]) == ("s-1", "10")
+
+
+def test_a_new_version_with_equal_bytes_owes_nothing():
+    """Versions say only that it is worth looking; bytes decide."""
+    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4"), now=NOW)
+
+    assert isinstance(plan, Apply)
+    assert plan.changed == ()
+    assert names.RESTART_OWED not in plan.manifest["metadata"]["annotations"]
+    assert plan.manifest["metadata"]["annotations"][names.REVISION] == "1"
+
+
+def test_a_debt_is_carried_on_until_it_is_paid():
+    """An apply that left the mark out would remove it, since the mark is ours."""
+    debt = OwedRestart(revision=5, changed_at=NOW - timedelta(hours=1), keys=("username",))
+    secret = written(DESIRED, revision="5")
+    secret["metadata"]["annotations"][names.RESTART_OWED] = debt.to_annotation()
+
+    same = plan_secret(secret, replace(DESIRED, item_revision="4"), now=NOW)
+    more = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}), now=NOW)
+
+    assert owed_restart(same.manifest["metadata"]["annotations"]) == debt
+    assert owed_restart(more.manifest["metadata"]["annotations"]) == OwedRestart(
+        revision=6, changed_at=NOW, keys=("password", "username")
+    )
+
+
+def test_undoing_a_foreign_edit_owes_nothing():
+    """The pods hold what is being restored."""
+    plan = plan_secret(edited(written(DESIRED), password=b"hacked", extra=b"x"), DESIRED, now=NOW)
+
+    assert isinstance(plan, Apply)
+    assert plan.repairs
+    assert plan.take_over
+    assert plan.changed == ("extra", "password")
+    assert names.RESTART_OWED not in plan.manifest["metadata"]["annotations"]
+
+
+def test_a_rotation_on_top_of_a_foreign_edit_owes_a_restart():
+    """Then the bytes are new to the pods."""
+    rotated = replace(DESIRED, item_revision="4", data={"password": b"newer"})
+    plan = plan_secret(edited(written(DESIRED), extra=b"x"), rotated, now=NOW)
+
+    assert not plan.repairs
+    assert owed_restart(plan.manifest["metadata"]["annotations"]).keys == ("extra", "password")
+
+
+@pytest.mark.parametrize(
+    ("status", "owed"),
+    [
+        pytest.param({}, False, id="a first Secret"),
+        pytest.param(BINDING.status, False, id="the same item at the same version"),
+        pytest.param({**BINDING.status, "itemVersion": "2"}, True, id="the item moved meanwhile"),
+        pytest.param({**BINDING.status, "itemPath": "vaults/v/items/other"}, True, id="another item"),
+    ],
+)
+def test_a_secret_made_again_owes_a_restart_if_its_bytes_may_be_new(status, owed):
+    """Nobody can compare with bytes that are gone, so the item's version decides."""
+    plan = plan_secret(None, replace(DESIRED, binding=replace(BINDING, status=status)), now=NOW)
+
+    assert (names.RESTART_OWED in plan.manifest["metadata"]["annotations"]) is owed
+
+
+@pytest.mark.parametrize(
+    ("changes", "ours"),
+    [
+        pytest.param({"ownerReferences": [{"kind": "OnePasswordItem", "name": "db", "uid": "cr-1"}]}, True, id="owner"),
+        pytest.param(
+            {"ownerReferences": [{"kind": "OnePasswordItem", "name": "db", "uid": "old"}]}, True, id="restored"
+        ),
+        pytest.param(
+            {"ownerReferences": [{"kind": "OnePasswordItem", "name": "db", "uid": "old"}], "annotations": {}},
+            False,
+            id="another object's of that name, filled by nobody",
+        ),
+        pytest.param({"ownerReferences": [{"kind": "Deployment", "name": "db", "uid": "x"}]}, False, id="other owner"),
+        pytest.param({"ownerReferences": []}, False, id="no owner, though it has our annotations"),
+        pytest.param({"ownerReferences": [], "annotations": {names.ADOPT: "true"}}, True, id="handed over"),
+        pytest.param({"ownerReferences": [], "annotations": {names.ADOPT: "yes"}}, False, id="handed over wrongly"),
+    ],
+)
+def test_consent_or_ownership_makes_a_secret_ours(changes, ours):
+    """Anything else is refused with what to do about it, and never written."""
+    secret = with_metadata(written(DESIRED), **changes)
+    plan = plan_secret(secret, replace(DESIRED, data={"password": b"newer"}), now=NOW)
+
+    assert is_ours(ObjectMeta.of(secret), BINDING) is ours
+    if ours:
+        assert isinstance(plan, Apply)
+    else:
+        assert isinstance(plan, Failure)
+        assert plan.reason is Reason.SECRET_NOT_OURS
+        assert names.ADOPT in plan.message
+
+
+def test_the_type_of_a_secret_cannot_change():
+    """Kubernetes forbids it, so it is refused with both types named."""
+    tls = replace(DESIRED, binding=replace(BINDING, secret_type="kubernetes.io/tls"))
+    plan = plan_secret(written(DESIRED), tls, now=NOW)
+
+    assert plan.reason is Reason.TYPE_IMMUTABLE
+    assert "Opaque" in plan.message
+    assert "kubernetes.io/tls" in plan.message
+
+
+def test_an_immutable_secret_is_refused_only_if_it_would_change():
+    """Equal bytes need no write."""
+    immutable = written(DESIRED, immutable=True)
+
+    assert plan_secret(immutable, DESIRED, now=NOW) == Keep()
+    assert plan_secret(immutable, replace(DESIRED, data={}), now=NOW).reason is Reason.SECRET_IMMUTABLE
+
+
+def test_a_secret_of_the_official_operator_is_taken_over_once_without_a_restart():
+    """Equal bytes: the label, the revision and the ownership of the data are all that is added."""
+    secret = written(DESIRED, by="onepassword-operator", operation="Update")
+    del secret["metadata"]["annotations"][names.REVISION]
+    del secret["metadata"]["labels"][names.MANAGED_BY]
+
+    plan = plan_secret(secret, DESIRED, now=NOW)
+
+    assert isinstance(plan, Apply)
+    assert plan.take_over
+    assert plan.changed == ()
+    assert names.RESTART_OWED not in plan.manifest["metadata"]["annotations"]
+
+
+def test_a_changed_option_rewrites_the_secret_and_is_recorded():
+    """So that it takes effect without waiting for the item's next version."""
+    kept = replace(DESIRED, options="allow-empty-values", data={"password": b"new", "empty": b""})
+
+    plan = plan_secret(written(DESIRED), kept, now=NOW)
+
+    assert plan.changed == ("empty",)
+    assert plan_secret(written(kept), DESIRED, now=NOW).changed == ("empty",)
+    assert isinstance(plan_secret(written(replace(kept, data=DESIRED.data)), DESIRED, now=NOW), Apply)
+
+
+@pytest.mark.parametrize(
+    ("secret", "expected"),
+    [
+        pytest.param(written(DESIRED), True, id="as written"),
+        pytest.param(edited(written(DESIRED), password=b"new"), False, id="edited, even to the same"),
+        pytest.param(written(replace(DESIRED, item_revision="2")), False, id="older item"),
+        pytest.param(written(replace(DESIRED, path=ItemPath("v", "j"))), False, id="other item"),
+        pytest.param(written(replace(DESIRED, options="allow-empty-values")), False, id="other options"),
+        pytest.param(written(replace(DESIRED, binding=replace(BINDING, labels={}))), False, id="label missing"),
+        pytest.param(
+            written(replace(DESIRED, binding=replace(BINDING, annotations={names.AUTO_RESTART: "true"}))),
+            False,
+            id="a switch that the object no longer has",
+        ),
+        pytest.param(with_metadata(written(DESIRED), deletionTimestamp="2026-01-01T00:00:00Z"), False, id="going"),
+    ],
+)
+def test_a_secret_is_trusted_by_its_metadata_only_if_nothing_can_differ(secret, expected):
+    """This is what lets a restart of the operator fetch nothing."""
+    assert is_current(ObjectMeta.of(secret), DESIRED) is expected
+
+
+DATA = st.dictionaries(st.sampled_from("abcd"), st.sampled_from([b"1", b"2", b"3"]), max_size=4)
+
+
+@given(DATA, DATA, st.sampled_from(["3", "4"]))
+def test_planning_is_done_after_one_write(before, after, item_revision):
+    """What a plan writes, the next plan keeps: nothing is ever written twice."""
+    old = replace(DESIRED, data=before)
+    new = replace(DESIRED, data=after, item_revision=item_revision)
+
+    plan = plan_secret(written(old), new, now=NOW)
+
+    if isinstance(plan, Apply):
+        result = written(new, revision=plan.manifest["metadata"]["annotations"][names.REVISION])
+        result["metadata"]["annotations"] = plan.manifest["metadata"]["annotations"]
+        assert plan_secret(result, new, now=NOW) == Keep()
+    else:
+        assert (plan, before, item_revision) == (Keep(), after, "3")
+
+
+@given(DATA, DATA)
+def test_a_restart_is_owed_exactly_if_bytes_change(before, after):
+    """Neither for equal bytes, whatever the versions say, nor lost for different ones."""
+    plan = plan_secret(written(replace(DESIRED, data=before)), replace(DESIRED, data=after, item_revision="4"), now=NOW)
+
+    owed = owed_restart(plan.manifest["metadata"]["annotations"])
+    assert (owed is not None) == (before != after)
