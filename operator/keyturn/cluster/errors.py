@@ -286,7 +286,7 @@ def _seconds(value: Any) -> float | None:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def one_line(text: str) -> str:
-    """Foreign text made fit for a log line or a condition: printable, one line, at most 500 characters."""
+def one_line(text: str, longest: int = _MAX_TEXT) -> str:
+    """Foreign text made fit for a log line or a condition: printable, one line, at most `longest` characters."""
     clean = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return clean if len(clean) <= _MAX_TEXT else f"{clean[: _MAX_TEXT - 1]}…"
+    return clean if len(clean) <= longest else f"{clean[: longest - 1]}…"
