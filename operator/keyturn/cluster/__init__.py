@@ -1,1 +1,70 @@
 """The Kubernetes side: one gateway to the API server, a metadata informer, events."""
+
+from keyturn.cluster.access import Access, Credentials
+from keyturn.cluster.discovery import crd_served
+from keyturn.cluster.errors import (
+    AlreadyExists,
+    Cause,
+    ClusterError,
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    Misconfigured,
+    NotFound,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
+from keyturn.cluster.events import About, EventPoster
+from keyturn.cluster.gateway import Cluster
+from keyturn.cluster.informer import MetadataInformer
+from keyturn.cluster.metadata import Key, ObjectMeta
+from keyturn.cluster.resources import (
+    CRDS,
+    DAEMONSETS,
+    DEPLOYMENTS,
+    EVENTS,
+    LEASES,
+    NAMESPACES,
+    ONEPASSWORD_ITEMS,
+    SECRETS,
+    STATEFULSETS,
+    Resource,
+)
+
+__all__ = [
+    "CRDS",
+    "DAEMONSETS",
+    "DEPLOYMENTS",
+    "EVENTS",
+    "LEASES",
+    "NAMESPACES",
+    "ONEPASSWORD_ITEMS",
+    "SECRETS",
+    "STATEFULSETS",
+    "About",
+    "Access",
+    "AlreadyExists",
+    "Cause",
+    "Cluster",
+    "ClusterError",
+    "Conflict",
+    "Credentials",
+    "EventPoster",
+    "Forbidden",
+    "Gone",
+    "Invalid",
+    "Key",
+    "MetadataInformer",
+    "Misconfigured",
+    "NotFound",
+    "ObjectMeta",
+    "Resource",
+    "TooLarge",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unavailable",
+    "crd_served",
+]

@@ -74,7 +74,7 @@ class Access:
     async def load(
         cls,
         *,
-        kubeconfig: str | None = None,
+        kubeconfig: str | Path | None = None,
         context: str | None = None,
         trust_env: bool = False,
         environ: Mapping[str, str] | None = None,
@@ -95,7 +95,7 @@ class Access:
             Misconfigured: There is none, or it cannot be used.
         """
         environ = os.environ if environ is None else environ
-        paths = kubeconfig or environ.get("KUBECONFIG")
+        paths = str(kubeconfig) if kubeconfig else environ.get("KUBECONFIG")
         if not paths and environ.get("KUBERNETES_SERVICE_HOST") and (service_account / "token").exists():
             found = await cls._explained("the service account", cls._from_pod(service_account, environ))
         else:
