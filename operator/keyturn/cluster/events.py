@@ -12,10 +12,10 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from keyturn.cluster.calls import JSON
 from keyturn.cluster.errors import ClusterError, NotFound, one_line
@@ -133,13 +133,13 @@ class Writer(Protocol):
     """What a poster asks of a `Cluster`."""
 
     async def create(
-        self, resource: Resource, namespace: str | None, name: str, body: JSON, *, field_manager: str
+        self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], *, field_manager: str
     ) -> JSON:
         """See `Cluster.create`."""
         ...
 
     async def merge_patch(
-        self, resource: Resource, namespace: str | None, name: str, body: JSON, *, field_manager: str
+        self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], *, field_manager: str
     ) -> JSON:
         """See `Cluster.merge_patch`."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -177,7 +177,7 @@ class Cluster:
         resource: Resource,
         namespace: str | None,
         name: str,
-        body: JSON,
+        body: Mapping[str, Any],
         *,
         field_manager: str,
         force: bool = True,
@@ -198,7 +198,7 @@ class Cluster:
         )
 
     async def create(
-        self, resource: Resource, namespace: str | None, name: str, body: JSON, *, field_manager: str
+        self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], *, field_manager: str
     ) -> JSON:
         """Create an object; `apiVersion`, `kind`, name and namespace are filled in.
 
@@ -220,7 +220,7 @@ class Cluster:
         resource: Resource,
         namespace: str | None,
         name: str,
-        body: JSON,
+        body: Mapping[str, Any],
         *,
         field_manager: str,
         subresource: str | None = None,
@@ -241,7 +241,7 @@ class Cluster:
         resource: Resource,
         namespace: str | None,
         name: str,
-        operations: Objects,
+        operations: Sequence[Mapping[str, Any]],
         *,
         field_manager: str,
         subresource: str | None = None,
@@ -260,7 +260,7 @@ class Cluster:
             name,
             query=query,
             kind=_JSON_PATCH,
-            body=operations,
+            body=list(operations),
             subresource=subresource,
         )
 
@@ -325,7 +325,7 @@ class Cluster:
         return await self._caller.call(verb, request, resource, template)
 
 
-def _complete(resource: Resource, namespace: str | None, name: str, body: JSON) -> JSON:
+def _complete(resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any]) -> JSON:
     metadata = {"name": name, **body.get("metadata", {})}
     if resource.namespaced:
         metadata["namespace"] = namespace
