@@ -1,0 +1,111 @@
+"""Settings: what is read, and what is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.settings import SettingsError, read_settings
+
+GOOD = {"OP_CONNECT_HOST": "http://connect:8080", "OP_CONNECT_TOKEN": "canary-token"}
+
+
+def test_the_defaults_are_the_official_operators():
+    """Whoever changes only the image changes nothing else."""
+    settings = read_settings([], GOOD)
+
+    assert (settings.polling_interval, settings.auto_restart, settings.watch_namespaces) == (600.0, False, ())
+    assert (settings.health_address, settings.metrics_address) == (":8081", ":8080")
+    assert settings.mapping.allow_empty_values is False
+
+
+def test_everything_can_be_chosen():
+    """Flags and environment each end up where they belong."""
+    settings = read_settings(
+        ["--health-probe-bind-address=0", "--metrics-bind-address=[::1]:9", "--allow-empty-values"],
+        {
+            "OP_CONNECT_HOST": " https://connect ",
+            "OP_CONNECT_TOKEN_FILE": "/token",
+            "OP_CONNECT_CA_FILE": "/ca.pem",
+            "POLLING_INTERVAL": "10",
+            "WATCH_NAMESPACE": "a, b,,a ",
+            "AUTO_RESTART": "TRUE",
+            "KEYTURN_FULL_PASS_INTERVAL": "60",
+            "KEYTURN_MAX_STALENESS": "30",
+            "KEYTURN_WORKERS": "3",
+        },
+    )
+
+    assert settings.connect_host == "https://connect"
+    assert settings.connect_token_file == Path("/token")
+    assert settings.connect_ca_file == Path("/ca.pem")
+    assert settings.watch_namespaces == ("a", "b")
+    assert (settings.polling_interval, settings.full_pass_interval, settings.max_staleness) == (10.0, 60.0, 30.0)
+    assert (settings.auto_restart, settings.workers, settings.mapping.allow_empty_values) == (True, 3, True)
+    assert (settings.health_address, settings.metrics_address) == ("0", "[::1]:9")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "named"),
+    [
+        ([], {"OP_CONNECT_TOKEN": "t"}, "OP_CONNECT_HOST"),
+        ([], {"OP_CONNECT_HOST": "h"}, "OP_CONNECT_TOKEN"),
+        ([], {**GOOD, "OP_CONNECT_TOKEN_FILE": "/f"}, "OP_CONNECT_TOKEN_FILE"),
+        ([], {**GOOD, "POLLING_INTERVAL": "ten"}, "POLLING_INTERVAL"),
+        ([], {**GOOD, "POLLING_INTERVAL": "0"}, "POLLING_INTERVAL"),
+        ([], {**GOOD, "POLLING_INTERVAL": "-5"}, "POLLING_INTERVAL"),
+        ([], {**GOOD, "POLLING_INTERVAL": "1.5"}, "POLLING_INTERVAL"),
+        ([], {**GOOD, "AUTO_RESTART": "yes"}, "AUTO_RESTART"),
+        ([], {**GOOD, "WATCH_NAMESPACE": "a,B"}, "'B'"),
+        ([], {**GOOD, "KEYTURN_WORKERS": "0"}, "KEYTURN_WORKERS"),
+        ([], {**GOOD, "KEYTURN_WORKER": "5"}, "KEYTURN_WORKER "),
+        ([], {**GOOD, "OP_CONNECT_TIMEOUT": "5"}, "OP_CONNECT_TIMEOUT"),
+        (["--metrics-bind-address=8080"], GOOD, "--metrics-bind-address"),
+        (["--health-probe-bind-address=:99999"], GOOD, "--health-probe-bind-address"),
+        (["--no-such-flag"], GOOD, "--no-such-flag"),
+        (["--log-level=loud"], GOOD, "loud"),
+        (["stray"], GOOD, "stray"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(arguments, environment, named):
+    """Nobody should have to guess which of twenty settings is meant."""
+    with pytest.raises(SettingsError) as mistake:
+        read_settings(arguments, environment)
+
+    assert named in str(mistake.value)
+    assert "\n" not in str(mistake.value)
+    assert "canary" not in str(mistake.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "KEYTURN_SERVICE_HOST",
+        "KEYTURN_SERVICE_PORT",
+        "KEYTURN_SERVICE_PORT_METRICS",
+        "KEYTURN_PORT",
+        "KEYTURN_PORT_8080_TCP",
+        "KEYTURN_PORT_8080_TCP_ADDR",
+        "OP_CONNECT_SERVICE_HOST",
+    ],
+)
+def test_service_links_are_no_mistakes(name):
+    """Kubernetes puts them into every pod of a namespace that has a Service of that name."""
+    assert read_settings([], {**GOOD, name: "x"}).connect_host == GOOD["OP_CONNECT_HOST"]
+
+
+def test_the_token_is_in_no_repr():
+    """Settings are the first thing that ends up in a bug report."""
+    assert "canary" not in repr(read_settings([], GOOD))
+
+
+@given(st.text(max_size=30).filter(lambda text: "\0" not in text))
+def test_any_list_of_namespaces_is_read_or_refused(text):
+    """What is accepted can be a namespace; the empty name, which means all, never slips in."""
+    try:
+        settings = read_settings([], {**GOOD, "WATCH_NAMESPACE": text})
+    except SettingsError:
+        return
+    assert all(name and name.strip() == name for name in settings.watch_namespaces)
+    assert bool(settings.watch_namespaces) == bool(text.replace(",", " ").strip())
