@@ -1,19 +1,18 @@
 """The Connect API itself: from a request to its answer, without a connection in sight."""
 
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from connect_emulator import filters, health, routes
 from connect_emulator.activity import Activity, Entry
 from connect_emulator.answers import Answer
+from connect_emulator.attachments import Attachments
 from connect_emulator.clock import Clock
-from connect_emulator.errors import TOO_LARGE, ApiError, not_found
+from connect_emulator.errors import ApiError, not_found
 from connect_emulator.ids import is_id
 from connect_emulator.knobs import Live
-from connect_emulator.model import File, Item, Vault
+from connect_emulator.model import Item, Vault
 from connect_emulator.replica import Replica, Replicas
 from connect_emulator.routes import Route
 from connect_emulator.tokens import Authority, Token
@@ -71,8 +70,8 @@ class Api:
         self._wire = wire
         self._clock = clock
         self._live = live
+        self._attachments = Attachments(wire=wire, live=live, writer=writer)
         self._started = clock.now()
-        self._content_calls: dict[tuple[int, str], int] = {}
 
     def token_of(self, headers: Mapping[str, str]) -> Token | None:
         """The valid token of a request, for the request log and fault rules."""
@@ -84,7 +83,7 @@ class Api:
     async def answer(self, call: Call) -> Answer:
         """The answer to `call`, whatever it is."""
         try:
-            return await self._open(call) or await self._guarded(call)
+            return self._open(call) or await self._guarded(call)
         except ApiError as error:
             return self.refusal(error.status, error.message)
 
@@ -92,7 +91,7 @@ class Api:
         """An error in Connect's form."""
         return Answer(status=status, body=self._wire.error(status, message))
 
-    async def _open(self, call: Call) -> Answer | None:
+    def _open(self, call: Call) -> Answer | None:
         """Routes without authentication."""
         template = call.route.template
         if template not in {"/heartbeat", "/health", "/metrics"}:
@@ -106,9 +105,7 @@ class Api:
             )
         replica = self._replicas.pick(call.connection)
         if self.token_of(call.headers) is not None:
-            # The report must come even if the sync does not.
-            with contextlib.suppress(ApiError):
-                await replica.admit()
+            replica.unlock()
         return Answer(body=self._wire.encode(health.health(replica.phase, self._live.knobs), sort=False))
 
     async def _guarded(self, call: Call) -> Answer:
@@ -167,7 +164,7 @@ class Api:
         self._record(on, item=item)
         if route.template.endswith("/items/{item}"):
             return Answer(body=self._wire.detail(item, vault_name=vault.name, now=self._clock.now()))
-        return self._files(on, item)
+        return self._attachments.answer(on.call.route, on.query, item, replica=on.replica.number)
 
     async def _create(self, on: _Admitted, vault: Vault) -> Answer:
         made = await self._writer.create(vault, await self._json(on.call))
@@ -230,41 +227,6 @@ class Api:
         body = self._wire.written(item, vault_name=vault.name, now=now, version=version, editor=editor)
         return Answer(body=body)
 
-    def _files(self, on: _Admitted, item: Item) -> Answer:
-        route = on.call.route
-        inline = any(on.query.get(name, "").lower() in {"true", "1"} for name in ("inline_files", "inline_content"))
-        if not route.file:
-            return Answer(body=self._wire.encode([self._file_form(item, file, inline) for file in item.content.files]))
-        if not is_id(route.file) and self._live.knobs.malformed_file_id_status == 400:
-            raise ApiError(400, "Invalid File UUID")
-        file = next((file for file in item.content.files if file.id == route.file), None)
-        if file is None:
-            raise not_found("file", route.file)
-        if route.template.endswith("/content"):
-            return self._content(on, item, file)
-        return Answer(body=self._wire.encode(self._file_form(item, file, inline)))
-
-    def _file_form(self, item: Item, file: File, inline: bool) -> dict[str, object]:  # noqa: FBT001 - one caller, one flag
-        limit = self._live.knobs.max_inline_file_bytes
-        size = len(file.content)
-        if inline and (size > limit or (size == limit and not self._live.knobs.inline_limit_inclusive)):
-            raise ApiError(413, TOO_LARGE)
-        return self._wire.file(file, vault_id=item.vault_id, item_id=item.id, inline=inline)
-
-    def _content(self, on: _Admitted, item: Item, file: File) -> Answer:
-        knobs = self._live.knobs
-        key = (id(on.replica), file.id)
-        calls = self._content_calls[key] = self._content_calls.get(key, 0) + 1
-        if calls <= knobs.unsynced_file_calls:
-            raise ApiError(knobs.unsynced_file_status, knobs.unsynced_file_message)
-        if knobs.copied_files_broken and self._writer.is_copied(item, file):
-            raise ApiError(500, "Something went wrong")
-        return Answer(
-            body=file.content,
-            content_type="application/octet-stream",
-            headers={"Content-Disposition": attachment(file.name)},
-        )
-
     def _list_activity(self, query: Mapping[str, str]) -> Answer:
         limit, offset = (_count(query.get(name), default) for name, default in (("limit", 50), ("offset", 0)))
         entries = self._activity.page(limit=limit, offset=offset)
@@ -305,14 +267,6 @@ class Api:
                 item_version=item.version if item else None,
             )
         )
-
-
-def attachment(name: str) -> str:
-    r"""A Content-Disposition that quotes the file's name, as Go formats it: other than ASCII goes into `filename*`."""
-    if name.isascii() and name.isprintable():
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'attachment; filename="{quoted}"'
-    return f"attachment; filename*=utf-8''{quote(name, safe='')}"
 
 
 def _count(text: str | None, default: int) -> int:

@@ -21,7 +21,10 @@ _PATIENCE_S = 30.0
 
 
 class Raw(web.StreamResponse):
-    """Bytes written to the connection as they are, piece by piece; the connection ends afterwards."""
+    """Bytes written to the connection as they are, piece by piece; the connection ends afterwards.
+
+    The handler sends it itself, so that the request log knows when it ended; aiohttp's own `prepare` finds it sent.
+    """
 
     def __init__(
         self, status: int, pieces: list[bytes], *, clock: Clock, pause_s: float = 0.0, linger: bool = False
@@ -31,10 +34,14 @@ class Raw(web.StreamResponse):
         self._clock = clock
         self._pause_s = pause_s
         self._linger = linger
+        self._sent = False
 
     @override
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         self.force_close()
+        if self._sent:
+            return None
+        self._sent = True
         transport = request.transport
         for number, piece in enumerate(self._pieces):
             if number and self._pause_s:

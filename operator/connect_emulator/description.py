@@ -5,7 +5,7 @@ Every scalar of the YAML file is text, exactly as written: `value: 0123` and `va
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -148,14 +148,27 @@ class Description(_Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [vault.name for vault in self.vaults] + [vault.id for vault in self.vaults if vault.id]
-        tokens = [token.name for token in self.tokens]
-        if doubled := sorted({name for name in tokens if tokens.count(name) > 1}):
-            raise ValueError(f"two tokens are named {doubled[0]!r}")
-        for token in self.tokens:
-            if unknown := sorted(set(token.vaults) - {"*", *names}):
-                raise ValueError(f"token {token.name!r} names the vault {unknown[0]!r}, which is not described")
+        known = {"*", *(vault.name for vault in self.vaults), *(vault.id for vault in self.vaults if vault.id)}
+        if (name := _doubled(vault.id for vault in self.vaults)) is not None:
+            raise ValueError(f"two vaults have the id {name!r}")
+        for vault in self.vaults:
+            if (name := _doubled(item.id for item in vault.items)) is not None:
+                raise ValueError(f"two items of vault {vault.name!r} have the id {name!r}")
+        if (name := _doubled(token.name for token in self.tokens)) is not None:
+            raise ValueError(f"two tokens are named {name!r}")
+        for owner, grants in (("grants", self.grants), *((f"token {t.name!r}", t.vaults) for t in self.tokens)):
+            if unknown := sorted(set(grants) - known):
+                raise ValueError(f"{owner}: the vault {unknown[0]!r} is not described")
         return self
+
+
+def _doubled(names: Iterable[str | None]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name is not None and name in seen:
+            return name
+        seen.add(name or "")
+    return None
 
 
 class _Loader(yaml.BaseLoader):

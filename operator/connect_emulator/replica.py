@@ -1,5 +1,6 @@
 """Replicas: what one Connect pod knows, which is what 1password.com knew a little while ago."""
 
+import math
 import random
 from enum import Enum
 
@@ -9,6 +10,8 @@ from connect_emulator.ids import Ids
 from connect_emulator.knobs import Live
 from connect_emulator.model import Item, Vault
 from connect_emulator.store import Change, Store
+
+_LOG_KEPT = 5_000
 
 
 class Phase(Enum):
@@ -24,16 +27,25 @@ class Replica:
 
     def __init__(self, store: Store, *, number: int, clock: Clock, live: Live) -> None:
         self._store = store
-        self._number = number
+        self.number = number
         self._clock = clock
         self._live = live
-        self.phase = Phase.UNINITIALIZED
+        self._phase = Phase.UNINITIALIZED
         self._synced_at = 0.0
-        self._lost = False
+        self._cold = True
         self._vaults: dict[str, Vault] = {}
         self._items: dict[str, dict[str, Item]] = {}
         self._vault_position = self._item_position = store.end
-        self.sync_now()
+
+    @property
+    def phase(self) -> Phase:
+        """How far the replica is now."""
+        if self._phase is Phase.SYNCING and self._clock.now() >= self._ready_at():
+            if self._cold:
+                self.sync_now()
+                self._cold = False
+            self._phase = Phase.READY
+        return self._phase
 
     @property
     def position(self) -> int:
@@ -44,7 +56,7 @@ class Replica:
     def lag_s(self) -> float:
         """Seconds this replica is behind."""
         lags = self._live.knobs.replica_lags_s
-        return lags[self._number] if self._number < len(lags) else self._live.knobs.lag_s
+        return lags[self.number] if self.number < len(lags) else self._live.knobs.lag_s
 
     def sync_now(self) -> None:
         """Take over everything at once."""
@@ -53,40 +65,33 @@ class Replica:
         self._vault_position = self._item_position = self._store.end
 
     def restart(self, *, keep: bool) -> None:
-        """Start anew: uninitialised, and without the data if the volume is lost."""
-        self.phase = Phase.UNINITIALIZED
+        """Start anew: uninitialised, and without the data unless kept."""
+        self._phase = Phase.UNINITIALIZED
         if not keep:
-            self._lost = True
+            self._cold = True
             self._vaults, self._items = {}, {}
             self._vault_position = self._item_position = self._store.end
 
+    def unlock(self) -> None:
+        """A valid token arrived: the initial sync starts, if it has not."""
+        if self._phase is Phase.UNINITIALIZED:
+            self._phase = Phase.SYNCING
+            self._synced_at = self._clock.now() + (self._live.knobs.initial_sync_s if self._cold else 0.0)
+
     async def admit(self) -> None:
-        """A request with a valid token arrives: starts the initial sync, and waits for it within the time-out.
+        """A request with a valid token arrives: it waits for the initial sync within the time-out.
 
         Raises:
             ApiError: 408, the initial sync takes longer.
         """
-        if self.phase is Phase.READY:
+        if self._phase is Phase.READY:
             return
-        now = self._clock.now()
-        if self.phase is Phase.UNINITIALIZED:
-            needs_sync = self._lost or not self._live.knobs.persistent_volume
-            self._synced_at = now + (self._live.knobs.initial_sync_s if needs_sync else 0.0)
-            self.phase = Phase.SYNCING
-        wait = self._synced_at - now
-        if self._lost and not self._live.knobs.upstream:
-            wait = float("inf")
-        timeout = self._live.knobs.sync_timeout_s
-        if wait > timeout:
-            await self._clock.sleep(timeout)
-            raise ApiError(408, NOT_SYNCED)
+        self.unlock()
+        wait, timeout = self._ready_at() - self._clock.now(), self._live.knobs.sync_timeout_s
         if wait > 0:
-            await self._clock.sleep(wait)
-        if self.phase is Phase.SYNCING:
-            if self._lost:
-                self.sync_now()
-                self._lost = False
-            self.phase = Phase.READY
+            await self._clock.sleep(min(wait, timeout))
+        if self.phase is not Phase.READY:
+            raise ApiError(408, NOT_SYNCED)
 
     def vaults(self) -> dict[str, Vault]:
         """The vault rows by id, as of now."""
@@ -97,6 +102,9 @@ class Replica:
         """The item rows of a vault by id, as of now."""
         self._follow()
         return self._items.get(vault_id, {})
+
+    def _ready_at(self) -> float:
+        return math.inf if self._cold and not self._live.knobs.upstream else self._synced_at
 
     def _follow(self) -> None:
         end = self._store.end
@@ -120,7 +128,7 @@ class Replica:
     def _due(self, change: Change, position: int) -> float:
         due = change.at + self.lag_s
         if jitter := self._live.knobs.lag_jitter_s:
-            due += jitter * random.Random(f"{self._number}/{position}").random()  # noqa: S311 - reproducible on purpose
+            due += jitter * random.Random(f"{self.number}/{position}").random()  # noqa: S311 - reproducible on purpose
         return due
 
     def _take_vault(self, change: Change) -> None:
@@ -154,6 +162,8 @@ class Replicas:
     def pick(self, connection: int) -> Replica:
         """The replica that answers a request on the connection of that number, by the knob."""
         self._settle()
+        if self._store.end - self._store.trimmed > _LOG_KEPT:
+            self._trim()
         count = len(self.all)
         if count == 1:
             return self.all[0]
@@ -175,11 +185,9 @@ class Replicas:
         for replica in self.all:
             replica.restart(keep=keep)
 
-    def trim(self) -> None:
+    def _trim(self) -> None:
         """Forget changes that all replicas have."""
-        position = min(replica.position for replica in self.all)
-        if position - self._store.trimmed > 1000:
-            self._store.trim(position)
+        self._store.trim(min(replica.position for replica in self.all))
 
     def _settle(self) -> None:
         wanted = max(1, self._live.knobs.replicas)

@@ -115,9 +115,10 @@ class Store:
         """Fill a fresh vault with items that were always there: id, content, version, created and updated times."""
         for item_id, content, item_version, created, updated in contents:
             self.add_item(vault_id, item_id, content, version=item_version, created_at=created, updated_at=updated)
-        filled = replace(self.vaults[vault_id], content_version=version, updated_at=self.vaults[vault_id].created_at)
-        self.vaults[vault_id] = filled
-        self.log.append(Change(at=self._clock.now(), vault_id=vault_id, vault=filled))
+        vault = self.vaults[vault_id]
+        edited = max((item.updated_at for item in self.items[vault_id].values()), default=vault.created_at)
+        self.vaults[vault_id] = replace(vault, content_version=version, updated_at=edited)
+        self.log.append(Change(at=self._clock.now(), vault_id=vault_id, vault=self.vaults[vault_id]))
 
     def _commit(self, vault_id: str, item_id: str, item: Item | None, *, bump: bool) -> None:
         vault, items = self.vaults[vault_id], self.items[vault_id]

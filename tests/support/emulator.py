@@ -1,19 +1,70 @@
-"""Runs the Connect emulator as a process of its own, as demos, cluster tests and benchmarks need it."""
+"""The Connect emulator for tests: as a process of its own, or inside the test with a client in front of it."""
 
+import base64
 import json
 import select
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import httpx
 import yaml
 
 from connect_emulator.admin_client import AdminClient
+from connect_emulator.clock import Clock
+from connect_emulator.server import ConnectEmulator
 
 READY_S = 20.0
+START = 1_700_000_000.0
+NOWHERE = "a" * 26
+
+DESCRIPTION: dict[str, Any] = {
+    "vaults": [
+        {
+            "name": "Production",
+            "description": "what runs",
+            "items": [
+                {
+                    "title": "database",
+                    "category": "DATABASE",
+                    "tags": ["app"],
+                    "fields": [
+                        {"label": "username", "value": "app"},
+                        {"label": "password", "type": "CONCEALED", "value": "canary-database"},
+                    ],
+                    "urls": [{"label": "website", "href": "https://db.example", "primary": True}],
+                    "files": [
+                        {"name": "tls.crt", "content": "certificate"},
+                        {"name": "blob", "base64": base64.b64encode(bytes(range(256))).decode()},
+                    ],
+                },
+                {
+                    "title": "login",
+                    "category": "LOGIN",
+                    "fields": [
+                        {"label": "username", "value": "ada"},
+                        {"label": "password", "value": "canary-login"},
+                        {"label": "api key", "section": "Extra", "type": "CONCEALED", "value": "canary-key"},
+                    ],
+                },
+            ],
+        },
+        {
+            "name": "Staging",
+            "items": [{"title": "database", "category": "PASSWORD", "fields": [{"label": "password", "value": "x"}]}],
+        },
+        {"name": "Empty"},
+    ],
+    "tokens": [
+        {"name": "all", "vaults": {"*": "rw"}},
+        {"name": "reader", "vaults": {"Production": "r"}},
+        {"name": "writer", "vaults": {"Production": "w"}},
+        {"name": "nothing", "vaults": {}},
+    ],
+}
 
 
 class EmulatorProcess:
@@ -124,3 +175,60 @@ class EmulatorProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class Rig:
+    """One running emulator and a client; requests carry the token named `all` unless told otherwise."""
+
+    def __init__(self, emulator: ConnectEmulator, client: httpx.AsyncClient, clock: Clock) -> None:
+        self.emulator = emulator
+        self.cloud = emulator.cloud
+        self.client = client
+        self.clock = clock
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = "all",  # noqa: S107 - a name
+        headers: Mapping[str, str] | None = None,
+        **arguments: Any,
+    ) -> httpx.Response:
+        sent = dict(headers or {})
+        if token is not None:
+            sent.setdefault("Authorization", f"Bearer {self.emulator.token(token)}")
+        return await self.client.request(method, path, headers=sent, **arguments)
+
+    async def get(self, path: str, **arguments: Any) -> httpx.Response:
+        return await self("GET", path, **arguments)
+
+    def vault(self, name: str = "Production") -> str:
+        """The id of a vault."""
+        return self.cloud.vault(name).id
+
+    def vault_path(self, name: str = "Production") -> str:
+        return f"/v1/vaults/{self.vault(name)}"
+
+    def items_path(self, vault: str = "Production") -> str:
+        return f"{self.vault_path(vault)}/items"
+
+    def item_path(self, title: str = "database", vault: str = "Production") -> str:
+        return f"{self.items_path(vault)}/{self.cloud.item(vault, title).id}"
+
+    def file_path(self, name: str = "blob", title: str = "database") -> str:
+        files = self.cloud.item("Production", title).content.files
+        return f"{self.item_path(title)}/files/{next(file.id for file in files if file.name == name)}"
+
+    async def item(self, title: str = "database", vault: str = "Production") -> dict[str, Any]:
+        """An item as the API serves it."""
+        response = await self.get(self.item_path(title, vault))
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def fields(self, title: str = "database", vault: str = "Production") -> dict[str, dict[str, Any]]:
+        """An item's fields by label."""
+        return {field.get("label", ""): field for field in (await self.item(title, vault))["fields"]}
+
+
+Launch = Callable[..., Awaitable[Rig]]
