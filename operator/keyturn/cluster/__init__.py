@@ -20,7 +20,6 @@ from keyturn.cluster.errors import (
 from keyturn.cluster.events import About, EventPoster
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.informer import MetadataInformer
-from keyturn.cluster.metadata import Key, ObjectMeta
 from keyturn.cluster.resources import (
     CRDS,
     DAEMONSETS,
@@ -33,6 +32,7 @@ from keyturn.cluster.resources import (
     STATEFULSETS,
     Resource,
 )
+from keyturn.core.metadata import Key, ObjectMeta
 
 __all__ = [
     "CRDS",

@@ -16,9 +16,9 @@ from keyturn.cluster.backoff import full_jitter
 from keyturn.cluster.calls import JSON
 from keyturn.cluster.errors import ClusterError, Gone
 from keyturn.cluster.gateway import METADATA_LIST
-from keyturn.cluster.metadata import Key, ObjectMeta
 from keyturn.cluster.resources import Resource
 from keyturn.cluster.watching import WatchEvent
+from keyturn.core.metadata import Key, ObjectMeta
 
 # A watch that stayed up this long was no failure, however it ended.
 _STABLE_SECONDS = 30.0

@@ -1,7 +1,7 @@
 """What an operator of the operator sees: logs, metrics, health endpoints."""
 
 from keyturn.observe.health import Bind, CannotListen, Check, HealthServer, Heartbeat, parse_bind
-from keyturn.observe.logs import OncePerState, configure
+from keyturn.observe.logs import LogFormat, LogLevel, OncePerState, configure
 from keyturn.observe.metrics import Metrics
 
 __all__ = [
@@ -10,6 +10,8 @@ __all__ = [
     "Check",
     "HealthServer",
     "Heartbeat",
+    "LogFormat",
+    "LogLevel",
     "Metrics",
     "OncePerState",
     "configure",

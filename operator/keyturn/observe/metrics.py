@@ -69,7 +69,7 @@ class Metrics:
 
         self._connect_requests = Counter(
             "keyturn_connect_requests",
-            "Requests to the Connect server, by route template and outcome (ok, or the kind of failure).",
+            "Requests to the Connect server, by route template and outcome (HTTP status, or the kind of failure).",
             ["route", "outcome"],
             registry=registry,
         )
@@ -169,24 +169,25 @@ class Metrics:
         )
 
         self._route = Words(r"[A-Z ]{0,7}/[A-Za-z0-9/{}._-]{0,100}")
-        self._outcome, self._verb, self._resource, self._operation = _simple(), _simple(), _simple(), _simple()
+        self._outcome = Words(r"[A-Za-z0-9]{1,63}")
+        self._verb, self._resource, self._operation = _simple(), _simple(), _simple()
         self._restart_outcome, self._event_outcome = _simple(), _simple()
         self._reason, self._fail_reason, self._down_reason, self._kind = (
             _reasons(),
             _reasons(),
-            Words(r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
+            _reasons(),
             _reasons(),
         )
         self._code = Words(r"[0-9]{1,3}")
 
     def connect_request(self, route: str, outcome: str, seconds: float) -> None:
-        """Count a request to Connect; `route` is a template (`/v1/vaults/{vault}/items`), `outcome` is lower case."""
+        """Count a request to Connect; `route` is a template (`/v1/vaults/{vault}/items`), `outcome` a status or error class."""
         route = self._route(route)
         self._connect_requests.labels(route, self._outcome(outcome)).inc()
         self._connect_seconds.labels(route).observe(seconds)
 
     def connect_is(self, trouble: str | None) -> None:
-        """Note that Connect is up (None), or down for a short reason."""
+        """Note that Connect is up (None), or down for a short reason in CamelCase."""
         self._connect_up.set(0 if trouble else 1)
         self._connect_trouble.clear()
         if trouble:
@@ -198,7 +199,7 @@ class Metrics:
         self._api_requests.labels(verb, self._resource(resource), self._code(str(status))).inc()
         self._api_seconds.labels(verb).observe(seconds)
 
-    def reconciled(self, reason: str, seconds: float) -> None:
+    def reconciled(self, reason: str, *, seconds: float) -> None:
         """Count one look at an item that ended with this reason."""
         self._reconciles.labels(self._reason(reason)).inc()
         self._reconcile_seconds.observe(seconds)
@@ -216,10 +217,14 @@ class Metrics:
         for reason, count in failing.items():
             self._failing.labels(self._fail_reason(reason)).inc(count)
 
-    def polled(self, seconds: float, *, successful: bool) -> None:
-        """Count one look through the vaults, which ends now."""
+    def polled(self, *, seconds: float, error: Exception | None) -> None:
+        """Count one look through the vaults, which ends now; it also tells whether Connect is up, and why not.
+
+        Of the error only its type is used: `Unavailable`, `Unauthorized`.
+        """
         self._poll_seconds.observe(seconds)
-        if successful:
+        self.connect_is(type(error).__name__ if error else None)
+        if error is None:
             self._last_poll = self._now()
             self._poll_time.set(self._last_poll)
 
@@ -227,7 +232,7 @@ class Metrics:
         """Count one write of a Secret, by what it was for."""
         self._secret_writes.labels(self._operation(operation)).inc()
 
-    def restarted(self, kind: str, outcome: str) -> None:
+    def restarted(self, kind: str = "Deployment", outcome: str = "restarted") -> None:
         """Count one workload that was asked to restart: its kind (`Deployment`), and how that went."""
         self._restarts.labels(self._kind(kind), self._restart_outcome(outcome)).inc()
 

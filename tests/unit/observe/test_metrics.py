@@ -47,15 +47,15 @@ def test_two_sets_of_metrics_count_separately(metrics):
 
 def test_counts_what_it_is_told(metrics):
     """Each method ends up in its own series."""
-    metrics.connect_request("/v1/vaults/{vault}/items", "ok", 0.02)
+    metrics.connect_request("/v1/vaults/{vault}/items", "200", 0.02)
     metrics.api_request("apply", "secrets", 200, 0.01)
-    metrics.reconciled("Synced", 0.1)
+    metrics.reconciled("Synced", seconds=0.1)
     metrics.queue(3, 1.5)
-    metrics.restarted("Deployment", "restarted")
+    metrics.restarted()
     metrics.restarts_owed(2)
     metrics.event("posted")
 
-    assert value(metrics, "keyturn_connect_requests_total", route="/v1/vaults/{vault}/items", outcome="ok") == 1
+    assert value(metrics, "keyturn_connect_requests_total", route="/v1/vaults/{vault}/items", outcome="200") == 1
     assert value(metrics, "keyturn_connect_request_duration_seconds_sum", route="/v1/vaults/{vault}/items") == 0.02
     assert value(metrics, "keyturn_apiserver_requests_total", verb="apply", resource="secrets", code="200") == 1
     assert value(metrics, "keyturn_reconciles_total", reason="Synced") == 1
@@ -70,13 +70,16 @@ def test_the_age_of_the_last_poll_grows_between_scrapes(metrics, clock):
     """An alert on the age works without any event, also while no poll ever succeeded."""
     clock.now += 30
     assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 30
-    metrics.polled(2.0, successful=True)
+    metrics.polled(seconds=2.0, error=None)
     clock.now += 7
-    metrics.polled(1.0, successful=False)
+    metrics.polled(seconds=1.0, error=TimeoutError("canary"))
 
     assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 7
     assert value(metrics, "keyturn_last_successful_poll_timestamp_seconds") == 1030
     assert value(metrics, "keyturn_poll_duration_seconds_count") == 2
+    assert value(metrics, "keyturn_connect_up") == 0
+    assert value(metrics, "keyturn_connect_trouble", reason="TimeoutError") == 1
+    assert b"canary" not in metrics.expose()[0]
 
 
 def test_a_reason_that_no_longer_fails_disappears(metrics):
@@ -101,7 +104,7 @@ def test_connect_is_up_or_down_for_one_reason(metrics):
 def test_nothing_foreign_becomes_a_label(metrics):
     """An item's title, a path with ids or a value in the wrong place is counted as `other`."""
     metrics.connect_request("/v1/vaults/x/items?filter=title eq Payroll", "ok", 0.1)
-    metrics.reconciled("my secret value!", 0.1)
+    metrics.reconciled("my secret value!", seconds=0.1)
     metrics.items(managed=1, ready=0, failing={"hunter2 ": 1, "p w": 2})
     text, _ = metrics.expose()
 
