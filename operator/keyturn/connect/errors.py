@@ -186,7 +186,7 @@ class Throttled(BadStatus):
 
 
 class Rejected(BadStatus):
-    """Any other 4xx: permanent."""
+    """Any other 4xx, or a status that makes no sense here: permanent."""
 
 
 class ServerFailed(BadStatus):
@@ -220,6 +220,6 @@ def class_for(status: int) -> type[BadStatus]:
     """The class for a status other than success and 429, which needs its number of seconds as well."""
     if status in BY_STATUS:
         return BY_STATUS[status]
-    if status < 400:
+    if 300 <= status < 400:
         return Redirected
-    return Rejected if status < 500 else ServerFailed
+    return ServerFailed if status >= 500 else Rejected

@@ -1,4 +1,8 @@
-"""Makes a server's message fit to be published: short, on one line, without anything secret we said or it may say."""
+"""Makes a server's message fit to be published: short, on one line, prose and ids only.
+
+No rule can tell a value made of plain words from prose. Everything else that could be one goes: what we sent, what
+stands in double quotes, long runs, and words that mix letters with digits or symbols.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,15 @@ LIMIT = 200
 
 MASK = "***"
 
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
-_ID = re.compile(r"[a-z0-9]{26}|[A-Z0-9]{26}")
-_OPAQUE = re.compile(r"[A-Za-z0-9+/=_.-]{24,}")
+_QUOTED = re.compile(r'"[^"]*"?|`[^`]*`?')
 _BEARER = re.compile(r"(?i)\bbearer\s+(?!token\b)\S+")
+_WORD = re.compile(r'[^\s()\[\]{}<>,;"\'*]+')
+_BETWEEN_PIECES = re.compile(r"[/.:=_+-]+")
+_HARMLESS = re.compile(
+    r"[a-z0-9]{26}|[A-Z0-9]{26}"  # an id
+    r"|[^\W\d_]{1,23}"  # letters
+    r"|[0-9]{1,7}(ms|s|m|h)?|v[0-9]|1[Pp]assword"  # numbers, durations, /v1/
+)
 
 
 def scrub(message: str, *, sent: Iterable[str] = ()) -> str:
@@ -24,19 +33,18 @@ def scrub(message: str, *, sent: Iterable[str] = ()) -> str:
         sent: texts of our request that must not come back: the token, a title, values of a body.
 
     Returns:
-        At most 200 characters. Whatever was sent is masked, and so is any long opaque run that is no 26-character id:
-        it may be a token or a key. Words of a sentence stay.
+        At most 200 printable characters on one line.
     """
     text = message
     for secret in sorted({text for text in sent if len(text) > 1}, key=len, reverse=True):
         text = text.replace(secret, MASK)
-    text = _UNPRINTABLE.sub(" ", text).strip()
+    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    text = _QUOTED.sub(f'"{MASK}"', text)
     text = _BEARER.sub(f"Bearer {MASK}", text)
-    text = _OPAQUE.sub(lambda run: run[0] if _is_harmless(run[0]) else MASK, text)
+    text = _WORD.sub(lambda word: word[0] if _is_prose(word[0]) else MASK, text)
     return text if len(text) <= LIMIT else f"{text[: LIMIT - 1]}…"
 
 
-def _is_harmless(run: str) -> bool:
-    """An id, or words joined by dots, dashes and slashes: opaque runs mix letters with digits, or cases."""
-    pieces = [piece for piece in re.split(r"[/.=_+-]", run) if piece]
-    return all(_ID.fullmatch(piece) or (len(piece) < 24 and (piece.isalpha() or piece.isdigit())) for piece in pieces)
+def _is_prose(word: str) -> bool:
+    pieces = _BETWEEN_PIECES.split(word.rstrip("!?…\\"))
+    return all(not piece or _HARMLESS.fullmatch(piece) for piece in pieces)

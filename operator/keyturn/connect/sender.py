@@ -91,11 +91,13 @@ class Sender:
                 return outcome
             if call.kind is Kind.DELETE and isinstance(outcome, Missing) and perhaps_done(errors):
                 return read(Answer(call, 204, {}, b""))
-            # What opened the circuit tells more than that it is open.
-            errors.append(errors[-1] if errors and isinstance(outcome, CircuitOpen) else outcome)
-            decision = Fail() if isinstance(outcome, CircuitOpen) else decide(errors, call.kind, jitter=self._random())
+            if isinstance(outcome, CircuitOpen):
+                # What opened it tells more than that it is open.
+                raise errors[-1] if errors else outcome
+            errors.append(outcome)
+            decision = decide(errors, call.kind, jitter=self._random())
             if isinstance(decision, Fail) or self._clock() + decision.delay >= ends:
-                raise errors[-1]
+                raise outcome
             logger.debug("%s; attempt %d, the next in %.2f s", outcome, len(errors), decision.delay)
             await self._sleep(decision.delay)
             if isinstance(outcome, TokenRefused):

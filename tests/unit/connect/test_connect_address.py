@@ -1,0 +1,74 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.connect import BadAddress
+from keyturn.connect.address import base_url
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://connect", "http://connect"),
+        ("http://connect/", "http://connect"),
+        ("  http://connect:8080//\n", "http://connect:8080"),
+        ("HTTPS://Connect.Example:8443/Prefix/", "https://connect.example:8443/Prefix"),
+        ("https://host/a/b", "https://host/a/b"),
+        ("http://host:/", "http://host"),
+        ("http://[::1]:8080/", "http://[::1]:8080"),
+        ("http://10.0.0.1", "http://10.0.0.1"),
+        ("http://onepassword_connect.vault.svc.cluster.local.", "http://onepassword_connect.vault.svc.cluster.local."),
+    ],
+)
+def test_an_address_is_normalised(text, expected):
+    """Outer blanks and slashes go, scheme and host become lower case, a path prefix stays."""
+    assert expected == base_url(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "empty"),
+        ("   ", "empty"),
+        ("connect:8080", "http://"),
+        ("ftp://connect", "http://"),
+        ("http://", "host"),
+        ("http:///path", "host"),
+        ("http://host:0", "port"),
+        ("http://host:99999", "port"),
+        ("http://host:port", "port"),
+        ("http://[::1", "host"),
+        ("http://[12]", "host"),
+        ("http://-", "host"),
+        ("http://hö.example", "host"),
+        ("http://user@host", "user name"),
+        ("http://user:hunter2@host", "user name"),
+        ("http://host?x=1", "query"),
+        ("http://host/?", "query"),
+        ("http://host/#", "fragment"),
+        ("http://ho st", "blank"),
+        ("http://host\\path", "backslash"),
+        ("http://host/\x00", "control"),
+        ("http://host/a//b", "segments"),
+        ("http://host/../v1", "segments"),
+    ],
+)
+def test_an_unusable_address_is_refused_with_its_reason(text, problem):
+    """Whatever could send the token elsewhere, or nowhere, is refused at the start."""
+    with pytest.raises(BadAddress, match=problem) as caught:
+        base_url(text)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@given(st.text() | st.from_regex(r"https?://[a-z@:.0-9\[\]]*(/[a-z./?#]*)?", fullmatch=True))
+def test_any_text_is_either_refused_or_normal_after_one_pass(text):
+    """Normalising twice changes nothing, and nothing but BadAddress is ever raised."""
+    try:
+        once = base_url(text)
+    except BadAddress:
+        return
+
+    assert once == base_url(once)
+    assert not once.endswith("/")
+    assert not set("@?# ") & set(once)

@@ -1,0 +1,375 @@
+"""The seam: what the loops see of Connect."""
+
+import asyncio
+
+import httpx
+import pytest
+from connect_fakes import (
+    FILE,
+    ITEM,
+    OTHER,
+    VAULT,
+    Bench,
+    alive,
+    answer,
+    fault,
+    item_json,
+    page,
+    summary_json,
+    vault_json,
+)
+
+from keyturn.connect import (
+    BadAddress,
+    BadAnswer,
+    BadCertificates,
+    BadRequest,
+    BadToken,
+    CircuitOpen,
+    ConfigError,
+    Conflict,
+    ConnectError,
+    ConnectVaults,
+    Denied,
+    FileTooLarge,
+    Interrupted,
+    Missing,
+    Oversized,
+    Redirected,
+    Rejected,
+    ServerFailed,
+    SyncPending,
+    Throttled,
+    TimedOut,
+    TokenRefused,
+    TooLargeToInline,
+    Unreachable,
+    UntrustedServer,
+)
+from keyturn.connect.translating import translated
+from keyturn.core import vault
+from keyturn.core.vault import FieldKind, Scope, Url
+
+SMALL = Scope(VAULT, "Prod", 7, 499)
+HUGE = Scope(VAULT, "Prod", 7, 5000)
+
+
+def seam(*steps, **settings):
+    bench = Bench(*steps, **settings)
+    return bench, ConnectVaults(bench.client)
+
+
+async def test_a_refresh_is_exactly_one_heartbeat():
+    """Alive or not, one request answers."""
+    bench, vaults = seam(alive(), httpx.ConnectError("refused"))
+
+    await vaults.refresh()
+    with pytest.raises(vault.Unavailable):
+        await vaults.refresh()
+
+    assert bench.script.targets == ["/heartbeat"] * 2
+
+
+async def test_a_poll_that_finds_nothing_new_costs_two_requests():
+    """The whole of an idle poll, whatever the number of items."""
+    bench, vaults = seam(alive(), answer([vault_json(createdAt="2024-01-02T03:04:05Z"), vault_json(id=OTHER)]))
+
+    await vaults.refresh()
+    first, _ = await vaults.scopes()
+
+    assert bench.script.targets == ["/heartbeat", "/v1/vaults"]
+    assert (first.id, first.title, first.version, first.size) == (VAULT, "Prod", 7, 2)
+    assert first.created_at.year == 2024
+
+
+async def test_a_normal_scope_is_listed_at_once():
+    """One unfiltered request gives every reference; archived and deleted items are not among them."""
+    gone = [summary_json(id=OTHER, state="ARCHIVED"), summary_json(id="d" * 26, state="DELETED")]
+    bench, vaults = seam(answer([summary_json(tags=["a"], urls=[{"href": "https://x", "primary": True}, {}]), *gone]))
+
+    found = await vaults.items(SMALL, wanted=["Database"])
+
+    assert bench.script.targets == [f"/v1/vaults/{VAULT}/items"]
+    assert [ref.id for ref in found] == [ITEM]
+    assert (found[0].scope, found[0].title, found[0].revision, found[0].category) == (VAULT, "Database", "3", "LOGIN")
+    assert (found[0].tags, found[0].urls) == (("a",), (Url("https://x", primary=True),))
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "narrow"),
+    [
+        (499, 1, False),
+        (500, 1, True),
+        (500, 9, True),
+        (500, 10, False),
+        (5000, 99, True),
+        (5000, 100, False),
+        (None, 1, False),
+    ],
+)
+async def test_only_a_scope_much_larger_than_wanted_is_asked_item_by_item(size, wanted, narrow):
+    """From 500 items on, and more than fifty for each wanted one."""
+    bench, vaults = seam(answer([]))
+
+    await vaults.items(Scope(VAULT, "Prod", 7, size), wanted=[f"title {n}" for n in range(wanted)])
+
+    assert all("filter=" in target for target in bench.script.targets) is narrow
+    assert bench.asked == (wanted if narrow else 1)
+
+
+async def test_a_huge_scope_with_nothing_wanted_costs_nothing():
+    """Nobody uses an item of it."""
+    bench, vaults = seam(answer([]))
+
+    assert list(await vaults.items(HUGE, wanted=[])) == []
+    assert bench.asked == 0
+
+
+async def test_titles_of_a_huge_scope_are_filtered_for():
+    """All matches come back: which of them counts is the caller's rule."""
+    bench, vaults = seam(answer([summary_json(title="db"), summary_json(id=OTHER, title="DB")]))
+
+    found = await vaults.items(HUGE, wanted=["DB", "DB"])
+
+    assert [ref.id for ref in found] == [ITEM, OTHER]
+    assert bench.script.targets == [f"/v1/vaults/{VAULT}/items?filter=title%20eq%20%22DB%22"]
+
+
+async def test_ids_of_a_huge_scope_are_read_one_by_one():
+    """An id needs no filter, and the reference holds no value."""
+    bench, vaults = seam(answer(item_json()))
+
+    found = await vaults.items(HUGE, wanted=[ITEM])
+
+    assert bench.script.targets == [f"/v1/vaults/{VAULT}/items/{ITEM}"]
+    assert [ref.id for ref in found] == [ITEM]
+    assert "canary" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [fault(404, "item not found"), fault(400, "Invalid Item UUID"), answer(item_json(state="ARCHIVED"))],
+    ids=["404", "400", "archived"],
+)
+async def test_a_title_that_looks_like_an_id_is_found(reply):
+    """26 lower-case letters and digits may be a title: the filter follows the failed look-up."""
+    bench, vaults = seam(reply, answer([summary_json(id=OTHER, title=ITEM)]))
+
+    found = await vaults.items(HUGE, wanted=[ITEM])
+
+    assert [ref.id for ref in found] == [OTHER]
+    assert bench.script.targets[1].endswith(f"?filter=title%20eq%20%22{ITEM}%22")
+
+
+async def test_trouble_with_an_id_is_not_taken_for_a_title():
+    """Only 400 and 404 say that there is no such id."""
+    bench, vaults = seam(fault(403, "token does not have access"))
+
+    with pytest.raises(vault.Forbidden):
+        await vaults.items(HUGE, wanted=[ITEM])
+    assert all(target.endswith(ITEM) for target in bench.script.targets)
+
+
+async def test_a_title_with_quotes_makes_even_a_huge_scope_be_listed():
+    """It cannot stand in a filter; then one list serves all wanted items."""
+    bench, vaults = seam(answer([summary_json(title='a "b"')]))
+
+    found = await vaults.items(HUGE, wanted=['a "b"', "other"])
+
+    assert bench.script.targets == [f"/v1/vaults/{VAULT}/items"]
+    assert len(found) == 1
+
+
+async def test_a_filter_that_the_server_refuses_is_followed_by_a_list():
+    """Old servers say 400 to some texts; the list always works."""
+    bench, vaults = seam(fault(400, "invalid filter"), answer([summary_json(title="'")]))
+
+    found = await vaults.items(HUGE, wanted=["'"])
+
+    assert [ref.title for ref in found] == ["'"]
+    assert bench.asked == 2
+
+
+async def test_few_single_requests_are_under_way_at_once():
+    """Other callers want the server too; the first failure ends the rest."""
+    under_way, most = 0, 0
+
+    async def slow(_request):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        under_way -= 1
+        return answer([])
+
+    _, vaults = seam(slow)
+    await vaults.items(HUGE, wanted=[f"title {n}" for n in range(40)])
+
+    assert most == 4
+
+
+async def test_an_item_comes_with_its_fields_in_order_and_its_files_after_them():
+    """Labels and sections as people see them; files by name and size, without bytes."""
+    body = item_json(
+        sections=[{"id": "s1", "label": "Admin"}, {"id": "s2"}, {}],
+        fields=[
+            {"id": "username", "label": "username", "value": "u", "type": "STRING"},
+            {"id": "x", "label": "", "type": "CONCEALED", "value": "canary", "section": {"id": "s1"}},
+            {"id": "y", "label": "y", "section": {"id": "s2", "label": ""}},
+            {"id": "z", "label": "z", "section": {}, "value": ""},
+            {"id": "r", "label": "related", "type": "REFERENCE", "value": OTHER},
+            {"id": "f", "label": "cert", "type": "FILE", "value": "x"},
+        ],
+        files=[
+            {"id": FILE, "name": "tls.crt", "size": 3, "content_path": "https://evil/", "section": {"id": "s1"}},
+            {"id": "g" * 26, "name": "tls.crt"},
+        ],
+    )
+    _, vaults = seam(answer(body))
+
+    item = await vaults.item(VAULT, ITEM)
+
+    assert [(f.id, f.label, f.kind, f.value, f.section, f.size) for f in item.fields] == [
+        ("username", "username", FieldKind.TEXT, "u", None, None),
+        ("x", "", FieldKind.TEXT, "canary", "Admin", None),
+        ("y", "y", FieldKind.TEXT, None, "s2", None),
+        ("z", "z", FieldKind.TEXT, "", None, None),
+        ("r", "related", FieldKind.REFERENCE, OTHER, None, None),
+        ("f", "cert", FieldKind.REFERENCE, "x", None, None),
+        (FILE, "tls.crt", FieldKind.FILE, None, "Admin", 3),
+        ("g" * 26, "tls.crt", FieldKind.FILE, None, None, None),
+    ]
+    assert item.ref.revision == "3"
+    assert "canary" not in f"{item!r} {item.fields!r}"
+
+
+async def test_a_file_is_read_by_ids_under_the_limit():
+    """The server's own path for the content is not followed."""
+    body = item_json(files=[{"id": FILE, "name": "a", "size": 3, "content_path": "https://evil/"}])
+    bench, vaults = seam(answer(body), httpx.Response(200, content=b"abc"))
+    item = await vaults.item(VAULT, ITEM)
+
+    assert await vaults.file(item.ref, item.fields[-1], limit=3) == b"abc"
+    assert bench.script.targets[-1] == f"/v1/vaults/{VAULT}/items/{ITEM}/files/{FILE}/content"
+    with pytest.raises(vault.TooLarge, match=f"file {FILE} of item {ITEM}"):
+        await vaults.file(item.ref, item.fields[-1], limit=2)
+
+
+@pytest.mark.parametrize("state", ["ARCHIVED", "DELETED", "NEW_STATE"])
+async def test_an_item_that_is_not_active_is_not_there(state):
+    """Absent state means active; any other says gone."""
+    _, vaults = seam(answer(item_json(state=state)))
+
+    with pytest.raises(vault.NotFound, match=state.lower()):
+        await vaults.item(VAULT, ITEM)
+
+
+async def test_revisions_without_a_version():
+    """The time of the last change serves, and without it no two revisions are ever equal."""
+    dated = summary_json(version=None, updatedAt="2024-01-02T03:04:05.5Z")
+    bare = summary_json(version=None, id=OTHER)
+    _, vaults = seam(answer([dated, bare]))
+
+    first, second = [await vaults.items(SMALL, wanted=[]) for _ in range(2)]
+
+    assert first[0].revision == second[0].revision == "2024-01-02T03:04:05.500000+00:00"
+    assert first[1].revision != second[1].revision
+
+
+def status(kind, code, said=""):
+    return kind("x", status=code, said=said)
+
+
+TRANSLATIONS = [
+    (status(TokenRefused, 401), vault.Unauthorized),
+    (BadToken("x"), vault.Unauthorized),
+    (status(Denied, 403), vault.Forbidden),
+    (status(Missing, 404), vault.NotFound),
+    (status(BadRequest, 400, "Invalid Item UUID"), vault.NotFound),
+    (FileTooLarge("x"), vault.TooLarge),
+    (Throttled("x", retry_after=3.0), vault.RateLimited),
+    (status(BadRequest, 400), vault.Unavailable),
+    (status(Redirected, 302), vault.Unavailable),
+    (status(SyncPending, 408), vault.Unavailable),
+    (status(Conflict, 409), vault.Unavailable),
+    (status(TooLargeToInline, 413), vault.Unavailable),
+    (status(Rejected, 451), vault.Unavailable),
+    (status(ServerFailed, 500), vault.Unavailable),
+    (Unreachable("x"), vault.Unavailable),
+    (UntrustedServer("x"), vault.Unavailable),
+    (TimedOut("x", phase="read"), vault.Unavailable),
+    (Interrupted("x"), vault.Unavailable),
+    (CircuitOpen("x"), vault.Unavailable),
+    (BadAnswer("x"), vault.Unavailable),
+    (Oversized("x"), vault.Unavailable),
+    (ConfigError("x"), vault.Unavailable),
+    (BadAddress("x"), vault.Unavailable),
+    (BadCertificates("x"), vault.Unavailable),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), TRANSLATIONS, ids=lambda value: getattr(value, "__name__", None) or type(value).__name__
+)
+def test_every_error_has_its_word_at_the_seam(error, kind):
+    """Only an answer about the thing itself says something about the thing; all else is Unavailable."""
+    found = translated(error, "item i")
+
+    assert type(found) is kind
+    assert str(found) == "item i: x"
+
+
+def test_no_error_class_is_forgotten():
+    """The table above speaks of every class that is ever raised: the leaves of the tree."""
+
+    def leaves(kind):
+        children = kind.__subclasses__()
+        return {kind} if not children else set().union(*map(leaves, children))
+
+    assert leaves(ConnectError) <= {type(error) for error, _ in TRANSLATIONS}
+
+
+async def test_patience_is_handed_on_with_its_seconds():
+    """The loops wait as long as the server asked."""
+    _, vaults = seam(fault(429, **{"retry-after": "200"}))
+
+    with pytest.raises(vault.RateLimited) as caught:
+        await vaults.scopes()
+
+    assert caught.value.retry_after == 200
+
+
+@pytest.mark.parametrize("reply", [fault(404, "not found"), fault(400, "Invalid Vault UUID"), page(404)])
+async def test_a_route_that_always_exists_cannot_be_missing(reply):
+    """404 for the list of vaults or the heartbeat says that the address leads elsewhere."""
+    for ask in ("scopes", "refresh"):
+        _, vaults = seam(reply)
+        with pytest.raises(vault.Unavailable):
+            await getattr(vaults, ask)()
+
+
+async def test_errors_at_the_seam_stand_alone():
+    """No chain: the text says it all, and nothing behind it can leak."""
+    _, vaults = seam(fault(403, "no"))
+    for scope in (SMALL, HUGE):
+        with pytest.raises(vault.Forbidden) as caught:
+            await vaults.items(scope, wanted=["a", "b"])
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
+
+
+async def test_closing_ends_the_client():
+    """Whoever asks a closed provider hears so."""
+    _, vaults = seam(alive())
+    await vaults.close()
+
+    with pytest.raises(vault.Unavailable, match="closed"):
+        await vaults.refresh()
+
+
+def test_the_provider_is_a_vaults():
+    """The type checker sees to the signatures."""
+    provider: vault.Vaults = ConnectVaults(Bench(alive()).client)
+
+    assert provider
