@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from keyturn.core import vault
+from keyturn.core.paths import looks_like_id
 
 from .calls import equals
 from .client import ConnectClient
@@ -19,16 +19,8 @@ from .translating import as_item, as_ref, as_scope, translated
 
 T = TypeVar("T")
 
-HUGE = 500
-"""Items of a scope from which asking for single items may be cheaper than listing."""
-
-FACTOR = 50
-"""How many times larger than the wanted part a huge scope must be: one listed item costs about 0.4 KB, one request 10 ms."""
-
 AT_ONCE = 4
 """Requests of one `items` under way at once: other callers want the server too."""
-
-_ID = re.compile(r"[a-z0-9]{26}")
 
 
 class ConnectVaults:
@@ -46,11 +38,11 @@ class ConnectVaults:
         found = await _told("the vaults", self._client.vaults, may_be_absent=False)
         return [as_scope(one) for one in found]
 
-    async def items(self, scope: vault.Scope, *, wanted: Collection[str]) -> Sequence[vault.ItemRef]:
-        """One GET of the whole list, or, where a huge scope has few wanted items, a GET or filter for each of them."""
+    async def items(self, scope: vault.Scope, *, wanted: Collection[str] | None) -> Sequence[vault.ItemRef]:
+        """One GET of the whole list, or a GET or filter for each wanted item where all of them can be asked for."""
         what = f"the items of vault {scope.id}"
         found: Sequence[ItemSummary] | None = None
-        if _worth_asking_singly(scope, wanted):
+        if wanted is not None and all(equals("title", text) is not None for text in wanted):
             found = await _told(what, partial(self._some, scope.id, wanted))
         if found is None:
             found = await _told(what, partial(self._client.items, scope.id))
@@ -86,17 +78,12 @@ class ConnectVaults:
 
     async def _matches(self, scope: str, text: str) -> Sequence[ItemSummary]:
         """What a text may mean: an id, or else a title that happens to look like one."""
-        if _ID.fullmatch(text):
+        if looks_like_id(text):
             with suppress(Missing, BadRequest):
                 item = await self._client.item(scope, text)
                 if not item.state:
                     return [item]
         return await self._client.items(scope, title=text)
-
-
-def _worth_asking_singly(scope: vault.Scope, wanted: Collection[str]) -> bool:
-    huge = scope.size is not None and scope.size >= HUGE and scope.size > FACTOR * len(wanted)
-    return huge and all(equals("title", text) is not None for text in wanted)
 
 
 async def _told(what: str, ask: Callable[[], Awaitable[T]], *, may_be_absent: bool = True) -> T:

@@ -49,7 +49,7 @@ def octets(body, **headers):
             answer([]),
             f"GET {AT}/files?inline_files=true&inline_content=true",
         ),
-        (lambda c: c.file(VAULT, ITEM, FILE), answer({"id": FILEILE}), f"GET {AT}/files/{FILE}"),
+        (lambda c: c.file(VAULT, ITEM, FILE), answer({"id": FILE}), f"GET {AT}/files/{FILE}"),
         (lambda c: c.file_content(VAULT, ITEM, FILE, limit=9), octets(b"x"), f"GET {AT}/files/{FILE}/content"),
         (lambda c: c.activity(limit=5, offset=10), answer([]), "GET /v1/activity?limit=5&offset=10"),
         (lambda c: c.heartbeat(), alive(), "GET /heartbeat"),
@@ -179,7 +179,7 @@ async def test_what_is_not_the_item_is_never_taken_for_an_empty_one(body):
     [
         item_json(fields=[]),
         item_json(vault=None),
-        {"id": ITEM, "files": [{"id": FILEILE, "name": "a.txt", "size": 3}]},
+        {"id": ITEM, "files": [{"id": FILE, "name": "a.txt", "size": 3}]},
     ],
     ids=["no fields", "no vault", "document"],
 )
@@ -249,7 +249,7 @@ async def test_a_web_page_is_no_file():
 
 async def test_inlined_content_is_there_and_masked():
     """Base64 text, as the server gave it."""
-    file = await Bench(answer({"id": FILEILE, "content": "Y2FuYXJ5"})).client.file(VAULT, ITEM, FILE, inline=True)
+    file = await Bench(answer({"id": FILE, "content": "Y2FuYXJ5"})).client.file(VAULT, ITEM, FILE, inline=True)
 
     assert file.content.get_secret_value() == "Y2FuYXJ5"
     assert "Y2FuYXJ5" not in repr(file)
