@@ -1,1 +1,300 @@
-"""app"""
+"""Puts the parts together, runs them until a signal comes, and takes them apart again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from keyturn.cluster import (
+    ONEPASSWORD_ITEMS,
+    SECRETS,
+    About,
+    Access,
+    Cluster,
+    ClusterError,
+    EventPoster,
+    MetadataInformer,
+    crd_served,
+)
+from keyturn.connect import (
+    ConfigError,
+    ConnectClient,
+    ConnectSettings,
+    ConnectVaults,
+    Exchange,
+    StaticToken,
+    TokenFile,
+)
+from keyturn.control.bindings import Bindings
+from keyturn.control.catalogue import Catalogue
+from keyturn.control.handlers import Callbacks, watch
+from keyturn.control.poller import Poller
+from keyturn.control.queue import WorkQueue
+from keyturn.control.reconciler import WRITES, Reconciler
+from keyturn.control.repairs import Repairs
+from keyturn.control.restarter import Restarter
+from keyturn.control.secrets import SecretWriter
+from keyturn.control.source import Source
+from keyturn.control.statuses import StatusWriter
+from keyturn.control.sweeper import Sweeper
+from keyturn.control.workers import Workers
+from keyturn.core import names
+from keyturn.core.binding import Binding, Key, binding_of
+from keyturn.core.managed_fields import is_drifted
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.paths import BadPath, ItemPath, parse_item_path
+from keyturn.core.status import ready_reason
+from keyturn.core.vault import VaultError, Vaults
+from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
+from keyturn.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_RECHECK = 60.0
+"""Seconds at most until a failure is looked at again that only a human can end, and of whose end nobody tells us."""
+
+
+class StartError(Exception):
+    """The operator cannot start; the message is one line that says why and what to do."""
+
+
+async def run(settings: Settings) -> None:
+    """Run the operator until a signal comes.
+
+    Raises:
+        StartError: it cannot start.
+    """
+    metrics = Metrics(version=version("keyturn"))
+    async with AsyncExitStack() as stack:
+        vaults = ConnectVaults(_connect_client(settings, metrics))
+        stack.push_async_callback(vaults.close)
+        try:
+            access = await Access.load(kubeconfig=str(settings.kubeconfig) if settings.kubeconfig else None)
+            cluster = await stack.enter_async_context(
+                Cluster.at(access, pool_size=2 * settings.workers, observer=metrics.api_request)
+            )
+            operator = Operator(settings, cluster=cluster, access=access, vaults=vaults, metrics=metrics)
+            server = HealthServer(
+                health=settings.health_address, metrics=settings.metrics_address, expose=operator.expose
+            )
+            server.readiness |= {"connect": operator.source.not_ready, "kubernetes": operator.informer_trouble}
+            server.liveness["loops"] = operator.heartbeat.check
+            await stack.enter_async_context(server)
+            if not await crd_served(cluster):
+                raise StartError(
+                    f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label} is not installed in this cluster: "
+                    "kubectl apply -f crds/"
+                )
+        except (ClusterError, CannotListen) as error:
+            raise StartError(str(error)) from None
+        _log.info("Keyturn %s serves %s", version("keyturn"), ", ".join(settings.watch_namespaces) or "all namespaces")
+        await operator.run()
+
+
+def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:
+    def observe(exchange: Exchange) -> None:
+        metrics.connect_request(f"{exchange.method} {exchange.route}", exchange.outcome.lower(), exchange.seconds)
+
+    file = settings.connect_token_file
+    try:
+        token = TokenFile(file) if file else StaticToken(settings.connect_token, origin="OP_CONNECT_TOKEN")
+        return ConnectClient(
+            ConnectSettings(host=settings.connect_host, token=token, ca_file=settings.connect_ca_file),
+            observer=observe,
+        )
+    except ConfigError as error:
+        raise StartError(str(error)) from None
+
+
+class Operator:
+    """One running operator.
+
+    Args:
+        settings: what was chosen.
+        cluster: the API server.
+        access: how kopf logs in to it.
+        vaults: where values come from.
+        metrics: what is counted.
+
+    Attributes:
+        source: health of the vault side.
+        heartbeat: notices loops that stand still.
+    """
+
+    def __init__(
+        self, settings: Settings, *, cluster: Cluster, access: Access, vaults: Vaults, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._access = access
+        self._metrics = metrics
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.heartbeat = Heartbeat()
+        self.source = Source(max_staleness=settings.max_staleness)
+        self._source_log = OncePerState(_log, "Connect")
+        self._bindings = Bindings()
+        self._repairs = Repairs(asyncio.get_running_loop().time)
+        self._events = EventPoster(cluster, on_outcome=metrics.event)
+        self._queue: WorkQueue[Key] = WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random)
+        self._secrets = MetadataInformer(
+            cluster,
+            SECRETS,
+            namespaces=settings.watch_namespaces or None,
+            label_selector=names.OURS,
+            on_change=self._secret_changed,
+            on_beat=self.heartbeat.expect("secrets", 300.0),
+        )
+        catalogue = Catalogue(vaults, wanted=self._wanted, source=self.source)
+        self._reconciler = Reconciler(
+            bindings=self._bindings,
+            catalogue=catalogue,
+            vaults=vaults,
+            writer=SecretWriter(cluster, known=self._secrets.objects.get, now=_now),
+            statuses=StatusWriter(cluster, self._bindings, self._announce, _now),
+            known=self._secrets.objects.get,
+            options=settings.mapping,
+            recheck=min(settings.polling_interval, _RECHECK),
+            source=self.source,
+            repairs=self._repairs,
+        )
+        self._poller = Poller(
+            catalogue=catalogue,
+            keys=self._reconciler,
+            enqueue=self._queue.add,
+            everyone=lambda: [binding.key for binding in self._bindings],
+            interval=settings.polling_interval,
+            full_pass_interval=settings.full_pass_interval,
+            source=self.source,
+            chance=random.random,
+            observer=self._polled,
+            beat=self.heartbeat.expect("poller", 2 * settings.polling_interval + 300.0),
+        )
+        self._workers = Workers(
+            queue=self._queue, reconciler=self._reconciler, number=settings.workers, observer=self._worked_on
+        )
+        self._restarter = Restarter(
+            cluster,
+            secrets=self._secrets.objects,
+            default=settings.auto_restart,
+            now=_now,
+            chance=random.random,
+            restarted=metrics.restarted,
+        )
+        self._sweeper = Sweeper(
+            cluster,
+            namespaces=settings.watch_namespaces,
+            bindings=self._bindings,
+            enqueue=self._queue.add,
+            gone=self._gone,
+            interval=settings.full_pass_interval,
+            chance=random.random,
+        )
+
+    async def run(self) -> None:
+        """Run until a signal comes. Raises what a part of ours died of."""
+        self._spawn(self._secrets.run(), "secrets")
+        self._spawn(self._serve(), "serve")
+        callbacks = Callbacks(seen=self._seen, gone=self._deleted, log_in=self._access.credentials, stopping=self.stop)
+        try:
+            await watch(callbacks, namespaces=self._settings.watch_namespaces, stop=self._stop)
+        finally:
+            await self.stop()
+        for task in self._tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def stop(self) -> None:
+        """End every task, in flight or not. A Secret is written by one request, so none is left half done."""
+        self._queue.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """All metrics, those that are a state brought up to now."""
+        reasons = Counter(ready_reason(binding.status) or "New" for binding in self._bindings)
+        ready = reasons.pop("Synced", 0)
+        self._metrics.items(managed=len(self._bindings), ready=ready, failing=reasons)
+        self._metrics.queue(len(self._queue), self._queue.oldest())
+        self._metrics.restarts_owed(self._restarter.owed())
+        return self._metrics.expose(accept)
+
+    def informer_trouble(self) -> str | None:
+        """Why the picture of our Secrets is not fresh, or None."""
+        return self._secrets.trouble if self._secrets.synced.is_set() else "the Secrets have not been listed yet"
+
+    async def _serve(self) -> None:
+        """Everything that must not begin before it is known which Secrets there are."""
+        await self._secrets.synced.wait()
+        self._restarter.wake()
+        async with asyncio.TaskGroup() as group:
+            for part in (self._events, self._poller, self._workers, self._restarter, self._sweeper):
+                group.create_task(part.run(), name=type(part).__name__)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        # A part that dies takes the process along: one that only looks alive would be worse.
+        task.add_done_callback(lambda _: self._stop.set())
+        self._tasks.append(task)
+
+    def _seen(self, manifest: Mapping[str, Any]) -> None:
+        binding = binding_of(manifest)
+        if self._bindings.observe(binding):
+            self._queue.add(binding.key)
+
+    def _deleted(self, manifest: Mapping[str, Any]) -> None:
+        binding = binding_of(manifest)
+        self._gone(binding.key, binding.uid)
+
+    def _gone(self, key: Key, uid: str) -> None:
+        if self._bindings.remove(key, uid=uid):
+            self._reconciler.forget(key)
+            self._queue.forget(key)
+
+    def _secret_changed(self, key: tuple[str, str], _: ObjectMeta | None, new: ObjectMeta | None) -> None:
+        if new is not None and names.RESTART_OWED in new.annotations:
+            self._restarter.wake()
+        binding = self._bindings.get(Key(*key))
+        if binding is None:
+            return
+        keys = (binding.status.get("secret") or {}).get("keys") or ()
+        if new is None or is_drifted(new.managed_fields, keys):
+            self._queue.add_after(binding.key, self._repairs.patience(binding.key))
+
+    def _wanted(self) -> list[ItemPath]:
+        wanted = []
+        for binding in self._bindings:
+            try:
+                wanted.append(parse_item_path(binding.item_path))
+            except BadPath:
+                continue
+        return wanted
+
+    def _worked_on(self, result: str, seconds: float) -> None:
+        self._metrics.reconciled(result, seconds=seconds)
+        if result in WRITES:
+            self._metrics.secret_written(result.lower())
+
+    def _polled(self, seconds: float, error: VaultError | None) -> None:
+        self._metrics.polled(seconds=seconds, error=error)
+        state = self.source.state()
+        if state is None:
+            self._source_log.good()
+        else:
+            self._source_log.bad(f"cannot be used ({state})", str(error))
+
+    def _announce(self, binding: Binding, *, reason: str, message: str, warning: bool) -> None:
+        key = binding.key
+        about = About(ONEPASSWORD_ITEMS, key.namespace, key.name, binding.uid)
+        self._events.say(about, type="Warning" if warning else "Normal", reason=reason, note=message)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

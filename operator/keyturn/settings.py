@@ -11,11 +11,11 @@ from typing import NoReturn, TypeVar
 
 from keyturn.core.content import MappingOptions
 from keyturn.core.restarts import parse_switch
+from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
 
 T = TypeVar("T")
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(\d{1,5})")
 # Kubernetes puts variables of these forms into every pod, for each Service of its namespace.
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
 
@@ -41,8 +41,8 @@ class Settings:
         workers: how many items are worked on at once.
         mapping: what may be chosen about a Secret's content.
         kubeconfig: an explicit kubeconfig; else `KUBECONFIG`, else the pod's own service account.
-        health_address: where `/healthz` and `/readyz` are served; `0` for nowhere.
-        metrics_address: where `/metrics` is served; `0` for nowhere.
+        health_address: where `/healthz` and `/readyz` are served; None for nowhere.
+        metrics_address: where `/metrics` is served; None for nowhere.
     """
 
     connect_host: str
@@ -57,10 +57,10 @@ class Settings:
     workers: int = 10
     mapping: MappingOptions = field(default_factory=MappingOptions)
     kubeconfig: Path | None = None
-    health_address: str = ":8081"
-    metrics_address: str = ":8080"
-    log_level: str = "info"
-    log_format: str = "console"
+    health_address: Bind | None = None
+    metrics_address: Bind | None = None
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "console"
 
 
 ENVIRONMENT = (
@@ -171,8 +171,8 @@ def _namespaces(name: str, text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _address(flag: str, text: str) -> str:
-    match = _ADDRESS.fullmatch(text)
-    if text != "0" and not (match and int(match[2]) < 65536):
-        raise SettingsError(f"{flag}={text!r} must be HOST:PORT, :PORT, or 0 for nowhere")
-    return text
+def _address(flag: str, text: str) -> Bind | None:
+    try:
+        return parse_bind(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag}: {error}") from None

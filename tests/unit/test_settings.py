@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyturn.observe import Bind
 from keyturn.settings import SettingsError, read_settings
 
 GOOD = {"OP_CONNECT_HOST": "http://connect:8080", "OP_CONNECT_TOKEN": "canary-token"}
@@ -16,7 +17,7 @@ def test_the_defaults_are_the_official_operators():
     settings = read_settings([], GOOD)
 
     assert (settings.polling_interval, settings.auto_restart, settings.watch_namespaces) == (600.0, False, ())
-    assert (settings.health_address, settings.metrics_address) == (":8081", ":8080")
+    assert (settings.health_address, settings.metrics_address) == (Bind(None, 8081), Bind(None, 8080))
     assert settings.mapping.allow_empty_values is False
 
 
@@ -43,7 +44,7 @@ def test_everything_can_be_chosen():
     assert settings.watch_namespaces == ("a", "b")
     assert (settings.polling_interval, settings.full_pass_interval, settings.max_staleness) == (10.0, 60.0, 30.0)
     assert (settings.auto_restart, settings.workers, settings.mapping.allow_empty_values) == (True, 3, True)
-    assert (settings.health_address, settings.metrics_address) == ("0", "[::1]:9")
+    assert (settings.health_address, settings.metrics_address) == (None, Bind("::1", 9))
 
 
 @pytest.mark.parametrize(

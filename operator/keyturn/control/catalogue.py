@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from keyturn.control.source import Source
 from keyturn.core.paths import ItemPath
 from keyturn.core.polling import Seen, is_cheaper_one_by_one, scopes_to_list
 from keyturn.core.resolve import Unresolved, find_item, find_vault
-from keyturn.core.vault import ItemRef, Scope, VaultError, Vaults
+from keyturn.core.vault import ItemRef, RateLimited, Scope, Unauthorized, VaultError, Vaults
 
 Wanted = Callable[[], Sequence[ItemPath]]
 """Tells the paths that somebody uses now."""
@@ -34,6 +36,22 @@ class Located:
     def path(self) -> ItemPath:
         """The path by ids."""
         return ItemPath(vault=self.scope, item=self.ref.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a poll did: how many vaults it listed, and how many it could not list."""
+
+    listed: int
+    failed: int
+
+
+class _OneVault(Exception):
+    """One vault could not be listed, while the others may be."""
+
+    def __init__(self, error: VaultError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _Listing:
@@ -75,24 +93,30 @@ class Catalogue:
     Args:
         vaults: whom to ask.
         wanted: the paths in use.
+        source: health of the vault side.
         clock: monotonic seconds.
     """
 
-    def __init__(self, vaults: Vaults, *, wanted: Wanted, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, vaults: Vaults, *, wanted: Wanted, source: Source, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._vaults = vaults
         self._wanted = wanted
+        self._source = source
         self._clock = clock
         self._lock = asyncio.Lock()
         self._scopes: Sequence[Scope] = ()
         self._scopes_asked_at = float("-inf")
         self._listings: dict[str, _Listing] = {}
-        self.trouble: VaultError | None = None
+        self._troubles: dict[str, VaultError] = {}
 
-    async def refresh(self, *, everything: bool = False) -> bool:
-        """Poll: is the source there, which vaults moved, what do they hold. Returns whether anything was listed.
+    async def refresh(self, *, everything: bool = False) -> Refreshed:
+        """Poll: is the source there, which vaults moved, what do they hold.
+
+        One vault that cannot be listed does not keep the others from it.
 
         Raises:
-            VaultError: it could not be done; also kept as `trouble` until a refresh succeeds.
+            VaultError: it could not be done; that counts as trouble of the whole source until a refresh succeeds.
         """
         async with self._lock:
             try:
@@ -100,15 +124,17 @@ class Catalogue:
                 await self._load_scopes()
                 seen = {scope: listing.seen for scope, listing in self._listings.items()}
                 due = scopes_to_list(self._scopes, seen=seen, used=self._wanted_by_scope(), everything=everything)
+                self._troubles.clear()
                 for scope in due:
-                    await self._load_listing(scope)
+                    with contextlib.suppress(_OneVault):
+                        await self._list(scope)
             except VaultError as error:
-                self.trouble = error
+                self._source.failed(error)
                 raise
-            self.trouble = None
+            self._source.heard()
             visible = {scope.id for scope in self._scopes}
             self._listings = {scope: listing for scope, listing in self._listings.items() if scope in visible}
-            return bool(due)
+            return Refreshed(listed=len(due) - len(self._troubles), failed=len(self._troubles))
 
     async def find(self, path: ItemPath, *, since: float, at_least: float = 0.0) -> Located:
         """The item that a path names.
@@ -125,14 +151,18 @@ class Catalogue:
         if (known := self._peek_from(path, at_least)) is not None:
             return known
         async with self._lock:
-            if self.trouble is not None:
-                raise self.trouble
+            if (trouble := self._source.trouble) is not None:
+                raise trouble.with_traceback(None)
             if (known := self._peek_from(path, at_least)) is not None:
                 return known
             try:
                 return await self._look_up(path, since=max(since, at_least))
+            except _OneVault as one:
+                self._source.suspect()
+                raise one.error from None
             except VaultError as error:
-                self.trouble = error
+                self._source.suspect()
+                self._source.failed(error)
                 raise
 
     def peek(self, path: ItemPath) -> Located:
@@ -170,17 +200,34 @@ class Catalogue:
             scope = find_vault(self._scopes, path.vault).match
         listing = self._listings.get(scope.id)
         if listing is None:
-            await self._load_listing(scope)
+            await self._list(scope)
         elif listing.misses(frozenset({path.item})):
-            await self._extend_listing(scope, listing)
+            await self._list(scope, extending=listing)
         if self._listings[scope.id].asked_at < since:
-            await self._load_listing(scope)
+            await self._list(scope)
         return self.peek(path)
 
     async def _load_scopes(self) -> None:
         asked_at = self._clock()
         self._scopes = await self._vaults.scopes()
         self._scopes_asked_at = asked_at
+
+    async def _list(self, scope: Scope, *, extending: _Listing | None = None) -> None:
+        """List a vault, unless that failed since the last poll: then only the poller tries again.
+
+        Raises:
+            _OneVault: it failed for a reason that may be this vault's own.
+            VaultError: it failed for a reason that is everybody's.
+        """
+        try:
+            if scope.id not in self._troubles:
+                await (self._load_listing(scope) if extending is None else self._extend_listing(scope, extending))
+        except (Unauthorized, RateLimited):
+            raise
+        except VaultError as error:
+            self._troubles[scope.id] = error
+        if (trouble := self._troubles.get(scope.id)) is not None:
+            raise _OneVault(trouble)
 
     async def _load_listing(self, scope: Scope) -> None:
         """Ask for everything, or, where the scope is much larger than what is wanted of it, for just that."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from keyturn.control.catalogue import Catalogue
+from keyturn.control.source import Source
 from keyturn.core.backoff import Backoff, jittered
 from keyturn.core.binding import Key
 from keyturn.core.vault import RateLimited, VaultError
@@ -16,11 +17,8 @@ from keyturn.core.vault import RateLimited, VaultError
 _log = logging.getLogger(__name__)
 
 
-class PollObserver(Protocol):
-    """Counts polls."""
-
-    def polled(self, *, seconds: float, error: VaultError | None) -> None:
-        """A poll ended, well or with an error."""
+Observer = Callable[[float, VaultError | None], None]
+"""Takes the seconds that a poll took, and what it failed of."""
 
 
 class Keys(Protocol):
@@ -43,9 +41,10 @@ class Poller:
         everyone: all keys there are.
         interval: seconds between two polls.
         full_pass_interval: seconds after which a poll lists every vault in use, whatever its version says.
-        max_staleness: seconds of silence after which objects are no longer called ready.
+        source: health of the vault side.
         chance: random numbers of [0, 1).
-        observer: counts polls.
+        observer: told of each poll.
+        beat: called with each turn of the loop, for the watchdog.
         clock: monotonic seconds.
     """
 
@@ -58,9 +57,10 @@ class Poller:
         everyone: Callable[[], Iterable[Key]],
         interval: float,
         full_pass_interval: float,
-        max_staleness: float,
+        source: Source,
         chance: Callable[[], float],
-        observer: PollObserver,
+        observer: Observer,
+        beat: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
@@ -69,38 +69,26 @@ class Poller:
         self._everyone = everyone
         self._interval = interval
         self._full_pass_interval = full_pass_interval
-        self._max_staleness = max_staleness
+        self._source = source
         self._chance = chance
         self._observer = observer
+        self._beat = beat
         self._clock = clock
         self._backoff = Backoff(first=1.0, longest=interval)
         self._failures = 0
-        self._heard_at = clock()
+        self._unlisted = 0
         self._full_pass_at = clock()
         self._was_stale = False
-        self._wake = asyncio.Event()
-
-    def suspect(self) -> None:
-        """Somebody else saw the vault side fail: look at once, unless it is known to be in trouble."""
-        if self._failures == 0:
-            self._wake.set()
-
-    def staleness(self) -> str | None:
-        """Says that the vaults have been silent for longer than permitted, or None."""
-        if self._clock() - self._heard_at <= self._max_staleness:
-            return None
-        return (
-            f"1Password has not been heard of for more than {self._max_staleness:.0f} s; the Secret may be out of date"
-        )
 
     async def run(self) -> None:
         """Poll for ever."""
         while True:
+            self._beat()
             delay = await self.poll()
-            self._wake.clear()
+            self._source.suspected.clear()
             try:
                 async with asyncio.timeout(delay):
-                    await self._wake.wait()
+                    await self._source.suspected.wait()
             except TimeoutError:
                 continue
             # Many may suspect at once, and a server that answers polls but not reads would be polled without end.
@@ -111,12 +99,11 @@ class Poller:
         started = self._clock()
         everything = started - self._full_pass_at >= self._full_pass_interval
         try:
-            listed = await self._catalogue.refresh(everything=everything)
+            refreshed = await self._catalogue.refresh(everything=everything)
         except VaultError as error:
-            self._observer.polled(seconds=self._clock() - started, error=error)
+            self._observer(self._clock() - started, error)
             return self._failed(error)
-        self._observer.polled(seconds=self._clock() - started, error=None)
-        self._heard_at = self._clock()
+        self._observer(self._clock() - started, None)
         if everything:
             self._full_pass_at = started
         if self._failures or self._was_stale:
@@ -124,14 +111,18 @@ class Poller:
             self._was_stale = False
             for key in self._keys.starved():
                 self._enqueue(key)
-        if listed:
+        if refreshed.listed:
             for key in self._keys.outdated():
                 self._enqueue(key)
+        if refreshed.failed:
+            self._unlisted += 1
+            return self._backoff.delay(self._unlisted, chance=self._chance())
+        self._unlisted = 0
         return jittered(self._interval, chance=self._chance())
 
     def _failed(self, error: VaultError) -> float:
         self._failures += 1
-        if not self._was_stale and self.staleness() is not None:
+        if not self._was_stale and self._source.staleness() is not None:
             self._was_stale = True
             for key in self._everyone():
                 self._enqueue(key)

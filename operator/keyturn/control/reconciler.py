@@ -7,18 +7,21 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from keyturn.cluster import ClusterError, Forbidden, TooManyRequests
 from keyturn.control.bindings import Bindings
 from keyturn.control.catalogue import Catalogue, Located
 from keyturn.control.doubts import Doubts
+from keyturn.control.fetching import Fetched, fetch
+from keyturn.control.repairs import Repairs
 from keyturn.control.secrets import BindingGone, SecretWriter, Written
+from keyturn.control.source import Source
 from keyturn.control.statuses import StatusWriter
 from keyturn.core import vault
 from keyturn.core.binding import Binding, Key
-from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, plan_content
+from keyturn.core.content import MappingOptions
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import BadPath, parse_item_path
 from keyturn.core.polling import is_older
@@ -29,6 +32,9 @@ from keyturn.core.status import Failure, Reason, Synced, Warnings
 _log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+
+WRITES = frozenset({"Created", "Updated", "Repaired"})
+"""Results that wrote a Secret's data."""
 
 _CONFIRM_AFTER = 30.0
 """Seconds after which to look again whether bad news is true, where the polling interval is not shorter."""
@@ -49,15 +55,6 @@ class Next:
     backoff: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    """What one item gives every Secret that uses it; lives for one call."""
-
-    revision: str
-    warnings: Warnings
-    data: dict[str, bytes] = field(repr=False)
-
-
 class Reconciler:
     """Works on keys. One instance serves all workers; a key is never worked on twice at once, which the queue ensures.
 
@@ -70,8 +67,8 @@ class Reconciler:
         known: metadata of a Secret of ours, or None; may lag behind.
         options: of mapping.
         recheck: seconds after which to look again at what only a human can end but nobody tells us of.
-        suspect: called when the vault side fails, so that the poller looks at it at once.
-        staleness: says in words that the vaults have been silent for longer than permitted, or None.
+        source: health of the vault side.
+        repairs: told of each foreign edit that was undone.
         clock: monotonic seconds.
     """
 
@@ -86,8 +83,8 @@ class Reconciler:
         known: Callable[[Key], ObjectMeta | None],
         options: MappingOptions,
         recheck: float,
-        suspect: Callable[[], None],
-        staleness: Callable[[], str | None],
+        source: Source,
+        repairs: Repairs,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bindings = bindings
@@ -98,8 +95,8 @@ class Reconciler:
         self._known = known
         self._options = options
         self._recheck = recheck
-        self._suspect = suspect
-        self._staleness = staleness
+        self._source = source
+        self._repairs = repairs
         self._clock = clock
         self._confirm_after = min(recheck, _CONFIRM_AFTER)
         self._doubts = Doubts(clock, patience=self._confirm_after / 2)
@@ -125,6 +122,7 @@ class Reconciler:
     def forget(self, key: Key) -> None:
         """There is no such OnePasswordItem any more; Kubernetes deletes its Secret by the owner reference."""
         self._starved.discard(key)
+        self._repairs.forget(key)
         self._doubts.settle(key)
         self._note_located(key, None)
 
@@ -168,7 +166,7 @@ class Reconciler:
             reason = Reason.VAULT_NOT_FOUND if missing_vault else Reason.ITEM_NOT_FOUND
             return await self._bad_news(binding, Failure(reason, str(error)))
         except vault.VaultError as error:
-            return await self._starve(binding, error)
+            return await self._not_fetched(binding, error)
         self._note_located(binding.key, found)
         same_item = binding.status.get("itemPath") == str(found.path)
         if same_item and is_older(found.ref.revision, str(binding.status.get("itemVersion"))):
@@ -198,52 +196,29 @@ class Reconciler:
                 await self._guarded(binding, self._say_progressing(binding))
         found = group[0][1]
         try:
-            fetched = await self._fetch(found)
+            fetched = await fetch(self._vaults, found, self._options)
         except vault.VaultError as error:
             return {
                 binding.key: await self._guarded(binding, self._not_fetched(binding, error)) for binding, _ in group
             }
-        if isinstance(fetched, Failure):
-            return {binding.key: await self._guarded(binding, self._fail(binding, fetched)) for binding, _ in group}
         written = await asyncio.gather(
             *(self._guarded(binding, self._write(binding, found, fetched)) for binding, found in group)
         )
         return {binding.key: outcome for (binding, _), outcome in zip(group, written, strict=True)}
 
-    async def _fetch(self, found: Located) -> _Fetched | Failure:
-        """The data of an item's Secrets. Nothing keeps what this returns for longer than the write."""
-        item = await self._vaults.item(found.scope, found.ref.id)
-        if is_older(item.ref.revision, found.ref.revision):
-            raise vault.Unavailable("the item came at an older version than the listing of its vault says")
-        plan = plan_content(item, self._options)
-        too_large = Failure(Reason.SECRET_TOO_LARGE, "the item holds more than the 1 MiB that a Secret can hold")
-        if plan.declared_bytes > MAX_SECRET_BYTES:
-            return too_large
-        data = dict(plan.data)
-        for key, file in plan.files.items():
-            room = MAX_SECRET_BYTES - sum(len(value) for value in data.values())
-            try:
-                content = await self._vaults.file(item.ref, file, limit=max(room, 0))
-            except vault.TooLarge:
-                return too_large
-            if content or self._options.allow_empty_values:
-                data[key] = content
-        if sum(len(value) for value in data.values()) > MAX_SECRET_BYTES:
-            return too_large
-        return _Fetched(item.ref.revision, Warnings(found.warnings, plan.skipped), data)
-
-    async def _write(self, binding: Binding, found: Located, fetched: _Fetched) -> Next:
+    async def _write(self, binding: Binding, found: Located, fetched: Fetched) -> Next:
         desired = self._desired(binding, found, revision=fetched.revision, data=fetched.data)
         written = await self._writer.write(desired)
         if isinstance(written, Failure):
             return await self._fail(binding, written)
         # The status may have been written since the binding was read, by ourselves.
         binding = self._bindings.get(binding.key) or binding
-        warnings = Warnings(found.warnings, fetched.warnings.skipped)
+        warnings = Warnings(found.warnings, fetched.skipped)
         keys = tuple(sorted(fetched.data))
         await self._statuses.synced(binding, Synced(str(found.path), fetched.revision, keys, warnings))
         self._doubts.settle(binding.key)
         if written.repaired:
+            self._repairs.note(binding.key)
             _log.info("%s: a foreign edit of %s was undone", binding.key, ", ".join(written.changed))
             self._statuses.announce(binding, reason="Repaired", message=_changes(written), warning=False)
         elif written.changed:
@@ -261,6 +236,8 @@ class Reconciler:
         return Next("Progressing")
 
     async def _not_fetched(self, binding: Binding, error: vault.VaultError) -> Next:
+        if isinstance(error, vault.TooLarge):
+            return await self._fail(binding, Failure(Reason.SECRET_TOO_LARGE, str(error)))
         if isinstance(error, vault.Forbidden):
             return await self._bad_news(binding, Failure(Reason.ACCESS_DENIED, str(error)))
         if isinstance(error, vault.NotFound):
@@ -276,18 +253,18 @@ class Reconciler:
 
     async def _starve(self, binding: Binding, error: vault.VaultError) -> Next:
         """The vault side cannot be asked. What was brought about before stays as it is, Secret and status."""
-        self._suspect()
+        self._source.suspect()
         self._starved.add(binding.key)
         refused = isinstance(error, vault.Unauthorized)
         reason = Reason.CREDENTIAL_REFUSED if refused else Reason.VAULT_UNAVAILABLE
         if not binding.synced_generation:
             await self._statuses.failed(binding, Failure(reason, str(error)))
-        elif (silence := self._staleness()) is not None:
+        elif (silence := self._source.staleness()) is not None:
             await self._statuses.silent(binding, silence)
         if isinstance(error, vault.RateLimited) and error.retry_after is not None:
             return Next(reason, after=error.retry_after)
         # While the trouble is everybody's, the poller alone asks, and wakes all who starve when it is over.
-        return Next(reason, backoff=self._catalogue.trouble is None)
+        return Next(reason, backoff=self._source.trouble is None)
 
     async def _fail(self, binding: Binding, failure: Failure) -> Next:
         await self._statuses.failed(self._bindings.get(binding.key) or binding, failure)

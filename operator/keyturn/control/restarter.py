@@ -50,7 +50,7 @@ class Restarter:
         default: whether to restart where neither Secret, workload nor Namespace say anything.
         now: the time, with its zone.
         chance: random numbers of [0, 1).
-        restarted: called for each restarted workload.
+        restarted: told of each workload's kind and outcome.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Restarter:
         default: bool,
         now: Callable[[], datetime],
         chance: Callable[[], float],
-        restarted: Callable[[], None],
+        restarted: Callable[[str, str], None],
     ) -> None:
         self._cluster = cluster
         self._secrets = secrets
@@ -142,7 +142,7 @@ class Restarter:
             return True
         except Conflict:
             return False
-        self._restarted()
+        self._restarted("Deployment", "done")
         _log.info("restarted Deployment %s/%s for %s", namespace, metadata.name, ", ".join(sorted(due)))
         return True
 

@@ -108,7 +108,7 @@ class SecretWriter:
     async def _take_over(self, present: dict[str, Any], key: Key) -> str:
         """Gather the ownership of all data in our hand, so that the apply after this one can remove stale keys."""
         metadata = ObjectMeta.of(present)
-        operations = [
+        operations: list[dict[str, Any]] = [
             # replaced by itself: the API server answers 409 where the Secret has moved on
             {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
             {

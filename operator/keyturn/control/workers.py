@@ -8,7 +8,6 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from typing import Protocol
 
 from keyturn.control.queue import WorkQueue
 from keyturn.control.reconciler import Next, Reconciler
@@ -20,11 +19,8 @@ _TOGETHER = 200
 """How many keys of one item are worked on together at most, so that the values of one fetch do not live too long."""
 
 
-class WorkObserver(Protocol):
-    """Counts reconciles."""
-
-    def reconciled(self, result: str, *, seconds: float) -> None:
-        """A key was worked on."""
+Observer = Callable[[str, float], None]
+"""Takes the result of work on one key, and its seconds."""
 
 
 class Workers:
@@ -34,8 +30,7 @@ class Workers:
         queue: where keys come from.
         reconciler: what works on them.
         number: of tasks.
-        observer: counts.
-        beat: called whenever a worker shows life, for the watchdog.
+        observer: told of each key.
         clock: monotonic seconds.
     """
 
@@ -45,15 +40,13 @@ class Workers:
         queue: WorkQueue[Key],
         reconciler: Reconciler,
         number: int,
-        observer: WorkObserver,
-        beat: Callable[[], None] = lambda: None,
+        observer: Observer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
         self._reconciler = reconciler
         self._number = number
         self._observer = observer
-        self._beat = beat
         self._clock = clock
 
     async def run(self) -> None:
@@ -84,10 +77,9 @@ class Workers:
         finally:
             for each in keys:
                 self._finish(each, outcomes.get(each, Next("Defect", backoff=True)))
-        self._beat()
         seconds = (self._clock() - started) / len(keys)
         for outcome in outcomes.values():
-            self._observer.reconciled(outcome.result, seconds=seconds)
+            self._observer(outcome.result, seconds)
 
     def _finish(self, key: Key, outcome: Next) -> None:
         if outcome.backoff:

@@ -8,10 +8,11 @@ import pytest
 from keyturn.control.catalogue import Catalogue
 from keyturn.control.doubts import Doubts
 from keyturn.control.poller import Poller
+from keyturn.control.source import Source
 from keyturn.core.binding import Key
 from keyturn.core.paths import ItemPath
 from keyturn.core.resolve import ItemUnresolved, VaultUnresolved
-from keyturn.core.vault import ItemRef, RateLimited, Scope, Unavailable
+from keyturn.core.vault import Forbidden, ItemRef, RateLimited, Scope, Unavailable
 
 
 class FakeVaults:
@@ -20,6 +21,7 @@ class FakeVaults:
     def __init__(self):
         self.asked = []
         self.error = None
+        self.refused = set()
         self.vaults = {"v": Scope(id="v", title="Prod", version=1, size=2)}
         self.listing = {"v": [ref("a", "db"), ref("b", "api")]}
 
@@ -38,6 +40,8 @@ class FakeVaults:
     async def items(self, scope, *, wanted):
         self._ask(f"items {scope.id}" if wanted is None else f"items {scope.id} {sorted(wanted)}")
         await asyncio.sleep(0)
+        if scope.id in self.refused:
+            raise Forbidden("not this vault")
         return self.listing[scope.id]
 
     def edit(self, item_id, **changes):
@@ -57,7 +61,8 @@ class World:
         self.now = 100.0
         self.vaults = FakeVaults()
         self.paths = list(paths)
-        self.catalogue = Catalogue(self.vaults, wanted=lambda: self.paths, clock=lambda: self.now)
+        self.source = Source(max_staleness=300.0, clock=lambda: self.now)
+        self.catalogue = Catalogue(self.vaults, wanted=lambda: self.paths, source=self.source, clock=lambda: self.now)
         self.polls = []
         self.enqueued = []
         self.poller = Poller(
@@ -67,14 +72,11 @@ class World:
             everyone=lambda: [Key("n", "all")],
             interval=60.0,
             full_pass_interval=600.0,
-            max_staleness=300.0,
+            source=self.source,
             chance=lambda: 0.5,
-            observer=self,
+            observer=lambda _, error: self.polls.append(error),
             clock=lambda: self.now,
         )
-
-    def polled(self, *, seconds, error):
-        self.polls.append(error)
 
     def outdated(self):
         return [Key("n", "outdated")]
@@ -185,6 +187,28 @@ async def test_a_huge_vault_is_asked_only_for_what_is_wanted(world):
     assert world.catalogue.peek(DB).ref.id == "a"
 
 
+async def test_one_vault_that_cannot_be_listed_keeps_no_other_from_it(world):
+    """Its own objects wait, without asking again and again; everybody else goes on."""
+    world.vaults.vaults["w"] = Scope(id="w", title="Other", version=1)
+    world.vaults.listing["w"] = [replace(ref("x", "db"), scope="w")]
+    world.paths.append(ItemPath("Other", "db"))
+    world.vaults.refused.add("v")
+
+    delay = await world.poller.poll()
+
+    assert delay < 2
+    assert world.catalogue.peek(ItemPath("Other", "db")).ref.id == "x"
+    world.asked()
+    with pytest.raises(Forbidden):
+        await world.catalogue.find(DB, since=0)
+    assert world.asked() == []
+    assert world.source.trouble is None
+
+    world.vaults.refused.clear()
+    assert await world.poller.poll() == 60
+    assert world.catalogue.peek(DB).ref.id == "a"
+
+
 async def test_in_trouble_only_the_poller_asks(world):
     """Five thousand objects must not each knock at a server that is down."""
     world.vaults.error = Unavailable("down")
@@ -232,14 +256,14 @@ async def test_long_silence_is_told_to_everyone_once(world):
     world.vaults.error = Unavailable("down")
     world.now += 200
     await world.poller.poll()
-    assert world.poller.staleness() is None
+    assert world.source.staleness() is None
 
     world.now += 101
     await world.poller.poll()
     await world.poller.poll()
 
     assert world.enqueued == [Key("n", "all")]
-    assert "300 s" in world.poller.staleness()
+    assert "300 s" in world.source.staleness()
 
 
 async def test_a_vault_that_vanished_is_forgotten(world):

@@ -1,0 +1,44 @@
+"""Counts how often a Secret was edited by others, so that a fight with another controller is not fought at full speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from keyturn.core.backoff import Backoff
+from keyturn.core.binding import Key
+
+_QUICK = 3
+"""Foreign edits of one Secret that are undone at once."""
+
+_FORGOTTEN_AFTER = 600.0
+"""Seconds of quiet after which they are counted anew."""
+
+
+class Repairs:
+    """How long to wait before the next foreign edit of a Secret is undone: not at all at first, then longer and longer.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._counts: dict[Key, tuple[int, float]] = {}
+        self._backoff = Backoff(first=1.0, longest=_FORGOTTEN_AFTER / 2)
+
+    def note(self, key: Key) -> None:
+        """A foreign edit was undone."""
+        self._counts[key] = (self._count(key) + 1, self._clock())
+
+    def patience(self, key: Key) -> float:
+        """Seconds to wait before the next one is."""
+        slow = self._count(key) - _QUICK + 1
+        return self._backoff.delay(slow, chance=0.5) if slow > 0 else 0.0
+
+    def forget(self, key: Key) -> None:
+        """The object is gone."""
+        self._counts.pop(key, None)
+
+    def _count(self, key: Key) -> int:
+        count, last = self._counts.get(key, (0, 0.0))
+        return count if self._clock() - last <= _FORGOTTEN_AFTER else 0

@@ -1,0 +1,75 @@
+"""Compares now and then what we remember with what is there: a watch can lose a deletion, and we must not notice never."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from keyturn.cluster import ONEPASSWORD_ITEMS, Cluster, ClusterError
+from keyturn.control.bindings import Bindings
+from keyturn.core.backoff import jittered
+from keyturn.core.binding import Key, binding_of
+
+_log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """Lists all OnePasswordItems once per interval and has every one of them looked at; that costs nothing where all is well.
+
+    Args:
+        cluster: the API server.
+        namespaces: those that are served; empty for all.
+        bindings: what we remember.
+        enqueue: has a key looked at.
+        gone: called with key and uid of an object that is not there any more.
+        interval: seconds between two sweeps.
+        chance: random numbers of [0, 1).
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        namespaces: Sequence[str],
+        bindings: Bindings,
+        enqueue: Callable[[Key], None],
+        gone: Callable[[Key, str], None],
+        interval: float,
+        chance: Callable[[], float],
+    ) -> None:
+        self._cluster = cluster
+        self._namespaces = namespaces
+        self._bindings = bindings
+        self._enqueue = enqueue
+        self._gone = gone
+        self._interval = interval
+        self._chance = chance
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(jittered(self._interval, chance=self._chance()))
+            try:
+                await self.sweep()
+            except ClusterError as error:
+                _log.warning("the sweep has to wait: %s", error)
+
+    async def sweep(self) -> None:
+        """Sweep once.
+
+        Raises:
+            ClusterError: the objects could not be listed.
+        """
+        remembered = {binding.key: binding for binding in self._bindings}
+        present: set[Key] = set()
+        everywhere: Sequence[str | None] = self._namespaces or [None]
+        for namespace in everywhere:
+            for manifest in await self._cluster.list(ONEPASSWORD_ITEMS, namespace):
+                binding = binding_of(manifest)
+                present.add(binding.key)
+                self._bindings.observe(binding)
+                self._enqueue(binding.key)
+        # Only what was remembered before the listing: an object made meanwhile may be missing from it.
+        for key in remembered.keys() - present:
+            self._gone(key, remembered[key].uid)
