@@ -15,7 +15,7 @@ from support.emulator import DESCRIPTION, START, Launch, Rig
 
 @pytest.fixture
 async def launch() -> AsyncIterator[Launch]:
-    """Start emulators with `await launch(description, knob=value, ...)`; they end with the test.
+    """Starter of emulators, given a description and knobs; they end with the test.
 
     Replicas follow at once unless `lag_s` is given, and time stands still.
     """

@@ -220,7 +220,6 @@ async def test_c13_trailing_slash_is_the_same_route(rig, path):
     """C13: a trailing slash neither redirects nor changes the answer."""
     plain, slashed = await rig.get(filled(rig, path)), await rig.get(filled(rig, path) + "/")
     assert slashed.status_code == 200
-    assert type(slashed.content) is type(plain.content)
     if "activity" not in path:
         assert slashed.content == plain.content
 

@@ -15,6 +15,7 @@ import yaml
 
 from connect_emulator.admin_client import AdminClient
 from connect_emulator.clock import Clock
+from connect_emulator.description import FileSpec
 from connect_emulator.server import ConnectEmulator
 
 READY_S = 20.0
@@ -215,6 +216,11 @@ class Rig:
 
     def item_path(self, title: str = "database", vault: str = "Production") -> str:
         return f"{self.items_path(vault)}/{self.cloud.item(vault, title).id}"
+
+    @staticmethod
+    def file_spec(**members: Any) -> FileSpec:
+        """A file in the description's form."""
+        return FileSpec(**members)
 
     def file_path(self, name: str = "blob", title: str = "database") -> str:
         files = self.cloud.item("Production", title).content.files
