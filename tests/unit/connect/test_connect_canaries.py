@@ -74,7 +74,7 @@ REPLIES = {
 DRAFT = {"title": TITLE, "fields": [{"value": SECRET}]}
 REF = ItemRef(ITEM, VAULT, "Database", "3")
 PICTURE = Field(FILE, "f", FieldKind.FILE, size=3)
-HUGE = Scope(VAULT, "Prod", 1, 5000)
+SCOPE = Scope(VAULT, "Prod", 1, 5000)
 
 CALLS = {
     "vaults": lambda client, _: client.vaults(name=TITLE),
@@ -92,8 +92,8 @@ CALLS = {
     "health": lambda client, _: client.health(),
     "seam: refresh": lambda _, vaults: vaults.refresh(),
     "seam: scopes": lambda _, vaults: vaults.scopes(),
-    "seam: items": lambda _, vaults: vaults.items(Scope(VAULT, "Prod"), wanted=[TITLE]),
-    "seam: huge": lambda _, vaults: vaults.items(HUGE, wanted=[TITLE, ITEM]),
+    "seam: items": lambda _, vaults: vaults.items(SCOPE, wanted=None),
+    "seam: wanted": lambda _, vaults: vaults.items(SCOPE, wanted=[TITLE, ITEM]),
     "seam: item": lambda _, vaults: vaults.item(VAULT, ITEM),
     "seam: file": lambda _, vaults: vaults.file(REF, PICTURE, limit=100),
 }

@@ -50,8 +50,7 @@ from keyturn.connect.translating import translated
 from keyturn.core import vault
 from keyturn.core.vault import FieldKind, Scope, Url
 
-SMALL = Scope(VAULT, "Prod", 7, 499)
-HUGE = Scope(VAULT, "Prod", 7, 5000)
+SCOPE = Scope(VAULT, "Prod", 7, 5000)
 
 
 def seam(*steps, **settings):
@@ -82,12 +81,12 @@ async def test_a_poll_that_finds_nothing_new_costs_two_requests():
     assert first.created_at.year == 2024
 
 
-async def test_a_normal_scope_is_listed_at_once():
+async def test_a_scope_is_listed_at_once():
     """One unfiltered request gives every reference; archived and deleted items are not among them."""
     gone = [summary_json(id=OTHER, state="ARCHIVED"), summary_json(id="d" * 26, state="DELETED")]
     bench, vaults = seam(answer([summary_json(tags=["a"], urls=[{"href": "https://x", "primary": True}, {}]), *gone]))
 
-    found = await vaults.items(SMALL, wanted=["Database"])
+    found = await vaults.items(SCOPE, wanted=None)
 
     assert bench.script.targets == [f"/v1/vaults/{VAULT}/items"]
     assert [ref.id for ref in found] == [ITEM]
@@ -95,51 +94,29 @@ async def test_a_normal_scope_is_listed_at_once():
     assert (found[0].tags, found[0].urls) == (("a",), (Url("https://x", primary=True),))
 
 
-@pytest.mark.parametrize(
-    ("size", "wanted", "narrow"),
-    [
-        (499, 1, False),
-        (500, 1, True),
-        (500, 9, True),
-        (500, 10, False),
-        (5000, 99, True),
-        (5000, 100, False),
-        (None, 1, False),
-    ],
-)
-async def test_only_a_scope_much_larger_than_wanted_is_asked_item_by_item(size, wanted, narrow):
-    """From 500 items on, and more than fifty for each wanted one."""
+async def test_asking_for_nothing_costs_nothing():
+    """Nobody uses an item of the scope."""
     bench, vaults = seam(answer([]))
 
-    await vaults.items(Scope(VAULT, "Prod", 7, size), wanted=[f"title {n}" for n in range(wanted)])
-
-    assert all("filter=" in target for target in bench.script.targets) is narrow
-    assert bench.asked == (wanted if narrow else 1)
-
-
-async def test_a_huge_scope_with_nothing_wanted_costs_nothing():
-    """Nobody uses an item of it."""
-    bench, vaults = seam(answer([]))
-
-    assert list(await vaults.items(HUGE, wanted=[])) == []
+    assert list(await vaults.items(SCOPE, wanted=[])) == []
     assert bench.asked == 0
 
 
-async def test_titles_of_a_huge_scope_are_filtered_for():
+async def test_wanted_titles_are_filtered_for():
     """All matches come back: which of them counts is the caller's rule."""
     bench, vaults = seam(answer([summary_json(title="db"), summary_json(id=OTHER, title="DB")]))
 
-    found = await vaults.items(HUGE, wanted=["DB", "DB"])
+    found = await vaults.items(SCOPE, wanted=["DB", "DB"])
 
     assert [ref.id for ref in found] == [ITEM, OTHER]
     assert bench.script.targets == [f"/v1/vaults/{VAULT}/items?filter=title%20eq%20%22DB%22"]
 
 
-async def test_ids_of_a_huge_scope_are_read_one_by_one():
+async def test_wanted_ids_are_read_one_by_one():
     """An id needs no filter, and the reference holds no value."""
     bench, vaults = seam(answer(item_json()))
 
-    found = await vaults.items(HUGE, wanted=[ITEM])
+    found = await vaults.items(SCOPE, wanted=[ITEM])
 
     assert bench.script.targets == [f"/v1/vaults/{VAULT}/items/{ITEM}"]
     assert [ref.id for ref in found] == [ITEM]
@@ -155,7 +132,7 @@ async def test_a_title_that_looks_like_an_id_is_found(reply):
     """26 lower-case letters and digits may be a title: the filter follows the failed look-up."""
     bench, vaults = seam(reply, answer([summary_json(id=OTHER, title=ITEM)]))
 
-    found = await vaults.items(HUGE, wanted=[ITEM])
+    found = await vaults.items(SCOPE, wanted=[ITEM])
 
     assert [ref.id for ref in found] == [OTHER]
     assert bench.script.targets[1].endswith(f"?filter=title%20eq%20%22{ITEM}%22")
@@ -166,15 +143,15 @@ async def test_trouble_with_an_id_is_not_taken_for_a_title():
     bench, vaults = seam(fault(403, "token does not have access"))
 
     with pytest.raises(vault.Forbidden):
-        await vaults.items(HUGE, wanted=[ITEM])
+        await vaults.items(SCOPE, wanted=[ITEM])
     assert all(target.endswith(ITEM) for target in bench.script.targets)
 
 
-async def test_a_title_with_quotes_makes_even_a_huge_scope_be_listed():
+async def test_a_title_with_quotes_is_found_in_the_list():
     """It cannot stand in a filter; then one list serves all wanted items."""
     bench, vaults = seam(answer([summary_json(title='a "b"')]))
 
-    found = await vaults.items(HUGE, wanted=['a "b"', "other"])
+    found = await vaults.items(SCOPE, wanted=['a "b"', "other"])
 
     assert bench.script.targets == [f"/v1/vaults/{VAULT}/items"]
     assert len(found) == 1
@@ -184,7 +161,7 @@ async def test_a_filter_that_the_server_refuses_is_followed_by_a_list():
     """Old servers say 400 to some texts; the list always works."""
     bench, vaults = seam(fault(400, "invalid filter"), answer([summary_json(title="'")]))
 
-    found = await vaults.items(HUGE, wanted=["'"])
+    found = await vaults.items(SCOPE, wanted=["'"])
 
     assert [ref.title for ref in found] == ["'"]
     assert bench.asked == 2
@@ -204,7 +181,7 @@ async def test_few_single_requests_are_under_way_at_once():
         return answer([])
 
     _, vaults = seam(slow)
-    await vaults.items(HUGE, wanted=[f"title {n}" for n in range(40)])
+    await vaults.items(SCOPE, wanted=[f"title {n}" for n in range(40)])
 
     assert most == 4
 
@@ -271,7 +248,7 @@ async def test_revisions_without_a_version():
     bare = summary_json(version=None, id=OTHER)
     _, vaults = seam(answer([dated, bare]))
 
-    first, second = [await vaults.items(SMALL, wanted=[]) for _ in range(2)]
+    first, second = [await vaults.items(SCOPE, wanted=None) for _ in range(2)]
 
     assert first[0].revision == second[0].revision == "2024-01-02T03:04:05.500000+00:00"
     assert first[1].revision != second[1].revision
@@ -352,9 +329,9 @@ async def test_a_route_that_always_exists_cannot_be_missing(reply):
 async def test_errors_at_the_seam_stand_alone():
     """No chain: the text says it all, and nothing behind it can leak."""
     _, vaults = seam(fault(403, "no"))
-    for scope in (SMALL, HUGE):
+    for wanted in (None, ["a", "b"]):
         with pytest.raises(vault.Forbidden) as caught:
-            await vaults.items(scope, wanted=["a", "b"])
+            await vaults.items(SCOPE, wanted=wanted)
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
 
