@@ -15,7 +15,7 @@ from typing import Protocol
 from keyturn.cluster.backoff import full_jitter
 from keyturn.cluster.calls import JSON
 from keyturn.cluster.errors import ClusterError, Gone
-from keyturn.cluster.gateway import METADATA_LIST
+from keyturn.cluster.reading import METADATA_LIST
 from keyturn.cluster.resources import Resource
 from keyturn.cluster.watching import WatchEvent
 from keyturn.core.metadata import Key, ObjectMeta

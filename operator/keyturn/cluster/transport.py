@@ -172,7 +172,8 @@ class _Session:
 
     async def request(self, *, data: str | None = None, **arguments: Any) -> aiohttp.ClientResponse:
         body = None if data is None else io.BytesIO(data.encode())
-        return await self._session.request(data=body, **arguments)
+        # An API server never redirects; whoever does must not be given what was meant for it.
+        return await self._session.request(data=body, allow_redirects=False, **arguments)
 
     async def close(self) -> None:
         await self._session.close()
@@ -197,4 +198,7 @@ def _describe(error: Exception) -> TransportError:
         return TransportError("no answer in time", timed_out=True)
     if isinstance(error, _TELLING):
         return TransportError(f"{type(error).__name__}: {error}")
+    if isinstance(error, OSError) and error.filename:
+        # A token or certificate that cannot be read.
+        return TransportError(f"{error.strerror}: {error.filename}")
     return TransportError(type(error).__name__)
