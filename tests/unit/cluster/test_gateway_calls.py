@@ -1,0 +1,230 @@
+import pytest
+from cluster_fakes import ScriptedTransport, answer, status
+
+from keyturn.cluster.errors import Gone, Invalid, NotFound, Unavailable
+from keyturn.cluster.gateway import Cluster
+from keyturn.cluster.resources import CRDS, DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, Resource, fill
+from keyturn.cluster.transport import Request, TransportError
+
+DOWN = TransportError("ClientConnectorError: Cannot connect to host kubernetes:443")
+LATE = TransportError("no answer in time", timed_out=True)
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+
+class Called:
+    """A cluster over a script, with what was asked and what was counted."""
+
+    def __init__(self, *script):
+        self.transport = ScriptedTransport(*(script or [answer({"kind": "X", "metadata": {}})]))
+        self.counted = []
+        self.cluster = Cluster(self.transport, observer=lambda *what: self.counted.append(what[:3]), clock=lambda: 0.0)
+
+    @property
+    def request(self):
+        """The only request."""
+        [request] = self.transport.requests
+        return request
+
+
+async def test_apply_is_a_forced_patch_of_a_complete_object():
+    """Identity is filled in, so that no caller can send a body for another object by accident."""
+    called = Called()
+    body = {"metadata": {"labels": {"a": "b"}}, "data": {"k": "dg=="}}
+    await called.cluster.apply(SECRETS, "apps", "login", body, field_manager="keyturn")
+
+    request = called.request
+    assert (request.method, request.path) == ("PATCH", "/api/v1/namespaces/apps/secrets/login")
+    assert request.query == {"fieldManager": "keyturn", "force": "true"}
+    assert request.content_type == "application/apply-patch+yaml"
+    assert request.accept == METADATA
+    assert request.body == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "login", "namespace": "apps", "labels": {"a": "b"}},
+        "data": {"k": "dg=="},
+    }
+    assert body["metadata"] == {"labels": {"a": "b"}}
+    assert called.counted == [("apply", "secrets", 200)]
+
+
+async def test_apply_reaches_a_subresource_and_can_be_polite():
+    """Status goes to its own path; without force a conflict is told."""
+    called = Called()
+    await called.cluster.apply(
+        ONEPASSWORD_ITEMS, "apps", "login", {"status": {}}, field_manager="s", force=False, subresource="status"
+    )
+
+    assert called.request.path == "/apis/onepassword.com/v1/namespaces/apps/onepassworditems/login/status"
+    assert called.request.query["force"] == "false"
+
+
+async def test_create_posts_to_the_collection():
+    """The name travels in the body."""
+    called = Called()
+    await called.cluster.create(SECRETS, "apps", "login", {"type": "Opaque"}, field_manager="keyturn")
+
+    assert (called.request.method, called.request.path) == ("POST", "/api/v1/namespaces/apps/secrets")
+    assert called.request.body["metadata"] == {"name": "login", "namespace": "apps"}
+    assert called.request.accept == METADATA
+    assert called.counted == [("create", "secrets", 200)]
+
+
+async def test_patches_name_their_kind():
+    """A merge patch and a JSON patch differ in content type only."""
+    called = Called(*[answer({"metadata": {}})] * 2)
+    await called.cluster.merge_patch(DEPLOYMENTS, "apps", "web", {"spec": {}}, field_manager="r")
+    await called.cluster.json_patch(DEPLOYMENTS, "apps", "web", [{"op": "test"}], field_manager="r")
+
+    merge, patch = called.transport.requests
+    assert merge.content_type == "application/merge-patch+json"
+    assert patch.content_type == "application/json-patch+json"
+    assert merge.body == {"spec": {}}
+    assert patch.body == [{"op": "test"}]
+    assert merge.accept == patch.accept == METADATA
+    assert called.counted == [("patch", "deployments.apps", 200)] * 2
+
+
+async def test_delete_sends_only_the_preconditions_it_was_given():
+    """An absent precondition is not sent as null, which would mean something else."""
+    called = Called()
+    await called.cluster.delete(SECRETS, "apps", "login", uid="u", propagation="Background")
+
+    assert called.request.body == {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": "u"},
+        "propagationPolicy": "Background",
+    }
+
+
+async def test_cluster_wide_objects_have_no_namespace():
+    """Neither in the path nor in the body."""
+    called = Called()
+    await called.cluster.apply(CRDS, None, "x.example.com", {}, field_manager="t")
+
+    assert called.request.path == "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x.example.com"
+    assert called.request.body["metadata"] == {"name": "x.example.com"}
+
+
+async def test_a_list_is_read_page_by_page():
+    """Each page asks for the next with the token of the one before."""
+    called = Called(answer({"metadata": {"continue": "more"}, "items": [1]}), answer({"metadata": {}, "items": [2]}))
+
+    assert await called.cluster.list_metadata(SECRETS, None, label_selector="a=b") == [1, 2]
+    first, second = called.transport.requests
+    assert first.path == "/api/v1/secrets"
+    assert first.query == {"limit": "500", "labelSelector": "a=b"}
+    assert second.query == {"limit": "500", "labelSelector": "a=b", "continue": "more"}
+    assert first.accept == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+async def test_an_expired_page_token_is_answered_with_one_big_list():
+    """As client-go does it; a second refusal is told."""
+    first = answer({"metadata": {"continue": "more"}, "items": [1]})
+    called = Called(first, status(410, "Expired"), answer({"metadata": {}, "items": [1, 2]}))
+    assert await called.cluster.list(SECRETS, "apps") == [1, 2]
+    assert "limit" not in called.transport.requests[2].query
+
+    called = Called(first, status(410, "Expired"), status(410, "Expired"))
+    with pytest.raises(Gone):
+        await called.cluster.list(SECRETS, "apps")
+
+
+async def test_a_get_survives_one_broken_connection():
+    """A kept-alive connection may have been closed; a second failure is told."""
+    called = Called(DOWN, answer({"metadata": {}}))
+    assert await called.cluster.get(SECRETS, "apps", "login") == {"metadata": {}}
+
+    called = Called(DOWN, DOWN, answer({}))
+    with pytest.raises(Unavailable) as failed:
+        await called.cluster.get(SECRETS, "apps", "login")
+    assert failed.value.reason == "NoConnection"
+    assert called.counted == [("get", "secrets", 0)]
+
+
+async def test_a_get_that_took_too_long_is_not_asked_again():
+    """The deadline is for the whole call."""
+    called = Called(LATE, answer({}))
+    with pytest.raises(Unavailable) as failed:
+        await called.cluster.get(SECRETS, "apps", "login")
+
+    assert failed.value.reason == "Timeout"
+    assert len(called.transport.requests) == 1
+
+
+@pytest.mark.parametrize("verb", ["apply", "create", "merge_patch"])
+async def test_a_write_is_sent_once(verb):
+    """It may have happened although no answer came."""
+    called = Called(DOWN, answer({}))
+    with pytest.raises(Unavailable):
+        await getattr(called.cluster, verb)(SECRETS, "apps", "login", {}, field_manager="t")
+
+    assert len(called.transport.requests) == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[]", b""])
+async def test_a_success_that_is_no_object_is_none(body):
+    """A proxy's login page with status 200 is not an answer of an API server."""
+    called = Called(answer(body))
+    with pytest.raises(Unavailable) as failed:
+        await called.cluster.get(SECRETS, "apps", "login")
+
+    assert failed.value.reason == "BadAnswer"
+
+
+async def test_errors_are_chained_to_nothing():
+    """No cause and no context keeps a body, whatever went wrong."""
+    for script in (status(422, "Invalid"), answer(b"<html>"), DOWN):
+        called = Called(script, script)
+        with pytest.raises((Invalid, Unavailable)) as failed:
+            await called.cluster.get(SECRETS, "apps", "login")
+        assert failed.value.__cause__ is None
+        assert failed.value.__context__ is None
+
+
+async def test_leaving_closes_the_transport():
+    """The context manager owns it."""
+    called = Called()
+    async with called.cluster:
+        pass
+
+    assert called.transport.closed
+
+
+async def test_no_repr_shows_a_body():
+    """Requests and answers may be printed by anybody's traceback."""
+    request = Request("PATCH", "/x", body={"data": "canary"})
+
+    assert "canary" not in repr(request)
+    assert "canary" not in repr(answer({"data": "canary"}))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a%2fb", "a?b", "a#b", "a\nb", None])
+async def test_a_name_that_would_mean_another_path_is_refused(name):
+    """An empty name would address the whole collection, and dots its parent."""
+    called = Called()
+    with pytest.raises(ValueError, match="no usable value"):
+        await called.cluster.delete(SECRETS, "apps", name)
+
+    assert called.transport.requests == []
+
+
+def test_names_are_quoted():
+    """What is legal in a name but not in a URL arrives as it is meant."""
+    assert fill("/a/{namespace}/b/{name}", namespace="x", name="system:node é") == "/a/x/b/system%3Anode%20%C3%A9"
+
+
+def test_unknown_kinds_are_not_quotable():
+    """Silence is the default."""
+    assert not Resource("example.com", "v1", "things", "Thing").quotable
+    assert not SECRETS.quotable
+    assert not DEPLOYMENTS.quotable
+
+
+async def test_not_found_is_told_with_the_path_template():
+    """Names stay out of errors: the caller knows them, and metrics need none."""
+    called = Called(status(404, "NotFound", 'secrets "login" not found'))
+    with pytest.raises(NotFound) as failed:
+        await called.cluster.get(SECRETS, "apps", "login")
+
+    assert str(failed.value) == "GET /api/v1/namespaces/{namespace}/secrets/{name}: 404 NotFound: not found"
