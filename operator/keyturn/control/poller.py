@@ -21,6 +21,10 @@ Observer = Callable[[float, VaultError | None], None]
 """Takes the seconds that a poll took, and what it failed of."""
 
 
+_LONGEST_PAUSE = 60.0
+"""Seconds at most until a vault side in trouble is asked again, however long the interval: recovery should not wait for it."""
+
+
 class Keys(Protocol):
     """What the poller asks of the reconciler."""
 
@@ -32,7 +36,7 @@ class Keys(Protocol):
 
 
 class Poller:
-    """The only one who asks a vault side that is in trouble: first after a second, at last once per interval.
+    """The only one who asks a vault side that is in trouble: first after a second, at last once per minute or interval.
 
     Args:
         catalogue: does the asking.
@@ -74,7 +78,7 @@ class Poller:
         self._observer = observer
         self._beat = beat
         self._clock = clock
-        self._backoff = Backoff(first=1.0, longest=interval)
+        self._backoff = Backoff(first=1.0, longest=min(interval, _LONGEST_PAUSE))
         self._failures = 0
         self._unlisted = 0
         self._full_pass_at = clock()

@@ -140,8 +140,7 @@ class Reconciler:
             if isinstance(found, Next):
                 outcomes[key] = found
             elif self._is_current(binding, found):
-                outcomes[key] = Next("Current")
-                self._doubts.settle(key)
+                outcomes[key] = await self._guarded(binding, self._leave(binding))
             else:
                 groups.setdefault((found.scope, found.ref.id), []).append((binding, found))
         for group in groups.values():
@@ -188,6 +187,15 @@ class Reconciler:
             and warned == bool(found.warnings)
             and is_current(metadata, self._desired(binding, found, revision=found.ref.revision))
         )
+
+    async def _leave(self, binding: Binding) -> Next:
+        """Nothing is to be done, unless nobody can say any more whether that is so."""
+        self._doubts.settle(binding.key)
+        if (silence := self._source.staleness()) is None:
+            return Next("Current")
+        self._starved.add(binding.key)
+        await self._statuses.silent(binding, silence)
+        return Next(Reason.SOURCE_SILENT)
 
     async def _bring(self, group: Sequence[tuple[Binding, Located]]) -> dict[Key, Next]:
         """Fetch one item and bring all its Secrets to it."""

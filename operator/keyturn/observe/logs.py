@@ -16,10 +16,10 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 # What `extra=` may add to a JSON record. A closed list, because libraries put whole objects there: kopf adds bodies.
 FIELDS = ("namespace", "name", "kind", "reason", "vault", "item", "revision", "seconds")
 
-# Not even `--log-level=debug` opens these. kopf prints whole objects in its debug lines; httpx prints URLs, and the filters in
-# ours hold item titles.
+# Not even `--log-level=debug` opens these. kopf prints whole objects in its debug lines, and at info what it does for itself;
+# httpx prints URLs, and the filters in ours hold item titles.
 _HUSHED = {
-    "kopf.objects": logging.WARNING,
+    "kopf": logging.WARNING,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "aiohttp.access": logging.CRITICAL + 1,

@@ -11,7 +11,7 @@ from keyturn.observe.logs import OncePerState, configure, duration
 def untouched():
     """Logging of the test run itself comes back as it was."""
     root = logging.getLogger()
-    names = ["kopf.objects", "httpx", "httpcore", "aiohttp.access", "asyncio"]
+    names = ["kopf", "httpx", "httpcore", "aiohttp.access", "asyncio"]
     before = root.level, [logging.getLogger(name).level for name in names]
     yield
     root.setLevel(before[0])
@@ -86,9 +86,9 @@ def test_libraries_that_would_tell_too_much_are_hushed_even_in_debug(lines):
     """Kopf's objects, httpx' URLs and access logs stay quiet; warnings of theirs do not."""
 
     def talk():
-        for name in ("kopf.objects", "httpx", "httpcore", "aiohttp.access", "asyncio"):
+        for name in ("kopf", "httpx", "httpcore", "aiohttp.access", "asyncio"):
             logging.getLogger(name).info("title eq Payroll")
-        logging.getLogger("kopf.objects").warning("worth knowing")
+        logging.getLogger("kopf").warning("worth knowing")
         logging.getLogger("keyturn").debug("ours")
 
     found = lines("debug", "console", talk)

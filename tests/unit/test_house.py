@@ -1,0 +1,45 @@
+"""The rules of the house that no linter knows."""
+
+import operator
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted((ROOT / "operator").rglob("*.py"))
+
+
+def test_the_standard_librarys_operator_is_untouched():
+    """A folder of that name stands at the root: it must never be taken for the module."""
+    assert Path(operator.__file__).parent == Path(sysconfig.get_path("stdlib"))
+    assert not hasattr(operator, "__path__")
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+def test_nobody_puts_the_root_of_the_repository_on_the_path():
+    """Not the editable install, nor pytest's settings."""
+    assert str(ROOT) not in sys.path
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(ROOT / "operator").as_posix())
+def test_a_module_has_one_job_and_says_it_first(module):
+    """The first line is a docstring that ends in a full stop, and the whole is rarely more than 300 lines."""
+    lines = module.read_text().splitlines()
+
+    assert lines[0].startswith('"""')
+    assert len(lines) <= 350
+
+
+def test_the_operator_is_imported_without_the_generated_kubernetes_models():
+    """They cost 25 MiB and half a second, and print Secret data in their reprs."""
+    program = (
+        "import sys, keyturn.cli; "
+        "print([m for m in sys.modules if m.startswith('kubernetes.aio.client.api.') or m.endswith('core_v1_api')])"
+    )
+
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    assert answer.stdout.strip() == "[]"
