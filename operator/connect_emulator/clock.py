@@ -16,6 +16,7 @@ class Clock:
         self._at = time.time() if start is None else start
         self._origin = time.monotonic() if running else None
         self._waiters: set[asyncio.Future[None]] = set()
+        self._watchers: list[tuple[int, asyncio.Future[None]]] = []
 
     @classmethod
     def manual(cls, start: float = 1_700_000_000.0) -> "Clock":
@@ -44,12 +45,25 @@ class Clock:
             if not waiter.done():
                 waiter.set_result(None)
 
+    async def sleepers(self, count: int = 1) -> None:
+        """Return once `count` coroutines wait for this clock: what a test awaits before it moves a manual one."""
+        if self.sleeping < count:
+            watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._watchers.append((count, watcher))
+            try:
+                await watcher
+            finally:
+                self._watchers.remove((count, watcher))
+
     async def sleep(self, seconds: float) -> None:
         """Return once this clock shows `seconds` more than now."""
         deadline = self.now() + seconds
         while (left := deadline - self.now()) > 0:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.add(waiter)
+            for count, watcher in self._watchers:
+                if len(self._waiters) >= count and not watcher.done():
+                    watcher.set_result(None)
             try:
                 await asyncio.wait_for(waiter, timeout=None if self._origin is None else left)
             except TimeoutError:

@@ -160,6 +160,7 @@ def document(item: Item) -> Json:
         "tags": list(content.tags),
         "urls": [_url(url) for url in content.urls],
         "sections": [_section(section) for section in content.sections],
+        "files": [{"id": file.id} for file in content.files],
         "fields": [
             _compact(
                 {

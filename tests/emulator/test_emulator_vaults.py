@@ -76,7 +76,8 @@ BAD_IDS = [
     "%C3%A4" * 26,
     quote("a/b", safe=""),
     "a" * 25 + "%00",
-    "%FF"]
+    "%FF",
+]
 
 
 @pytest.mark.parametrize("bad", BAD_IDS)
