@@ -1,0 +1,209 @@
+"""The real transport against a loopback server that misbehaves on request."""
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+
+from keyturn.cluster.transport import ApiTransport, Request, TransportError
+
+
+class Server:
+    """A loopback server whose answers are coroutines of the test."""
+
+    def __init__(self):
+        self.requests = []
+        self.arrived = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.release = asyncio.Event()
+
+    async def echo(self, request):
+        """Answer with how much came."""
+        self.requests.append(request)
+        return web.json_response({"bytes": len(await request.read())})
+
+    async def hang(self, request):
+        """Answer never, and tell when the client has come and gone."""
+        self.requests.append(request)
+        self.arrived.set()
+        try:
+            await self.release.wait()
+        finally:
+            self.gone.set()
+        return web.Response()
+
+    async def drip(self, request):
+        """Send one line, then nothing."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"one\n")
+        try:
+            await self.release.wait()
+        finally:
+            self.gone.set()
+        return response
+
+    async def cut(self, request):
+        """Promise more than is sent."""
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"short canary")
+        request.transport.close()
+        return response
+
+    async def elsewhere(self, request):
+        """Point to another place."""
+        self.requests.append(request)
+        raise web.HTTPFound("/echo")
+
+    async def busy(self, request):
+        """Ask for patience."""
+        return web.json_response({}, status=429, headers={"Retry-After": "7"})
+
+
+@pytest.fixture
+async def server():
+    server = Server()
+    app = web.Application(client_max_size=8 << 20)
+    for name in ("echo", "hang", "drip", "cut", "elsewhere", "busy"):
+        app.router.add_route("*", f"/{name}", getattr(server, name))
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
+    server.release.set()
+    await runner.cleanup()
+
+
+@asynccontextmanager
+async def transport_to(url, pool_size=20):
+    transport = ApiTransport(Configuration(host=url), pool_size)
+    try:
+        yield transport
+    finally:
+        await transport.aclose()
+
+
+@pytest.fixture
+async def transport(server):
+    async with transport_to(server.url) as made:
+        yield made
+
+
+async def failure(transport, path, deadline=30.0):
+    with pytest.raises(TransportError) as failed:
+        await transport.send(Request("GET", path), deadline)
+    assert failed.value.__cause__ is None
+    assert failed.value.__context__ is None
+    return failed.value
+
+
+async def test_a_body_beyond_a_mebibyte_goes_out_whole(transport):
+    """A legal Secret of 1 MiB is larger than that as JSON; no warning of aiohttp becomes an error."""
+    answer = await transport.send(Request("PATCH", "/echo", body={"data": "x" * 3_000_000}), 30.0)
+
+    assert answer.status == 200
+    assert answer.body == b'{"bytes": 3000012}'
+
+
+async def test_the_deadline_ends_a_call_and_its_connection(server, transport):
+    """The server sees the client go."""
+    failed = await failure(transport, "/hang", deadline=0.05)
+
+    assert failed.timed_out
+    await asyncio.wait_for(server.gone.wait(), 5)
+
+
+async def test_cancelling_ends_a_call_and_its_connection(server, transport):
+    """Nothing goes on behind the back of a cancelled caller."""
+    call = asyncio.create_task(transport.send(Request("GET", "/hang"), 30.0))
+    await server.arrived.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    await asyncio.wait_for(server.gone.wait(), 5)
+
+
+async def test_a_silent_stream_counts_as_broken(server, transport):
+    """After the given pause without a byte."""
+    async with transport.stream(Request("GET", "/drip"), 0.05) as stream:
+        assert await anext(stream.chunks) == b"one\n"
+        with pytest.raises(TransportError) as failed:
+            await anext(stream.chunks)
+
+    assert failed.value.timed_out
+    await asyncio.wait_for(server.gone.wait(), 5)
+
+
+async def test_leaving_a_stream_closes_its_connection(server, transport):
+    """A half-read answer never returns to the pool."""
+    async with transport.stream(Request("GET", "/drip"), 30.0) as stream:
+        async for _ in stream.chunks:
+            break
+
+    await asyncio.wait_for(server.gone.wait(), 5)
+
+
+async def test_streams_do_not_starve_calls(server):
+    """Watches of many namespaces leave the pool of ordinary calls alone."""
+    async with (
+        transport_to(server.url, pool_size=1) as transport,
+        transport.stream(Request("GET", "/drip"), 30.0),
+        transport.stream(Request("GET", "/drip"), 30.0),
+        transport.stream(Request("GET", "/drip"), 30.0),
+    ):
+        answer = await transport.send(Request("GET", "/echo"), 5.0)
+
+    assert answer.status == 200
+
+
+async def test_no_more_calls_are_under_way_than_the_pool_allows(server):
+    """The others wait, and their deadline counts while they do."""
+    async with transport_to(server.url, pool_size=1) as transport:
+        first = asyncio.create_task(transport.send(Request("GET", "/hang"), 30.0))
+        await server.arrived.wait()
+        failed = await failure(transport, "/echo", deadline=0.05)
+        server.release.set()
+        await first
+
+    assert failed.timed_out
+    assert len(server.requests) == 1
+
+
+async def test_a_cut_answer_is_told_by_its_kind_only(transport):
+    """What had arrived of it stays out of the text."""
+    failed = await failure(transport, "/cut")
+
+    assert str(failed) == "ClientPayloadError"
+
+
+async def test_a_redirect_is_not_followed(server, transport):
+    """Nobody is given what was meant for the API server."""
+    answer = await transport.send(Request("PATCH", "/elsewhere", body={"data": "canary"}), 30.0)
+
+    assert answer.status == 302
+    assert len(server.requests) == 1
+
+
+async def test_the_wish_to_wait_is_passed_on(transport):
+    """Retry-After travels as it came."""
+    answer = await transport.send(Request("GET", "/busy"), 30.0)
+
+    assert (answer.status, answer.retry_after) == (429, "7")
+
+
+async def test_a_refused_connection_names_host_and_port():
+    """The text says where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        async with transport_to(f"http://127.0.0.1:{port}") as transport:
+            failed = await failure(transport, "/echo")
+
+    assert f"127.0.0.1:{port}" in str(failed)
+    assert not failed.timed_out
