@@ -1,4 +1,4 @@
-"""Turns what a human wrote as the server's address into a base URL, or says what is wrong with it."""
+"""Turns what a human wrote as an address into a base URL, or says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ _UNUSABLE = re.compile(r"[\s\\\x00-\x1f\x7f]")
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
 
 
-def base_url(text: str) -> str:
+def base_url(text: str, *, of: str = "Connect server") -> str:
     """Normalise an address: outer blanks and slashes go, a path prefix stays.
 
     Args:
         text: as `http://onepassword-connect:8080` or `https://example.test/connect/`.
+        of: whose address it is, for the message.
 
     Returns:
         The base that every route is appended to; never ends in a slash.
@@ -24,19 +25,30 @@ def base_url(text: str) -> str:
     Raises:
         BadAddress: says which part is unusable, without repeating it: it may hold a password.
     """
-    address = text.strip()
+    try:
+        return _normal(text.strip())
+    except _Bad as problem:
+        reason = str(problem)
+    raise BadAddress(f"the address of the {of} {reason}")
+
+
+class _Bad(Exception):
+    """What is wrong with an address."""
+
+
+def _normal(address: str) -> str:
     if not address:
-        raise _bad("is empty")
+        raise _Bad("is empty")
     if _UNUSABLE.search(address):
-        raise _bad("holds a blank, backslash or control character")
+        raise _Bad("holds a blank, backslash or control character")
     if not address.lower().startswith(("http://", "https://")):
-        raise _bad("must start with http:// or https://")
+        raise _Bad("must start with http:// or https://")
     if "?" in address or "#" in address:
-        raise _bad("must not hold a query ('?') or fragment ('#')")
+        raise _Bad("must not hold a query ('?') or fragment ('#')")
     scheme, rest = address.split("://", 1)
     authority, _, path = rest.partition("/")
     if "@" in authority:
-        raise _bad("must not hold a user name or password")
+        raise _Bad("must not hold a user name or password")
     return f"{scheme.lower()}://{_host_and_port(authority)}{_prefix(path)}"
 
 
@@ -47,7 +59,7 @@ def _host_and_port(authority: str) -> str:
     except ValueError:
         host, port = "", None
     if not _is_host(host) or port == 0:
-        raise _bad("has no usable host or port")
+        raise _Bad("has no usable host or port")
     shown = f"[{host}]" if ":" in host else host
     return shown if port is None else f"{shown}:{port}"
 
@@ -66,9 +78,5 @@ def _prefix(path: str) -> str:
     if not prefix:
         return ""
     if any(segment in {"", ".", ".."} for segment in prefix.split("/")):
-        raise _bad("must not hold empty, '.' or '..' segments in its path")
+        raise _Bad("must not hold empty, '.' or '..' segments in its path")
     return f"/{prefix}"
-
-
-def _bad(problem: str) -> BadAddress:
-    return BadAddress(f"the address of the Connect server {problem}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from .address import base_url
@@ -21,7 +21,8 @@ class ConnectSettings:
         host: address of the server, normalised: no slash at its end, a path prefix kept.
         token: where the bearer token comes from; sent with each request, never kept on a connection.
         ca_file: PEM bundle of the authorities to trust instead of the usual ones; read again when it changes.
-        proxy: address of an HTTP proxy. The environment (`HTTP_PROXY`, `SSL_CERT_FILE`, ...) is never looked at.
+        proxy: address of an HTTP proxy that asks for no password. The environment (`HTTP_PROXY`, `SSL_CERT_FILE`, ...)
+            is never looked at.
         connect_timeout: for one TCP and TLS connection.
         read_timeout: for the next bytes of an answer.
         write_timeout: for the next bytes of a request.
@@ -32,14 +33,14 @@ class ConnectSettings:
         json_limit: decoded bytes that an answer other than a file may have.
 
     Raises:
-        BadAddress: `host` cannot be used.
+        BadAddress: `host` or `proxy` cannot be used.
         ConfigError: a number is not positive.
     """
 
     host: str
     token: TokenSource
     ca_file: Path | None = None
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = None
     connect_timeout: float = 5.0
     read_timeout: float = 15.0
     write_timeout: float = 10.0
@@ -51,6 +52,8 @@ class ConnectSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "host", base_url(self.host))
+        if self.proxy is not None:
+            object.__setattr__(self, "proxy", base_url(self.proxy, of="proxy"))
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"the Connect setting {name} must be greater than zero")

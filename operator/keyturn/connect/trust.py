@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -98,7 +98,7 @@ class Transports:
             keepalive_expiry=KEEPALIVE,
         )
         return httpx.AsyncHTTPTransport(
-            verify=_context(settings), trust_env=False, limits=limits, proxy=_proxy(settings), retries=0
+            verify=_context(settings), trust_env=False, limits=limits, proxy=settings.proxy, retries=0
         )
 
 
@@ -113,14 +113,6 @@ def _context(settings: ConnectSettings) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         problem = f"the CA bundle {settings.ca_file} cannot be used ({getattr(error, 'strerror', None) or 'no PEM'})"
     raise BadCertificates(problem)
-
-
-def _proxy(settings: ConnectSettings) -> httpx.Proxy | None:
-    if settings.proxy is None:
-        return None
-    with suppress(ValueError, httpx.InvalidURL):
-        return httpx.Proxy(settings.proxy)
-    raise ConfigError("the address of the proxy cannot be used: it must start with http:// or https:// and name a host")
 
 
 async def _close_unused(held: _Held) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.connect import BadAddress
+from keyturn.connect import BadAddress, ConfigError, ConnectSettings, StaticToken
 from keyturn.connect.address import base_url
 
 
@@ -59,6 +59,37 @@ def test_an_unusable_address_is_refused_with_its_reason(text, problem):
         base_url(text)
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_bad_proxy_is_told_from_a_bad_server():
+    """Both are addresses; the message says which one to correct."""
+    with pytest.raises(BadAddress, match="the address of the proxy must start"):
+        ConnectSettings(host="http://h", token=StaticToken("t"), proxy="proxy:3128")
+
+
+def test_no_chain_leads_behind_the_refusal():
+    """The reason stands alone: what the parser said may repeat the address."""
+    with pytest.raises(BadAddress) as caught:
+        base_url("http://[hunter2")
+
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"deadline": 0}, {"connections": 0}, {"json_limit": -1}, {"read_timeout": float("nan")}]
+)
+def test_patience_must_be_positive(change):
+    """A time-out of nothing would fail every call; not-a-number would fail none."""
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        ConnectSettings(host="http://h", token=StaticToken("t"), **change)
+
+
+def test_settings_show_no_token():
+    """Their repr is safe to log at the start."""
+    settings = ConnectSettings(host="http://H/", token=StaticToken("canary"), ca_file=None)
+
+    assert "canary" not in repr(settings)
+    assert settings.host == "http://h"
 
 
 @given(st.text() | st.from_regex(r"https?://[a-z@:.0-9\[\]]*(/[a-z./?#]*)?", fullmatch=True))

@@ -1,0 +1,190 @@
+"""Whom the client trusts: real handshakes on loopback."""
+
+import ssl
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+import trustme
+from connect_servers import client_of, serving, steady
+
+from keyturn.connect import BadCertificates, ConnectSettings, Interrupted, StaticToken, UntrustedServer
+from keyturn.connect.trust import Transports
+
+GOOD = [{"id": "v", "name": "Prod"}]
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+def server_side(authority, name="localhost", **options):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, **options).configure_cert(context)
+    return context
+
+
+def bundle(path, *authorities):
+    path.write_bytes(b"".join(authority.cert_pem.bytes() for authority in authorities))
+    return path
+
+
+async def test_a_server_of_the_given_authority_is_trusted(authority, tmp_path):
+    """The usual private authority of a cluster."""
+    ca_file = bundle(tmp_path / "ca.pem", authority)
+
+    async with (
+        serving(steady(GOOD), tls=server_side(authority)) as server,
+        client_of(server.url, ca_file=ca_file) as client,
+    ):
+        assert len(await client.vaults()) == 1
+
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "ours", "reason"),
+    [
+        ({}, False, "certificate is not trusted: unable to get local issuer"),
+        ({"name": "elsewhere.test"}, True, "certificate is not trusted: Hostname mismatch"),
+        ({"not_after": LONG_AGO}, True, "has expired"),
+    ],
+    ids=["unknown", "name", "expired"],
+)
+async def test_a_server_that_cannot_prove_itself_gets_nothing(authority, tmp_path, certificate, ours, reason):
+    """One try, no token sent, and the reason in words: it stays so until somebody changes a certificate."""
+    heads = []
+
+    async def play(connection):
+        heads.append(await connection.request())
+
+    ca_file = bundle(tmp_path / "ca.pem", authority if ours else trustme.CA())
+    async with (
+        serving(play, tls=server_side(authority, **certificate)) as server,
+        client_of(server.url, ca_file=ca_file) as client,
+    ):
+        with pytest.raises(UntrustedServer, match=reason):
+            await client.vaults()
+
+    assert server.accepted <= 1
+    assert not any(heads)
+
+
+async def test_public_authorities_do_not_vouch_for_a_private_one(authority, monkeypatch, tmp_path):
+    """Without a bundle the usual ones count, and the environment cannot add to them."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle(tmp_path / "env.pem", authority)))
+
+    async with serving(steady(GOOD), tls=server_side(authority)) as server, client_of(server.url) as client:
+        with pytest.raises(UntrustedServer):
+            await client.vaults()
+
+
+async def test_a_plain_server_where_tls_was_expected_is_told_as_such(authority, tmp_path):
+    """`https://` to a plain port: a mistake in the address, not an outage."""
+
+    async def refuse(connection):
+        await connection.reader.read(1)
+        await connection.answer(b"Client sent an HTTPS request to an HTTP server", status=400)
+
+    async with serving(refuse) as server:
+        url = server.url.replace("http://127.0.0.1", "https://localhost")
+        async with client_of(url, ca_file=bundle(tmp_path / "ca.pem", authority)) as client:
+            with pytest.raises(UntrustedServer, match="TLS handshake failed"):
+                await client.vaults()
+
+
+async def test_a_tls_server_where_plain_was_expected_is_no_answer(authority):
+    """`http://` to a TLS port: the connection breaks."""
+    async with (
+        serving(steady(GOOD), tls=server_side(authority)) as server,
+        client_of(server.url.replace("https://localhost", "http://127.0.0.1")) as client,
+    ):
+        with pytest.raises(Interrupted):
+            await client.vaults()
+
+
+async def test_a_new_authority_is_trusted_from_the_next_request_on(authority, tmp_path):
+    """The bundle is a mounted file: it changes while we run."""
+    newer = trustme.CA()
+    ca_file = bundle(tmp_path / "ca.pem", authority)
+
+    async with (
+        serving(steady(GOOD), tls=server_side(newer)) as server,
+        client_of(server.url, ca_file=ca_file) as client,
+    ):
+        with pytest.raises(UntrustedServer):
+            await client.vaults()
+        bundle(ca_file, authority, newer)
+
+        assert len(await client.vaults()) == 1
+
+
+async def test_a_bundle_that_breaks_or_vanishes_changes_nothing(authority, tmp_path):
+    """What was trusted stays trusted until there is something better."""
+    ca_file = bundle(tmp_path / "ca.pem", authority)
+
+    async with (
+        serving(steady(GOOD), tls=server_side(authority)) as server,
+        client_of(server.url, ca_file=ca_file) as client,
+    ):
+        await client.vaults()
+        ca_file.write_text("no certificate at all")
+        await client.vaults()
+        ca_file.unlink()
+        await client.vaults()
+
+        assert server.accepted == 1
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate at all"])
+async def test_a_bundle_that_never_was_good_is_a_clear_error(tmp_path, content):
+    """Named by its path, before anything is sent."""
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_text(content)
+
+    async with client_of("https://localhost:9", ca_file=ca_file) as client:
+        with pytest.raises(BadCertificates, match=r"the CA bundle .*ca\.pem cannot be used") as caught:
+            await client.vaults()
+
+    assert caught.value.__context__ is None
+
+
+class Counting(httpx.AsyncBaseTransport):
+    """A transport that only knows whether it was closed."""
+
+    def __init__(self):
+        self.closed = 0
+
+    async def aclose(self):
+        self.closed += 1
+
+
+async def test_a_replaced_transport_ends_with_its_last_request(authority, tmp_path, monkeypatch):
+    """Requests under way keep what they began with; nothing is closed twice or forgotten."""
+    made = []
+
+    def make(_self):
+        made.append(Counting())
+        return made[-1]
+
+    monkeypatch.setattr(Transports, "_make", make)
+    ca_file = bundle(tmp_path / "ca.pem", authority)
+    transports = Transports(ConnectSettings(host="https://h", token=StaticToken("t"), ca_file=ca_file))
+
+    async with transports.lease() as first:
+        bundle(ca_file, authority, authority)
+        async with transports.lease() as second:
+            assert first is not second
+            assert (first.closed, second.closed) == (0, 0)
+        assert (first.closed, second.closed) == (0, 0)
+    assert (first.closed, second.closed) == (1, 0)
+    bundle(ca_file, authority)
+    async with transports.lease() as third:
+        assert second.closed == 1
+    await transports.close()
+
+    assert [one.closed for one in made] == [1, 1, 1]
+    assert made[-1] is third

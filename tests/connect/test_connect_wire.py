@@ -1,0 +1,409 @@
+"""The client against real sockets: cut, slow, broken, crowded, cancelled."""
+
+import asyncio
+import gzip
+import logging
+import socket
+import time
+
+import pytest
+from connect_servers import FILE, ITEM, VAULT, client_of, http, script, serving, steady
+
+from keyturn.connect import (
+    BadAnswer,
+    ConnectVaults,
+    FileTooLarge,
+    Interrupted,
+    Oversized,
+    Redirected,
+    StaticToken,
+    TimedOut,
+    Unreachable,
+)
+from keyturn.core.vault import Field, FieldKind, ItemRef
+
+GOOD = [{"id": VAULT, "name": "Prod", "contentVersion": 1, "items": 1}]
+
+
+async def cut_length(connection):
+    await connection.request()
+    await connection.send(http(GOOD)[:-10])
+
+
+async def cut_chunks(connection):
+    await connection.request()
+    await connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b'40\r\n[{"id":')
+
+
+async def silent(connection):
+    await connection.request()
+
+
+async def gibberish(connection):
+    await connection.request()
+    await connection.send(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+
+async def endless_head(connection):
+    await connection.request()
+    await connection.send(b"HTTP/1.1 200 OK\r\n", b"x-filler: y\r\n" * 20_000)
+
+
+async def reset(connection):
+    await connection.request()
+    await connection.send(http(GOOD)[:-10])
+    connection.reset()
+
+
+async def reset_at_once(connection):
+    connection.reset()
+
+
+DAMAGE = [cut_length, cut_chunks, silent, gibberish, endless_head, reset, reset_at_once]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_broken_answer_is_asked_for_again(damage):
+    """Whatever breaks a read once, the next connection brings it."""
+    async with serving(script(damage, steady(GOOD))) as server, client_of(server.url) as client:
+        assert [vault.name for vault in await client.vaults()] == ["Prod"]
+        assert server.accepted == 2
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_what_always_breaks_is_an_interruption(damage):
+    """Never half an answer, never an exception of a library."""
+    async with serving(damage) as server, client_of(server.url) as client:
+        with pytest.raises(Interrupted):
+            await client.vaults()
+
+        assert server.accepted == 4
+
+
+async def test_a_drip_ends_with_the_deadline():
+    """One byte now and then beats every time-out between bytes, but not the deadline of the call."""
+
+    async def drip(connection):
+        await connection.request()
+        await connection.send(http(b"x" * 10_000)[:-10_000])
+        while True:
+            await connection.send(b"x")
+            await asyncio.sleep(0.01)
+
+    async with serving(drip) as server, client_of(server.url, deadline=0.15) as client:
+        began = time.monotonic()
+        with pytest.raises(TimedOut) as caught:
+            await client.vaults()
+
+        assert caught.value.phase == "deadline"
+        assert time.monotonic() - began < 1.0
+        await asyncio.wait_for(server.calm.wait(), 2)
+
+
+async def test_a_dripping_error_ends_with_the_deadline_too():
+    """The status is known, its explanation never ends."""
+
+    async def drip(connection):
+        await connection.request()
+        await connection.send(http(b"x" * 10_000, status=503)[:-10_000])
+        while True:
+            await connection.send(b"x")
+            await asyncio.sleep(0.01)
+
+    async with serving(drip) as server, client_of(server.url, deadline=0.15) as client:
+        with pytest.raises(TimedOut):
+            await client.vaults()
+
+
+async def test_silence_is_given_up_after_the_read_timeout():
+    """The server took the request and says nothing."""
+
+    async def mute(connection):
+        await connection.request()
+        await connection.reader.read()
+
+    async with serving(mute) as server, client_of(server.url, read_timeout=0.03) as client:
+        with pytest.raises(TimedOut, match="did not answer in time") as caught:
+            await client.vaults()
+
+        assert caught.value.phase == "read"
+        assert server.accepted == 4
+
+
+async def test_nobody_listening_is_told_as_the_system_tells_it():
+    """The reason of the operating system is the first thing wanted at 3 a.m."""
+    async with serving(silent) as server:
+        url = server.url
+    async with client_of(url) as client:
+        with pytest.raises(Unreachable, match=r"Connection refused|Connect call failed"):
+            await client.vaults()
+
+
+async def test_a_name_that_does_not_resolve_is_told_as_such(monkeypatch):
+    """The cluster's DNS blinks, or the Service has another name."""
+
+    async def fail(*_args, **_options):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+    async with client_of("http://connect.test:8080") as client:
+        with pytest.raises(Unreachable, match="Name or service not known"):
+            await client.vaults()
+
+
+async def test_a_file_cut_without_a_length_is_noticed_by_its_size():
+    """A connection that just ends looks like the end of the file."""
+
+    async def cut(connection):
+        await connection.request()
+        await connection.send(b"HTTP/1.0 200 OK\r\ncontent-type: application/octet-stream\r\n\r\n", b"abc")
+
+    async def whole(connection):
+        await connection.request()
+        await connection.send(b"HTTP/1.0 200 OK\r\ncontent-type: application/octet-stream\r\n\r\n", b"abcdef")
+
+    async with serving(script(cut, whole)) as server, client_of(server.url) as client:
+        assert await client.file_content(VAULT, ITEM, FILE, limit=10, size=6) == b"abcdef"
+    async with serving(cut) as server, client_of(server.url) as client:
+        with pytest.raises(BadAnswer, match="the item says 6 bytes"):
+            await client.file_content(VAULT, ITEM, FILE, limit=10, size=6)
+
+
+async def test_a_file_is_not_read_beyond_its_limit():
+    """A stream without end and without a length costs the limit, and the connection."""
+    sent = 0
+
+    async def flood(connection):
+        nonlocal sent
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        while True:
+            await connection.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+            sent += 0x4000
+
+    async with serving(flood) as server, client_of(server.url) as client:
+        with pytest.raises(FileTooLarge):
+            await client.file_content(VAULT, ITEM, FILE, limit=1_000_000)
+        await asyncio.wait_for(server.calm.wait(), 2)
+
+        assert sent < 30_000_000
+
+
+async def test_a_compressed_bomb_is_stopped():
+    """20 MiB in 20 KiB: decoded bytes count, whatever the length says."""
+    bomb = gzip.compress(b" " * 20 * 1024 * 1024)
+
+    async with (
+        serving(steady(bomb, content_encoding="gzip")) as server,
+        client_of(server.url, json_limit=1024 * 1024) as client,
+    ):
+        with pytest.raises(Oversized):
+            await client.vaults()
+
+
+async def test_a_compressing_proxy_is_understood():
+    """Proxies compress JSON when allowed to."""
+    packed = gzip.compress(str(GOOD).replace("'", '"').encode())
+
+    async with serving(steady(packed, content_encoding="gzip")) as server, client_of(server.url) as client:
+        assert len(await client.vaults()) == 1
+
+
+async def test_early_hints_are_skipped():
+    """Some proxies talk before they answer."""
+
+    async def hint(connection):
+        while await connection.request():
+            await connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", http(GOOD))
+
+    async with serving(hint) as server, client_of(server.url) as client:
+        assert len(await client.vaults()) == 1
+
+
+async def test_a_redirect_is_reported_and_never_followed():
+    """The token goes to nobody else, on the same host or another."""
+    async with serving(steady(GOOD)) as other:
+
+        async def send_away(connection):
+            while await connection.request():
+                await connection.answer(b"", status=307, location=f"{other.url}/v1/vaults")
+
+        async with serving(send_away) as server, client_of(server.url) as client:
+            with pytest.raises(Redirected, match=r"redirects to the host 127\.0\.0\.1"):
+                await client.vaults()
+
+        assert other.accepted == 0
+
+
+async def test_calls_in_a_row_share_one_connection():
+    """Keep-alive works, and answers are read to their end."""
+    async with serving(steady(GOOD)) as server, client_of(server.url) as client:
+        for _ in range(5):
+            await client.vaults()
+
+        assert server.accepted == 1
+
+
+async def test_a_connection_that_was_closed_meanwhile_costs_nothing():
+    """Servers and proxies close idle connections when they like."""
+
+    async def once(connection):
+        await connection.request()
+        await connection.answer(GOOD)
+
+    async with serving(once) as server, client_of(server.url) as client:
+        for _ in range(5):
+            assert len(await client.vaults()) == 1
+
+
+async def test_a_crowd_shares_ten_connections():
+    """However many ask, no more than ten connections are open, and all get their answer."""
+
+    async def slow(connection):
+        while await connection.request():
+            await asyncio.sleep(0.002)
+            await connection.answer(GOOD)
+
+    async with serving(slow) as server, client_of(server.url) as client:
+        found = await asyncio.gather(*(client.vaults() for _ in range(100)))
+
+        assert all(len(one) == 1 for one in found)
+        assert server.most_open <= 10
+        assert server.accepted <= 10
+
+
+async def test_cancelled_calls_leave_nothing_behind():
+    """Fifty calls cancelled at any moment: connections end, places are free, the next call works."""
+    hold = asyncio.Event()
+
+    async def stall(connection):
+        while await connection.request():
+            if not hold.is_set():
+                await connection.send(http(GOOD)[:-10])
+                await connection.reader.read(1)
+                return
+            await connection.answer(GOOD)
+
+    async with serving(stall) as server, client_of(server.url, deadline=5.0) as client:
+        for pause in (0.0, 0.001, 0.02):
+            tasks = [asyncio.create_task(client.vaults()) for _ in range(50)]
+            await asyncio.sleep(pause)
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(one) for one in ended} == {asyncio.CancelledError}
+        await asyncio.wait_for(server.calm.wait(), 2)
+        hold.set()
+
+        found = await asyncio.gather(*(client.vaults() for _ in range(20)))
+
+        assert all(len(one) == 1 for one in found)
+        assert client.state().failures == 0
+        assert client.state().width == 10
+
+
+async def test_closing_ends_every_connection():
+    """Idle connections are closed, not left to the garbage."""
+    async with serving(steady(GOOD)) as server, client_of(server.url) as client:
+        await asyncio.gather(*(client.vaults() for _ in range(5)))
+        await client.close()
+        await asyncio.wait_for(server.calm.wait(), 2)
+
+        assert server.open == 0
+
+
+async def test_the_environment_is_not_looked_at(monkeypatch):
+    """A proxy for the internet must not see the token of a server inside of the cluster."""
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async with serving(steady(GOOD)) as server, client_of(server.url) as client:
+        assert len(await client.vaults()) == 1
+
+
+async def test_an_explicit_proxy_is_used():
+    """Whoever needs one says so."""
+    seen = []
+
+    async def forward(connection):
+        while head := await connection.request():
+            seen.append(head.splitlines()[0])
+            await connection.answer(GOOD)
+
+    async with serving(forward) as proxy, client_of("http://connect.test:8080", proxy=proxy.url) as client:
+        assert len(await client.vaults()) == 1
+
+    assert seen == ["GET http://connect.test:8080/v1/vaults HTTP/1.1"]
+
+
+async def test_no_library_logs_the_token_or_a_title(caplog):
+    """With every logger at debug level, on the real transport."""
+    caplog.set_level(logging.DEBUG)
+    seen = []
+
+    async def play(connection):
+        while head := await connection.request():
+            seen.append(head)
+            await connection.answer([])
+
+    async with serving(play) as server, client_of(server.url, token=StaticToken("c4nary-t0ken")) as client:
+        await client.items(VAULT, title="c4nary t1tle")
+
+    assert "c4nary-t0ken" in seen[0]
+    assert "c4nary%20t1tle" in seen[0]
+    assert "c4nary" not in caplog.text
+
+
+async def test_a_thousand_items_are_listed_quickly():
+    """Request, parsing and mapping of a long list: far below a poll's interval."""
+    items = [
+        {
+            "id": f"{number:026d}",
+            "title": f"Item {number}",
+            "vault": {"id": VAULT, "name": "Prod"},
+            "category": "LOGIN",
+            "version": number,
+            "tags": ["a", "b"],
+            "urls": [{"href": "https://example.test", "primary": True}],
+            "createdAt": "2024-01-02T03:04:05.123456789Z",
+            "updatedAt": "2024-01-02T03:04:05Z",
+            "lastEditedBy": "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+            "additionalInformation": "somebody@example.test",
+        }
+        for number in range(1000)
+    ]
+    best = 1.0
+    async with serving(steady(items)) as server, client_of(server.url) as client:
+        for _ in range(5):
+            began = time.process_time()
+            assert len(await client.items(VAULT)) == 1000
+            best = min(best, time.process_time() - began)
+
+    assert best < 0.06
+
+
+async def test_an_item_and_its_file_come_through_the_seam():
+    """The whole way once, on real sockets."""
+    item = {
+        "id": ITEM,
+        "title": "T",
+        "vault": {"id": VAULT},
+        "version": 2,
+        "fields": [{"id": "p", "label": "p", "value": "v"}],
+        "files": [{"id": FILE, "name": "f", "size": 3}],
+    }
+
+    async def play(connection):
+        while head := await connection.request():
+            await connection.answer(b"\x00\xff\x01" if "/content " in head else item)
+
+    async with serving(play) as server, client_of(server.url) as client:
+        vaults = ConnectVaults(client)
+        found = await vaults.item(VAULT, ITEM)
+        content = await vaults.file(found.ref, found.fields[1], limit=3)
+
+    assert found.ref == ItemRef(ITEM, VAULT, "T", "2")
+    assert found.fields[1] == Field(FILE, "f", FieldKind.FILE, size=3)
+    assert content == b"\x00\xff\x01"
