@@ -233,6 +233,8 @@ class Operator:
     async def _serve(self) -> None:
         """Everything that must not begin before it is known which Secrets there are."""
         await self._secrets.synced.wait()
+        # How to ask the vaults depends on how much is wanted of them, so that is learned before the first question.
+        await self._sweeper.sweep_until_done()
         self._restarter.wake()
         async with asyncio.TaskGroup() as group:
             for part in (self._events, self._poller, self._workers, self._restarter, self._sweeper):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from keyturn.cluster import ONEPASSWORD_ITEMS, Cluster, ClusterError
 from keyturn.control.bindings import Bindings
-from keyturn.core.backoff import jittered
+from keyturn.core.backoff import Backoff, jittered
 from keyturn.core.binding import Key, binding_of
 
 _log = logging.getLogger(__name__)
@@ -45,15 +45,24 @@ class Sweeper:
         self._gone = gone
         self._interval = interval
         self._chance = chance
+        self._backoff = Backoff(first=1.0, longest=60.0)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
             await asyncio.sleep(jittered(self._interval, chance=self._chance()))
+            await self.sweep_until_done()
+
+    async def sweep_until_done(self) -> None:
+        """Sweep once, however often that must be tried."""
+        failures = 0
+        while True:
             try:
-                await self.sweep()
+                return await self.sweep()
             except ClusterError as error:
-                _log.warning("the sweep has to wait: %s", error)
+                failures += 1
+                _log.warning("OnePasswordItems cannot be listed: %s", error)
+            await asyncio.sleep(self._backoff.delay(failures, chance=self._chance()))
 
     async def sweep(self) -> None:
         """Sweep once.
