@@ -110,11 +110,10 @@ class Poller:
         self._observer(self._clock() - started, None)
         if everything:
             self._full_pass_at = started
-        if self._failures or self._was_stale:
-            self._failures = 0
-            self._was_stale = False
-            for key in self._keys.starved():
-                self._enqueue(key)
+        self._failures = 0
+        self._was_stale = False
+        for key in self._keys.starved():
+            self._enqueue(key)
         if refreshed.listed:
             for key in self._keys.outdated():
                 self._enqueue(key)

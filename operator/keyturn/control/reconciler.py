@@ -15,6 +15,7 @@ from keyturn.control.bindings import Bindings
 from keyturn.control.catalogue import Catalogue, Located
 from keyturn.control.doubts import Doubts
 from keyturn.control.fetching import Fetched, fetch
+from keyturn.control.locations import Locations
 from keyturn.control.repairs import Repairs
 from keyturn.control.secrets import BindingGone, SecretWriter, Written
 from keyturn.control.source import Source
@@ -53,6 +54,10 @@ class Next:
     result: str
     after: float | None = None
     backoff: bool = False
+
+
+_SUPERSEDED = Next("Superseded")
+"""The object asked for something else before the work was done; its change has put the key into the queue again."""
 
 
 class Reconciler:
@@ -100,15 +105,12 @@ class Reconciler:
         self._clock = clock
         self._confirm_after = min(recheck, _CONFIRM_AFTER)
         self._doubts = Doubts(clock, patience=self._confirm_after / 2)
-        self._located: dict[Key, Located] = {}
-        self._users: dict[tuple[str, str], set[Key]] = {}
+        self._locations = Locations()
         self._starved: set[Key] = set()
 
     def companions(self, key: Key) -> Collection[Key]:
         """The keys that use the same item, so that one fetch can serve them all."""
-        located = self._located.get(key)
-        users = self._users.get((located.scope, located.ref.id), set()) if located else set()
-        return {*users, *self._bindings.sharing_path(key)} - {key}
+        return {*self._locations.users(key), *self._bindings.sharing_path(key)} - {key}
 
     def starved(self) -> Collection[Key]:
         """The keys that wait for the vault side to come back. Telling them forgets them."""
@@ -117,14 +119,14 @@ class Reconciler:
 
     def outdated(self) -> Collection[Key]:
         """The keys whose path names something else, or something newer, than when they were last worked on."""
-        return [binding.key for binding in self._bindings if self._peek(binding) != self._located.get(binding.key)]
+        return [binding.key for binding in self._bindings if self._peek(binding) != self._locations.get(binding.key)]
 
     def forget(self, key: Key) -> None:
         """There is no such OnePasswordItem any more; Kubernetes deletes its Secret by the owner reference."""
         self._starved.discard(key)
         self._repairs.forget(key)
         self._doubts.settle(key)
-        self._note_located(key, None)
+        self._locations.note(key, None)
 
     async def reconcile(self, keys: Sequence[Key]) -> dict[Key, Next]:
         """Work on keys, fetching each item once for all of them. Never raises but for a defect or cancellation."""
@@ -152,7 +154,7 @@ class Reconciler:
         try:
             path = parse_item_path(binding.item_path)
         except BadPath as error:
-            self._note_located(binding.key, None)
+            self._locations.note(binding.key, None)
             return await self._fail(binding, Failure(Reason.INVALID_PATH, str(error)))
         doubt = self._doubts.since(binding.key)
         try:
@@ -160,13 +162,13 @@ class Reconciler:
                 path, since=max(self._bindings.changed_at(binding.key), doubt), at_least=doubt
             )
         except Unresolved as error:
-            self._note_located(binding.key, None)
+            self._locations.note(binding.key, None)
             missing_vault = isinstance(error, VaultUnresolved)
             reason = Reason.VAULT_NOT_FOUND if missing_vault else Reason.ITEM_NOT_FOUND
             return await self._bad_news(binding, Failure(reason, str(error)))
         except vault.VaultError as error:
             return await self._not_fetched(binding, error)
-        self._note_located(binding.key, found)
+        self._locations.note(binding.key, found)
         same_item = binding.status.get("itemPath") == str(found.path)
         if same_item and is_older(found.ref.revision, str(binding.status.get("itemVersion"))):
             news = f"version {found.ref.revision}"
@@ -219,19 +221,23 @@ class Reconciler:
         written = await self._writer.write(desired)
         if isinstance(written, Failure):
             return await self._fail(binding, written)
-        # The status may have been written since the binding was read, by ourselves.
-        binding = self._bindings.get(binding.key) or binding
+        if (latest := self._latest(binding)) is None:
+            return _SUPERSEDED
         warnings = Warnings(found.warnings, fetched.skipped)
         keys = tuple(sorted(fetched.data))
-        await self._statuses.synced(binding, Synced(str(found.path), fetched.revision, keys, warnings))
+        await self._statuses.synced(latest, Synced(str(found.path), fetched.revision, keys, warnings))
         self._doubts.settle(binding.key)
         if written.repaired:
             self._repairs.note(binding.key)
-            _log.info("%s: a foreign edit of %s was undone", binding.key, ", ".join(written.changed))
-            self._statuses.announce(binding, reason="Repaired", message=_changes(written), warning=False)
+            _log.info("%s: a foreign edit was undone: %s", binding.key, _keys(written))
+            self._statuses.announce(
+                binding, reason="Repaired", message=f"a foreign edit was undone: {_keys(written)}", warning=False
+            )
         elif written.changed:
-            _log.info("%s: changed %s", binding.key, ", ".join(written.changed))
-            self._statuses.announce(binding, reason="Updated", message=_changes(written), warning=False)
+            _log.info("%s: new bytes from 1Password: %s", binding.key, _keys(written))
+            self._statuses.announce(
+                binding, reason="Updated", message=f"new bytes from 1Password: {_keys(written)}", warning=False
+            )
         return Next(_result(written))
 
     def _desired(
@@ -262,7 +268,10 @@ class Reconciler:
     async def _starve(self, binding: Binding, error: vault.VaultError) -> Next:
         """The vault side cannot be asked. What was brought about before stays as it is, Secret and status."""
         self._source.suspect()
-        self._starved.add(binding.key)
+        # While the trouble is everybody's, the poller alone asks, and wakes all who starve when it is over.
+        everybodys = self._source.trouble is not None
+        if everybodys:
+            self._starved.add(binding.key)
         refused = isinstance(error, vault.Unauthorized)
         reason = Reason.CREDENTIAL_REFUSED if refused else Reason.VAULT_UNAVAILABLE
         if not binding.synced_generation:
@@ -271,11 +280,12 @@ class Reconciler:
             await self._statuses.silent(binding, silence)
         if isinstance(error, vault.RateLimited) and error.retry_after is not None:
             return Next(reason, after=error.retry_after)
-        # While the trouble is everybody's, the poller alone asks, and wakes all who starve when it is over.
-        return Next(reason, backoff=self._source.trouble is None)
+        return Next(reason, backoff=not everybodys)
 
     async def _fail(self, binding: Binding, failure: Failure) -> Next:
-        await self._statuses.failed(self._bindings.get(binding.key) or binding, failure)
+        if (latest := self._latest(binding)) is None:
+            return _SUPERSEDED
+        await self._statuses.failed(latest, failure)
         unseen = failure.reason in {Reason.SECRET_NOT_OURS, Reason.ACCESS_DENIED}
         return Next(failure.reason, after=self._recheck if unseen else None)
 
@@ -297,11 +307,18 @@ class Reconciler:
         if isinstance(error, TooManyRequests) and error.retry_after is not None:
             return Next("ClusterBusy", after=error.retry_after)
         if isinstance(error, Forbidden):
-            failure = Failure(Reason.CLUSTER_FORBIDDEN, error.message)
             with contextlib.suppress(ClusterError):
-                await self._statuses.failed(self._bindings.get(binding.key) or binding, failure)
-            return Next(failure.reason, backoff=True)
+                await self._fail(binding, Failure(Reason.CLUSTER_FORBIDDEN, error.message))
+            return Next(Reason.CLUSTER_FORBIDDEN, backoff=True)
         return Next("ClusterUnavailable", backoff=True)
+
+    def _latest(self, binding: Binding) -> Binding | None:
+        """The same binding with its newest status, or None if it asks for something else by now.
+
+        A status speaks of the generation that was acted on, never of one that was read later.
+        """
+        latest = self._bindings.get(binding.key)
+        return latest if latest == binding else None
 
     def _peek(self, binding: Binding) -> Located | None:
         try:
@@ -309,21 +326,10 @@ class Reconciler:
         except (BadPath, Unresolved):
             return None
 
-    def _note_located(self, key: Key, found: Located | None) -> None:
-        before = self._located.pop(key, None)
-        if before is not None:
-            users = self._users[before.scope, before.ref.id]
-            users.discard(key)
-            if not users:
-                del self._users[before.scope, before.ref.id]
-        if found is not None:
-            self._located[key] = found
-            self._users.setdefault((found.scope, found.ref.id), set()).add(key)
 
-
-def _changes(written: Written) -> str:
-    """What changed, by the names of keys, as an Event says it."""
-    return f"keys {', '.join(written.changed)}"
+def _keys(written: Written) -> str:
+    """What was changed, by the names of keys."""
+    return f"{'keys' if len(written.changed) > 1 else 'key'} {', '.join(written.changed)}"
 
 
 def _result(written: Written) -> str:

@@ -64,6 +64,7 @@ class World:
         self.source = Source(max_staleness=300.0, clock=lambda: self.now)
         self.catalogue = Catalogue(self.vaults, wanted=lambda: self.paths, source=self.source, clock=lambda: self.now)
         self.polls = []
+        self.waiting = []
         self.enqueued = []
         self.poller = Poller(
             catalogue=self.catalogue,
@@ -82,7 +83,8 @@ class World:
         return [Key("n", "outdated")]
 
     def starved(self):
-        return [Key("n", "starved")]
+        starved, self.waiting = self.waiting, []
+        return starved
 
     def asked(self):
         asked, self.vaults.asked = self.vaults.asked, []
@@ -242,6 +244,7 @@ async def test_recovery_wakes_whoever_was_waiting(world):
     world.vaults.error = Unavailable("down")
     await world.poller.poll()
     world.vaults.error = None
+    world.waiting = [Key("n", "starved")]
 
     await world.poller.poll()
 
