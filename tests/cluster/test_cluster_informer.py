@@ -112,10 +112,14 @@ async def test_follows_creation_change_and_deletion(cluster, namespace):
 async def test_no_data_of_any_secret_crosses_the_wire(api_server, cluster, namespace):
     """Neither list nor watch carries a value or even a `data` field."""
     access = await Access.load(kubeconfig=str(api_server.kubeconfig))
-    await put(cluster, namespace, "listed")
+    await put(cluster, namespace, "listed", labels=(labels := {"app": namespace}))
     tap = Tap(access.configuration, 20)
-    async with Cluster(tap) as tapped, following(tapped, namespaces=None) as picture:
-        await put(cluster, namespace, "watched")
+    # A selector of its own: other tests write annotations that hold what no `data` does.
+    async with (
+        Cluster(tap) as tapped,
+        following(tapped, namespaces=None, label_selector=f"app={namespace}") as picture,
+    ):
+        await put(cluster, namespace, "watched", labels=labels)
         await picture.until(lambda: {"listed", "watched"} <= picture.names)
         await cluster.delete(SECRETS, namespace, "watched")
         await picture.until(lambda: "watched" not in picture.names)
