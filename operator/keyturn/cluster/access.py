@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +16,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_kube_config
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 
+from keyturn.cluster.backoff import full_jitter
 from keyturn.cluster.errors import Misconfigured, one_line
 
 _T = TypeVar("_T")
@@ -21,6 +25,9 @@ _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 # The kubelet replaces a projected token when 80 % of its life is over; the shortest life Kubernetes issues is ten minutes.
 _TOKEN_TRUST = timedelta(minutes=2)
+
+# Less than that, so that who asks because the trust is over is not taken for one who was refused.
+_REFUSED_WITHIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +71,25 @@ class Access:
         configuration: The Kubernetes client's, for `ApiTransport`.
     """
 
-    def __init__(self, configuration: Configuration, *, in_cluster: bool, namespace: str) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        in_cluster: bool,
+        namespace: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self.configuration = configuration
         self.trust_env = False
         self.in_cluster = in_cluster
         self.namespace = namespace
+        self._clock = clock
+        self._sleep = sleep
+        self._chance = chance
+        self._logged_in = float("-inf")
+        self._refusals = 0
 
     @classmethod
     async def load(
@@ -114,6 +135,22 @@ class Access:
             Misconfigured: The token cannot be read any more.
         """
         return await self._explained("credentials", self._credentials(now or datetime.now(UTC)))
+
+    async def log_in(self) -> Credentials:
+        """Credentials for a client that asks again when they expire or were refused, as kopf does.
+
+        Whoever asks again within a minute was refused. To answer at once would let such a client ask the API server without a
+        pause, since a service account's credentials differ each time by when they expire; so this answer waits, longer each time.
+
+        Raises:
+            Misconfigured: The token cannot be read any more.
+        """
+        now = self._clock()
+        self._refusals = self._refusals + 1 if now - self._logged_in < _REFUSED_WITHIN else 0
+        if self._refusals:
+            await self._sleep(full_jitter(self._refusals, self._chance(), cap=30.0))
+        self._logged_in = self._clock()
+        return await self.credentials()
 
     async def _credentials(self, now: datetime) -> Credentials:
         known = self.configuration

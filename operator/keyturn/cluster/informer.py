@@ -23,6 +23,9 @@ from keyturn.core.metadata import Key, ObjectMeta
 # A watch that stayed up this long was no failure, however it ended.
 _STABLE_SECONDS = 30.0
 
+# However long a server asks us to stay away: a watchdog listens for our beats.
+_LONGEST_WAIT = 120.0
+
 _logger = logging.getLogger(__name__)
 
 OnChange = Callable[[Key, ObjectMeta | None, ObjectMeta | None], None]
@@ -158,7 +161,7 @@ class MetadataInformer:
             if failure and not lived:
                 self._report(thread, failure)
             asked = failure.retry_after if failure and failure.retry_after else 0.0
-            await self._sleep(max(asked, full_jitter(thread.failures, self._chance())))
+            await self._sleep(max(min(asked, _LONGEST_WAIT), full_jitter(thread.failures, self._chance())))
 
     async def _list(self, thread: _Thread) -> None:
         present: dict[Key, ObjectMeta] = {}
@@ -189,6 +192,7 @@ class MetadataInformer:
             timeout_seconds=300 + int(300 * self._chance()),
         ) as events:
             thread.connected = self._clock()
+            self._on_beat()
             self._recovered(thread)
             async for event in events:
                 self._on_beat()

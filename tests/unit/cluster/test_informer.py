@@ -212,11 +212,12 @@ async def test_waits_longer_after_each_failure_and_reports_once(caplog):
     assert followed.informer.trouble is None
 
 
-async def test_waits_as_long_as_the_server_asks():
-    """Retry-After is honoured where it is longer than our own backoff."""
-    followed = await Followed(answer({}, 429, retry_after="17"), listing(), Chunks([None])).play()
+@pytest.mark.parametrize(("asked", "waited"), [("17", 17.0), ("9999", 120.0)])
+async def test_waits_as_long_as_the_server_asks(asked, waited):
+    """Retry-After is honoured where it is longer than our own backoff, up to two minutes."""
+    followed = await Followed(answer({}, 429, retry_after=asked), listing(), Chunks([None])).play()
 
-    assert followed.waits == [17.0]
+    assert followed.waits == [waited]
 
 
 async def test_a_server_that_closes_every_watch_at_once_is_not_asked_in_a_loop():
@@ -297,7 +298,8 @@ async def test_shows_life_at_every_turn():
     """Every list, watch, event and retry beats, so that a watchdog can tell a quiet informer from a dead one."""
     followed = await Followed(listing(), Chunks([bookmark("11"), bookmark("12")]), Chunks([None])).play()
 
-    assert followed.beats == 2 + 1 + 2
+    turns, pages, watches, events = 2, 1, 2, 2
+    assert followed.beats == turns + pages + watches + events
 
 
 async def test_cancelling_closes_the_stream():
