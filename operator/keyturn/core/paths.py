@@ -31,18 +31,21 @@ def looks_like_id(text: str) -> bool:
 def parse_item_path(text: object) -> ItemPath:
     """Split a path into vault and item.
 
-    Exactly four parts; the first is `vaults`, the third `items`, case-sensitive. The other two may hold anything
-    but a slash, spaces included; nothing is trimmed or percent-decoded.
+    Four parts are the official operator's form: the first is `vaults`, the third `items`, case-sensitive; the other two
+    may hold anything but a slash, spaces included; nothing is trimmed or percent-decoded. More parts, which the
+    official operator refuses, name titles that hold slashes: the vault then ends at the first `/items/`. (A vault whose
+    own title holds `/items/` must be named by its id.)
 
     Raises:
         BadPath: the text is of another form, or a part is empty.
     """
     if not isinstance(text, str) or not text:
         raise BadPath("spec.itemPath is empty; it must be of the form vaults/<vault>/items/<item>")
-    parts = text.split("/")
-    if len(parts) != 4 or parts[0] != "vaults" or parts[2] != "items" or not parts[1] or not parts[3]:
+    root, _, rest = text.partition("/")
+    vault, _, item = rest.partition("/items/")
+    if root != "vaults" or not vault or not item or vault.startswith("/") or item.endswith("/"):
         raise BadPath(f"spec.itemPath {shorten(text)!r} must be of the form vaults/<vault>/items/<item>")
-    return ItemPath(vault=parts[1], item=parts[3])
+    return ItemPath(vault=vault, item=item)
 
 
 def shorten(text: str, limit: int = 200) -> str:
