@@ -114,3 +114,7 @@ async def crds(cluster):
     async with asyncio.timeout(30):
         while not await crd_served(cluster):  # noqa: ASYNC110 - it is the server we wait for
             await asyncio.sleep(0.05)
+
+
+# The operator's own tests have theirs in a module of their own.
+from operator_fixtures import emulator, stage  # noqa: E402, F401

@@ -1,0 +1,223 @@
+"""The operator for tests: `keyturn run` as a process of its own, and waiting for what it brings about."""
+
+import asyncio
+import http.client
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import psutil
+
+from keyturn.cluster.errors import ClusterError
+
+T = TypeVar("T")
+
+READY_S = 30.0
+PATIENCE_S = 20.0
+_PAUSE_S = 0.05
+
+# The console script of the environment that runs the tests.
+KEYTURN = Path(sys.executable).with_name("keyturn")
+
+# Asks the kernel for a SIGKILL when the parent is gone, looks whether it is gone already, and becomes the command. A process in
+# between, because code that runs between fork and exec is unsafe in a parent with threads.
+_LAUNCHER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+_SAMPLE = re.compile(r"(?P<name>[a-zA-Z_:]\w*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+async def eventually(check: Callable[[], Awaitable[T]], *, within: float = PATIENCE_S) -> T:
+    """What `check` returns, as soon as it raises neither AssertionError nor an error of the API server.
+
+    Raises:
+        AssertionError: it still fails when the time is up; the last failure is the cause.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return await check()
+        except (AssertionError, ClusterError) as error:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {within:.0f} s: {error}") from error
+        await asyncio.sleep(_PAUSE_S)
+
+
+def operator_environment(variables: Mapping[str, str | Path]) -> dict[str, str]:
+    """Exactly these variables and what every process needs; nothing of the developer's own shell."""
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"} | {name: str(value) for name, value in variables.items()}
+
+
+def run_to_end(
+    variables: Mapping[str, str | Path], *arguments: str, timeout: float = 20.0
+) -> subprocess.CompletedProcess[str]:
+    """Run `keyturn run` where it is expected to end by itself."""
+    return subprocess.run(
+        [KEYTURN, "run", *arguments],
+        env=operator_environment(variables),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+class OperatorProcess:
+    """`keyturn run`, started and stopped; it also ends when this process dies, however that happens.
+
+    It chooses its own port, which is then read from the kernel: no port is ever free first and taken later.
+
+    Attributes:
+        log: takes what it writes to standard output and standard error.
+
+    Args:
+        variables: the environment, `POLLING_INTERVAL=1` if not given.
+        log: a file, appended to.
+        arguments: further flags.
+    """
+
+    def __init__(self, variables: Mapping[str, str | Path], *, log: Path, arguments: Sequence[str] = ()) -> None:
+        self._environment = operator_environment({"POLLING_INTERVAL": "1", **variables})
+        self._arguments = arguments
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, *, ready: bool = True) -> Self:
+        """Start it and wait until `/readyz` says yes; with `ready=False` only until it answers at all."""
+        flags = ["--health-probe-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0", *self._arguments]
+        own = psutil.Process().pid
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(own), str(KEYTURN), "run", *flags],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            self._await(lambda: self._find_port() and (not ready or self.get("/readyz")[0] == 200))
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of an answer of its health and metrics port."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all samples of a metric that have these labels; 0 if there is none."""
+        total = 0.0
+        for line in self.get("/metrics")[1].splitlines():
+            sample = _SAMPLE.fullmatch(line)
+            if (
+                sample
+                and sample["name"] == name
+                and labels.items() <= dict(_LABEL.findall(sample["labels"] or "")).items()
+            ):
+                total += float(sample["value"])
+        return total
+
+    async def polls(self, number: int = 2, *, within: float = PATIENCE_S) -> None:
+        """Wait until it has begun and ended so many looks at the vaults, successful or not, from now on."""
+        # One more than asked for: the one under way may have begun before now.
+        enough = self.metric("keyturn_poll_duration_seconds_count") + number + 1
+
+        async def polled() -> None:
+            assert self.metric("keyturn_poll_duration_seconds_count") >= enough
+
+        await eventually(polled, within=within)
+
+    def api_writes(self) -> dict[str, int]:
+        """How many writes it made to the API server, by `verb resource`; reads are left out."""
+        writes: dict[str, int] = {}
+        for line in self.get("/metrics")[1].splitlines():
+            sample = _SAMPLE.fullmatch(line)
+            if sample is None or sample["name"] != "keyturn_apiserver_requests_total":
+                continue
+            labels = dict(_LABEL.findall(sample["labels"] or ""))
+            if labels["verb"] not in {"get", "list", "watch"}:
+                what = f"{labels['verb']} {labels['resource']}"
+                writes[what] = writes.get(what, 0) + int(float(sample["value"]))
+        return writes
+
+    def logged(self) -> str:
+        """Everything it wrote so far."""
+        return self.log.read_text(encoding="utf-8")
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def terminate(self, *, within: float = 10.0) -> int:
+        """Send SIGTERM and wait for the end; returns the exit code."""
+        return self._end(signal.SIGTERM, within)
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory runs out."""
+        self._end(signal.SIGKILL, 10.0)
+
+    def stop(self) -> None:
+        """End it if it runs."""
+        if self._process is not None:
+            self.kill()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _end(self, number: signal.Signals, within: float) -> int:
+        process, self._process = self._process, None
+        assert process is not None
+        process.send_signal(number)
+        try:
+            return process.wait(within)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def _find_port(self) -> bool:
+        listening = psutil.Process(self.pid).net_connections("inet4")
+        ports = [each.laddr.port for each in listening if each.status == psutil.CONN_LISTEN]
+        self._port = ports[0] if ports else 0
+        return bool(ports)
+
+    def _await(self, ready: Callable[[], object]) -> None:
+        deadline = time.monotonic() + READY_S
+        while True:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the operator ended with {self._process.returncode}:\n{self.logged()[-2000:]}")
+            if ready():
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the operator is not ready after {READY_S:.0f} s:\n{self.logged()[-2000:]}")
+            time.sleep(_PAUSE_S)
