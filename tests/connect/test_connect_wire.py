@@ -151,6 +151,21 @@ async def test_a_name_that_does_not_resolve_is_told_as_such(monkeypatch):
             await client.vaults()
 
 
+async def test_several_dead_addresses_are_told_as_one(monkeypatch):
+    """A Service with several addresses, and nobody behind any of them."""
+    async with serving(silent) as server:
+        port = int(server.url.rsplit(":", 1)[1])
+
+    async def several(*_args, **_options):
+        kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        return [(*kind, (address, port)) for address in ("127.0.0.1", "127.0.0.2")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", several)
+    async with client_of(f"http://connect.test:{port}") as client:
+        with pytest.raises(Unreachable, match=r"Connection refused|Connect call failed"):
+            await client.vaults()
+
+
 async def test_a_file_cut_without_a_length_is_noticed_by_its_size():
     """A connection that just ends looks like the end of the file."""
 

@@ -39,6 +39,7 @@ def test_an_address_is_normalised(text, expected):
         ("http://host:port", "port"),
         ("http://[::1", "host"),
         ("http://[12]", "host"),
+        ("http://[v1.a:b]", "host"),
         ("http://-", "host"),
         ("http://hö.example", "host"),
         ("http://user@host", "user name"),

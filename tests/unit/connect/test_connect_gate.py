@@ -107,6 +107,20 @@ def test_a_full_row_of_successes_widens_the_gate_by_one():
     assert widths == [4, 4, 4, 5, 5, 5, 5, 5, 6]
 
 
+async def test_trust_may_come_back_before_the_crowd_has_left():
+    """Widening takes back a place that was still to be taken away."""
+    gate = Gate(8)
+    crowd = Crowd(gate, 20)
+    await crowd.settle()
+    gate.throttle(0.0, seconds=1)
+    for _ in range(4):
+        gate.succeeded()
+    await crowd.leave(10)
+
+    assert gate.width == crowd.inside == 5
+    await crowd.end()
+
+
 async def test_a_visitor_who_leaves_the_queue_takes_no_place_with_him():
     """Cancelled while waiting, with places being taken away: all places are there again in the end."""
     gate = Gate(4)

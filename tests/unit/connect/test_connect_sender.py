@@ -244,7 +244,12 @@ async def test_patience_asked_of_one_call_is_everybody_s():
 
 async def test_who_waited_for_a_place_looks_again_before_asking():
     """Calls that queued before a 429 came do not run into the server one after another."""
-    bench = Bench(fault(429, **{"retry-after": "200"}), connections=1)
+
+    async def refuse(_request):
+        await asyncio.sleep(0)
+        return fault(429, **{"retry-after": "200"})
+
+    bench = Bench(refuse, connections=1)
 
     found = await asyncio.gather(*(bench.client.vaults() for _ in range(20)), return_exceptions=True)
 
@@ -594,6 +599,14 @@ async def test_trouble_that_opens_the_circuit_keeps_its_own_words():
         await bench.client.vaults()
 
     assert bench.asked == 5
+
+
+async def test_what_the_system_says_without_a_library_is_an_interruption():
+    """An error of the operating system that nobody wrapped is no reason for a traceback."""
+    bench = Bench(ConnectionResetError(104, "c4nary"), good())
+    await bench.client.vaults()
+
+    assert [one.outcome for one in bench.heard] == ["Interrupted", "200"]
 
 
 async def test_interruptions_are_told_apart_from_refusals():
