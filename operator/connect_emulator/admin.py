@@ -40,7 +40,7 @@ percent-encoded. Items, fields, files and vaults have the form of the descriptio
     GET    /requests                               ?route=&status=&since=&limit=; {number, requests: [...]}, oldest first
     DELETE /requests                               forget them and the counts
     GET    /requests/counts                        {"GET /v1/vaults": 3, ...}
-    GET    /requests/wait                          ?count=1&route=&status=&since=&timeout_s=10; {seen, enough}
+    GET    /requests/wait                          ?count=1&route=&status=&since=&timeout_s=10&started=; {seen, enough}
 """
 
 from collections.abc import Awaitable, Callable
@@ -51,7 +51,7 @@ from pydantic import ValidationError
 from connect_emulator.admin_control import CONTROL_ROUTES
 from connect_emulator.admin_edits import EDIT_ROUTES
 from connect_emulator.admin_target import EMULATOR, Target
-from connect_emulator.cloud import Ambiguous, Missing
+from connect_emulator.cloud import Ambiguous, Missing, Taken
 from connect_emulator.description import explain
 
 _MAX_BODY = 256 * 1024 * 1024
@@ -76,7 +76,7 @@ async def _errors_as_json(
     except ValidationError as error:
         return _error(400, explain(error))
     except (LookupError, ValueError) as error:
-        status = 409 if isinstance(error, Ambiguous) else 404 if isinstance(error, Missing) else 400
+        status = 409 if isinstance(error, (Ambiguous, Taken)) else 404 if isinstance(error, Missing) else 400
         return _error(status, str(error))
 
 

@@ -80,7 +80,7 @@ class AdminClient:
         """A new item in the description file's form; returns its id."""
         return str(self._object("POST", _path("vaults", vault, "items"), dict(item))["id"])
 
-    def edit(self, vault: str, title: str, **changes: Any) -> int:
+    def edit(self, vault: str, title: str, /, **changes: Any) -> int:
         """Change an item in one edit; returns its new version.
 
         Changes are `title`, `tags`, `urls`, `favorite`, `state`, `fields` (specs: those named by id or label change,
@@ -213,14 +213,21 @@ class AdminClient:
         self._call("DELETE", "/requests")
 
     def wait_requests(
-        self, count: int = 1, *, route: str = "*", status: int | None = None, since: int = 0, timeout_s: float = 10.0
+        self,
+        count: int = 1,
+        *,
+        route: str = "*",
+        status: int | None = None,
+        since: int = 0,
+        timeout_s: float = 10.0,
+        started: bool = False,
     ) -> int:
-        """Wait until `count` matching requests are finished; returns how many there are.
+        """Wait until `count` matching requests are finished, or only there with `started`; returns how many there are.
 
         Raises:
             TimeoutError: there are fewer when the time is up.
         """
-        query = _query(count=count, route=route, status=status, since=since, timeout_s=timeout_s)
+        query = _query(count=count, route=route, status=status, since=since, timeout_s=timeout_s, started=started)
         seen = self._object("GET", f"/requests/wait?{query}", patience_s=timeout_s)
         if not seen["enough"]:
             raise TimeoutError(f"{seen['seen']} of {count} requests of {route} came within {timeout_s} s")

@@ -168,7 +168,9 @@ async def _wait(request: web.Request) -> web.Response:
     count = _number(request, "count")
     wanted = 1 if count is None else count
     timeout_s = float(request.query.get("timeout_s", "10"))
-    seen = await target(request).requests.wait(wanted, timeout_s=timeout_s, **_which(request))
+    started = request.query.get("started", "").lower() in {"1", "true"}
+    log = target(request).requests
+    seen = await log.wait(wanted, timeout_s=timeout_s, started=started, **_which(request))
     return answer({"seen": seen, "enough": seen >= wanted})
 
 

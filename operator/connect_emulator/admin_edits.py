@@ -1,5 +1,6 @@
 """The admin API's edits of vaults, items and files."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from aiohttp import web
@@ -55,8 +56,8 @@ class BulkRotate(Body):
 async def _create_vault(request: web.Request) -> web.Response:
     emulator = target(request)
     spec = await body(request, VaultSpec)
-    if spec.id and spec.id in emulator.cloud.store.vaults:
-        raise web.HTTPConflict(reason="a vault with this id exists")
+    for item in spec.items:
+        _refuse_paths(item.files)
     return answer(vault_form(emulator.cloud.load_vault(spec, now=emulator.clock.now(), base=None)), status=201)
 
 
@@ -72,14 +73,20 @@ async def _remove_vault(request: web.Request) -> web.Response:
 
 
 async def _create_item(request: web.Request) -> web.Response:
-    return answer(item_form(target(request).cloud.create(_vault(request), await body(request, ItemSpec))), status=201)
+    spec = await body(request, ItemSpec)
+    _refuse_paths(spec.files)
+    return answer(item_form(target(request).cloud.create(_vault(request), spec)), status=201)
 
 
 async def _bulk_create(request: web.Request) -> web.Response:
     bulk = await body(request, BulkCreate)
     cloud, vault = target(request).cloud, _vault(request)
-    template = ItemSpec.model_validate({**bulk.item, "title": bulk.title})
-    titles = [bulk.title.format(n=number) for number in range(bulk.count)]
+    template = ItemSpec.model_validate({**bulk.item, "title": bulk.title, "id": None})
+    _refuse_paths(template.files)
+    try:
+        titles = [bulk.title.format(n=number) for number in range(bulk.count)]
+    except (LookupError, AttributeError, ValueError):
+        raise web.HTTPBadRequest(reason="the only placeholder of the title is {n}") from None
     made = [cloud.create(vault, template.model_copy(update={"title": title})) for title in titles]
     return answer({"created": len(made), "ids": [item.id for item in made]}, status=201)
 
@@ -129,14 +136,18 @@ async def _value(request: web.Request) -> web.Response:
 
 async def _attach(request: web.Request) -> web.Response:
     spec = await body(request, FileSpec)
-    if spec.path is not None:
-        raise web.HTTPBadRequest(reason="a file cannot come from a path here")
+    _refuse_paths([spec])
     return answer(item_form(target(request).cloud.attach(_vault(request), _item(request), spec)), status=201)
 
 
 async def _detach(request: web.Request) -> web.Response:
     name = request.match_info["file"]
     return answer(item_form(target(request).cloud.detach(_vault(request), _item(request), name)))
+
+
+def _refuse_paths(files: Sequence[FileSpec]) -> None:
+    if any(file.path is not None for file in files):
+        raise web.HTTPBadRequest(reason="a file cannot come from a path here")
 
 
 def vault_form(vault: Vault) -> Json:

@@ -20,6 +20,10 @@ class Ambiguous(LookupError):
     """Several items have that title; name one by its id."""
 
 
+class Taken(ValueError):
+    """That id is in use."""
+
+
 class Cloud:
     """The account. Vaults are named by name or id, items by title or id; everything takes effect here at once.
 
@@ -80,6 +84,8 @@ class Cloud:
     def load_vault(self, spec: VaultSpec, *, now: float, base: Path | None) -> Vault:
         """A vault of the description file. Items without times are one second apart, the first the oldest."""
         vault_id = spec.id or self._ids.named("vault", spec.name)
+        if vault_id in self.store.vaults:
+            raise Taken(f"there is a vault with the id {vault_id!r}")
         age = now - len(spec.items) - 1
         vault = self.store.add_vault(
             Vault(
@@ -115,6 +121,8 @@ class Cloud:
         """A new item."""
         vault_id = self.vault(vault).id
         item_id = spec.id or self._ids.fresh()
+        if item_id in self.store.items[vault_id]:
+            raise Taken(f"there is an item with the id {item_id!r}")
         content = content_of(spec, ids=self._ids, scope=("item", vault_id, item_id), base=None)
         return self.store.add_item(
             vault_id,

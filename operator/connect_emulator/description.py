@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from connect_emulator.faults import FaultRule
 from connect_emulator.ids import ID_PATTERN
+from connect_emulator.knobs import KnobError, Knobs, turned
 from connect_emulator.model import State, VaultType
 
 Verbs = Literal["r", "w", "rw"]
@@ -148,6 +149,10 @@ class Description(_Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        try:
+            turned(Knobs(), self.knobs)
+        except KnobError as error:
+            raise ValueError(f"knobs: {error}") from None
         known = {"*", *(vault.name for vault in self.vaults), *(vault.id for vault in self.vaults if vault.id)}
         if (name := _doubled(vault.id for vault in self.vaults)) is not None:
             raise ValueError(f"two vaults have the id {name!r}")

@@ -49,6 +49,7 @@ class _Waiter:
     status: int | None
     since: int
     missing: int
+    started: bool
     future: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def see(self, record: Record) -> None:
@@ -81,14 +82,14 @@ class RequestLog:
         )  # fmt: skip
         self._records.append(record)
         self.counts[f"{method} {route}"] += 1
+        self._tell(record, started=True)
         return record
 
     def finish(self, record: Record, status: int) -> None:
         """Note the end of a request."""
         record.status = status
         record.finished_ms = time.monotonic() * 1000
-        for waiter in self._waiters:
-            waiter.see(record)
+        self._tell(record, started=False)
 
     def clear(self) -> None:
         """Forget records and counts."""
@@ -102,16 +103,25 @@ class RequestLog:
         found = [record for record in self._records if record.number > since and record.matches(route, status)]
         return found if limit is None else found[max(0, len(found) - limit) :]
 
-    def finished(self, *, route: str = "*", status: int | None = None, since: int = 0) -> int:
-        """How many finished requests match."""
-        return sum(record.finished_ms is not None for record in self.records(route=route, status=status, since=since))
-
     async def wait(
-        self, count: int, *, timeout_s: float, route: str = "*", status: int | None = None, since: int = 0
+        self,
+        count: int,
+        *,
+        timeout_s: float,
+        route: str = "*",
+        status: int | None = None,
+        since: int = 0,
+        started: bool = False,
     ) -> int:
-        """Wait until `count` matching requests are finished or the time is up; returns how many there are."""
-        waiter = _Waiter(route=route, status=status, since=since, missing=count)
-        waiter.missing -= self.finished(route=route, status=status, since=since)
+        """Wait until `count` matching requests are finished or the time is up; returns how many there are.
+
+        With `started` requests count from their arrival, when they have no status yet.
+        """
+        seen = sum(
+            started or record.finished_ms is not None
+            for record in self.records(route=route, status=status, since=since)
+        )
+        waiter = _Waiter(route=route, status=status, since=since, missing=count - seen, started=started)
         if waiter.missing > 0:
             self._waiters.append(waiter)
             try:
@@ -119,3 +129,8 @@ class RequestLog:
             finally:
                 self._waiters.remove(waiter)
         return count - waiter.missing
+
+    def _tell(self, record: Record, *, started: bool) -> None:
+        for waiter in self._waiters:
+            if waiter.started is started:
+                waiter.see(record)

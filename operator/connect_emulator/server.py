@@ -14,11 +14,11 @@ from connect_emulator.api import Api
 from connect_emulator.clock import Clock
 from connect_emulator.cloud import Cloud
 from connect_emulator.damage import reset_transport
-from connect_emulator.description import Description, DescriptionError, load, parse
+from connect_emulator.description import Description, load, parse
 from connect_emulator.faults import Faults
 from connect_emulator.front import Front
 from connect_emulator.ids import Ids
-from connect_emulator.knobs import KnobError, Knobs, Live, turned
+from connect_emulator.knobs import Knobs, Live, turned
 from connect_emulator.listener import Listener, OutageMode
 from connect_emulator.replica import Replicas
 from connect_emulator.requestlog import RequestLog
@@ -42,10 +42,7 @@ class ConnectEmulator:
     """
 
     def __init__(self, description: Description, *, base: Path, knobs: Knobs, seed: int, clock: Clock) -> None:
-        try:
-            self.live = Live(turned(knobs, description.knobs))
-        except KnobError as error:
-            raise DescriptionError(f"knobs: {error}") from None
+        self.live = Live(turned(knobs, description.knobs))
         self.clock = clock
         ids = Ids(seed)
         store = Store(clock=clock, seed=seed)

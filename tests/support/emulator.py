@@ -15,7 +15,8 @@ import yaml
 
 from connect_emulator.admin_client import AdminClient
 from connect_emulator.clock import Clock
-from connect_emulator.description import FileSpec
+from connect_emulator.description import FileSpec, ItemSpec
+from connect_emulator.faults import FaultRule
 from connect_emulator.server import ConnectEmulator
 
 READY_S = 20.0
@@ -221,6 +222,16 @@ class Rig:
     def file_spec(**members: Any) -> FileSpec:
         """A file in the description's form."""
         return FileSpec(**members)
+
+    @staticmethod
+    def item_spec(**members: Any) -> ItemSpec:
+        """An item in the description's form."""
+        return ItemSpec(**members)
+
+    @staticmethod
+    def fault(**members: Any) -> FaultRule:
+        """A fault rule."""
+        return FaultRule(**members)
 
     def file_path(self, name: str = "blob", title: str = "database") -> str:
         files = self.cloud.item("Production", title).content.files
