@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -140,6 +141,7 @@ class Operator:
         self.source = Source(max_staleness=settings.max_staleness)
         self._source_log = OncePerState(_log, "Connect")
         self._bindings = Bindings()
+        self._binding_of = partial(binding_of, copy_annotations=settings.enable_annotations)
         self._repairs = Repairs(asyncio.get_running_loop().time)
         self._events = EventPoster(cluster, on_outcome=metrics.event)
         self._queue: WorkQueue[Key] = WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random)
@@ -157,7 +159,7 @@ class Operator:
             catalogue=catalogue,
             vaults=vaults,
             writer=SecretWriter(cluster, known=self._secrets.objects.get, now=_now),
-            statuses=StatusWriter(cluster, self._bindings, self._announce, _now),
+            statuses=StatusWriter(cluster, self._bindings, self._binding_of, self._announce, _now),
             known=self._secrets.objects.get,
             options=settings.mapping,
             recheck=min(settings.polling_interval, _RECHECK),
@@ -191,6 +193,7 @@ class Operator:
             cluster,
             namespaces=settings.watch_namespaces,
             bindings=self._bindings,
+            read=self._binding_of,
             enqueue=self._queue.add,
             gone=self._gone,
             interval=settings.full_pass_interval,
@@ -247,12 +250,12 @@ class Operator:
         self._tasks.append(task)
 
     def _seen(self, manifest: Mapping[str, Any]) -> None:
-        binding = binding_of(manifest)
+        binding = self._binding_of(manifest)
         if self._bindings.observe(binding):
             self._queue.add(binding.key)
 
     def _deleted(self, manifest: Mapping[str, Any]) -> None:
-        binding = binding_of(manifest)
+        binding = self._binding_of(manifest)
         self._gone(binding.key, binding.uid)
 
     def _gone(self, key: Key, uid: str) -> None:

@@ -39,6 +39,7 @@ class Settings:
         watch_namespaces: namespaces to serve; empty for all.
         auto_restart: whether workloads restart where neither Secret, workload nor Namespace say anything.
         workers: how many items are worked on at once.
+        enable_annotations: whether the Secret gets all annotations of its object, but for those by which other tools track it.
         mapping: what may be chosen about a Secret's content.
         kubeconfig: an explicit kubeconfig; else `KUBECONFIG`, else the pod's own service account.
         health_address: where `/healthz` and `/readyz` are served; None for nowhere.
@@ -55,6 +56,7 @@ class Settings:
     watch_namespaces: tuple[str, ...] = ()
     auto_restart: bool = False
     workers: int = 10
+    enable_annotations: bool = False
     mapping: MappingOptions = field(default_factory=MappingOptions)
     kubeconfig: Path | None = None
     health_address: Bind | None = None
@@ -92,6 +94,7 @@ def run_parser() -> argparse.ArgumentParser:
     parser.add_argument("--metrics-bind-address", default=":8080", metavar="ADDRESS", help="0 turns it off")
     parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, else the pod's service account")
     parser.add_argument("--allow-empty-values", action="store_true", help="keep keys whose value is empty")
+    parser.add_argument("--enable-annotations", action="store_true", help="copy an object's annotations to its Secret")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.add_argument("--log-format", choices=("console", "json"), default="console")
     return parser
@@ -128,6 +131,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         watch_namespaces=variable("WATCH_NAMESPACE", (), _namespaces),
         auto_restart=variable("AUTO_RESTART", False, _switch),
         workers=variable("KEYTURN_WORKERS", 10, _count),
+        enable_annotations=flags.enable_annotations,
         mapping=MappingOptions(allow_empty_values=flags.allow_empty_values),
         kubeconfig=flags.kubeconfig,
         health_address=_address("--health-probe-bind-address", flags.health_probe_bind_address),
@@ -138,6 +142,16 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    if parse_switch(environment.get("MANAGE_CONNECT", "").strip() or "false") is not False:
+        raise SettingsError(
+            "MANAGE_CONNECT is not supported: Keyturn does not deploy a Connect server. Unset it, and install one with "
+            "1Password's own chart (connect.create=true) or point OP_CONNECT_HOST at one that runs"
+        )
+    if environment.get("OP_SERVICE_ACCOUNT_TOKEN"):
+        raise SettingsError(
+            "OP_SERVICE_ACCOUNT_TOKEN is not supported: Keyturn reads a Connect server; set OP_CONNECT_HOST and "
+            "OP_CONNECT_TOKEN instead"
+        )
     for name in sorted(environment):
         ours = name.startswith(("OP_CONNECT_", "KEYTURN_"))
         if ours and name not in ENVIRONMENT and not _SERVICE_LINK.fullmatch(name):

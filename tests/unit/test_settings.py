@@ -62,6 +62,9 @@ def test_everything_can_be_chosen():
         ([], {**GOOD, "KEYTURN_WORKERS": "0"}, "KEYTURN_WORKERS"),
         ([], {**GOOD, "KEYTURN_WORKER": "5"}, "KEYTURN_WORKER "),
         ([], {**GOOD, "OP_CONNECT_TIMEOUT": "5"}, "OP_CONNECT_TIMEOUT"),
+        ([], {**GOOD, "MANAGE_CONNECT": "true"}, "connect.create=true"),
+        ([], {**GOOD, "MANAGE_CONNECT": "maybe"}, "MANAGE_CONNECT"),
+        ([], {**GOOD, "OP_SERVICE_ACCOUNT_TOKEN": "canary"}, "OP_SERVICE_ACCOUNT_TOKEN"),
         (["--metrics-bind-address=8080"], GOOD, "--metrics-bind-address"),
         (["--health-probe-bind-address=:99999"], GOOD, "--health-probe-bind-address"),
         (["--no-such-flag"], GOOD, "--no-such-flag"),
@@ -94,6 +97,13 @@ def test_a_mistake_is_one_line_that_names_it(arguments, environment, named):
 def test_service_links_are_no_mistakes(name):
     """Kubernetes puts them into every pod of a namespace that has a Service of that name."""
     assert read_settings([], {**GOOD, name: "x"}).connect_host == GOOD["OP_CONNECT_HOST"]
+
+
+def test_what_the_official_operators_manifests_set_is_no_mistake():
+    """A Deployment whose image is swapped keeps its environment."""
+    official = {"OPERATOR_NAME": "x", "POD_NAME": "y", "MANAGE_CONNECT": "false", "WATCH_NAMESPACE": "default"}
+
+    assert read_settings([], {**GOOD, **official}).watch_namespaces == ("default",)
 
 
 def test_the_token_is_in_no_repr():

@@ -9,6 +9,9 @@ from typing import Any
 
 from keyturn.core.binding import Binding, Key
 
+ReadBinding = Callable[[Mapping[str, Any]], Binding]
+"""Reads a binding from a OnePasswordItem, as the settings say."""
+
 
 class Bindings:
     """A plain dict with an index; filled from watch events and from the sweep's listings."""

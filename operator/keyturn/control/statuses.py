@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from keyturn.cluster import ONEPASSWORD_ITEMS, Cluster, Conflict, NotFound
-from keyturn.control.bindings import Bindings
+from keyturn.control.bindings import Bindings, ReadBinding
 from keyturn.core import names
-from keyturn.core.binding import Binding, binding_of
+from keyturn.core.binding import Binding
 from keyturn.core.status import (
     WAITING,
     Failure,
@@ -41,12 +41,14 @@ class StatusWriter:
     Attributes:
         cluster: the API server.
         bindings: told of each write, before its echo arrives.
+        read: reads a binding from an object.
         announce: posts Events.
         now: the time, with its zone.
     """
 
     cluster: Cluster
     bindings: Bindings
+    read: ReadBinding
     announce: Announce
     now: Callable[[], datetime]
 
@@ -83,7 +85,7 @@ class StatusWriter:
         except Conflict:
             # Somebody touched the object, or it was made anew under its name: a status apply does not check the uid.
             key = binding.key
-            current = binding_of(await self.cluster.get(ONEPASSWORD_ITEMS, key.namespace, key.name))
+            current = self.read(await self.cluster.get(ONEPASSWORD_ITEMS, key.namespace, key.name))
             self.bindings.observe(current)
             if current != binding:
                 return False

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 from keyturn.cluster import ONEPASSWORD_ITEMS, Cluster, ClusterError
-from keyturn.control.bindings import Bindings
+from keyturn.control.bindings import Bindings, ReadBinding
 from keyturn.core.backoff import Backoff, jittered
-from keyturn.core.binding import Key, binding_of
+from keyturn.core.binding import Key
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ class Sweeper:
         cluster: the API server.
         namespaces: those that are served; empty for all.
         bindings: what we remember.
+        read: reads a binding from an object.
         enqueue: has a key looked at.
         gone: called with key and uid of an object that is not there any more.
         interval: seconds between two sweeps.
@@ -33,6 +34,7 @@ class Sweeper:
         *,
         namespaces: Sequence[str],
         bindings: Bindings,
+        read: ReadBinding,
         enqueue: Callable[[Key], None],
         gone: Callable[[Key, str], None],
         interval: float,
@@ -41,6 +43,7 @@ class Sweeper:
         self._cluster = cluster
         self._namespaces = namespaces
         self._bindings = bindings
+        self._read = read
         self._enqueue = enqueue
         self._gone = gone
         self._interval = interval
@@ -75,7 +78,7 @@ class Sweeper:
         everywhere: Sequence[str | None] = self._namespaces or [None]
         for namespace in everywhere:
             for manifest in await self._cluster.list(ONEPASSWORD_ITEMS, namespace):
-                binding = binding_of(manifest)
+                binding = self._read(manifest)
                 present.add(binding.key)
                 self._bindings.observe(binding)
                 self._enqueue(binding.key)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from keyturn.core.names import AUTO_RESTART, OPAQUE, is_tracking
+from keyturn.core.names import AUTO_RESTART, OPAQUE, is_copied, is_tracking
 
 
 class Key(NamedTuple):
@@ -56,8 +56,13 @@ class Binding:
         return any(c.get("type") == "Ready" and c.get("status") == "True" for c in self.status.get("conditions") or ())
 
 
-def binding_of(manifest: Mapping[str, Any]) -> Binding:
-    """Read a binding from a OnePasswordItem as the API server gives it."""
+def binding_of(manifest: Mapping[str, Any], *, copy_annotations: bool = False) -> Binding:
+    """Read a binding from a OnePasswordItem as the API server gives it.
+
+    Args:
+        manifest: the object.
+        copy_annotations: whether all its annotations go along to the Secret, but for those of other tools and our own.
+    """
     metadata = manifest["metadata"]
     annotations = metadata.get("annotations") or {}
     item_path = (manifest.get("spec") or {}).get("itemPath")
@@ -68,7 +73,7 @@ def binding_of(manifest: Mapping[str, Any]) -> Binding:
         item_path=item_path if isinstance(item_path, str) else None,
         secret_type=manifest.get("type") or OPAQUE,
         labels={k: v for k, v in (metadata.get("labels") or {}).items() if not is_tracking(k)},
-        annotations={k: v for k, v in annotations.items() if k == AUTO_RESTART},
+        annotations={k: v for k, v in annotations.items() if k == AUTO_RESTART or (copy_annotations and is_copied(k))},
         deleting="deletionTimestamp" in metadata,
         resource_version=metadata.get("resourceVersion") or "",
         status=manifest.get("status") or {},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 from keyturn.core.names import SECRET_MANAGER
@@ -32,55 +31,78 @@ def is_drifted(managed_fields: Sequence[Mapping[str, Any]], expected: Iterable[s
     return bool(owners) or ours != frozenset(expected)
 
 
-def must_take_over(managed_fields: Sequence[Mapping[str, Any]], obsolete: Iterable[str]) -> bool:
-    """Whether our next apply could not rid the data of other owners, or of `obsolete` keys.
+def owned_metadata(managed_fields: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The labels and annotations that we own, whether we wrote them by POST or by apply."""
+    return frozenset().union(*(_metadata_keys(entry) for entry in managed_fields if _is_ours(entry)))
 
-    An apply removes only what it alone owned by an earlier apply; what another manager holds too, survives.
+
+def must_take_over(managed_fields: Sequence[Mapping[str, Any]], obsolete: Iterable[str]) -> bool:
+    """Whether our next apply could not rid the Secret of other owners of its data, or of what is obsolete.
+
+    An apply removes only what it alone owned by an earlier apply; what another entry holds too, survives.
+
+    Args:
+        managed_fields: as the API server gave them.
+        obsolete: keys of the data, labels and annotations of ours that must go.
     """
+    gone = frozenset(obsolete)
     applied = frozenset[str]()
     others = frozenset[str]()
     for entry in managed_fields:
-        if entry.get("manager") == SECRET_MANAGER and entry.get("operation") == "Apply":
-            applied |= _data_keys(entry)
-        elif entry.get("manager") == SECRET_MANAGER:
-            others |= _data_keys(entry) & frozenset(obsolete)
+        if _is_ours(entry) and entry.get("operation") == "Apply":
+            applied |= _data_keys(entry) | _metadata_keys(entry)
+        elif _is_ours(entry):
+            others |= (_data_keys(entry) | _metadata_keys(entry)) & gone
         else:
             others |= _data_keys(entry)
-    return bool(others) or not frozenset(obsolete) <= applied
+    return bool(others) or not gone <= applied
 
 
 def taken_over(managed_fields: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> list[dict[str, Any]]:
-    """The managed fields with all of `data` owned by our apply alone; everything else stays as it was.
+    """The managed fields with all of the data, and all that is ours, owned by our apply alone; the rest stays as it was.
 
     Args:
         managed_fields: as the API server gave them.
         keys: the keys present in the data, owned by anyone or no one.
     """
     rest = []
-    ours: dict[str, Any] | None = None
-    for original in managed_fields:
-        fields = {name: deepcopy(owned) for name, owned in (original.get("fieldsV1") or {}).items() if name != _DATA}
-        entry = {**original, "fieldsV1": fields}
-        if (
-            entry.get("manager") == SECRET_MANAGER
-            and entry.get("operation") == "Apply"
-            and not entry.get("subresource")
-        ):
-            ours = entry
-        elif fields:
-            rest.append(entry)
-    if ours is None:
-        ours = {
-            "manager": SECRET_MANAGER,
-            "operation": "Apply",
-            "apiVersion": "v1",
-            "fieldsType": "FieldsV1",
-            "fieldsV1": {},
-        }
-    ours["fieldsV1"][_DATA] = {".": {}} | {f"f:{key}": {} for key in sorted(keys)}
-    return [*rest, ours]
+    ours: dict[str, Any] = {
+        "manager": SECRET_MANAGER,
+        "operation": "Apply",
+        "apiVersion": "v1",
+        "fieldsType": "FieldsV1",
+    }
+    fields: dict[str, Any] = {}
+    for entry in managed_fields:
+        others = {name: owned for name, owned in (entry.get("fieldsV1") or {}).items() if name != _DATA}
+        if not _is_ours(entry):
+            if others:
+                rest.append({**entry, "fieldsV1": others})
+            continue
+        fields = _merged(fields, others)
+        if entry.get("operation") == "Apply":
+            ours = {**ours, **entry}
+    return [*rest, {**ours, "fieldsV1": {**fields, _DATA: {".": {}} | {f"f:{key}": {} for key in sorted(keys)}}}]
+
+
+def _is_ours(entry: Mapping[str, Any]) -> bool:
+    return entry.get("manager") == SECRET_MANAGER and not entry.get("subresource")
 
 
 def _data_keys(entry: Mapping[str, Any]) -> frozenset[str]:
-    data = (entry.get("fieldsV1") or {}).get(_DATA) or {}
-    return frozenset(name.removeprefix("f:") for name in data if name.startswith("f:"))
+    return _names((entry.get("fieldsV1") or {}).get(_DATA))
+
+
+def _metadata_keys(entry: Mapping[str, Any]) -> frozenset[str]:
+    metadata = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
+    return _names(metadata.get("f:labels")) | _names(metadata.get("f:annotations"))
+
+
+def _names(owned: Mapping[str, Any] | None) -> frozenset[str]:
+    return frozenset(name.removeprefix("f:") for name in owned or () if name.startswith("f:"))
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Two sets of owned fields in one."""
+    both = {name: _merged(one[name], other[name]) for name in one.keys() & other.keys()}
+    return {**one, **other, **both}

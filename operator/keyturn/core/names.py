@@ -51,3 +51,8 @@ TRACKING: Final = (
 def is_tracking(key: str) -> bool:
     """Whether a label or annotation is another tool's way to track its objects, and must not be copied."""
     return any(key.startswith(entry) if entry.endswith("/") else key == entry for entry in TRACKING)
+
+
+def is_copied(key: str) -> bool:
+    """Whether an annotation may go from an object to its Secret: neither another tool's nor one that means something there."""
+    return not is_tracking(key) and not key.startswith(("keyturn.dev/", "operator.1password.io/"))

@@ -11,7 +11,7 @@ from typing import Any
 from keyturn.core import names
 from keyturn.core.binding import Binding
 from keyturn.core.content import changed_keys
-from keyturn.core.managed_fields import is_drifted, must_take_over
+from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.restarts import OwedRestart, owed_restart, revision_of
@@ -147,7 +147,7 @@ def plan_secret(
     if changed and not repairs:
         revision += 1
         owed = _owed(owed, revision=revision, changed=changed, now=now)
-    obsolete = old.keys() - desired.data.keys()
+    obsolete = (old.keys() - desired.data.keys()) | _obsolete_metadata(metadata, desired)
     return Apply(
         _manifest(desired, revision=max(revision, 1), owed=owed, looked_at=metadata),
         take_over=must_take_over(metadata.managed_fields, obsolete),
@@ -157,16 +157,21 @@ def plan_secret(
 
 
 def _describes(metadata: ObjectMeta, desired: Desired) -> bool:
-    """Whether labels, annotations and owner are all there, and no recorded option is left from earlier."""
+    """Whether labels, annotations and owner are all there, and none of ours is left from earlier."""
     annotations, labels = metadata.annotations, metadata.labels
     return (
         desired.annotations().items() <= annotations.items()
         and desired.labels().items() <= labels.items()
-        and annotations.get(names.OPTIONS, "") == desired.options
-        and (names.AUTO_RESTART in annotations) == (names.AUTO_RESTART in desired.binding.annotations)
+        and not _obsolete_metadata(metadata, desired)
         and names.REVISION in annotations
         and any(owner.get("uid") == desired.binding.uid for owner in metadata.owner_references)
     )
+
+
+def _obsolete_metadata(metadata: ObjectMeta, desired: Desired) -> frozenset[str]:
+    """Labels and annotations of ours that the Secret should carry no more, as after they went from its object."""
+    wanted = {*desired.labels(), *desired.annotations(), names.REVISION, names.RESTART_OWED}
+    return owned_metadata(metadata.managed_fields) - wanted
 
 
 def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:

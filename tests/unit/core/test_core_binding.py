@@ -51,6 +51,23 @@ def test_of_the_annotations_only_the_restart_switch_goes_along():
     assert binding.annotations == {"operator.1password.io/auto-restart": "true"}
 
 
+def test_annotations_go_along_on_request_but_those_that_mean_something_on_a_secret():
+    """Neither kubectl's copy of the object, nor Argo CD's tracking, nor our own marks."""
+    annotations = {
+        "note": "x",
+        "operator.1password.io/auto-restart": "true",
+        "operator.1password.io/item-version": "9",
+        "keyturn.dev/adopt": "true",
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        "argocd.argoproj.io/tracking-id": "x",
+    }
+    binding = binding_of(
+        manifest(metadata={**manifest()["metadata"], "annotations": annotations}), copy_annotations=True
+    )
+
+    assert binding.annotations == {"note": "x", "operator.1password.io/auto-restart": "true"}
+
+
 def test_a_changed_status_does_not_make_another_binding():
     """Most such changes are the echo of our own write."""
     assert binding_of(manifest(status={"observedGeneration": 3})) == binding_of(manifest())

@@ -81,9 +81,16 @@ def test_after_a_take_over_an_apply_is_enough(entries, present, obsolete):
 @given(ENTRIES, KEYS)
 def test_a_take_over_touches_nothing_but_the_ownership_of_data(entries, present):
     """Labels and annotations stay with whoever owns them."""
-    labelled = [{**each, "fieldsV1": {**each["fieldsV1"], "f:metadata": {each["manager"]: {}}}} for each in entries]
 
-    def metadata_of(some):
-        return sorted((e["manager"], e["operation"]) for e in some if e["fieldsV1"].get("f:metadata"))
+    def labelled(each):
+        label = f"f:{each['manager']}-{each['operation']}"
+        return {**each, "fieldsV1": {**each["fieldsV1"], "f:metadata": {"f:labels": {label: {}}}}}
 
-    assert metadata_of(taken_over(labelled, present)) == metadata_of(labelled)
+    def labels_of(some):
+        owned = [
+            (e["manager"], name) for e in some for name in (e["fieldsV1"].get("f:metadata") or {}).get("f:labels", {})
+        ]
+        return sorted(owned)
+
+    before = [labelled(each) for each in entries]
+    assert labels_of(taken_over(before, present)) == labels_of(before)

@@ -33,7 +33,14 @@ def written(desired, *, by="keyturn", operation="Apply", revision="1", **changes
     plan = plan_secret(None, replace(desired, binding=replace(desired.binding, status={})), now=NOW)
     secret = {**plan.manifest, "metadata": {**plan.manifest["metadata"], "uid": "s-1", "resourceVersion": "10"}}
     secret["metadata"]["annotations"] = {**secret["metadata"]["annotations"], names.REVISION: revision}
-    owned = {"f:data": {f"f:{key}": {} for key in desired.data}}
+    labels, annotations = secret["metadata"]["labels"], secret["metadata"]["annotations"]
+    owned = {
+        "f:data": {f"f:{key}": {} for key in desired.data},
+        "f:metadata": {
+            "f:labels": {f"f:{key}": {} for key in labels},
+            "f:annotations": {f"f:{key}": {} for key in annotations},
+        },
+    }
     secret["metadata"]["managedFields"] = [{"manager": by, "operation": operation, "fieldsV1": owned}]
     return {**secret, **changes}
 
@@ -256,6 +263,19 @@ def test_a_changed_option_rewrites_the_secret_and_is_recorded():
 def test_a_secret_is_trusted_by_its_metadata_only_if_nothing_can_differ(secret, expected):
     """This is what lets a restart of the operator fetch nothing."""
     assert is_current(ObjectMeta.of(secret), DESIRED) is expected
+
+
+@pytest.mark.parametrize("operation", ["Apply", "Update"])
+def test_a_label_that_left_the_object_leaves_the_secret(operation):
+    """Also one that our own POST wrote, which an apply alone would leave behind."""
+    labelled = replace(DESIRED, binding=replace(BINDING, labels={"team": "red", "old": "x"}))
+
+    plan = plan_secret(written(labelled, operation=operation), DESIRED, now=NOW)
+
+    assert isinstance(plan, Apply)
+    assert "old" not in plan.manifest["metadata"]["labels"]
+    assert plan.take_over is (operation == "Update")
+    assert plan.changed == ()
 
 
 DATA = st.dictionaries(st.sampled_from("abcd"), st.sampled_from([b"1", b"2", b"3"]), max_size=4)
