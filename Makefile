@@ -44,9 +44,8 @@ test: lint ## lint, then every test: unit, emulator with 1Password's own clients
 	@$(BIN)/python -m localcluster build
 	@$(BIN)/pytest tests -n $(WORKERS) --dist worksteal
 
-demo: install ## the whole story in the terminal, on a real control plane (KEEP=1 leaves it running)
-	@$(BIN)/python -m localcluster build
-	@$(BIN)/python -m demo $(if $(KEEP),--keep)
+demo: install ## the whole story in the terminal, on a real control plane (KEEP=1 leaves it running, STOP=1 ends that)
+	@$(BIN)/python -m demo $(if $(STOP),--stop,$(if $(KEEP),--keep))
 
 bench: install ## measure what the README promises
 	@$(BIN)/python -m localcluster build
