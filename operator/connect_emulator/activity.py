@@ -32,7 +32,7 @@ class Activity:
     """The newest entries; older ones are forgotten beyond ten thousand."""
 
     def __init__(self, *, ids: Ids, actor: str, account: str) -> None:
-        self._ids = ids
+        self._chance = ids.stream("requests")
         self._actor = actor
         self._account = account
         self._entries: deque[Entry] = deque(maxlen=_KEPT)
@@ -42,7 +42,7 @@ class Activity:
 
     def request_id(self) -> str:
         """A new id for a request."""
-        text = f"{self._ids.random.getrandbits(128):032x}"
+        text = f"{self._chance.getrandbits(128):032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def record(self, entry: Entry) -> None:

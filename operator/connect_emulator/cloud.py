@@ -1,5 +1,6 @@
 """Edits by name, as people make them in a 1Password app: the side of the account that Connect only follows."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -181,10 +182,13 @@ class Cloud:
 
     def rotate_many(self, vault: str, titles: Sequence[str] | None = None, *, label: str = "password") -> list[Item]:
         """Rotate that field of many items (all of the vault's if none are named) to random values."""
-        if titles is None:
-            items = list(self.store.items[self.vault(vault).id].values())
-        else:
-            items = [self.item(vault, title) for title in titles]
+        vault_id = self.vault(vault).id
+        items = list(self.store.items[vault_id].values())
+        if titles is not None:
+            places = Counter(item.content.title for item in items)
+            known = {item.content.title: item for item in items} | {item.id: item for item in items}
+            # The slow way finds the error to tell.
+            items = [known[title] if places[title] == 1 else self.item(vault_id, title) for title in titles]
         contents = [self._rotated(item.content, label, None) for item in items]
         once = self._live.knobs.bulk_bumps_once
         return [

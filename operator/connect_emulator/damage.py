@@ -113,21 +113,30 @@ def spoilt(rule: FaultRule, answer: Answer, *, now: float) -> Answer:
 
 def broken(rule: FaultRule, answer: Answer, head: dict[str, str], *, clock: Clock) -> Raw | None:
     """The good answer as raw bytes with a broken frame, if the rule breaks frames; `head` are the headers so far."""
-    body, length, pause_s, linger = answer.body, len(answer.body), 0.0, False
-    pieces = [body]
-    if rule.kind == "truncate":
-        pieces = [body[: len(body) // 2]]
+    body, length = answer.body, len(answer.body)
+    pieces, whole, pause_s, linger = [body], True, 0.0, False
+    if rule.kind in {"truncate", "stall"}:
+        pieces, whole, linger = [body[: length // 2]], False, rule.kind == "stall"
     elif rule.kind == "wrong_length":
         length = max(0, length + rule.length_error)
         linger = rule.length_error > 0
     elif rule.kind == "drip":
         size = rule.drip_bytes
-        pieces = [body[place : place + size] for place in range(0, len(body), size)] or [b""]
+        pieces = [body[place : place + size] for place in range(0, len(body), size)]
         pause_s = rule.drip_s
-    else:
+    elif rule.framing == "length":
         return None
-    lines = [f"HTTP/1.1 {answer.status} {phrase(answer.status)}"]
-    lines += [f"{name}: {value}" for name, value in {**head, "Content-Length": str(length)}.items()]
+    head = dict(head)
+    if rule.framing == "length":
+        head["Content-Length"] = str(length)
+    elif rule.framing == "chunked":
+        head["Transfer-Encoding"] = "chunked"
+        pieces = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece]
+        if whole:
+            pieces.append(b"0\r\n\r\n")
+    else:
+        head["Connection"] = "close"
+    lines = [f"HTTP/1.1 {answer.status} {phrase(answer.status)}", *(f"{name}: {value}" for name, value in head.items())]
     start = "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n"
     # The head goes out alone, so that a client waits for a body that has begun.
     return Raw(answer.status, [start, *pieces], clock=clock, pause_s=pause_s, linger=linger)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal[
     "pass", "status", "html", "json", "empty", "redirect", "gzip", "invalid_utf8", "invalid_json",
-    "truncate", "wrong_length", "drip", "reset", "hang",
+    "truncate", "stall", "wrong_length", "drip", "reset", "hang",
 ]  # fmt: skip
 
 
@@ -31,10 +31,15 @@ class FaultRule(BaseModel):
     - `gzip`: the good answer compressed; with `pad_bytes` a bomb
     - `invalid_utf8`, `invalid_json`: the good answer spoilt
     - `truncate`: the good answer cut after half of it, its Content-Length being that of the whole
+    - `stall`: half of the good answer, then silence until the client gives up or 30 s
     - `wrong_length`: the good answer with a Content-Length that is too large by `length_error`, then silence until the
       client gives up or 30 s; with a negative one, too small
     - `drip`: the good answer in pieces of `drip_bytes`, one each `drip_s`
     - `reset`: the connection ends with a TCP reset; `hang`: no answer until the client gives up
+
+    `framing` says how a good answer's end is marked, also with `pass`: by its length, in chunks, or by the connection's end,
+    where nothing tells a truncated body from a whole one. `execute` says whether the request takes effect before its answer
+    goes wrong, as behind a gateway that timed out; by default it does so for the kinds that spoil a good answer.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -57,11 +62,12 @@ class FaultRule(BaseModel):
     pad_bytes: Annotated[int, Field(ge=0)] = 0
     length_error: int = 100
     drip_bytes: Annotated[int, Field(ge=1)] = 1
+    framing: Literal["length", "chunked", "close"] = "length"
     drip_s: Annotated[float, Field(ge=0)] = 0.05
 
     @property
     def executes(self) -> bool:
-        """Whether the request takes effect before its answer goes wrong, as behind a gateway that timed out."""
+        """Whether the request takes effect."""
         if self.execute is not None:
             return self.execute
         return self.kind not in {"status", "html", "json", "empty", "redirect", "reset", "hang"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from email.utils import formatdate
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
@@ -44,6 +45,7 @@ class Front:
         self._live = live
         self._connections: WeakKeyDictionary[asyncio.BaseTransport, int] = WeakKeyDictionary()
         self._next_connection = 0
+        self._dated = (0, "")
         # The handler judges the size of bodies itself, by the knob.
         self.app = web.Application(client_max_size=0)
         self.app.router.add_route("*", "/{path:.*}", self._handle)
@@ -116,11 +118,17 @@ class Front:
         return raw
 
     def _head(self, answer: Answer) -> dict[str, str]:
-        head = {VERSION_HEADER: self._live.knobs.version}
+        head = {VERSION_HEADER: self._live.knobs.version, "Date": self._date()}
         if kind := damage.content_type(answer):
             head["Content-Type"] = kind
         head.update(answer.headers)
         return head
+
+    def _date(self) -> str:
+        second = int(self._clock.now())
+        if self._dated[0] != second:
+            self._dated = (second, formatdate(second, usegmt=True))
+        return self._dated[1]
 
     def _response(self, answer: Answer) -> web.Response:
         response = web.Response(status=answer.status, body=answer.body or None, headers=self._head(answer))

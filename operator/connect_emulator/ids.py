@@ -20,8 +20,12 @@ class Ids:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.random = random.Random(f"connect-emulator/{seed}")  # noqa: S311 - reproducible on purpose
+        self.random = self.stream("values")
         self._taken: dict[str, int] = {}
+
+    def stream(self, name: str) -> random.Random:
+        """A source of chance of its own, so that what one part draws changes nothing for another."""
+        return random.Random(f"connect-emulator/{self.seed}/{name}")  # noqa: S311 - reproducible on purpose
 
     def named(self, *parts: str) -> str:
         """The id of something from the description file; the same parts asked again give another id."""

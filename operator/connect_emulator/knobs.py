@@ -92,6 +92,8 @@ class Knobs:
     # --- requests ----------------------------------------------------------------------------------------------------
     unsupported_method_status: Literal[404, 405] = 405
     """The status for a known path with an unknown method. Unknown."""
+    keep_alive_s: float = 3600.0
+    """Seconds after which an idle connection is closed; read at start only. Unknown; Go's own default is never."""
     max_body_bytes: int = 16 * 1024 * 1024
     """The largest request body; above it 413. Unknown."""
     misplaced_purpose_status: Literal[400, 406] = 400

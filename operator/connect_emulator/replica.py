@@ -152,7 +152,7 @@ class Replicas:
 
     def __init__(self, store: Store, *, ids: Ids, clock: Clock, live: Live) -> None:
         self._store = store
-        self._ids = ids
+        self._chance = ids.stream("replicas")
         self._clock = clock
         self._live = live
         self._turn = 0
@@ -169,7 +169,7 @@ class Replicas:
             return self.all[0]
         choice = self._live.knobs.replica_choice
         if choice == "random":
-            return self.all[self._ids.random.randrange(count)]
+            return self.all[self._chance.randrange(count)]
         if choice == "connection":
             return self.all[connection % count]
         self._turn += 1

@@ -20,6 +20,7 @@ from connect_emulator.front import Front
 from connect_emulator.ids import Ids
 from connect_emulator.knobs import Knobs, Live, turned
 from connect_emulator.listener import Listener, OutageMode
+from connect_emulator.protocol import Protocol
 from connect_emulator.replica import Replicas
 from connect_emulator.requestlog import RequestLog
 from connect_emulator.store import Store
@@ -53,7 +54,7 @@ class ConnectEmulator:
         for token in description.tokens:
             expires_at = None if token.expires_in_s is None else clock.now() + token.expires_in_s
             self.authority.issue(token.name, self.grants(token.vaults), expires_at=expires_at)
-        self.faults = Faults(ids.random)
+        self.faults = Faults(ids.stream("faults"))
         for rule in description.faults:
             self.faults.add(rule)
         self.requests = RequestLog()
@@ -175,7 +176,12 @@ class ConnectEmulator:
     async def _open(
         self, api: tuple[str, int], admin: tuple[str, int], tls: ssl.SSLContext | None, tls_port: int
     ) -> None:
-        factory = await self._run(self._front.app)
+        server = await self._run(self._front.app)
+        keep_alive_s = self.live.knobs.keep_alive_s
+
+        def factory() -> Protocol:
+            return Protocol(server, keep_alive_s=keep_alive_s)
+
         self._listeners.append(Listener(factory, host=api[0], port=api[1]))
         if tls is not None:
             self._listeners.append(Listener(factory, host=api[0], port=tls_port, tls=tls))

@@ -86,6 +86,37 @@ async def test_c78_truncated_body(rig):
     assert (len(body), ended) == (128, True)
 
 
+async def test_c78_stalled_body(rig):
+    """C78: a body may stop in the middle, with the connection open."""
+    add(rig, kind="stall")
+    head, body, ended = await raw(rig, rig.file_path() + "/content", patience_s=0.2)
+    assert "Content-Length: 256" in head
+    assert (len(body), ended) == (128, False)
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+async def test_c78_other_framings(rig, framing):
+    """C78: behind proxies a body may come in chunks, or end with the connection, in one piece or dripping."""
+    path = rig.file_path() + "/content"
+    add(rig, kind="pass", framing=framing)
+    add(rig, kind="drip", framing=framing, drip_bytes=100, drip_s=0)
+    for _ in range(2):
+        response = await rig.get(path)
+        assert response.content == bytes(range(256))
+        assert "content-length" not in response.headers
+        assert ("transfer-encoding" in response.headers) is (framing == "chunked")
+
+
+async def test_c78_truncated_without_a_length(rig):
+    """C78: a cut in chunks is noticed by the client; one that the connection's end marks is not."""
+    add(rig, kind="truncate", framing="chunked")
+    with pytest.raises(httpx.RemoteProtocolError):
+        await rig.get(rig.file_path() + "/content")
+    add(rig, kind="truncate", framing="close")
+    response = await rig.get(rig.file_path() + "/content")
+    assert (response.status_code, len(response.content)) == (200, 128)
+
+
 async def test_c78_reset(rig):
     """C78: a connection may end with a TCP reset instead of an answer."""
     add(rig, kind="reset", count=2)

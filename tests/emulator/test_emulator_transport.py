@@ -202,6 +202,45 @@ async def test_c12_connections_are_kept_or_closed_as_asked(rig):
     assert second.endswith(b".")
 
 
+async def test_c12_idle_connections_end(launch):
+    """C12: how long an idle connection is kept is a knob."""
+    rig = await launch(keep_alive_s=0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(rig.emulator.url.rpartition(":")[2]))
+    writer.write(b"GET /heartbeat HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(5):
+        assert (await reader.read()).endswith(b".")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
+    ],
+)
+async def test_c12_what_is_no_http_is_answered_as_go_does(rig, sent):
+    """C12: a request that cannot be parsed gets Go's plain 400, without an echo of it, and the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(rig.emulator.url.rpartition(":")[2]))
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        received = await reader.read()
+    writer.close()
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert received.endswith(b"\r\n\r\n400 Bad Request")
+    assert b"server:" not in received.lower()
+
+
+async def test_c12_long_headers_and_filters(rig):
+    """C12: a filter or a header of fifty kilobytes and more is taken, as Go takes it."""
+    response = await rig.get(
+        "/v1/vaults", params={"filter": f'name eq "{"x" * 50_000}"'}, headers={"X-Long": "y" * 100_000}
+    )
+    assert (response.status_code, response.json()) == (200, [])
+
+
 async def test_c12_fifty_connections_at_once(rig):
     """C12: fifty clients at the same time all get their answer."""
     limits = httpx.Limits(max_connections=50)

@@ -79,13 +79,13 @@ class EmulatorProcess:
         admin_url: the admin API's address.
         tls_url: the API's address with TLS, or None.
         admin: a client of the admin API.
-        log: the file that takes the emulator's log, or None.
+        log: the file that takes the emulator's log.
 
     Args:
         description: a YAML file, or plain data, which is written into `folder`.
         folder: where the description and the token files go.
         arguments: further arguments of the command.
-        log: where its log goes; nowhere if not given.
+        log: where its log goes; `emulator.log` in `folder` if not given.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class EmulatorProcess:
             self.config = folder / "emulator.yaml"
             self.config.write_text(yaml.safe_dump(dict(description), allow_unicode=True), encoding="utf-8")
         self.token_paths = {name: folder / f"{name}.token" for name in token_files}
-        self.log = log
+        self.log = log or folder / "emulator.log"
         self._arguments = [
             *(f"--config={self.config}", f"--listen=127.0.0.1:{port}", f"--seed={seed}"),
             *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),
@@ -136,21 +136,20 @@ class EmulatorProcess:
 
     def start(self) -> Self:
         """Start the process and wait until it is ready (RuntimeError with its own words if it gives up)."""
-        errors = self.log.open("ab") if self.log else None
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "connect_emulator.cli", *self._arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors or subprocess.DEVNULL,
-        )
-        if errors:
-            errors.close()
+        with self.log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "connect_emulator.cli", *self._arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
         assert self._process.stdout is not None
         readable, _, _ = select.select([self._process.stdout], [], [], READY_S)
         line = self._process.stdout.readline() if readable else b""
         if not line:
             self.stop()
-            raise RuntimeError("the emulator did not start; its log says why")
+            said = self.log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
+            raise RuntimeError(f"the emulator did not start: {said or 'it says nothing'}")
         ready = json.loads(line)
         self.url, self.admin_url, self.tls_url = ready["url"], ready["admin"], ready.get("tls_url")
         return self
