@@ -1,0 +1,23 @@
+"""Installs 1Password's JavaScript and Go clients for the tests here, with visible progress: `make test` does it first."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.clients.installing import InstallFailed, go_driver, javascript_modules
+
+
+def main() -> int:
+    """Install what is missing; 0 if all is there."""
+    try:
+        javascript_modules()
+        go_driver()
+    except InstallFailed as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the one line a user gets
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

