@@ -60,7 +60,6 @@ class Story:
             try:
                 scene()
             except NotSeen as error:
-                self._stage.operator.check()
                 raise StoryBroken(str(error)) from None
 
     def _start(self) -> None:
@@ -214,7 +213,8 @@ class Story:
         self._stage.emulator.admin.rotate(VAULT, ITEM, value=f"canary-{secrets.token_hex(8)}")
 
     def _watch(self, stack: ExitStack, kind: str) -> Watch:
-        return stack.enter_context(Watch(self._stage.cluster, _PATHS[kind]))
+        stage = self._stage
+        return stack.enter_context(Watch(stage.cluster, _PATHS[kind], check=stage.operator.check))
 
     def _kubectl(self, line: str, *, only: tuple[str, ...] = ()) -> None:
         """Run kubectl and show the command and what it printed, or only the lines that begin with one of some words."""

@@ -10,14 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
+from demo.signs import Manifest, Sign
 from localcluster import LocalCluster
 
-Manifest = dict[str, Any]
-Seen = Callable[[str, Manifest], bool]
-"""Takes the kind of an event (ADDED, MODIFIED, DELETED) and the object; tells whether it is the one waited for."""
+_CHECK_S = 0.25
 
 
 class NotSeen(Exception):
@@ -30,10 +29,12 @@ class Watch:
     Args:
         cluster: whose API server to watch, as its administrator.
         path: of a collection, such as `/api/v1/namespaces/default/secrets`.
+        check: called now and then while waiting; raises if there is nothing left to wait for.
     """
 
-    def __init__(self, cluster: LocalCluster, path: str) -> None:
+    def __init__(self, cluster: LocalCluster, path: str, *, check: Callable[[], None]) -> None:
         self.path = path
+        self._check = check
         authority = cluster.certificates
         tls = ssl.create_default_context(cafile=str(authority.files.certificate))
         tls.load_cert_chain(authority.folder / "admin.crt", authority.folder / "admin.key")
@@ -59,20 +60,20 @@ class Watch:
         self._connection.close()
         self._reader.join(5)
 
-    def until(self, seen: Seen, *, what: str, timeout: float = 20.0) -> float:
+    def until(self, seen: Sign, *, what: str, timeout: float = 20.0) -> float:
         """Wait for an event. Returns the moment it came, on the monotonic clock.
 
         Raises:
             NotSeen: it did not come in time; `what` says what that would have been.
         """
         deadline = time.monotonic() + timeout
-        while True:
-            try:
-                moment, kind, manifest = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise NotSeen(f"{what}: nothing of it within {timeout:.0f} s") from None
-            if seen(kind, manifest):
-                return moment
+        while time.monotonic() < deadline:
+            self._check()
+            with contextlib.suppress(queue.Empty):
+                moment, kind, manifest = self._events.get(timeout=_CHECK_S)
+                if seen(kind, manifest):
+                    return moment
+        raise NotSeen(f"{what}: nothing of it within {timeout:.0f} s")
 
     def _read(self, answer: http.client.HTTPResponse) -> None:
         try:
