@@ -134,7 +134,7 @@ class Stage:
         await self.cluster.merge_patch(SECRETS, self.namespace, name, patch, field_manager="kubectl-annotate")
 
     async def has_no_secret(self, name: str) -> None:
-        """Wait until a Secret is not there."""
+        """Wait until a Secret is not there; the garbage collector learns of a new kind only every half a minute."""
 
         async def gone() -> None:
             try:
@@ -143,7 +143,7 @@ class Stage:
                 return
             raise AssertionError(f"the Secret {name} is still there")
 
-        await eventually(gone)
+        await eventually(gone, within=60)
 
     async def holds(self, name: str, values: Mapping[str, str | bytes]) -> Json:
         """Wait until a Secret holds exactly these values; returns it."""
@@ -151,7 +151,9 @@ class Stage:
 
         async def check() -> Json:
             secret = await self.secret(name)
-            assert decoded(secret) == wanted
+            held = decoded(secret)
+            wrong = sorted(key for key in held.keys() | wanted.keys() if held.get(key) != wanted.get(key))
+            assert not wrong, f"the keys {wrong} of the Secret {name} are wrong"
             return secret
 
         return await eventually(check)
