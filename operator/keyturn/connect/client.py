@@ -6,7 +6,7 @@ import asyncio
 import random as randomness
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import httpx
@@ -19,6 +19,7 @@ from .models import ActivityPage, Item, ItemFile, ItemSummary, ServerHealth, Vau
 from .readers import read_activity, read_content, read_item, read_items, read_nothing, read_same, read_written
 from .sender import Sender
 from .settings import ConnectSettings
+from .token import NoToken
 from .watching import HostState, Observer
 from .wire import Wire
 
@@ -80,8 +81,12 @@ class ConnectClient:
         random: Callable[[], float] = randomness.random,
         observer: Observer | None = None,
     ) -> None:
-        wire = Wire(settings, transport=transport)
-        self._sender = Sender(settings, wire, clock=clock, sleep=sleep, random=random, observer=observer)
+        # One place holds the token, so that closing can forget it.
+        bare = replace(settings, token=NoToken())
+        wire = Wire(bare, transport=transport)
+        self._sender = Sender(
+            bare, settings.token, wire=wire, clock=clock, sleep=sleep, random=random, observer=observer
+        )
 
     def state(self) -> HostState:
         """What the client thinks of its server now; costs no request."""

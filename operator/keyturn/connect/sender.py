@@ -15,7 +15,6 @@ from .errors import (
     BadAnswer,
     BadStatus,
     CircuitOpen,
-    ConfigError,
     ConnectError,
     Missing,
     ServerFailed,
@@ -27,7 +26,7 @@ from .gate import Gate
 from .health import HEARTBEAT, read_heartbeat
 from .retries import UNNAMED_PAUSE, Fail, counts_against_host, decide, perhaps_done
 from .settings import ConnectSettings
-from .token import TokenSource
+from .token import NoToken, TokenSource
 from .watching import Exchange, HostState, Observer
 from .wire import Wire
 
@@ -42,15 +41,16 @@ class Sender:
     def __init__(
         self,
         settings: ConnectSettings,
-        wire: Wire,
+        token: TokenSource,
         *,
+        wire: Wire,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
         observer: Observer | None,
     ) -> None:
         self._settings = settings
-        self._token: TokenSource | None = settings.token
+        self._token = token
         self._wire = wire
         self._clock = clock
         self._sleep = sleep
@@ -101,11 +101,11 @@ class Sender:
             logger.debug("%s; attempt %d, the next in %.2f s", outcome, len(errors), decision.delay)
             await self._sleep(decision.delay)
             if isinstance(outcome, TokenRefused):
-                self._source().renew()
+                self._token.renew()
 
     async def close(self) -> None:
         """End every connection and forget the token."""
-        self._token = None
+        self._token = NoToken()
         await self._wire.close()
 
     async def _attempt(self, call: Call, read: Callable[[Answer], T], ends: float) -> T | ConnectError:
@@ -113,7 +113,7 @@ class Sender:
         hindrance = self._hindrance(call)
         if hindrance is not None:
             return hindrance
-        token = self._source().current() if call.authorized else ""
+        token = self._token.current() if call.authorized else ""
         begun: float | None = None
         outcome: Answer | ConnectError | None = None
         with suppress(TimeoutError):
@@ -180,11 +180,6 @@ class Sender:
                 self._breaker = self._breaker.failed(self._clock())
         finally:
             self._probing = False
-
-    def _source(self) -> TokenSource:
-        if self._token is None:
-            raise ConfigError("the Connect client is closed")
-        return self._token
 
     def _deadline(self, call: Call) -> float:
         return self._settings.file_deadline if call.kind is Kind.CONTENT else self._settings.deadline

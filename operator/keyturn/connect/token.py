@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from .errors import BadToken
+from .errors import BadToken, ConfigError
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a token file's stamp."""
@@ -153,3 +153,15 @@ class TokenFile:
             raise BadToken(f"the Connect token file {self.path} {problem}")
         # Undecodable bytes become characters that `clean_token` refuses, without an exception that carries them.
         return clean_token(content.decode("utf-8", errors="replace"), origin=f"file {self.path}")
+
+
+class NoToken:
+    """What is left of a token source when the client that used it is closed."""
+
+    def current(self) -> str:
+        """Always raises `ConfigError`."""
+        raise ConfigError("the Connect client is closed")
+
+    def renew(self) -> bool:
+        """Always raises `ConfigError`."""
+        raise ConfigError("the Connect client is closed")

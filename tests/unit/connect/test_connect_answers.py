@@ -19,7 +19,7 @@ from keyturn.connect import (
     Vault,
 )
 from keyturn.connect.answers import MAX_RETRY_AFTER, Answer, failure, read_json, retry_after
-from keyturn.connect.calls import read
+from keyturn.connect.calls import equals, read
 
 CALL = read("/v1/vaults/{vault}", vault="v")
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
@@ -31,7 +31,7 @@ def fail(status, body=b"", **headers):
         status=status,
         headers={name.replace("_", "-"): value for name, value in headers.items()},
         body=body,
-        token="t0ken",
+        token="tokenword",
     )
 
 
@@ -81,7 +81,15 @@ def test_connect_s_own_message_is_shown():
 
 def test_the_token_does_not_come_back_in_a_message():
     """A server that repeats the token must not publish it through us."""
-    assert "t0ken" not in str(fail(401, b'{"status":401,"message":"bad t0ken"}'))
+    assert str(fail(401, b'{"status":401,"message":"bad tokenword"}')).endswith("status 401: bad ***")
+
+
+def test_a_title_does_not_come_back_in_a_message():
+    """Even one of plain words, which no rule could tell from prose."""
+    call = read("/v1/vaults/{vault}/items", filter=equals("title", "plain words"), vault="v")
+    error = failure(call, status=400, headers={}, body=b'{"status":400,"message":"no plain words here"}', token="t")
+
+    assert error.said == "no *** here"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from connect_fakes import FILE, ITEM, OTHER, VAULT, Bench, Chunks, alive, answer, fault, item_json, summary_json
 
 from keyturn.connect import ConnectError, ConnectVaults, Patch, StaticToken
+from keyturn.connect.answers import Answer
 from keyturn.core.vault import Field, FieldKind, ItemRef, Scope, VaultError
 
 SECRET = "c4nary-v4lue-Zx9"
@@ -117,7 +118,9 @@ def kept(error):
     step = error.__traceback__
     while step is not None:
         if "keyturn" in step.tb_frame.f_code.co_filename:
-            frames += [value for value in step.tb_frame.f_locals.values() if isinstance(value, bytes)]
+            values = step.tb_frame.f_locals.values()
+            frames += [value for value in values if isinstance(value, bytes)]
+            frames += [value.body for value in values if isinstance(value, Answer)]
         step = step.tb_next
     return frames
 
