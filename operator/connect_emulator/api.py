@@ -94,8 +94,10 @@ class Api:
     def _open(self, call: Call) -> Answer | None:
         """Routes without authentication."""
         template = call.route.template
-        if template not in {"/heartbeat", "/health", "/metrics"}:
+        if call.route.guarded:
             return None
+        if template == routes.UNKNOWN:
+            raise ApiError(404, "path not found")
         self._check_method(call)
         if template == "/heartbeat":
             return Answer(body=b".", content_type="text/plain; charset=utf-8")

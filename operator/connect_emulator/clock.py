@@ -15,7 +15,7 @@ class Clock:
     def __init__(self, start: float | None = None, *, running: bool = True) -> None:
         self._at = time.time() if start is None else start
         self._origin = time.monotonic() if running else None
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], float] = {}
         self._watchers: list[tuple[int, asyncio.Future[None]]] = []
 
     @classmethod
@@ -41,7 +41,11 @@ class Clock:
         if seconds < 0:
             raise ValueError("a clock cannot go back")
         self._at += seconds
-        for waiter in self._waiters:
+        now = self.now()
+        # Sleepers on a running clock wake even if it is not their time, to reckon anew how long is left.
+        woken = [waiter for waiter, deadline in self._waiters.items() if self._origin is not None or deadline <= now]
+        for waiter in woken:
+            del self._waiters[waiter]
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -60,7 +64,7 @@ class Clock:
         deadline = self.now() + seconds
         while (left := deadline - self.now()) > 0:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
+            self._waiters[waiter] = deadline
             for count, watcher in self._watchers:
                 if len(self._waiters) >= count and not watcher.done():
                     watcher.set_result(None)
@@ -69,4 +73,4 @@ class Clock:
             except TimeoutError:
                 pass
             finally:
-                self._waiters.discard(waiter)
+                self._waiters.pop(waiter, None)

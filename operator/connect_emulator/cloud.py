@@ -11,6 +11,7 @@ from connect_emulator.ids import Ids
 from connect_emulator.knobs import Live
 from connect_emulator.model import Content, Field, File, Item, Section, State, Url, Vault, VaultType
 from connect_emulator.store import Store
+from connect_emulator.values import date_of_app
 
 
 class Missing(LookupError):
@@ -244,7 +245,8 @@ class Cloud:
         for place, field in enumerate(fields):
             if spec.id == field.id if spec.id else _named(field, spec.label, wanted):
                 given = spec.model_fields_set
-                made = _revalued(field, spec.value) if "value" in given else field
+                value = date_of_app(spec.value) if (spec.type or field.type) == "DATE" else spec.value
+                made = _revalued(field, value) if "value" in given else field
                 made = replace(
                     made,
                     type=spec.type or field.type,

@@ -1,6 +1,25 @@
 """The file that describes vaults, items, tokens, knobs and faults, and its errors in one line.
 
 Every scalar of the YAML file is text, exactly as written: `value: 0123` and `value: yes` mean what they look like.
+
+    vaults:
+      - name: Production                  # id, description, type, attribute_version, content_version if wanted
+        items:
+          - title: database               # id, favorite, state, version, created_at, updated_at if wanted
+            category: DATABASE            # LOGIN if not given
+            tags: [app]
+            fields:
+              - {label: username, value: app}
+              - {label: password, type: CONCEALED, value: s3cret}
+              - {label: valid until, type: DATE, value: 2030-01-31, section: More}
+            urls: [{label: website, href: "https://db.example", primary: true}]
+            files: [{name: tls.crt, content: text}, {name: blob, base64: AAEC}, {name: big, size: 200000}, {name: x, path: beside}]
+    tokens:
+      - name: operator                    # expires_in_s if wanted
+        vaults: {Production: r}           # r, w or rw; "*" is every vault
+    grants: {"*": rw}                     # what the server itself may do
+    knobs: {lag_s: 0.3}
+    faults: [{route: "GET /v1/vaults", status: 503, count: 2}]
 """
 
 import base64

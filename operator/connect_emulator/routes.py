@@ -8,9 +8,13 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A route's template (as in the request log and fault rules) and the ids in the path, decoded."""
+    """A route's template (as in the request log and fault rules) and the ids in the path, decoded.
+
+    `guarded` says whether the path is below `/v1`, where nothing is told without a token.
+    """
 
     template: str
+    guarded: bool = True
     vault: str = ""
     item: str = ""
     file: str = ""
@@ -51,12 +55,15 @@ def find(path: str) -> Route:
         segments.pop()
     joined = "/" + "/".join(segments)
     if joined in _PLAIN:
-        return Route(template=joined)
+        return Route(template=joined, guarded=segments[0] == "v1")
     template = _BY_LENGTH.get(len(segments))
-    if template is None or segments[:2] != ["v1", "vaults"] or not all(segments):
-        return Route(template=UNKNOWN)
-    if any(len(segments) > place and segments[place] != word for place, word in _FIXED.items()):
-        return Route(template=UNKNOWN)
+    if (
+        template is None
+        or segments[:2] != ["v1", "vaults"]
+        or not all(segments)
+        or any(len(segments) > place and segments[place] != word for place, word in _FIXED.items())
+    ):
+        return Route(template=UNKNOWN, guarded=segments[:1] == ["v1"])
     vault, item, file = (segments[place] if len(segments) > place else "" for place in (2, 4, 6))
     return Route(template=template, vault=vault, item=item, file=file)
 

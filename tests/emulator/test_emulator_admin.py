@@ -83,6 +83,13 @@ async def test_fields_by_section_and_id(rig, admin):
     assert [section["label"] for section in (await rig.item("login"))["sections"]] == ["Extra", "Other", "Empty"]
 
 
+async def test_dates_of_edits(rig, admin):
+    """A day in an edit is stored as apps do."""
+    await admin.edit("Production", "login", fields=[{"label": "until", "type": "DATE", "value": "2024-02-28"}])
+    await admin.edit("Production", "login", fields=[{"label": "until", "value": "2024-02-29"}])
+    assert (await rig.fields("login"))["until"]["value"] == "1709208060"
+
+
 async def test_create_touch_and_delete(rig, admin):
     """Items come, get a version for nothing, and go."""
     made = await admin.create("Staging", {"title": "fresh", "category": "SECURE_NOTE", "id": "z" * 26, "version": 5})
@@ -185,7 +192,7 @@ async def test_outage(rig, admin, mode):
     async with httpx.AsyncClient(verify=False, trust_env=False) as client:  # noqa: S501 - plain HTTP
         for _ in range(2):
             with pytest.raises(expected):
-                await client.get(url + "/heartbeat", timeout=0.2)
+                await client.get(url + "/heartbeat", timeout=httpx.Timeout(10, read=0.1))
     await admin.outage(False)
     assert rig.emulator.url == url
     async with httpx.AsyncClient(verify=False, trust_env=False) as client:  # noqa: S501 - plain HTTP

@@ -107,6 +107,18 @@ async def test_a_manual_clock_moves_by_hand():
         clock.advance(-1)
 
 
+async def test_a_manual_clock_leaves_early_sleepers_alone():
+    """Who is not due sleeps on uncounted times, and a fresh sleeper is seen although another was just woken."""
+    clock = Clock.manual()
+    nap = asyncio.create_task(clock.sleep(3))
+    for _ in range(3):
+        await clock.sleepers()
+        assert not nap.done()
+        clock.advance(1)
+    assert clock.sleeping == 0
+    await nap
+
+
 async def test_a_running_clock_runs_and_can_be_pushed():
     """The usual clock shows the time and wakes sleepers by itself or when it is moved forward."""
     clock = Clock()

@@ -291,6 +291,14 @@ async def test_c14_unknown_path_is_a_json_404(rig, path):
 
 
 @pytest.mark.parametrize(
+    ("path", "status"), [("/nowhere", 404), ("/", 404), ("/vaults", 404), ("/v1", 401), ("/v1/nowhere", 401)]
+)
+async def test_c14_outside_of_v1_nothing_is_guarded(rig, path, status):
+    """C14: without a token an unknown path is 404 outside of /v1, and 401 below it."""
+    assert (await rig.get(path, token=None)).status_code == status
+
+
+@pytest.mark.parametrize(
     ("method", "path"),
     [
         ("OPTIONS", "/v1/vaults"),
