@@ -140,6 +140,17 @@ async def test_a_silent_stream_counts_as_broken(server, transport):
     await asyncio.wait_for(server.gone.wait(), 5)
 
 
+async def test_the_kernel_asks_silent_peers_whether_they_are_there(server, transport):
+    """Keep-alive probes are on, so that a peer that vanished breaks the connection within about a minute."""
+    async with transport.stream(Request("GET", "/drip"), 30.0):
+        pool = transport._streams.rest_client.pool_manager._session.connector
+        [connected] = [protocol.transport.get_extra_info("socket") for protocol in pool._acquired]
+
+        assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+
+
 async def test_leaving_a_stream_closes_its_connection(server, transport):
     """A half-read answer never returns to the pool."""
     async with transport.stream(Request("GET", "/drip"), 30.0) as stream:

@@ -86,7 +86,7 @@ class MetadataInformer:
         namespaces: One watch for each, or None for one watch over all.
         label_selector: As the API takes it.
         on_change: Called in the event loop for each difference; it should only note that there is work. What it raises is logged.
-        on_beat: Called whenever the informer shows life, at least every two minutes, for a watchdog.
+        on_beat: Called whenever the informer shows life, at least every three minutes, for a watchdog.
         sleep: Waits seconds.
         chance: Gives random numbers from 0 up to 1.
         clock: Monotonic seconds.

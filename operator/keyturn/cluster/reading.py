@@ -83,7 +83,7 @@ class Reader:
         resource_version: str,
         label_selector: str = "",
         timeout_seconds: int = 300,
-        silence: float = 70.0,
+        silence: float = 150.0,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
         """Open a watch over metadata; the events end when the server closes it.
 
@@ -93,8 +93,8 @@ class Reader:
             resource_version: The place in history after which to begin, from a list or an earlier event.
             label_selector: As the API takes it.
             timeout_seconds: When the server shall close the watch.
-            silence: Seconds without a byte after which the connection counts as dead. Bookmarks are asked for, and come about once
-                a minute from every API server that keeps a watch cache.
+            silence: Seconds without a byte after which the connection counts as dead. Bookmarks are asked for; Kubernetes 1.35
+                sends them once a minute, but the first on a resource where nothing happens only after two.
 
         Raises:
             Gone: `resource_version` is too old, said by the answer or by an ERROR event; list again.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -148,7 +149,7 @@ class ApiTransport:
     async def _begin(self, client: ApiClient, size: int, request: Request, limits: aiohttp.ClientTimeout) -> Any:
         rest = client.rest_client
         if rest.pool_manager is None:
-            connector = aiohttp.TCPConnector(limit=size, ssl=rest.ssl_context)
+            connector = aiohttp.TCPConnector(limit=size, ssl=rest.ssl_context, socket_factory=_lively_socket)
             rest.pool_manager = _Session(connector, trust_env=self._trust_env)
         method, url, headers, body, _ = await client.param_serialize(
             request.method,
@@ -177,6 +178,21 @@ class _Session:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _lively_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket whose kernel asks a silent peer after 30 s whether it is still there, and gives up after 60 s.
+
+    So a watch whose peer vanished without a word breaks long before its own limit for silence.
+    """
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Linux has these three; elsewhere the system's own pace must do.
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:

@@ -61,11 +61,11 @@ def test_what_is_no_event_is_refused_without_a_quote(line):
     assert refused.value.__context__ is None
 
 
-async def watch(*script, silence=70.0):
+async def watch(*script):
     cluster = Cluster(ScriptedTransport(*script))
     seen = []
     try:
-        async with cluster.watch_metadata(SECRETS, "apps", resource_version="1", silence=silence) as events:
+        async with cluster.watch_metadata(SECRETS, "apps", resource_version="1") as events:
             async for event in events:
                 seen.append(event.type)  # noqa: PERF401 - what was seen before a failure counts too
     finally:
