@@ -321,26 +321,30 @@ async def test_any_fault_that_stays_is_one_error_of_the_seam(rig, fault):
         assert "canary" not in str(caught.value)
 
 
-async def test_a_bomb_and_a_drip_are_stopped():
-    """Sizes count decoded, and no call outlives its deadline."""
-    async with running(json_limit=200_000, deadline=0.2) as rig:
+async def test_a_bomb_is_stopped():
+    """A proxy may compress; sizes count decoded."""
+    async with running(json_limit=200_000) as rig:
         rig.fault("gzip", count=1)
         assert await rig.vaults.scopes()
         rig.fault("gzip", pad_bytes=10_000_000, count=1)
         with pytest.raises(vault.Unavailable, match="more than 200000 bytes"):
             await rig.vaults.scopes()
-        for kind in ("drip", "hang", "wrong_length"):
-            rig.emulator.faults.clear()
-            rig.fault(kind)
-            with pytest.raises(vault.Unavailable, match="deadline"):
-                await rig.vaults.scopes()
+
+
+@pytest.mark.parametrize("kind", ["drip", "hang", "wrong_length"])
+async def test_no_call_outlives_its_deadline(kind):
+    """Slow bytes, no bytes, bytes that were promised and never come."""
+    async with running(deadline=0.2) as rig:
+        rig.fault(kind)
+        with pytest.raises(vault.Unavailable, match="deadline"):
+            await rig.vaults.scopes()
 
 
 async def test_a_cold_start_is_waited_for():
     """The first answer of a fresh server may be 408 after its own time-out; the next one comes at once."""
     async with running(knobs={"initial_sync_s": 0.25, "sync_timeout_s": 0.1}) as rig:
         assert len(await rig.vaults.scopes()) == 2
-        assert rig.pauses == [0, 0]
+        assert set(rig.pauses) == {0}
 
 
 async def test_a_file_that_is_not_synced_yet_is_waited_for():
