@@ -40,10 +40,17 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What a poll did: how many vaults it listed, and how many it could not list."""
+    """What a poll did.
+
+    Attributes:
+        listed: how many vaults it listed.
+        failed: how many it could not list.
+        other_vaults: whether other vaults can be seen than at the poll before, or under other titles.
+    """
 
     listed: int
     failed: int
+    other_vaults: bool
 
 
 class _OneVault(Exception):
@@ -109,6 +116,7 @@ class Catalogue:
         self._scopes_asked_at = float("-inf")
         self._listings: dict[str, _Listing] = {}
         self._troubles: dict[str, VaultError] = {}
+        self._polled: dict[str, str] = {}
 
     async def refresh(self, *, everything: bool = False) -> Refreshed:
         """Poll: is the source there, which vaults moved, what do they hold.
@@ -132,9 +140,13 @@ class Catalogue:
                 self._source.failed(error)
                 raise
             self._source.heard()
-            visible = {scope.id for scope in self._scopes}
-            self._listings = {scope: listing for scope, listing in self._listings.items() if scope in visible}
-            return Refreshed(listed=len(due) - len(self._troubles), failed=len(self._troubles))
+            before, self._polled = self._polled, {scope.id: scope.title for scope in self._scopes}
+            self._listings = {scope: listing for scope, listing in self._listings.items() if scope in self._polled}
+            return Refreshed(
+                listed=len(due) - len(self._troubles),
+                failed=len(self._troubles),
+                other_vaults=self._polled != before,
+            )
 
     async def find(self, path: ItemPath, *, since: float, at_least: float = 0.0) -> Located:
         """The item that a path names.

@@ -114,7 +114,7 @@ class Poller:
         self._was_stale = False
         for key in self._keys.starved():
             self._enqueue(key)
-        if refreshed.listed:
+        if refreshed.listed or refreshed.other_vaults:
             for key in self._keys.outdated():
                 self._enqueue(key)
         if refreshed.failed:

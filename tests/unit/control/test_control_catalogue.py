@@ -279,6 +279,34 @@ async def test_a_vault_that_vanished_is_forgotten(world):
         world.catalogue.peek(DB)
 
 
+async def test_whoever_used_a_vault_that_vanished_is_told_of_it(world):
+    """Nothing was listed, and still there is news: the vault is gone, or bears another title."""
+    await world.poller.poll()
+    world.enqueued.clear()
+
+    world.vaults.vaults["v"] = replace(world.vaults.vaults["v"], title="Renamed")
+    await world.poller.poll()
+    world.vaults.vaults.clear()
+    await world.poller.poll()
+    await world.poller.poll()
+
+    assert world.enqueued == [Key("n", "outdated")] * 2
+
+
+async def test_other_vaults_are_news_though_a_lookup_saw_them_first(world):
+    """What somebody looked up between two polls does not hide from the next poll that vaults changed."""
+    await world.poller.poll()
+    world.enqueued.clear()
+    world.vaults.vaults.clear()
+    world.now += 1
+    with pytest.raises(VaultUnresolved):
+        await world.catalogue.find(ItemPath("Other", "db"), since=world.now)
+
+    await world.poller.poll()
+
+    assert world.enqueued == [Key("n", "outdated")]
+
+
 def test_bad_news_counts_only_when_heard_again_later():
     """The same news, and long enough after the first time."""
     now = [100.0]
