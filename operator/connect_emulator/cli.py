@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from connect_emulator import logs
 from connect_emulator.description import DescriptionError
-from connect_emulator.knobs import KnobError, Knobs, parse_assignments, turned
+from connect_emulator.knobs import KnobError, parse_assignments
 from connect_emulator.server import ConnectEmulator
 
 
@@ -27,7 +27,7 @@ class _Options:
     tls_listen: tuple[str, int] | None
     tls: ssl.SSLContext | None
     seed: int
-    knobs: Knobs
+    knobs: dict[str, object]
     token_files: dict[str, Path]
     until_stdin_closes: bool
 
@@ -108,7 +108,7 @@ def _options(parsed: argparse.Namespace) -> _Options:
         tls_listen=_address(parsed.tls_listen) if tls else None,
         tls=tls,
         seed=parsed.seed,
-        knobs=turned(Knobs(), parse_assignments(parsed.knob)),
+        knobs=parse_assignments(parsed.knob),
         token_files=token_files,
         until_stdin_closes=parsed.until_stdin_closes,
     )
@@ -130,7 +130,7 @@ async def _serve(options: _Options) -> None:
         await loop.connect_read_pipe(lambda: _EndOfInput(stopped), sys.stdin)
     async with ConnectEmulator.start(
         options.config,
-        knobs=options.knobs,
+        overrides=options.knobs,
         host=options.listen[0],
         port=options.listen[1],
         admin_host=options.admin[0],

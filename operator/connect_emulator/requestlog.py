@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-_KEPT = 200_000
+_KEPT = 50_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class _Waiter:
 
 
 class RequestLog:
-    """The newest records, the counts of all since the last `clear`, and waiting for more."""
+    """The newest fifty thousand records, the counts of all since the last `clear`, and waiting for more."""
 
     def __init__(self) -> None:
         self._records: deque[Record] = deque(maxlen=_KEPT)

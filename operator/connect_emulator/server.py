@@ -4,6 +4,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
@@ -43,7 +44,7 @@ class ConnectEmulator:
     """
 
     def __init__(self, description: Description, *, base: Path, knobs: Knobs, seed: int, clock: Clock) -> None:
-        self.live = Live(turned(knobs, description.knobs))
+        self.live = Live(knobs)
         self.clock = clock
         ids = Ids(seed)
         store = Store(clock=clock, seed=seed)
@@ -85,6 +86,7 @@ class ConnectEmulator:
         description: Mapping[str, Any] | Path,
         *,
         knobs: Knobs = Knobs(),  # noqa: B008 - frozen
+        overrides: Mapping[str, object] = MappingProxyType({}),
         host: str = "127.0.0.1",
         port: int = 0,
         admin_host: str = "127.0.0.1",
@@ -99,6 +101,7 @@ class ConnectEmulator:
         Args:
             description: a YAML file, or the same as plain data (paths of files are relative to the working directory).
             knobs: defaults, over which the description's own knobs go.
+            overrides: knobs by name that go over both.
             host: where the API listens.
             port: its port, 0 for any.
             admin_host: where the admin API listens.
@@ -110,10 +113,12 @@ class ConnectEmulator:
 
         Raises:
             DescriptionError: a description that cannot be used.
+            KnobError: an override that does not exist or has a bad value.
             OSError: a port that cannot be had.
         """
         parsed = load(description) if isinstance(description, Path) else parse(description)
         base = description.parent if isinstance(description, Path) else Path.cwd()
+        knobs = turned(turned(knobs, parsed.knobs), overrides)
         emulator = cls(parsed, base=base, knobs=knobs, seed=seed, clock=clock or Clock())
         try:
             await emulator._open((host, port), (admin_host, admin_port), tls, tls_port)

@@ -196,6 +196,16 @@ def test_files_are_read_beside_the_description(tmp_path):
     assert contents == [b"\x00\xff", b"\x00\x00\x00"]
 
 
+def test_the_command_line_overrules_the_description(tmp_path):
+    """A knob of the command line beats the same one of the description, and leaves the others of it."""
+    description = {**DESCRIPTION, "knobs": {"version": "1.5.7", "replicas": 2}}
+    with EmulatorProcess(
+        description, folder=tmp_path, knobs={"version": "1.7.0", "replica_lags_s": "[1, 2]"}
+    ) as emulator:
+        knobs = emulator.admin.knobs()
+    assert (knobs["version"], knobs["replicas"], knobs["replica_lags_s"]) == ("1.7.0", 2, [1.0, 2.0])
+
+
 def test_tls_by_the_command(config, tmp_path):
     """The command serves TLS on a second port, and its address stands in the ready line."""
     authority = trustme.CA()
