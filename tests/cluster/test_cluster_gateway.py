@@ -2,6 +2,7 @@ import base64
 import secrets
 
 import pytest
+from kubernetes.aio.client import Configuration
 
 from keyturn.cluster.access import Access
 from keyturn.cluster.discovery import crd_served
@@ -12,6 +13,8 @@ from keyturn.cluster.errors import (
     Invalid,
     NotFound,
     TooLarge,
+    Unauthorized,
+    Unavailable,
 )
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import CRDS, DEPLOYMENTS, NAMESPACES, ONEPASSWORD_ITEMS, SECRETS, Resource
@@ -108,6 +111,53 @@ async def test_a_stale_resource_version_conflicts(cluster, namespace):
         await cluster.merge_patch(
             SECRETS, namespace, "login", {"metadata": {"resourceVersion": old}, "data": DATA}, field_manager="keyturn"
         )
+
+
+async def test_a_uid_guards_every_write(cluster, namespace):
+    """Whether the object is missing or another, a write with the wrong uid is a Conflict and changes nothing."""
+    uid = {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}}
+    with pytest.raises(Conflict):
+        await cluster.apply(SECRETS, namespace, "login", uid, field_manager="keyturn")
+    await apply_secret(cluster, namespace)
+
+    with pytest.raises(Conflict):
+        await cluster.apply(SECRETS, namespace, "login", uid, field_manager="keyturn")
+    with pytest.raises(Conflict):
+        await cluster.merge_patch(SECRETS, namespace, "login", uid, field_manager="keyturn")
+
+    present = (await cluster.get_metadata(SECRETS, namespace, "login"))["metadata"]
+    guarded = {"metadata": {"uid": present["uid"]}, "data": DATA}
+    applied = await cluster.apply(SECRETS, namespace, "login", guarded, field_manager="keyturn")
+    assert applied["metadata"]["resourceVersion"] == present["resourceVersion"]
+    assert "uid" not in str(applied["metadata"]["managedFields"])
+
+
+async def test_a_resource_version_guards_no_missing_object(cluster, namespace):
+    """An apply creates what is gone although it names a version; who minds must send the uid, too."""
+    await cluster.apply(SECRETS, namespace, "login", {"metadata": {"resourceVersion": "1"}}, field_manager="keyturn")
+
+    assert (await cluster.get_metadata(SECRETS, namespace, "login"))["metadata"]["resourceVersion"] != "1"
+
+
+async def test_a_refused_token_is_unauthorized(api_server):
+    """401 is an error of its own."""
+    known = (await Access.load(kubeconfig=str(api_server.kubeconfig))).configuration
+    stranger = Configuration(
+        host=known.host, ssl_ca_cert=known.ssl_ca_cert, api_key={"BearerToken": "Bearer canary-token"}
+    )
+    async with Cluster.at(Access(stranger, in_cluster=False, namespace="default")) as cluster:
+        with pytest.raises(Unauthorized) as refused:
+            await cluster.get(SECRETS, "default", "login")
+
+    assert "canary" not in str(refused.value)
+
+
+async def test_an_unknown_authority_is_told_as_such(api_server):
+    """A certificate that nobody vouches for is named as the reason why there is no connection."""
+    known = (await Access.load(kubeconfig=str(api_server.kubeconfig))).configuration
+    async with Cluster.at(Access(Configuration(host=known.host), in_cluster=False, namespace="default")) as cluster:
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            await cluster.get(SECRETS, "default", "login")
 
 
 async def test_a_failed_test_operation_is_invalid(cluster, namespace):

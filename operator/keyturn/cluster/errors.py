@@ -233,6 +233,9 @@ def from_status(
     reason = _matching(_REASON, body.get("reason"))
     causes = tuple(_causes(details.get("causes")))
     kind = _BY_REASON.get(reason) or _BY_STATUS.get(status) or (Unavailable if status >= 500 else ClusterError)
+    if kind is Invalid and any(cause.field == "metadata.uid" for cause in causes):
+        # The only way to get a uid wrong is that the object was made again meanwhile; a create race is told as 409, this as 422.
+        kind = Conflict
     return kind(
         _message(body, status=status, quotable=quotable, causes=causes),
         status=status,
@@ -272,7 +275,8 @@ def _causes(raw: Any) -> list[Cause]:
         for entry in raw[:20]
         if isinstance(entry, dict)
     ]
-    return [cause for cause in causes if cause.field or cause.reason]
+    # The API server repeats itself: some fields are checked twice.
+    return [cause for cause in dict.fromkeys(causes) if cause.field or cause.reason]
 
 
 def _matching(pattern: re.Pattern[str], text: Any) -> str:

@@ -78,11 +78,12 @@ class Cluster(Reader):
     ) -> JSON:
         """Server-side apply; `apiVersion`, `kind`, name and namespace are filled in.
 
-        Creates the object where it is missing, unless a `metadata.uid` or `resourceVersion` was sent, or a subresource is
-        meant. An apply that changes nothing leaves the `resourceVersion` as it was.
+        Creates the object where it is missing, even if a `metadata.resourceVersion` was sent (tried on 1.35); a sent
+        `metadata.uid` prevents that, and a subresource is never created. An apply that changes nothing leaves the
+        `resourceVersion` as it was.
 
         Raises:
-            Conflict: Not forced, and another manager owns a field; or a sent `resourceVersion` has moved.
+            Conflict: Not forced, and another manager owns a field; or a sent `resourceVersion` or `uid` is not the present one.
         """
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
         whole = _complete(resource, namespace, name, body)

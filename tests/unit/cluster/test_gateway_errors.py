@@ -173,6 +173,15 @@ def test_a_schema_error_of_an_apply_is_no_outage():
     assert CANARY not in str(found)
 
 
+def test_another_uid_is_a_conflict():
+    """An object made again under the same name is told as 422, twice; it is a race and nobody's bad input."""
+    cause = {"reason": "FieldValueInvalid", "field": "metadata.uid"}
+    found = error(422, {"reason": "Invalid", "details": {"causes": [cause, cause]}})
+
+    assert type(found) is Conflict
+    assert found.causes == (Cause("metadata.uid", "FieldValueInvalid"),)
+
+
 def test_a_dying_namespace_is_told_from_a_missing_right():
     """Both are 403; only the cause differs."""
     cause = {"reason": "NamespaceTerminating", "field": "metadata.namespace"}
