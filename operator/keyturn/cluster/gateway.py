@@ -30,7 +30,7 @@ class Cluster(Reader):
 
     Args:
         transport: How requests travel; `Cluster.at` brings the real one.
-        deadline: Seconds a call may take from first byte to last.
+        deadline: Seconds a call may take, its wait for a connection included; a GET that is sent again gets them anew.
         observer: Called after each call with verb (`get`, `apply`, ...), resource label, HTTP status (0 without an answer)
             and seconds, for metrics. Must not raise.
         clock: Monotonic seconds.
