@@ -1,0 +1,283 @@
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from operator_fixtures import GET_ITEM, GET_ITEMS, GET_VAULTS, HEARTBEAT, VAULT, Stage, condition_of
+
+from support.operator import OperatorProcess, eventually
+
+pytestmark = pytest.mark.cluster
+
+API = "GET /v1/*"
+
+FAILURES: dict[str, Callable[[Stage], object]] = {
+    "refused": lambda stage: stage.connect.outage(True),
+    "500": lambda stage: stage.connect.fault("*", status=500),
+    "web page": lambda stage: stage.connect.fault(API, kind="html"),
+    "truncated": lambda stage: stage.connect.fault(API, kind="truncate"),
+    "empty": lambda stage: stage.connect.fault(API, kind="empty"),
+    "another shape": lambda stage: stage.connect.fault(API, kind="json", body=[{"name": VAULT}]),
+}
+
+
+async def is_down(operator: OperatorProcess) -> None:
+    async def down() -> None:
+        assert operator.metric("keyturn_connect_up") == 0
+
+    await eventually(down)
+
+
+def outage_lines(operator: OperatorProcess) -> list[str]:
+    """The log lines that tell of the beginning of an outage."""
+    return [line for line in operator.logged().splitlines() if "Connect cannot be used" in line]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_an_outage_changes_nothing_and_ends_by_itself(stage, failure):
+    """However Connect fails, ready objects and their Secrets stay untouched, readiness and metrics tell, and it all passes."""
+    operator = stage.operator()
+    await stage.provide("login")
+    versions = await stage.versions("login")
+
+    FAILURES[failure](stage)
+    stage.rotate("login", "second")
+    await stage.ask("late", f"vaults/{VAULT}/items/login")
+    late = await stage.says("late", "VaultUnavailable", ready="Unknown")
+    await is_down(operator)
+    await operator.polls(1)
+
+    assert condition_of(late, "Reconciling")["status"] == "True"
+    assert await stage.versions("login") == versions
+    assert await stage.asked("late") == late
+    status, words = operator.get("/readyz")
+    assert status == 503
+    assert "connect failed: " in words
+    assert operator.get("/healthz")[0] == 200
+    assert len(outage_lines(operator)) == 1
+
+    stage.connect.clear_faults()
+    stage.connect.outage(False)
+    await stage.holds("login", {"password": "second"})
+    await stage.holds("late", {"password": "second"})
+    await stage.ready("login", itemVersion="2")
+    await stage.ready("late")
+    assert operator.metric("keyturn_connect_up") == 1
+    assert operator.get("/readyz")[0] == 200
+
+
+@pytest.mark.parametrize("rule", [{"status": 500}, {"kind": "json", "body": {"id": "x"}}], ids=["500", "another shape"])
+@pytest.mark.parametrize("route", [GET_ITEMS, GET_ITEM], ids=["list", "item"])
+async def test_a_half_broken_server_changes_nothing(stage, route, rule):
+    """Where only the reading of items fails, the Secret and its readiness stay, and a rotation arrives once it works again."""
+    stage.operator()
+    await stage.provide("login")
+    versions, since = await stage.versions("login"), stage.connect.last_request()
+
+    stage.connect.fault(route, **rule)
+    stage.rotate("login", "second")
+    stage.connect.wait_requests(3, route=route, since=since)
+
+    assert await stage.versions("login") == versions
+    stage.connect.clear_faults()
+    await stage.holds("login", {"password": "second"})
+    await stage.ready("login", itemVersion="2")
+
+
+async def test_a_hanging_server_changes_nothing(stage):
+    """A Connect server that never answers leaves Secrets and readiness alone, and the operator ends at once when told to."""
+    operator = stage.operator()
+    await stage.provide("login")
+    versions = await stage.versions("login")
+    since = stage.connect.last_request()
+
+    stage.connect.fault("*", kind="hang")
+    stage.rotate("login", "second")
+    # The patience of a request is 15 s: this is the end of the first one that hung.
+    stage.connect.wait_requests(1, route="/heartbeat", status=-1, since=since, timeout_s=25)
+    await is_down(operator)
+
+    assert await stage.versions("login") == versions
+    assert operator.get("/readyz")[0] == 503
+    stage.connect.clear_faults()
+    await stage.holds("login", {"password": "second"})
+
+
+async def test_nothing_is_written_for_a_blink(stage):
+    """One failed answer of each kind of request changes no object and posts no Event."""
+    operator = stage.operator()
+    await stage.provide("login")
+    versions, writes = await stage.versions("login"), operator.api_writes()
+
+    for route in (HEARTBEAT, GET_VAULTS):
+        stage.connect.fault(route, status=502, count=1)
+    await operator.polls(3)
+
+    assert await stage.versions("login") == versions
+    assert operator.api_writes() == writes
+
+
+async def test_a_dead_host_from_the_start_is_waited_for(stage):
+    """An operator that starts while Connect is down stays up, says so, and works once Connect is there."""
+    stage.put_item("login")
+    stage.connect.outage(True)
+    await stage.ask("login")
+
+    operator = stage.operator(ready=False)
+    await stage.says("login", "VaultUnavailable", ready="Unknown")
+    await operator.polls(1)
+
+    assert operator.get("/healthz")[0] == 200
+    assert operator.get("/readyz")[0] == 503
+    stage.connect.outage(False)
+    await stage.ready("login")
+    assert operator.get("/readyz")[0] == 200
+
+
+async def test_a_restart_during_an_outage_changes_nothing(stage):
+    """An operator that starts during an outage leaves ready objects ready and their Secrets as they are."""
+    stage.operator()
+    await stage.provide("login")
+    versions = await stage.versions("login")
+    stage.stop()
+    stage.connect.outage(True)
+
+    operator = stage.operator(ready=False)
+    await operator.polls(2)
+
+    assert await stage.versions("login") == versions
+
+
+async def test_long_silence_is_told_once_and_taken_back(stage):
+    """After more silence than permitted an object is Stale and not ready, while its Secret stays; good news takes that back."""
+    operator = stage.operator(KEYTURN_MAX_STALENESS="2")
+    await stage.provide("login")
+    version = (await stage.secret("login"))["metadata"]["resourceVersion"]
+
+    stage.connect.outage(True)
+    silent = await stage.says("login", "SourceSilent", ready="False")
+    await operator.polls(1)
+
+    assert condition_of(silent, "Stale")["status"] == "True"
+    assert condition_of(silent, "Stalled") == {}
+    assert await stage.asked("login") == silent
+    stage.connect.outage(False)
+    await stage.ready("login")
+    assert (await stage.secret("login"))["metadata"]["resourceVersion"] == version
+
+
+async def test_a_wrong_token_is_told_and_a_right_one_in_its_file_heals(stage):
+    """A refused token is named as such, the operator stays up, and goes on when the token's file is replaced."""
+    file = stage.folder / "token"
+    file.write_text("not.a.token")
+    stage.put_item("login")
+    await stage.ask("login")
+
+    operator = stage.operator(ready=False, OP_CONNECT_TOKEN=None, OP_CONNECT_TOKEN_FILE=file)
+    await stage.says("login", "CredentialRefused", ready="Unknown")
+    refused = operator.get("/readyz")
+    file.write_text(stage.emulator.token("all"))
+
+    await stage.ready("login")
+    assert refused[0] == 503
+    assert len(outage_lines(operator)) == 1
+
+
+async def test_a_revoked_token_keeps_what_there_is(stage):
+    """A token that is revoked later takes no Secret and no readiness away; only new objects say CredentialRefused."""
+    file = stage.folder / "token"
+    file.write_text(stage.emulator.token("all"))
+    operator = stage.operator(OP_CONNECT_TOKEN=None, OP_CONNECT_TOKEN_FILE=file)
+    await stage.provide("login")
+    versions = await stage.versions("login")
+
+    stage.connect.revoke("all")
+    await is_down(operator)
+    await stage.ask("late", f"vaults/{VAULT}/items/login")
+    await stage.says("late", "CredentialRefused", ready="Unknown")
+
+    assert await stage.versions("login") == versions
+    stage.rotate("login", "second")
+    file.write_text(stage.connect.issue("all", {"*": "r"}))
+    await stage.holds("login", {"password": "second"})
+    await stage.ready("late")
+
+
+async def test_a_token_that_loses_the_vault_keeps_the_secret(stage):
+    """When the token no longer sees the vault, the object says VaultNotFound after a second look and the Secret stays."""
+    file = stage.folder / "token"
+    file.write_text(stage.emulator.token("all"))
+    stage.connect.create_vault("Other")
+    stage.operator(OP_CONNECT_TOKEN=None, OP_CONNECT_TOKEN_FILE=file)
+    await stage.provide("login")
+    version = (await stage.secret("login"))["metadata"]["resourceVersion"]
+
+    file.write_text(stage.connect.issue("narrow", {"Other": "r"}))
+    await stage.says("login", "VaultNotFound", ready="False")
+
+    assert (await stage.secret("login"))["metadata"]["resourceVersion"] == version
+    file.write_text(stage.emulator.token("all"))
+    await stage.ready("login")
+    assert (await stage.secret("login"))["metadata"]["resourceVersion"] == version
+
+
+@contextmanager
+def plain_web_server(body: bytes, content_type: str) -> Iterator[str]:
+    """A web server that answers everything with one page."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(b"<!DOCTYPE html><h1>It works!</h1>", "text/html"), (b".", "text/plain"), (b"{}", "application/json")],
+)
+async def test_a_host_that_is_not_connect_is_not_believed(stage, body, content_type):
+    """A server that answers 200 to everything but is not Connect counts as an outage."""
+    await stage.ask("login")
+
+    with plain_web_server(body, content_type) as host:
+        operator = stage.operator(ready=False, OP_CONNECT_HOST=host)
+        await stage.says("login", "VaultUnavailable", ready="Unknown")
+        await is_down(operator)
+
+        assert operator.get("/readyz")[0] == 503
+
+
+async def test_patience_is_kept_where_the_server_asks_for_it(stage):
+    """A 429 with Retry-After stops all requests for that long, changes nothing, and the rotation arrives afterwards."""
+    operator = stage.operator()
+    await stage.provide("login")
+    versions = await stage.versions("login")
+    since = stage.connect.last_request()
+
+    stage.connect.fault(GET_VAULTS, status=429, retry_after=2, count=1)
+    stage.rotate("login", "second")
+    stage.connect.wait_requests(1, route=GET_VAULTS, status=429, since=since)
+    assert await stage.versions("login") == versions
+    await stage.holds("login", {"password": "second"})
+
+    requests = stage.connect.requests(since=since)
+    refused = next(request for request in requests if request.status == 429)
+    later = [request for request in requests if request.number > refused.number]
+    assert later[0].started_ms - (refused.finished_ms or 0) >= 1900
+    assert operator.get("/readyz")[0] == 200
