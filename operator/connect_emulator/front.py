@@ -6,6 +6,7 @@ from email.utils import formatdate
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from connect_emulator import damage, routes
 from connect_emulator.activity import Activity
@@ -23,7 +24,7 @@ VERSION_HEADER = "1Password-Connect-Version"
 
 
 class Front:
-    """An aiohttp application with one handler for every method and path, so that nothing is answered behind our back."""
+    """An aiohttp application without routes, whose middleware answers every method and path itself."""
 
     def __init__(
         self,
@@ -47,12 +48,22 @@ class Front:
         self._next_connection = 0
         self._dated = (0, "")
         # The handler judges the size of bodies itself, by the knob.
-        self.app = web.Application(client_max_size=0)
-        self.app.router.add_route("*", "/{path:.*}", self._handle)
+        self.app = web.Application(client_max_size=0, middlewares=[self._middleware])
         self.app.on_response_prepare.append(_without_server_name)
+
+    @property
+    def _middleware(self) -> Middleware:
+        @web.middleware
+        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:  # noqa: ARG001 - named by aiohttp
+            return await self._handle(request)
+
+        return answer
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
+        if path.startswith(("http://", "https://")):
+            # A client that takes us for its proxy sends the whole address.
+            path = "/" + path.split("/", 3)[3] if path.count("/") > 2 else "/"
         route = routes.find(path)
         headers = request.headers
         record = self._log.start(

@@ -28,6 +28,8 @@ class Protocol(web.RequestHandler):
             loop=asyncio.get_running_loop(),
             keepalive_timeout=keep_alive_s,
             access_log=None,  # type: ignore[arg-type] # what its runner passes, too
+            # Go's server does not unpack request bodies.
+            auto_decompress=False,
             max_line_size=_MAX_LINE,
             max_field_size=_MAX_LINE,
         )

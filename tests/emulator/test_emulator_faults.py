@@ -235,7 +235,7 @@ async def test_c78_extra_headers(rig):
     [(True, ["database", "login", "ambiguous"]), (False, ["database", "login"]), (None, ["database", "login"])],
 )
 async def test_c78_created_but_504(rig, execute, titles):
-    """C78: behind a gateway a write may take effect although its answer was an error (quirk Q8)."""
+    """C78: behind a gateway a write may take effect although its answer was an error."""
     add(rig, route="POST *", status=504, execute=execute)
     body = {"vault": {"id": rig.vault()}, "title": "ambiguous", "category": "LOGIN"}
     assert (await rig("POST", rig.items_path(), json=body)).status_code == 504

@@ -397,6 +397,6 @@ async def test_c44_a_thousand_items_in_one_list(launch):
 
 
 async def test_a_favorite_is_marked(launch):
-    """Section 3.2: `favorite` is there when true, in list and detail."""
+    """`favorite` is there when true, in list and detail."""
     rig = await launch(one({"title": "t", "favorite": True}))
     assert (await listed(rig, "v"))[0]["favorite"] is (await rig.item("t", "v"))["favorite"] is True

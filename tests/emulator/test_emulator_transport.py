@@ -233,6 +233,49 @@ async def test_c12_what_is_no_http_is_answered_as_go_does(rig, sent):
     assert b"server:" not in received.lower()
 
 
+async def answered(rig, sent):
+    """The whole answer to some bytes, with a token in them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(rig.emulator.url.rpartition(":")[2]))
+    writer.write(sent.replace(b"TOKEN", rig.emulator.token("all").encode()).replace(b"VAULT", rig.vault().encode()))
+    async with asyncio.timeout(5):
+        received = await reader.read()
+    writer.close()
+    return received
+
+
+REST = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer TOKEN\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET http://x/v1/vaults" + REST + b"\r\n", b"200 OK"),
+        (b"GET http://x" + REST + b"\r\n", b"404 Not Found"),
+        (b"GET /v1/vaults HTTP/1.0\r\nAuthorization: Bearer TOKEN\r\n\r\n", b"200 OK"),
+        (b"CONNECT x:1" + REST + b"\r\n", b"404 Not Found"),
+        (b"OPTIONS *" + REST + b"\r\n", b"404 Not Found"),
+        (b"GET /v1/vaults" + REST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", b"200 OK"),
+        (
+            b"POST /v1/vaults/VAULT/items" + REST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+            b"100 Continue",
+        ),
+        (
+            b"POST /v1/vaults/VAULT/items" + REST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            b"400 Bad Request",
+        ),
+        (
+            b"POST /v1/vaults/VAULT/items" + REST + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+            b"400 Bad Request",
+        ),
+    ],
+)
+async def test_c12_unusual_requests(rig, sent, status):
+    """C12: proxies' forms, old versions, upgrades and bodies of any framing are answered like all others."""
+    received = await answered(rig, sent)
+    assert received.split(b"\r\n")[0].partition(b" ")[2] == status
+    assert b"1Password-Connect-Version: " in received
+
+
 async def test_c12_long_headers_and_filters(rig):
     """C12: a filter or a header of fifty kilobytes and more is taken, as Go takes it."""
     response = await rig.get(

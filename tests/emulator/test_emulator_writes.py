@@ -193,7 +193,7 @@ async def test_c58_a_password_needs_a_password(rig):
 
 
 async def test_private_keys_degrade(rig):
-    """Section 4.5: a private key that comes through the API is stored as text; one that stays as it was is not."""
+    """A private key that comes through the API is stored as text; one that stays as it was is not."""
     made = await post(
         rig, login(rig, category="SSH_KEY", fields=[{"id": "private_key", "type": "SSHKEY", "value": "k"}])
     )
@@ -469,7 +469,7 @@ async def test_c68_body_size_is_limited(launch):
     ],
 )
 async def test_dates_of_requests(rig, kind, value, stored):
-    """Section 4.9: dates come in as a day or in Unix seconds, months in two spellings; other texts are refused."""
+    """Dates come in as a day or in Unix seconds, months in two spellings; other texts are refused."""
     body = login(rig, fields=[{"label": "d", "type": kind, "value": value}])
     if stored == 400:
         message = await refused(rig, body)
@@ -479,7 +479,7 @@ async def test_dates_of_requests(rig, kind, value, stored):
 
 
 async def test_dates_shift_with_the_servers_time_zone(launch):
-    """Section 4.9: a day is read in the server's own time zone."""
+    """A day is read in the server's own time zone."""
     rig = await launch(server_utc_offset_h=-5)
     made = await post(rig, login(rig, fields=[{"label": "d", "type": "DATE", "value": "2024-02-29"}]))
     assert by_label(made)["d"]["value"] == "1709182800"
