@@ -45,11 +45,10 @@ test: lint ## lint, then every test: unit, emulator with 1Password's own clients
 	@$(BIN)/pytest tests -n $(WORKERS) --dist worksteal
 
 demo: install ## the whole story in the terminal, on a real control plane (KEEP=1 leaves it running, STOP=1 ends that)
-	@$(BIN)/python -m demo $(if $(STOP),--stop,$(if $(KEEP),--keep))
+	@$(BIN)/python -m demo $(if $(STOP),--stop,$(if $(KEEP),--keep,$(if $(RECORD),--record)))
 
-bench: install ## measure what the README promises
-	@$(BIN)/python -m localcluster build
-	@$(BIN)/python tests/bench/run.py
+bench: install ## measure what the README promises (UPDATE=1 puts the table there)
+	@$(BIN)/python tests/bench/run.py $(if $(UPDATE),--update-readme)
 
 cluster-up: install ## a local control plane that stays up
 	@$(BIN)/python -m localcluster build

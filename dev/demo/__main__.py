@@ -11,7 +11,8 @@ from types import FrameType
 
 from connect_emulator.admin_client import AdminError
 from demo.programs import ProgramFailed
-from demo.recording import RecordingError, record
+from demo.readme import NoPlace
+from demo.recording import record
 from demo.stage import ROOT, Stage, StageError, stop_kept
 from demo.story import ITEM, VAULT, Story, StoryBroken
 from demo.words import Terminal, milliseconds
@@ -19,7 +20,7 @@ from localcluster import ClusterSetupError
 from localcluster.binaries import ensure_binaries
 
 _EXPECTED = (
-    *(AdminError, ClusterSetupError, ProgramFailed, RecordingError, StageError, StoryBroken),
+    *(AdminError, ClusterSetupError, NoPlace, ProgramFailed, StageError, StoryBroken),
     *(OSError, subprocess.TimeoutExpired),
 )
 

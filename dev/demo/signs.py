@@ -9,6 +9,7 @@ Sign = Callable[[str, Manifest], bool]
 
 _OWED = "keyturn.dev/restart-owed"
 _RESTARTED = "operator.1password.io/last-restarted"
+_OUR_REVISION = "keyturn.dev/revision"
 _REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -62,6 +63,16 @@ def restart_stamp(deployment: Manifest) -> str:
     """What a Deployment's pod template says of its last restart; empty if there was none."""
     annotations = deployment["spec"]["template"]["metadata"].get("annotations", {})
     return str(annotations.get(_RESTARTED, ""))
+
+
+def carries_revision(number: int) -> Sign:
+    """A Deployment's pod template was restarted for this revision of one Secret."""
+
+    def seen(_: str, manifest: Manifest) -> bool:
+        annotations = manifest["spec"]["template"]["metadata"].get("annotations", {})
+        return str(annotations.get(_OUR_REVISION, "")).endswith(f".{number}")
+
+    return seen
 
 
 def rolls_out(revision: str) -> Sign:

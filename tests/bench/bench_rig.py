@@ -1,0 +1,190 @@
+"""One cluster, one Connect server and one operator at a time, for measuring."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+from bench_audit import POLICY, USER, AuditLog
+
+from connect_emulator.admin_client import AdminClient
+from demo.programs import Emulator, Operator
+from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, Access, Cluster, Resource
+from localcluster import LocalCluster
+
+VAULT, TITLE = "Production", "item-{n:05d}"
+NAMESPACE, ELSEWHERE = "bench", "elsewhere"
+_ROOT = Path(__file__).resolve().parents[2]
+_AT_ONCE = 16
+
+
+class Rig:
+    """A fresh control plane with the CRDs, and a Connect server with one vault.
+
+    Args:
+        cluster: started with our audit policy.
+        items: how many the vault holds.
+    """
+
+    def __init__(self, cluster: LocalCluster, *, items: int) -> None:
+        self.cluster = cluster
+        self.items = items
+        self.folder = cluster.directory / "bench"
+        self.folder.mkdir()
+        self.audit = AuditLog(cluster.audit_log)
+        self._kubeconfig = cluster.kubeconfig_for(user=USER, groups=["system:masters"])
+        cluster.kubectl("apply", "-f", str(_ROOT / "crds"))
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        cluster.kubectl("create", "namespace", NAMESPACE)
+        vaults = self.folder / "vaults.yaml"
+        vaults.write_text(f"vaults: [{{name: {VAULT}}}]\ntokens: [{{name: operator, vaults: {{'*': r}}}}]\n")
+        self.emulator = Emulator.start(vaults, folder=self.folder, token="operator")
+        fields = [{"label": "username", "value": "app"}, {"label": "password", "value": "first"}]
+        urls = [{"label": "website", "href": "https://db.example.com"}]
+        self.connect.bulk_create(VAULT, items, title=TITLE, item={"fields": fields, "urls": urls})
+        self.connect.sync()
+
+    @classmethod
+    @contextmanager
+    def standing(cls, *, items: int, folder: Path) -> Iterator[Self]:
+        """A rig that is gone after the block, however that ends.
+
+        Args:
+            items: how many the vault holds.
+            folder: for the audit policy.
+        """
+        policy = folder / "audit-policy.yaml"
+        policy.write_text(POLICY)
+        # The emulator ends with us, and its files with the cluster's.
+        with LocalCluster.start(audit_policy=policy) as cluster:
+            rig = cls(cluster, items=items)
+            try:
+                yield rig
+            finally:
+                rig.emulator.stop()
+
+    @property
+    def connect(self) -> AdminClient:
+        """The Connect server's admin API."""
+        return self.emulator.admin
+
+    @contextmanager
+    def operator(self, *, interval: int) -> Iterator["Running"]:
+        """An operator for the length of the block, polling every `interval` seconds."""
+        started_at = time.time()
+        operator = Operator.start(
+            folder=self.folder,
+            kubeconfig=self._kubeconfig,
+            environment={
+                "OP_CONNECT_HOST": self.emulator.url,
+                "OP_CONNECT_TOKEN_FILE": str(self.emulator.tokens["operator"]),
+                "POLLING_INTERVAL": str(interval),
+            },
+        )
+        try:
+            yield Running(operator, started_at=started_at)
+        finally:
+            operator.stop()
+
+    def polls(self, count: int) -> int:
+        """Wait for so many polls of the operator from now on. Returns the Connect requests that it made meanwhile."""
+        since = self.connect.last_request()
+        self.connect.wait_requests(count, route="GET /v1/vaults", since=since, timeout_s=count * 10.0)
+        return self.connect.last_request() - since
+
+    def create_items(self) -> None:
+        """Create a OnePasswordItem for each item, by title."""
+        bodies = ((secret_name(number), {"spec": _spec(number)}) for number in range(self.items))
+        self._create(ONEPASSWORD_ITEMS, NAMESPACE, bodies)
+
+    def manifest(self) -> Path:
+        """A file of the same OnePasswordItems."""
+        path = self.folder / "items.yaml"
+        head = "apiVersion: onepassword.com/v1\nkind: OnePasswordItem\n"
+        path.write_text(
+            "---\n".join(
+                f"{head}metadata: {{name: {secret_name(n)}, namespace: {NAMESPACE}}}\nspec: {_spec(n)}\n"
+                for n in range(self.items)
+            )
+        )
+        return path
+
+    def create_foreign_secrets(self, count: int, *, size: int) -> None:
+        """Create Secrets that are nobody's business, in another namespace."""
+        self.cluster.kubectl("create", "namespace", ELSEWHERE)
+        data = {"filler": "x" * size}
+        self._create(SECRETS, ELSEWHERE, ((f"foreign-{n:05d}", {"stringData": data}) for n in range(count)))
+
+    def create_deployment(self) -> None:
+        """Create a Deployment that uses the first item's Secret and asks for restarts."""
+        container = {"name": "main", "image": "none", "envFrom": [{"secretRef": {"name": secret_name(0)}}]}
+        template = {"metadata": {"labels": {"app": "main"}}, "spec": {"containers": [container]}}
+        body = {
+            "metadata": {"annotations": {"operator.1password.io/auto-restart": "true"}},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "main"}}, "template": template},
+        }
+        self._create(DEPLOYMENTS, NAMESPACE, [("main", body)])
+
+    def not_ready(self) -> int:
+        """How many OnePasswordItems do not say that they are ready."""
+        path = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
+        told = self.cluster.kubectl("-n", NAMESPACE, "get", "opi", "-o", f"jsonpath={path}").stdout.splitlines()
+        return self.items - told.count("True")
+
+    def _create(self, resource: Resource, namespace: str, bodies: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        async def create_all() -> None:
+            remaining = iter(bodies)
+            async with Cluster.at(await Access.load(kubeconfig=self.cluster.kubeconfig), pool_size=_AT_ONCE) as gateway:
+
+                async def work() -> None:
+                    for name, body in remaining:
+                        await gateway.create(resource, namespace, name, body, field_manager="bench")
+
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(_AT_ONCE):
+                        group.create_task(work())
+
+        asyncio.run(create_all())
+
+
+class Running:
+    """An operator under measurement.
+
+    Args:
+        operator: its process.
+        started_at: when it was started, in seconds since 1970.
+    """
+
+    def __init__(self, operator: Operator, *, started_at: float) -> None:
+        self._operator = operator
+        self._process = psutil.Process(operator.pid)
+        self.started_at = started_at
+
+    def until_ready(self) -> None:
+        """Wait until it is."""
+        self._operator.until_ready()
+
+    def check(self) -> None:
+        """Raise `ProgramFailed` if it has ended."""
+        self._operator.check()
+
+    def cpu_seconds(self) -> float:
+        """CPU time that it has used so far."""
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+    def resident_bytes(self) -> int:
+        """Its memory now."""
+        return int(self._process.memory_info().rss)
+
+
+def secret_name(number: int) -> str:
+    """The name of an item's Secret."""
+    return TITLE.format(n=number)
+
+
+def _spec(number: int) -> dict[str, str]:
+    return {"itemPath": f"vaults/{VAULT}/items/{TITLE.format(n=number)}"}

@@ -1,0 +1,108 @@
+"""`make bench`: measures what the README promises, prints one table, and fails where a promise is broken."""
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from bench_audit import TooSlow
+from bench_measures import measure_flowing, measure_steady
+from bench_report import Result, broken, markdown
+
+from demo.programs import ProgramFailed
+from demo.readme import NoPlace, put_between
+from demo.watching import NotSeen
+from localcluster import ClusterSetupError
+from localcluster.binaries import ensure_binaries, kubernetes_version
+
+BEGIN, END = "<!-- bench: written by `make bench UPDATE=1` -->", "<!-- bench: end -->"
+SIZES = (300, 1000)
+BUSY_PERCENT = 10.0
+"""Load by others above which times and CPU figures mean little."""
+
+
+class TooBusy(Exception):
+    """The machine is too busy for figures that shall be published."""
+
+
+def main() -> int:
+    """Measure; return the exit status: 1 if a promise is broken, 2 if it could not be measured."""
+    parser = argparse.ArgumentParser(prog="python tests/bench/run.py", description=__doc__)
+    parser.add_argument("--update-readme", action="store_true", help="put the table into README.md")
+    update = parser.parse_args().update_readme
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        ensure_binaries()
+        return _bench(update=update)
+    except (ClusterSetupError, NoPlace, NotSeen, ProgramFailed, TooBusy, TooSlow) as error:
+        _say(f"bench: {error}")
+        return 2
+    except KeyboardInterrupt:
+        _say("bench: interrupted")
+        return 130
+
+
+def _bench(*, update: bool) -> int:
+    began = time.monotonic()
+    busy = _busy()
+    with tempfile.TemporaryDirectory(prefix="keyturn-bench-") as folder:
+        results = [_measure(items, Path(folder)) for items in SIZES]
+    busy = max(busy, _busy())
+    table = f"{markdown(results)}\n\n{_conditions(busy)}"
+    _say(f"Measured in {time.monotonic() - began:.0f} s.")
+    sys.stdout.write(f"\n{table}\n")
+    if failures := list(broken(results)):
+        sys.stdout.write("\nBroken promises:\n" + "".join(f"- {failure}\n" for failure in failures))
+        return 1
+    if update and busy > BUSY_PERCENT:
+        raise TooBusy("the README stays as it is: try again when the machine is quiet")
+    if update:
+        put_between(BEGIN, END, table)
+        _say("README.md has the new table.")
+    return 0
+
+
+def _busy() -> float:
+    """How much of the machine others use, in percent; asked while nothing of ours runs."""
+    busy = psutil.cpu_percent(interval=3.0)
+    if busy > BUSY_PERCENT:
+        _say(f"Other processes use {busy:.0f} % of this machine: times and CPU figures mean little.")
+    return busy
+
+
+def _measure(items: int, folder: Path) -> Result:
+    _say(f"N = {items:,}: a cold start, half a minute of rest, 5,000 foreign Secrets, a restart")
+    steady = measure_steady(items, folder=folder)
+    _say(f"N = {items:,}: kubectl apply at a running operator, 20 rotations")
+    return Result(items, steady, measure_flowing(items, folder=folder))
+
+
+def _conditions(busy: float) -> str:
+    """What the figures hold for."""
+    today = time.strftime("%Y-%m-%d")
+    return (
+        f"Measured {today} by `make bench`: {os.cpu_count()} cores of {_processor()}, shared by the operator, "
+        f"Kubernetes {kubernetes_version()} (etcd, API server, controllers) and the Connect emulator, which learns of an edit "
+        f"after 0.3 s; Python {platform.python_version()}; load by other processes before and after: at most {busy:.0f} %. API writes are "
+        "counted in the API server's audit log, Connect requests by the emulator."
+    )
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
