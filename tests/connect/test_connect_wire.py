@@ -317,6 +317,37 @@ async def test_cancelled_calls_leave_nothing_behind():
         assert client.state().width == 10
 
 
+async def test_no_moment_of_cancellation_loses_a_connection():
+    """Cancelled after any number of steps of the event loop: no connection stays open, and no place of the pool is lost.
+
+    The libraries below lose a connection whose request is cancelled between connecting and sending; ten such moments
+    would make every later request wait for a free connection for ever.
+    """
+    hold = asyncio.Event()
+
+    async def stall(connection):
+        while await connection.request():
+            if not hold.is_set():
+                await connection.reader.read(1)
+                return
+            await connection.answer(GOOD)
+
+    async with serving(stall) as server, client_of(server.url, pool_timeout=0.5) as client:
+        for steps in range(1, 40):
+            tasks = [asyncio.create_task(client.vaults()) for _ in range(12)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait_for(server.calm.wait(), 10)
+        hold.set()
+
+        found = await asyncio.gather(*(client.vaults() for _ in range(20)))
+
+    assert all(len(one) == 1 for one in found)
+
+
 async def test_closing_ends_every_connection():
     """Idle connections are closed, not left to the garbage."""
     async with serving(steady(GOOD)) as server, client_of(server.url) as client:

@@ -1,7 +1,8 @@
-"""Keeps the transport to the server, and makes a new one when the CA bundle changes."""
+"""Keeps the transport to the server, and makes a new one when the CA bundle changes or connections may be lost."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -48,6 +49,12 @@ class Transports:
             if old is not None and old is not held:
                 await _close_unused(old)
             yield held.transport
+        except (asyncio.CancelledError, httpx.PoolTimeout):
+            # httpcore (1.0.9) loses a connection whose request is cancelled after connecting and before sending: it stays
+            # open, unused, and takes a place of the pool for good. A pool that was full although nobody else may pass the
+            # gate has lost places that way. So the pool goes; requests under way on it end in peace.
+            self._retire(held)
+            raise
         finally:
             held.users -= 1
             if held is not self._held:
@@ -59,6 +66,10 @@ class Transports:
         held, self._held = self._held, None
         if held is not None:
             await held.transport.aclose()
+
+    def _retire(self, held: _Held) -> None:
+        if self._held is held and self._fixed is None:
+            self._held = None
 
     def _present(self) -> _Held:
         if self._closed:
