@@ -133,6 +133,14 @@ class Stage:
         patch = {"metadata": {"annotations": dict(annotations)}}
         await self.cluster.merge_patch(SECRETS, self.namespace, name, patch, field_manager="kubectl-annotate")
 
+    async def edit_secret(self, name: str, patch: Mapping[str, Any], *, manager: str = "kubectl-edit") -> None:
+        """Edit a Secret by a merge patch, as `kubectl edit` does."""
+        await self.cluster.merge_patch(SECRETS, self.namespace, name, patch, field_manager=manager)
+
+    async def secrets(self) -> list[Json]:
+        """All Secrets."""
+        return await self.cluster.list(SECRETS, self.namespace)
+
     async def has_no_secret(self, name: str) -> None:
         """Wait until a Secret is not there; the garbage collector learns of a new kind only every half a minute."""
 
