@@ -1,8 +1,10 @@
 """Fixtures of the operator's tests: a namespace, an emulated Connect server and `keyturn run`, all for one test alone."""
 
 import base64
-import json
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 from support.emulator import EmulatorProcess
-from support.operator import OperatorProcess, eventually
+from support.operator import PATIENCE_S, OperatorProcess, eventually
 
 Json = dict[str, Any]
 
@@ -153,7 +155,7 @@ class Stage:
 
         await eventually(gone, within=60)
 
-    async def holds(self, name: str, values: Mapping[str, str | bytes]) -> Json:
+    async def holds(self, name: str, values: Mapping[str, str | bytes], *, within: float = PATIENCE_S) -> Json:
         """Wait until a Secret holds exactly these values; returns it."""
         wanted = {key: value.encode() if isinstance(value, str) else value for key, value in values.items()}
 
@@ -164,7 +166,7 @@ class Stage:
             assert not wrong, f"the keys {wrong} of the Secret {name} are wrong"
             return secret
 
-        return await eventually(check)
+        return await eventually(check, within=within)
 
     async def ready(self, name: str, **status: Any) -> Json:
         """Wait until a OnePasswordItem is ready in its present generation, with these members of its status; returns it."""
@@ -282,9 +284,29 @@ def condition_of(obj: Mapping[str, Any], kind: str) -> Json:
     return next((condition for condition in found if condition["type"] == kind), {})
 
 
-def text_of(obj: object) -> str:
-    """An object as text, to search in."""
-    return json.dumps(obj, ensure_ascii=False)
+@contextmanager
+def plain_web_server(body: bytes, content_type: str, *, status: int = 200) -> Iterator[str]:
+    """A web server that answers everything with one page."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture

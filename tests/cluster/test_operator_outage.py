@@ -1,10 +1,7 @@
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 
 import pytest
-from operator_fixtures import GET_ITEM, GET_ITEMS, GET_VAULTS, HEARTBEAT, VAULT, Stage, condition_of
+from operator_fixtures import GET_ITEM, GET_ITEMS, GET_VAULTS, HEARTBEAT, VAULT, Stage, condition_of, plain_web_server
 
 from support.operator import OperatorProcess, eventually
 
@@ -220,31 +217,6 @@ async def test_a_token_that_loses_the_vault_keeps_the_secret(stage):
     file.write_text(stage.emulator.token("all"))
     await stage.ready("login")
     assert (await stage.secret("login"))["metadata"]["resourceVersion"] == version
-
-
-@contextmanager
-def plain_web_server(body: bytes, content_type: str) -> Iterator[str]:
-    """A web server that answers everything with one page."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.mark.parametrize(
