@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -57,8 +57,14 @@ class AuditLog:
         """The requests since the last call."""
         return list(self._read())
 
-    def until_created(self, resource: str, count: int, *, within: float) -> list[Request]:
+    def until_created(self, resource: str, count: int, *, within: float, check: Callable[[], None]) -> list[Request]:
         """The requests since the last call, as soon as so many objects of a kind were created.
+
+        Args:
+            resource: the kind, in the plural.
+            count: how many.
+            within: seconds.
+            check: called while waiting; raises if there is nothing left to wait for.
 
         Raises:
             TooSlow: there were fewer when the time was up.
@@ -70,6 +76,7 @@ class AuditLog:
             made = sum(each.verb == "create" and each.resource == resource and each.status == 201 for each in seen)
             if made >= count:
                 return seen
+            check()
             if time.monotonic() > deadline:
                 raise TooSlow(f"{made} of {count} {resource} were created within {within:.0f} s")
             # The log is a file, which nothing announces.

@@ -75,7 +75,7 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
         rig.create_items()
         rig.connect.clear_requests()
         with rig.operator(interval=IDLE_INTERVAL) as running:
-            cold = rig.audit.until_created("secrets", items, within=_PATIENCE)
+            cold = rig.audit.until_created("secrets", items, within=_PATIENCE, check=running.check)
             cold_seconds = _last_secret_at(cold) - running.started_at
             _settle(rig, running)
             cold_requests = _without_later_polls(rig.connect.request_counts())
@@ -116,7 +116,7 @@ def measure_flowing(items: int, *, folder: Path) -> Flowing:
             began_at = time.time()
             rig.cluster.kubectl("apply", "-f", str(manifest), timeout=_PATIENCE)
             kubectl_seconds = time.time() - began_at
-            applied = rig.audit.until_created("secrets", items, within=_PATIENCE)
+            applied = rig.audit.until_created("secrets", items, within=_PATIENCE, check=running.check)
             _settle(rig, running)
             applied += rig.audit.new()
             rig.create_deployment()

@@ -1,6 +1,7 @@
 """One cluster, one Connect server and one operator at a time, for measuring."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -86,6 +87,9 @@ class Rig:
         )
         try:
             yield Running(operator, started_at=started_at)
+        except Exception:
+            sys.stderr.write(f"The operator's log ends with:\n{operator.tail()}\n")
+            raise
         finally:
             operator.stop()
 
