@@ -35,6 +35,7 @@ from keyturn.connect import (
 )
 from keyturn.control.bindings import Bindings
 from keyturn.control.catalogue import Catalogue
+from keyturn.control.failures import Failures
 from keyturn.control.handlers import Callbacks, watch
 from keyturn.control.poller import Poller
 from keyturn.control.queue import WorkQueue
@@ -154,21 +155,29 @@ class Operator:
             on_beat=self.heartbeat.expect("secrets", 300.0),
         )
         catalogue = Catalogue(vaults, wanted=self._wanted, source=self.source)
+        statuses = StatusWriter(cluster, self._bindings, self._binding_of, self._announce, _now)
+        self._failures = Failures(
+            bindings=self._bindings,
+            statuses=statuses,
+            source=self.source,
+            recheck=min(settings.polling_interval, _RECHECK),
+        )
         self._reconciler = Reconciler(
             bindings=self._bindings,
             catalogue=catalogue,
             vaults=vaults,
             writer=SecretWriter(cluster, known=self._secrets.objects.get, now=_now),
-            statuses=StatusWriter(cluster, self._bindings, self._binding_of, self._announce, _now),
+            statuses=statuses,
             known=self._secrets.objects.get,
             options=settings.mapping,
-            recheck=min(settings.polling_interval, _RECHECK),
+            failures=self._failures,
             source=self.source,
             repairs=self._repairs,
         )
         self._poller = Poller(
             catalogue=catalogue,
-            keys=self._reconciler,
+            outdated=self._reconciler.outdated,
+            starved=self._failures.starved,
             enqueue=self._queue.add,
             everyone=lambda: [binding.key for binding in self._bindings],
             interval=settings.polling_interval,
@@ -204,7 +213,7 @@ class Operator:
         """Run until a signal comes. Raises what a part of ours died of."""
         self._spawn(self._secrets.run(), "secrets")
         self._spawn(self._serve(), "serve")
-        callbacks = Callbacks(seen=self._seen, gone=self._deleted, log_in=self._access.credentials, stopping=self.stop)
+        callbacks = Callbacks(seen=self._seen, gone=self._deleted, log_in=self._access.log_in, stopping=self.stop)
         try:
             await watch(callbacks, namespaces=self._settings.watch_namespaces, stop=self._stop)
         finally:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from keyturn.control.catalogue import Catalogue
 from keyturn.control.source import Source
@@ -25,14 +24,8 @@ _LONGEST_PAUSE = 60.0
 """Seconds at most until a vault side in trouble is asked again, however long the interval: recovery should not wait for it."""
 
 
-class Keys(Protocol):
-    """What the poller asks of the reconciler."""
-
-    def outdated(self) -> Iterable[Key]:
-        """The keys that name something newer than when they were last worked on."""
-
-    def starved(self) -> Iterable[Key]:
-        """The keys that wait for the vault side to come back."""
+Keys = Callable[[], Iterable[Key]]
+"""Tells keys that a poll should put into the queue."""
 
 
 class Poller:
@@ -40,7 +33,8 @@ class Poller:
 
     Args:
         catalogue: does the asking.
-        keys: tells which keys are affected.
+        outdated: the keys that name something newer than when they were last worked on.
+        starved: the keys that wait for the vault side to come back.
         enqueue: has a key looked at.
         everyone: all keys there are.
         interval: seconds between two polls.
@@ -56,9 +50,10 @@ class Poller:
         self,
         *,
         catalogue: Catalogue,
-        keys: Keys,
+        outdated: Keys,
+        starved: Keys,
         enqueue: Callable[[Key], None],
-        everyone: Callable[[], Iterable[Key]],
+        everyone: Keys,
         interval: float,
         full_pass_interval: float,
         source: Source,
@@ -68,7 +63,8 @@ class Poller:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
-        self._keys = keys
+        self._outdated = outdated
+        self._starved = starved
         self._enqueue = enqueue
         self._everyone = everyone
         self._interval = interval
@@ -112,10 +108,10 @@ class Poller:
             self._full_pass_at = started
         self._failures = 0
         self._was_stale = False
-        for key in self._keys.starved():
+        for key in self._starved():
             self._enqueue(key)
         if refreshed.listed or refreshed.other_vaults:
-            for key in self._keys.outdated():
+            for key in self._outdated():
                 self._enqueue(key)
         if refreshed.failed:
             self._unlisted += 1

@@ -12,7 +12,7 @@ from keyturn.core.binding import Binding, Key
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import SECRET_MANAGER
-from keyturn.core.secret import Apply, Create, Desired, Keep, plan_secret
+from keyturn.core.secret import Apply, Create, Desired, Keep, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
 _ATTEMPTS = 3
@@ -34,10 +34,6 @@ class Written:
     repaired: bool = False
 
 
-class BindingGone(Exception):
-    """The OnePasswordItem that a Secret was to be made for is not there any more."""
-
-
 class SecretWriter:
     """Brings a Secret to what it should be.
 
@@ -54,11 +50,10 @@ class SecretWriter:
         self._known = known
         self._now = now
 
-    async def write(self, desired: Desired) -> Written | Failure:
-        """Create the Secret, change it, or leave it, whichever is right.
+    async def write(self, desired: Desired) -> Written | Failure | None:
+        """Create the Secret, change it, or leave it, whichever is right; None if its OnePasswordItem has vanished.
 
         Raises:
-            BindingGone: its OnePasswordItem vanished, so nothing was created.
             ClusterError: the API server could not be asked or did not allow it.
         """
         binding = desired.binding
@@ -68,6 +63,9 @@ class SecretWriter:
             plan = plan_secret(present, desired, now=self._now())
             if isinstance(plan, Failure):
                 return plan
+            if isinstance(plan, Create) and binding.ever_acted_on and not await self._is_there(binding):
+                # A watch can lose a deletion. Making the Secret again would fight the garbage collector.
+                return None
             try:
                 return await self._carry_out(plan, present, binding)
             except (AlreadyExists, Conflict, NotFound):
@@ -79,6 +77,24 @@ class SecretWriter:
             except TooLarge:
                 return Failure(Reason.SECRET_TOO_LARGE, "the API server refuses the Secret as too large")
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def freeze(self, desired: Desired) -> Written | Failure | None:
+        """Leave the data of a Secret as it is and note which version of the item that leaves out; None without a Secret.
+
+        Raises:
+            ClusterError: the API server could not be asked or did not allow it.
+        """
+        key = desired.binding.key
+        try:
+            answer = await self._cluster.get_metadata(SECRETS, key.namespace, key.name)
+            patch = plan_frozen(ObjectMeta.of(answer), desired)
+            if isinstance(patch, Failure):
+                return patch
+            if not isinstance(patch, Keep):
+                await self._cluster.merge_patch(SECRETS, key.namespace, key.name, patch, field_manager=SECRET_MANAGER)
+        except NotFound:
+            return None
+        return Written()
 
     async def _carry_out(
         self, plan: Create | Apply | Keep, present: dict[str, Any] | None, binding: Binding
@@ -100,9 +116,6 @@ class SecretWriter:
     async def _create(self, plan: Create, binding: Binding) -> None:
         """Create by POST, which refuses where an apply would overwrite a Secret that appeared meanwhile."""
         key = binding.key
-        if binding.ever_acted_on and not await self._is_there(binding):
-            # A watch can lose a deletion. Making the Secret again would fight the garbage collector.
-            raise BindingGone(str(key))
         await self._cluster.create(SECRETS, key.namespace, key.name, dict(plan.manifest), field_manager=SECRET_MANAGER)
 
     async def _take_over(self, present: dict[str, Any], key: Key) -> str:

@@ -1,7 +1,8 @@
-"""Writes the status of a OnePasswordItem, only where it says something new, and tells news as Events."""
+"""Writes on a OnePasswordItem: its status, only where that says something new, and Events that tell the news."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from keyturn.core.status import (
     Failure,
     Synced,
     failed_status,
+    frozen_status,
     is_worth_writing,
     progressing_status,
     ready_reason,
@@ -58,6 +60,10 @@ class StatusWriter:
         if await self._write(binding, synced_status(binding, synced, now=self.now())) and warning:
             self.announce(binding, reason=warning[0], message=warning[1], warning=True)
 
+    async def frozen(self, binding: Binding) -> None:
+        """The item is tagged to be ignored."""
+        await self._write(binding, frozen_status(binding, now=self.now()))
+
     async def progressing(self, binding: Binding) -> None:
         """A new generation is being worked on."""
         await self._write(binding, progressing_status(binding, now=self.now()))
@@ -76,6 +82,20 @@ class StatusWriter:
         """The Secret was right when the vaults were last heard of, which is longer ago than permitted."""
         await self._write(binding, silent_status(binding, message, now=self.now()))
 
+    async def strip_legacy_finalizer(self, binding: Binding) -> None:
+        """Remove what the official operator leaves on an object, on which its deletion would wait for ever.
+
+        The owner reference on the Secret does what that finalizer was for.
+        """
+        key = binding.key
+        others = [finalizer for finalizer in binding.finalizers if finalizer != names.LEGACY_FINALIZER]
+        patch = {"metadata": {"finalizers": others, "resourceVersion": binding.resource_version}}
+        with contextlib.suppress(NotFound):
+            await self.cluster.merge_patch(
+                ONEPASSWORD_ITEMS, key.namespace, key.name, patch, field_manager=names.STATUS_MANAGER
+            )
+            _log.info("%s: the official operator's finalizer was removed", key)
+
     async def _write(self, binding: Binding, status: Mapping[str, Any]) -> bool:
         """Apply a status to the very object it speaks of. Returns whether that was needed and done."""
         if not is_worth_writing(binding.status, status):
@@ -86,8 +106,8 @@ class StatusWriter:
             # Somebody touched the object, or it was made anew under its name: a status apply does not check the uid.
             key = binding.key
             current = self.read(await self.cluster.get(ONEPASSWORD_ITEMS, key.namespace, key.name))
-            self.bindings.observe(current)
             if current != binding:
+                # It asks for something else now. Its event is on the way, and must find that to be news.
                 return False
             return await self._apply(current, status)
         except NotFound:

@@ -9,8 +9,9 @@ import time
 import traceback
 from collections.abc import Callable
 
+from keyturn.control.failures import Next
 from keyturn.control.queue import WorkQueue
-from keyturn.control.reconciler import Next, Reconciler
+from keyturn.control.reconciler import Reconciler
 from keyturn.core.binding import Key
 
 _log = logging.getLogger(__name__)

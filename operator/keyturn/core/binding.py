@@ -29,6 +29,7 @@ class Binding:
         secret_type: the Secret's type; empty in the object means Opaque.
         labels: those that the Secret gets too.
         annotations: those that the Secret gets too.
+        finalizers: on the object; ours is none of them.
         status: the object's status as last seen; not part of equality, since most of its changes are our own.
     """
 
@@ -39,6 +40,7 @@ class Binding:
     secret_type: str = OPAQUE
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
     deleting: bool = False
     resource_version: str = field(default="", compare=False)
     status: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -74,6 +76,7 @@ def binding_of(manifest: Mapping[str, Any], *, copy_annotations: bool = False) -
         secret_type=manifest.get("type") or OPAQUE,
         labels={k: v for k, v in (metadata.get("labels") or {}).items() if not is_tracking(k)},
         annotations={k: v for k, v in annotations.items() if k == AUTO_RESTART or (copy_annotations and is_copied(k))},
+        finalizers=tuple(metadata.get("finalizers") or ()),
         deleting="deletionTimestamp" in metadata,
         resource_version=metadata.get("resourceVersion") or "",
         status=manifest.get("status") or {},

@@ -15,6 +15,10 @@ ITEM_VERSION: Final = "operator.1password.io/item-version"
 AUTO_RESTART: Final = "operator.1password.io/auto-restart"
 LAST_RESTARTED: Final = "operator.1password.io/last-restarted"
 
+# What its users put on items, and what it leaves on objects.
+IGNORE_TAG: Final = "operator.1password.io:ignore-secret"
+LEGACY_FINALIZER: Final = "onepassword.com/finalizer.secret"
+
 # Our own annotations.
 REVISION: Final = "keyturn.dev/revision"
 RESTART_OWED: Final = "keyturn.dev/restart-owed"

@@ -127,8 +127,7 @@ def plan_secret(
     metadata = ObjectMeta.of(present)
     key = desired.binding.key
     if not is_ours(metadata, desired.binding):
-        return Failure(Reason.SECRET_NOT_OURS, f"the Secret {key.name} exists and belongs to somebody else; "
-                       f"annotate it with {names.ADOPT}=true to hand it over, or delete it")  # fmt: skip
+        return _not_ours(desired.binding)
     if (old_type := present.get("type") or names.OPAQUE) != desired.binding.secret_type:
         return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {key.name} has the type {old_type} and Kubernetes does not "
                        f"let it become {desired.binding.secret_type}; delete the Secret to have it made anew")  # fmt: skip
@@ -153,6 +152,32 @@ def plan_secret(
         take_over=must_take_over(metadata.managed_fields, obsolete),
         changed=changed,
         repairs=repairs,
+    )
+
+
+def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | Keep | Failure:
+    """What to do about a Secret whose item is tagged to be ignored: note the item's version, and touch no data.
+
+    The version moves on as with the official operator, so that the change which takes the tag away is noticed.
+
+    Returns:
+        A merge patch of the metadata, or that nothing is to be done, or why the Secret is none of our business.
+    """
+    if not is_ours(metadata, desired.binding):
+        return _not_ours(desired.binding)
+    annotations, labels = desired.annotations(), desired.labels()
+    if annotations.items() <= metadata.annotations.items() and labels.items() <= metadata.labels.items():
+        return Keep()
+    return {
+        "metadata": {"annotations": annotations, "labels": labels, "resourceVersion": metadata.resource_version},
+    }
+
+
+def _not_ours(binding: Binding) -> Failure:
+    return Failure(
+        Reason.SECRET_NOT_OURS,
+        f"the Secret {binding.key.name} exists and belongs to somebody else; "
+        f"annotate it with {names.ADOPT}=true to hand it over, or delete it",
     )
 
 

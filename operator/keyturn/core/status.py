@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from keyturn.core import names
 from keyturn.core.binding import Binding
 from keyturn.core.content import Skipped
 
@@ -22,6 +23,8 @@ class Reason(StrEnum):
 
     SYNCED = "Synced"
     """The Secret holds what the item holds."""
+    FROZEN = "Frozen"
+    """The item is tagged to be ignored: the Secret is left as it is."""
     PROGRESSING = "Progressing"
     """A new generation is being worked on."""
 
@@ -123,6 +126,16 @@ def synced_status(binding: Binding, synced: Synced, *, now: datetime) -> dict[st
         "itemVersion": synced.item_revision,
         "lastSyncTime": _timestamp(now),
         "secret": {"name": binding.key.name, "keys": list(synced.keys)},
+    }
+
+
+def frozen_status(binding: Binding, *, now: datetime) -> dict[str, Any]:
+    """The status of an object whose item is tagged to be ignored; what the Secret holds is what it held before."""
+    message = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
+    return {
+        **_kept(binding),
+        "observedGeneration": binding.generation,
+        "conditions": _conditions(binding, [("Ready", "True", Reason.FROZEN, message)], now=now),
     }
 
 

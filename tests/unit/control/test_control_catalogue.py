@@ -68,7 +68,8 @@ class World:
         self.enqueued = []
         self.poller = Poller(
             catalogue=self.catalogue,
-            keys=self,
+            outdated=lambda: [Key("n", "outdated")],
+            starved=self.starved,
             enqueue=self.enqueued.append,
             everyone=lambda: [Key("n", "all")],
             interval=60.0,
@@ -78,9 +79,6 @@ class World:
             observer=lambda _, error: self.polls.append(error),
             clock=lambda: self.now,
         )
-
-    def outdated(self):
-        return [Key("n", "outdated")]
 
     def starved(self):
         starved, self.waiting = self.waiting, []

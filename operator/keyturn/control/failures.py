@@ -1,0 +1,164 @@
+"""Turns what can go wrong with one object into its status, and into when to look at it again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import TypeVar
+
+from keyturn.cluster import ClusterError, Forbidden, TooManyRequests
+from keyturn.control.bindings import Bindings
+from keyturn.control.doubts import Doubts
+from keyturn.control.source import Source
+from keyturn.control.statuses import StatusWriter
+from keyturn.core import vault
+from keyturn.core.binding import Binding, Key
+from keyturn.core.status import Failure, Reason
+
+_log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+_CONFIRM_AFTER = 30.0
+"""Seconds after which to look again whether bad news is true, where the polling interval is not shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """When a key wants to be looked at again, if nothing else happens.
+
+    Attributes:
+        after: seconds; None for never.
+        backoff: after the queue's own delay, which grows with each failure.
+        result: for the metrics: a reason, or what was done.
+    """
+
+    result: str
+    after: float | None = None
+    backoff: bool = False
+
+
+SUPERSEDED = Next("Superseded")
+"""The object asked for something else before the work was done; its change has put the key into the queue again."""
+
+
+class Failures:
+    """Decides what a failure means for an object that was fine before, and for one that never was.
+
+    Args:
+        bindings: what there is.
+        statuses: writes statuses.
+        source: health of the vault side.
+        recheck: seconds after which to look again at what only a human can end but nobody tells us of.
+        clock: monotonic seconds.
+
+    Attributes:
+        doubts: bad news that no later look has confirmed yet.
+        confirm_after: seconds until such a look.
+    """
+
+    def __init__(
+        self,
+        *,
+        bindings: Bindings,
+        statuses: StatusWriter,
+        source: Source,
+        recheck: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bindings = bindings
+        self._statuses = statuses
+        self._source = source
+        self._recheck = recheck
+        self._clock = clock
+        self._starved: set[Key] = set()
+        self.confirm_after = min(recheck, _CONFIRM_AFTER)
+        self.doubts = Doubts(clock, patience=self.confirm_after / 2)
+
+    def forget(self, key: Key) -> None:
+        """The object is gone."""
+        self._starved.discard(key)
+        self.doubts.settle(key)
+
+    def starved(self) -> Collection[Key]:
+        """The keys that wait for the vault side to come back. Telling them forgets them."""
+        starved, self._starved = self._starved, set()
+        return starved
+
+    async def guarded(self, binding: Binding, work: Awaitable[Answer]) -> Answer | Next:
+        """Turn what the API server may raise into when to try again."""
+        try:
+            return await work
+        except ClusterError as error:
+            if isinstance(error, Forbidden) and error.namespace_terminating:
+                return Next("Gone", after=self._recheck)
+            _log.warning("%s: %s", binding.key, error)
+            return await self._cluster_failed(binding, error)
+
+    async def not_fetched(self, binding: Binding, error: vault.VaultError) -> Next:
+        """The vault side answered with an error, about this item or about everything."""
+        if isinstance(error, vault.TooLarge):
+            return await self.fail(binding, Failure(Reason.SECRET_TOO_LARGE, str(error)))
+        if isinstance(error, vault.Forbidden):
+            return await self.bad_news(binding, Failure(Reason.ACCESS_DENIED, str(error)))
+        if isinstance(error, vault.NotFound):
+            return await self.bad_news(binding, Failure(Reason.ITEM_NOT_FOUND, str(error)))
+        return await self.starve(binding, error)
+
+    async def bad_news(self, binding: Binding, failure: Failure) -> Next:
+        """News that would turn a good object bad counts only when a later look at the vaults says the same."""
+        confirmed = self.doubts.confirmed(binding.key, failure.reason, seen_at=self._clock())
+        if binding.synced_generation and not confirmed:
+            return Next("Unconfirmed", after=self.confirm_after)
+        return await self.fail(binding, failure)
+
+    async def fail(self, binding: Binding, failure: Failure) -> Next:
+        """Say why the Secret is not what the spec asks for."""
+        if (latest := self.latest(binding)) is None:
+            return SUPERSEDED
+        await self._statuses.failed(latest, failure)
+        unseen = failure.reason in {Reason.SECRET_NOT_OURS, Reason.ACCESS_DENIED}
+        return Next(failure.reason, after=self._recheck if unseen else None)
+
+    def latest(self, binding: Binding) -> Binding | None:
+        """The same binding with its newest status, or None if it asks for something else by now.
+
+        A status speaks of the generation that was acted on, never of one that was read later.
+        """
+        latest = self._bindings.get(binding.key)
+        return latest if latest == binding else None
+
+    async def silent(self, binding: Binding, silence: str) -> Next:
+        """Nothing was heard of the vault side for too long to call the object ready."""
+        self._starved.add(binding.key)
+        await self._statuses.silent(binding, silence)
+        return Next(Reason.SOURCE_SILENT)
+
+    async def starve(self, binding: Binding, error: vault.VaultError) -> Next:
+        """The vault side cannot be asked. What was brought about before stays as it is, Secret and status."""
+        self._source.suspect()
+        # While the trouble is everybody's, the poller alone asks, and wakes all who starve when it is over.
+        everybodys = self._source.trouble is not None
+        if everybodys:
+            self._starved.add(binding.key)
+        refused = isinstance(error, vault.Unauthorized)
+        reason = Reason.CREDENTIAL_REFUSED if refused else Reason.VAULT_UNAVAILABLE
+        if not binding.synced_generation:
+            await self._statuses.failed(binding, Failure(reason, str(error)))
+        elif (silence := self._source.staleness()) is not None:
+            return await self.silent(binding, silence)
+        if isinstance(error, vault.RateLimited) and error.retry_after is not None:
+            return Next(reason, after=error.retry_after)
+        return Next(reason, backoff=not everybodys)
+
+    async def _cluster_failed(self, binding: Binding, error: ClusterError) -> Next:
+        if isinstance(error, TooManyRequests) and error.retry_after is not None:
+            return Next("ClusterBusy", after=error.retry_after)
+        if isinstance(error, Forbidden):
+            with contextlib.suppress(ClusterError):
+                await self.fail(binding, Failure(Reason.CLUSTER_FORBIDDEN, error.message))
+            return Next(Reason.CLUSTER_FORBIDDEN, backoff=True)
+        return Next("ClusterUnavailable", backoff=True)
