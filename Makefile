@@ -42,6 +42,7 @@ unit: install ## tests without any I/O, in seconds
 
 test: lint ## lint, then every test: unit, emulator with 1Password's own clients, real API server
 	@$(BIN)/python -m localcluster build
+	@$(BIN)/python tests/clients/prepare.py
 	@$(BIN)/pytest tests -n $(WORKERS) --dist worksteal
 
 demo: install ## the whole story in the terminal, on a real control plane (KEEP=1 leaves it running, STOP=1 ends that)
