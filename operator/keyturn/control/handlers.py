@@ -44,14 +44,23 @@ async def watch(callbacks: Callbacks, *, namespaces: Sequence[str], stop: asynci
         namespaces: those to watch, each with a watch of its own; empty for all with one watch.
         stop: set it to end from within.
     """
-    await kopf.operator(
-        registry=_registry(callbacks),
-        settings=_settings(),
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        standalone=True,
-        stop_flag=stop,
-    )
+    try:
+        await kopf.operator(
+            registry=_registry(callbacks),
+            settings=_settings(),
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
+            standalone=True,
+            stop_flag=stop,
+        )
+    finally:
+        # What kopf leaves of its watch streams is closed with the loop, all at once, and complains with a traceback.
+        asyncio.get_running_loop().set_exception_handler(_silent_about_generators)
+
+
+def _silent_about_generators(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if "asyncgen" not in context:
+        loop.default_exception_handler(context)
 
 
 def _registry(callbacks: Callbacks) -> kopf.OperatorRegistry:
