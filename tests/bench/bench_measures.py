@@ -32,9 +32,9 @@ class Steady:
         idle_requests: of Connect, per poll.
         idle_writes: of the API server, in all idle polls.
         idle_cpu_percent: of one core.
-        resident: bytes, idle.
-        resident_foreign: the same beside many foreign Secrets: the larger of while they came, and after a restart.
-        restart_writes: of the API server, by an operator that is started where all is well.
+        resident: bytes, idle, of an operator that is started where all is well.
+        resident_foreign: the same beside many foreign Secrets: the larger of while they came, and after another start.
+        restart_writes: of the API server, in both of these starts.
     """
 
     cold_seconds: float
@@ -84,13 +84,14 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
             idle_requests = rig.polls(IDLE_POLLS) / IDLE_POLLS
             cpu_percent = 100 * (running.cpu_seconds() - cpu) / (time.monotonic() - began)
             idle = rig.audit.new()
+        rig.audit.new()
+        with rig.operator(interval=IDLE_INTERVAL) as running:
+            rig.polls(2)
             resident = running.resident_bytes()
             rig.create_foreign_secrets(FOREIGN, size=FOREIGN_SIZE)
             rig.polls(1)
             resident_foreign = running.resident_bytes()
-        rig.audit.new()
         with rig.operator(interval=IDLE_INTERVAL) as running:
-            running.until_ready()
             rig.polls(2)
             resident_foreign = max(resident_foreign, running.resident_bytes())
         return Steady(

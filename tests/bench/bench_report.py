@@ -106,7 +106,7 @@ def rows() -> list[Row]:
             _NOT_MEASURED,
             lambda r: f"{r.flowing.apply_seconds:.1f} s ({r.flowing.kubectl_seconds:.1f} s)",
         ),
-        Row("Resident memory, idle", _NOT_MEASURED, lambda r: _mib(r.steady.resident)),
+        Row("Resident memory, idle after a restart", _NOT_MEASURED, lambda r: _mib(r.steady.resident)),
         Row(
             f"the same beside {FOREIGN:,} foreign Secrets of {FOREIGN_SIZE // 1000} kB",
             _NOT_MEASURED,
