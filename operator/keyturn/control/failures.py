@@ -102,25 +102,32 @@ class Failures:
         """The vault side answered with an error, about this item or about everything."""
         if isinstance(error, vault.TooLarge):
             return await self.fail(binding, Failure(Reason.SECRET_TOO_LARGE, str(error)))
+        # A listing may say all along that the item is there: no change of it would bring the key back.
         if isinstance(error, vault.Forbidden):
-            return await self.bad_news(binding, Failure(Reason.ACCESS_DENIED, str(error)))
+            return await self.bad_news(binding, Failure(Reason.ACCESS_DENIED, str(error)), unseen=True)
         if isinstance(error, vault.NotFound):
-            return await self.bad_news(binding, Failure(Reason.ITEM_NOT_FOUND, str(error)))
+            return await self.bad_news(binding, Failure(Reason.ITEM_NOT_FOUND, str(error)), unseen=True)
         return await self.starve(binding, error)
 
-    async def bad_news(self, binding: Binding, failure: Failure) -> Next:
+    async def bad_news(self, binding: Binding, failure: Failure, *, unseen: bool = False) -> Next:
         """News that would turn a good object bad counts only when a later look at the vaults says the same."""
         confirmed = self.doubts.confirmed(binding.key, failure.reason, seen_at=self._clock())
         if binding.synced_generation and not confirmed:
             return Next("Unconfirmed", after=self.confirm_after)
-        return await self.fail(binding, failure)
+        return await self.fail(binding, failure, unseen=unseen)
 
-    async def fail(self, binding: Binding, failure: Failure) -> Next:
-        """Say why the Secret is not what the spec asks for."""
+    async def fail(self, binding: Binding, failure: Failure, *, unseen: bool = False) -> Next:
+        """Say why the Secret is not what the spec asks for.
+
+        Args:
+            binding: the object.
+            failure: why.
+            unseen: nobody would tell us of the failure's end, so that we must look.
+        """
         if (latest := self.latest(binding)) is None:
             return SUPERSEDED
         await self._statuses.failed(latest, failure)
-        unseen = failure.reason in {Reason.SECRET_NOT_OURS, Reason.ACCESS_DENIED}
+        unseen = unseen or failure.reason is Reason.SECRET_NOT_OURS
         return Next(failure.reason, after=self._recheck if unseen else None)
 
     def latest(self, binding: Binding) -> Binding | None:

@@ -195,10 +195,11 @@ class Reconciler:
                 binding.key: await self._failures.guarded(binding, self._failures.not_fetched(binding, error))
                 for binding, _ in group
             }
-        written = await asyncio.gather(
-            *(self._failures.guarded(binding, self._write(binding, found, fetched)) for binding, found in group)
-        )
+        written = await asyncio.gather(*(self._write_guarded(binding, found, fetched) for binding, found in group))
         return {binding.key: outcome for (binding, _), outcome in zip(group, written, strict=True)}
+
+    async def _write_guarded(self, binding: Binding, found: Located, fetched: Fetched) -> Next:
+        return await self._failures.guarded(binding, self._write(binding, found, fetched))
 
     async def _write(self, binding: Binding, found: Located, fetched: Fetched) -> Next:
         desired = self._desired(binding, found, revision=fetched.revision, data=fetched.data)
