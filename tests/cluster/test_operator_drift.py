@@ -173,7 +173,7 @@ async def test_a_foreign_secret_is_refused_untouched_until_it_is_handed_over(sta
 
     made = await stage.ask("login")
     refused = await stage.says("login", "SecretNotOurs", ready="False")
-    await operator.polls(2)
+    await operator.polls(1)
 
     assert await stage.secret("login") == before
     assert condition_of(refused, "Stalled")["status"] == "True"

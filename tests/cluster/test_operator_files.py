@@ -73,7 +73,7 @@ async def test_an_item_beyond_a_mebibyte_is_refused_and_the_secret_kept(stage):
 
     stage.connect.attach(VAULT, "login", name="big", content=bytes(MEBIBYTE))
     failed = await stage.says("login", "SecretTooLarge", ready="False")
-    await operator.polls(2)
+    await operator.polls(1)
 
     assert condition_of(failed, "Stalled")["status"] == "True"
     assert (await stage.secret("login"))["metadata"]["resourceVersion"] == before
