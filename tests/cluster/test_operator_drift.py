@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from operator_fixtures import annotations_of, condition_of, decoded, encoded
@@ -85,7 +86,7 @@ async def test_a_replaced_secret_is_put_right(stage, api_server):
 
 
 async def test_a_fight_over_a_secret_slows_down(stage):
-    """The third edit in a row is still undone at once, later ones with growing pauses, so that no fight runs at full speed."""
+    """Three edits in a row are undone at once, the next one after a pause, so that no fight runs at full speed."""
     operator = stage.operator(POLLING_INTERVAL="600")
     await stage.provide("login")
 
@@ -97,11 +98,11 @@ async def test_a_fight_over_a_secret_slows_down(stage):
             assert operator.metric("keyturn_secret_writes_total", operation="repaired") == number
 
         await eventually(counted)
-    writes = operator.api_writes()["apply secrets"]
+    started = time.monotonic()
     await edit_a_value(stage)
     await stage.holds("login", {"password": "first"})
 
-    assert operator.api_writes()["apply secrets"] == writes + 1
+    assert time.monotonic() - started >= 0.7
 
 
 async def test_what_others_add_beside_the_data_stays(stage):
