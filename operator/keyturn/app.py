@@ -298,11 +298,10 @@ class Operator:
 
     def _polled(self, seconds: float, error: VaultError | None) -> None:
         self._metrics.polled(seconds=seconds, error=error)
-        state = self.source.state()
-        if state is None:
+        if (state := self.source.state()) is None:
             self._source_log.good()
         else:
-            self._source_log.bad(f"cannot be used ({state})", str(error))
+            self._source_log.bad(state, self.source.not_ready() or "")
 
     def _announce(self, binding: Binding, *, reason: str, message: str, warning: bool) -> None:
         key = binding.key

@@ -258,3 +258,22 @@ def _answers(stage, route: str) -> object:
     path = route.removeprefix("GET ").format(vault=vault["id"], item=vault["contents"][0]["id"])
     headers = {"Authorization": f"Bearer {stage.emulator.token('all')}"}
     return httpx.get(stage.emulator.url + path, headers=headers, trust_env=False).json()
+
+
+async def test_a_vault_that_cannot_be_listed_any_more_is_told(stage):
+    """Its objects say AccessDenied after a second look, readiness and one log line say so too; all of it ends by itself."""
+    operator = stage.operator()
+    await stage.provide("login")
+    before = await stage.data("login")
+
+    stage.connect.fault(GET_ITEMS, status=403, message="not for you")
+    stage.rotate("login", "second")
+    await stage.says("login", "AccessDenied", ready="False")
+
+    assert await stage.data("login") == before
+    assert operator.get("/readyz")[0] == 503
+    assert operator.log.read_text().count("cannot list the vaults") == 1
+
+    stage.connect.clear_faults()
+    await stage.ready("login", itemVersion="2")
+    await stage.holds("login", {"password": "second"})

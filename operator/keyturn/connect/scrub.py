@@ -17,6 +17,8 @@ MASK = "***"
 _QUOTED = re.compile(r'"[^"]*"?|`[^`]*`?')
 _BEARER = re.compile(r"(?i)\bbearer\s+(?!token\b)\S+")
 _WORD = re.compile(r'[^\s()\[\]{}<>,;"\'*]+')
+# Masked as a whole: of a value that holds brackets or commas, the parts between them would pass for prose.
+_CHUNK = re.compile(r"\S+")
 _BETWEEN_PIECES = re.compile(r"[/.:=_+-]+")
 _HARMLESS = re.compile(
     r"[a-z0-9]{26}|[A-Z0-9]{26}"  # an id
@@ -41,7 +43,7 @@ def scrub(message: str, *, sent: Iterable[str] = ()) -> str:
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     text = _QUOTED.sub(f'"{MASK}"', text)
     text = _BEARER.sub(f"Bearer {MASK}", text)
-    text = _WORD.sub(lambda word: word[0] if _is_prose(word[0]) else MASK, text)
+    text = _CHUNK.sub(lambda chunk: chunk[0] if all(map(_is_prose, _WORD.findall(chunk[0]))) else MASK, text)
     return text if len(text) <= LIMIT else f"{text[: LIMIT - 1]}…"
 
 

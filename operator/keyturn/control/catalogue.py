@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -43,8 +42,8 @@ class Refreshed:
     """What a poll did.
 
     Attributes:
-        listed: how many vaults it listed.
-        failed: how many it could not list.
+        listed: how many vaults it asked for their items.
+        failed: how many of them did not answer that.
         other_vaults: whether other vaults can be seen than at the poll before, or under other titles.
     """
 
@@ -132,18 +131,17 @@ class Catalogue:
                 await self._load_scopes()
                 seen = {scope: listing.seen for scope, listing in self._listings.items()}
                 due = scopes_to_list(self._scopes, seen=seen, used=self._wanted_by_scope(), everything=everything)
-                self._troubles.clear()
                 for scope in due:
-                    with contextlib.suppress(_OneVault):
-                        await self._list(scope)
+                    await self._ask(scope)
             except VaultError as error:
                 self._source.failed(error)
                 raise
-            self._source.heard()
             before, self._polled = self._polled, {scope.id: scope.title for scope in self._scopes}
             self._listings = {scope: listing for scope, listing in self._listings.items() if scope in self._polled}
+            self._troubles = {scope: trouble for scope, trouble in self._troubles.items() if scope in self._polled}
+            self._source.heard(troubles=self._troubles)
             return Refreshed(
-                listed=len(due) - len(self._troubles),
+                listed=len(due),
                 failed=len(self._troubles),
                 other_vaults=self._polled != before,
             )
@@ -185,8 +183,8 @@ class Catalogue:
         """
         vault = find_vault(self._scopes, path.vault)
         listing = self._listings.get(vault.match.id)
-        if listing is None:
-            raise Unresolved(f"the vault {vault.match.title!r} has not been listed yet")
+        if listing is None or vault.match.id in self._troubles:
+            raise Unresolved(f"the vault {vault.match.title!r} is not listed")
         item = find_item(listing.candidates(path.item), path.item, vault=vault.match)
         warnings = tuple(found.warning for found in (vault, item) if found.warning)
         return Located(vault.match.id, item.match, warnings, listing.asked_at)
@@ -211,7 +209,7 @@ class Catalogue:
             await self._load_scopes()
             scope = find_vault(self._scopes, path.vault).match
         listing = self._listings.get(scope.id)
-        if listing is None:
+        if listing is None or scope.id in self._troubles:
             await self._list(scope)
         elif listing.misses(frozenset({path.item})):
             await self._list(scope, extending=listing)
@@ -225,21 +223,27 @@ class Catalogue:
         self._scopes_asked_at = asked_at
 
     async def _list(self, scope: Scope, *, extending: _Listing | None = None) -> None:
-        """List a vault, unless that failed since the last poll: then only the poller tries again.
+        """List a vault, unless that failed at the last poll: then only the poller tries again.
 
         Raises:
             _OneVault: it failed for a reason that may be this vault's own.
             VaultError: it failed for a reason that is everybody's.
         """
+        if scope.id not in self._troubles:
+            await self._ask(scope, extending=extending)
+        if (trouble := self._troubles.get(scope.id)) is not None:
+            raise _OneVault(trouble)
+
+    async def _ask(self, scope: Scope, *, extending: _Listing | None = None) -> None:
+        """List a vault, and note if that fails for a reason that may be this vault's own."""
         try:
-            if scope.id not in self._troubles:
-                await (self._load_listing(scope) if extending is None else self._extend_listing(scope, extending))
+            await (self._load_listing(scope) if extending is None else self._extend_listing(scope, extending))
         except (Unauthorized, RateLimited):
             raise
         except VaultError as error:
             self._troubles[scope.id] = error
-        if (trouble := self._troubles.get(scope.id)) is not None:
-            raise _OneVault(trouble)
+        else:
+            self._troubles.pop(scope.id, None)
 
     async def _load_listing(self, scope: Scope) -> None:
         """Ask for everything, or, where the scope is much larger than what is wanted of it, for just that."""

@@ -155,7 +155,7 @@ class Failures:
         reason = Reason.CREDENTIAL_REFUSED if refused else Reason.VAULT_UNAVAILABLE
         if not binding.synced_generation:
             await self._statuses.failed(binding, Failure(reason, str(error)))
-        elif (silence := self._source.staleness()) is not None:
+        elif (silence := self._source.staleness(binding.vault)) is not None:
             return await self.silent(binding, silence)
         if isinstance(error, vault.RateLimited) and error.retry_after is not None:
             return Next(reason, after=error.retry_after)

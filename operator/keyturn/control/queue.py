@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from keyturn.core.backoff import Backoff
 
@@ -14,6 +14,11 @@ K = TypeVar("K", bound=Hashable)
 
 class _Handle(Protocol):
     def cancel(self) -> None: ...
+
+
+class _Delayed(NamedTuple):
+    due: float
+    handle: _Handle
 
 
 Schedule = Callable[[float, Callable[[], None]], _Handle]
@@ -48,7 +53,7 @@ class WorkQueue(Generic[K]):
         self._waiting: dict[K, float] = {}
         self._working: set[K] = set()
         self._again: set[K] = set()
-        self._delayed: dict[K, _Handle] = {}
+        self._delayed: dict[K, _Delayed] = {}
         self._failures: dict[K, int] = {}
         self._wakers: set[asyncio.Future[None]] = set()
 
@@ -68,7 +73,7 @@ class WorkQueue(Generic[K]):
     def add(self, key: K) -> None:
         """Have a key looked at soon, whatever delay it had."""
         if delayed := self._delayed.pop(key, None):
-            delayed.cancel()
+            delayed.handle.cancel()
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
@@ -79,9 +84,13 @@ class WorkQueue(Generic[K]):
         """Have a key looked at after a number of seconds, unless it is looked at before."""
         if key in self._waiting or key in self._again:
             return
-        if delayed := self._delayed.pop(key, None):
-            delayed.cancel()
-        self._delayed[key] = self._schedule(delay, lambda: self.add(key))
+        due = self._clock() + delay
+        if (delayed := self._delayed.get(key)) is not None:
+            # The earlier wins, or whoever asks often enough could put a key off for ever.
+            if delayed.due <= due:
+                return
+            delayed.handle.cancel()
+        self._delayed[key] = _Delayed(due, self._schedule(delay, lambda: self.add(key)))
 
     async def take(self) -> K:
         """Wait for a key and start to work on it; `done`, `failed` or `put_off` must follow."""
@@ -128,13 +137,13 @@ class WorkQueue(Generic[K]):
     def forget(self, key: K) -> None:
         """A key means nothing any more: drop its delay and its failures."""
         if delayed := self._delayed.pop(key, None):
-            delayed.cancel()
+            delayed.handle.cancel()
         self._failures.pop(key, None)
 
     def close(self) -> None:
         """Cancel everything that was put off."""
-        for handle in self._delayed.values():
-            handle.cancel()
+        for delayed in self._delayed.values():
+            delayed.handle.cancel()
         self._delayed.clear()
 
     def _start(self, key: K) -> None:

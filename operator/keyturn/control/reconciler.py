@@ -101,7 +101,7 @@ class Reconciler:
             if isinstance(found, Next):
                 outcomes[key] = found
             elif self._is_current(binding, found):
-                outcomes[key] = await self._failures.guarded(binding, self._leave(binding))
+                outcomes[key] = await self._failures.guarded(binding, self._leave(binding, found))
             else:
                 groups.setdefault((found.scope, found.ref.id), []).append((binding, found))
         for group in groups.values():
@@ -152,6 +152,7 @@ class Reconciler:
             reason = Reason.VAULT_NOT_FOUND if missing_vault else Reason.ITEM_NOT_FOUND
             return await self._failures.bad_news(binding, Failure(reason, str(error)))
         except vault.VaultError as error:
+            self._locations.note(binding.key, None)
             return await self._failures.not_fetched(binding, error)
         self._locations.note(binding.key, found)
         same_item = binding.status.get("itemPath") == str(found.path)
@@ -175,10 +176,10 @@ class Reconciler:
             and is_current(metadata, self._desired(binding, found, revision=found.ref.revision))
         )
 
-    async def _leave(self, binding: Binding) -> Next:
+    async def _leave(self, binding: Binding, found: Located) -> Next:
         """Nothing is to be done, unless nobody can say any more whether that is so."""
         self._failures.doubts.settle(binding.key)
-        if (silence := self._source.staleness()) is None:
+        if (silence := self._source.staleness(found.scope)) is None:
             return Next("Current")
         return await self._failures.silent(binding, silence)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from keyturn.core.names import AUTO_RESTART, OPAQUE, is_copied, is_tracking
+from keyturn.core.paths import BadPath, parse_item_path
 
 
 class Key(NamedTuple):
@@ -56,6 +57,14 @@ class Binding:
         if self.status.get("observedGeneration") != self.generation:
             return False
         return any(c.get("type") == "Ready" and c.get("status") == "True" for c in self.status.get("conditions") or ())
+
+    @property
+    def vault(self) -> str | None:
+        """The id of the vault that the Secret was last filled from, by the status."""
+        try:
+            return parse_item_path(self.status.get("itemPath")).vault
+        except BadPath:
+            return None
 
 
 def binding_of(manifest: Mapping[str, Any], *, copy_annotations: bool = False) -> Binding:
