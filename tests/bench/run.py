@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -69,7 +70,8 @@ def _bench(*, update: bool) -> int:
 
 def _busy() -> float:
     """How much of the machine others use, in percent; asked while nothing of ours runs."""
-    busy = psutil.cpu_percent(interval=3.0)
+    # The median: what has just ended may still be cleared away in the first second.
+    busy = statistics.median(psutil.cpu_percent(interval=1.0) for _ in range(5))
     if busy > BUSY_PERCENT:
         _say(f"Other processes use {busy:.0f} % of this machine: times and CPU figures mean little.")
     return busy
