@@ -25,6 +25,7 @@ from keyturn.cluster import (
     crd_served,
 )
 from keyturn.connect import (
+    BadAddress,
     ConfigError,
     ConnectClient,
     ConnectSettings,
@@ -55,7 +56,7 @@ from keyturn.core.paths import BadPath, ItemPath, parse_item_path
 from keyturn.core.status import ready_reason
 from keyturn.core.vault import VaultError, Vaults
 from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
-from keyturn.settings import Settings
+from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ async def run(settings: Settings) -> None:
     """Run the operator until a signal comes.
 
     Raises:
-        StartError: it cannot start.
+        SettingsError: a setting cannot be used.
+        StartError: it cannot start all the same.
     """
     metrics = Metrics(version=version("keyturn"))
     async with AsyncExitStack() as stack:
@@ -111,8 +113,10 @@ def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:
             ConnectSettings(host=settings.connect_host, token=token, ca_file=settings.connect_ca_file),
             observer=observe,
         )
+    except BadAddress as error:
+        raise SettingsError(f"OP_CONNECT_HOST: {error}") from None
     except ConfigError as error:
-        raise StartError(str(error)) from None
+        raise SettingsError(str(error)) from None
 
 
 class Operator:

@@ -181,6 +181,8 @@ class Access:
 
     @classmethod
     async def _from_kubeconfig(cls, paths: str, context: str | None) -> Self:
+        if not _any_file(paths):
+            raise ConfigException("there is no such file")
         configuration = Configuration()
         # Not persisted: a refreshed token is ours for this run, and the file somebody else's.
         loader = await load_kube_config(
@@ -203,6 +205,11 @@ class Access:
         except Exception as error:  # noqa: BLE001 - see above
             text = f"not readable ({type(error).__name__})"
         raise Misconfigured(f"{what} cannot be used: {text}", reason="Misconfigured")
+
+
+def _any_file(paths: str) -> bool:
+    """Whether one of several files, joined as in `$KUBECONFIG`, is there: the client library only warns, and then misses a key."""
+    return any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path)
 
 
 def _rerun_plugin(loader: Any) -> Callable[[Configuration], Awaitable[None]]:

@@ -73,7 +73,7 @@ class SecretWriter:
                     raise
                 present = await self._present(binding.key)
             except Invalid as error:
-                return Failure(Reason.SECRET_INVALID, f"the API server refuses the Secret: {error.message}")
+                return Failure(Reason.SECRET_INVALID, f"the Secret is refused: {error.message}")
             except TooLarge:
                 return Failure(Reason.SECRET_TOO_LARGE, "the API server refuses the Secret as too large")
         raise AssertionError("unreachable: the last attempt returns or raises")
