@@ -53,6 +53,7 @@ from keyturn.core.binding import Binding, Key, binding_of
 from keyturn.core.managed_fields import is_drifted
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import BadPath, ItemPath, parse_item_path
+from keyturn.core.restarts import OwedRestart, owed_restart
 from keyturn.core.status import ready_reason
 from keyturn.core.vault import VaultError, Vaults
 from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
@@ -147,6 +148,7 @@ class Operator:
         self._source_log = OncePerState(_log, "Connect")
         self._bindings = Bindings()
         self._binding_of = partial(binding_of, copy_annotations=settings.enable_annotations)
+        self._lost_debts: dict[Key, OwedRestart] = {}
         self._repairs = Repairs(asyncio.get_running_loop().time)
         self._events = EventPoster(cluster, on_outcome=metrics.event)
         self._queue: WorkQueue[Key] = WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random)
@@ -170,7 +172,7 @@ class Operator:
             bindings=self._bindings,
             catalogue=catalogue,
             vaults=vaults,
-            writer=SecretWriter(cluster, known=self._secrets.objects.get, now=_now),
+            writer=SecretWriter(cluster, known=self._secrets.objects.get, lost=self._lost_debts.get, now=_now),
             statuses=statuses,
             known=self._secrets.objects.get,
             options=settings.mapping,
@@ -201,6 +203,7 @@ class Operator:
             now=_now,
             chance=random.random,
             restarted=metrics.restarted,
+            schedule=asyncio.get_running_loop().call_later,
         )
         self._sweeper = Sweeper(
             cluster,
@@ -275,13 +278,19 @@ class Operator:
         if self._bindings.remove(key, uid=uid):
             self._reconciler.forget(key)
             self._queue.forget(key)
+            self._lost_debts.pop(key, None)
 
-    def _secret_changed(self, key: tuple[str, str], _: ObjectMeta | None, new: ObjectMeta | None) -> None:
+    def _secret_changed(self, key: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
         if new is not None and names.RESTART_OWED in new.annotations:
             self._restarter.wake()
         binding = self._bindings.get(Key(*key))
         if binding is None:
             return
+        if new is not None:
+            self._lost_debts.pop(binding.key, None)
+        elif old is not None and (debt := owed_restart(old.annotations)) is not None:
+            # What a deleted Secret owed, the one that is made in its place owes too.
+            self._lost_debts[binding.key] = debt
         keys = (binding.status.get("secret") or {}).get("keys") or ()
         if new is None or is_drifted(new.managed_fields, keys):
             self._queue.add_after(binding.key, self._repairs.patience(binding.key))

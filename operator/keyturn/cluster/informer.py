@@ -14,7 +14,7 @@ from typing import Protocol
 
 from keyturn.cluster.backoff import full_jitter
 from keyturn.cluster.calls import JSON
-from keyturn.cluster.errors import ClusterError, Gone
+from keyturn.cluster.errors import ClusterError, Forbidden, Gone
 from keyturn.cluster.reading import METADATA_LIST
 from keyturn.cluster.resources import Resource
 from keyturn.cluster.watching import WatchEvent
@@ -92,7 +92,7 @@ class MetadataInformer:
         clock: Monotonic seconds.
 
     Attributes:
-        synced: Set once everything was listed; stays set through outages, when the picture is old but whole.
+        synced: Set once everything was listed that may be; stays set through outages, when the picture is old but whole.
     """
 
     def __init__(
@@ -160,6 +160,9 @@ class MetadataInformer:
             thread.failures = 1 if lived else thread.failures + 1
             if failure and not lived:
                 self._report(thread, failure)
+            if isinstance(failure, Forbidden) and len(self._threads) > 1:
+                # The Role of one namespace may be missing; the others must not wait for it. Its `trouble` stays to be seen.
+                self._note_listed(thread)
             asked = failure.retry_after if failure and failure.retry_after else 0.0
             await self._sleep(max(min(asked, _LONGEST_WAIT), full_jitter(thread.failures, self._chance())))
 
@@ -178,6 +181,9 @@ class MetadataInformer:
         for key, meta in present.items():
             self._set(key, meta)
         thread.version = version
+        self._note_listed(thread)
+
+    def _note_listed(self, thread: _Thread) -> None:
         thread.listed = True
         if all(each.listed for each in self._threads):
             self.synced.set()

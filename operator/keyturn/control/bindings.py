@@ -13,6 +13,10 @@ ReadBinding = Callable[[Mapping[str, Any]], Binding]
 """Reads a binding from a OnePasswordItem, as the settings say."""
 
 
+_GRAVE_KEPT = 300.0
+"""Seconds for which a removed object is remembered, since a listing begun before may still show it."""
+
+
 class Bindings:
     """A plain dict with an index; filled from watch events and from the sweep's listings."""
 
@@ -21,6 +25,7 @@ class Bindings:
         self._bindings: dict[Key, Binding] = {}
         self._changed_at: dict[Key, float] = {}
         self._by_path: dict[str, set[Key]] = {}
+        self._graves: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._bindings)
@@ -39,7 +44,7 @@ class Bindings:
     def observe(self, binding: Binding) -> bool:
         """Take note of an object as it was seen. Returns whether it asks for anything else than before."""
         before = self._bindings.get(binding.key)
-        if before is not None and _is_older(binding, before):
+        if binding.uid in self._graves or (before is not None and _is_older(binding, before)):
             return False
         self._bindings[binding.key] = binding
         if before == binding:
@@ -63,6 +68,8 @@ class Bindings:
         binding = self._bindings.get(key)
         if binding is None or binding.uid != uid:
             return False
+        now = self._clock()
+        self._graves = {dead: at for dead, at in self._graves.items() if now - at < _GRAVE_KEPT} | {uid: now}
         del self._bindings[key]
         self._changed_at.pop(key, None)
         self._unindex(binding)
@@ -82,10 +89,10 @@ class Bindings:
 
 
 def _is_older(seen: Binding, known: Binding) -> bool:
-    """Whether a sighting is older than what is known of the same object.
+    """Whether a sighting is older than what is known under the same name, of that object or of another.
 
     Resource versions are integers that grow, by the API conventions since Kubernetes 1.35 and in fact before it.
     """
-    if seen.uid != known.uid or not (seen.resource_version.isdecimal() and known.resource_version.isdecimal()):
+    if not (seen.resource_version.isdecimal() and known.resource_version.isdecimal()):
         return False
     return int(seen.resource_version) < int(known.resource_version)

@@ -166,7 +166,7 @@ class Catalogue:
             if (known := self._peek_from(path, at_least)) is not None:
                 return known
             try:
-                return await self._look_up(path, since=max(since, at_least))
+                return await self._look_up(path, since=max(since, at_least), at_least=at_least)
             except _OneVault as one:
                 self._source.suspect()
                 raise one.error from None
@@ -196,7 +196,7 @@ class Catalogue:
             return None
         return located if located.asked_at >= at_least else None
 
-    async def _look_up(self, path: ItemPath, *, since: float) -> Located:
+    async def _look_up(self, path: ItemPath, *, since: float, at_least: float) -> Located:
         """Load what is missing or too old, and answer from that."""
         if self._scopes_asked_at == float("-inf"):
             await self._vaults.refresh()
@@ -213,6 +213,8 @@ class Catalogue:
             await self._list(scope)
         elif listing.misses(frozenset({path.item})):
             await self._list(scope, extending=listing)
+        if (found := self._peek_from(path, at_least)) is not None:
+            return found
         if self._listings[scope.id].asked_at < since:
             await self._list(scope)
         return self.peek(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
@@ -41,8 +42,19 @@ class Next:
     backoff: bool = False
 
 
+def log_defect(what: str, error: BaseException) -> None:
+    """Log an exception that nobody foresaw, by its type and place: its message may quote what it stumbled over."""
+    frames = traceback.extract_tb(error.__traceback__)[-5:]
+    places = "; ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames)
+    _log.error("%s failed with %s in %s", what, type(error).__name__, places)
+
+
 SUPERSEDED = Next("Superseded")
 """The object asked for something else before the work was done; its change has put the key into the queue again."""
+
+
+_UNSEEN = frozenset({Reason.SECRET_NOT_OURS, Reason.SECRET_INVALID, Reason.SECRET_IMMUTABLE, Reason.TYPE_IMMUTABLE})
+"""Failures that may end by what happens to a Secret we do not watch, or to a policy of the cluster."""
 
 
 class Failures:
@@ -97,6 +109,9 @@ class Failures:
                 return Next("Gone", after=self._recheck)
             _log.warning("%s: %s", binding.key, error)
             return await self._cluster_failed(binding, error)
+        except Exception as error:  # noqa: BLE001 - a defect of ours on one object; the others must go on
+            log_defect(f"working on {binding.key}", error)
+            return Next("Defect", backoff=True)
 
     async def not_fetched(self, binding: Binding, error: vault.VaultError) -> Next:
         """The vault side answered with an error, about this item or about everything."""
@@ -112,7 +127,7 @@ class Failures:
     async def bad_news(self, binding: Binding, failure: Failure, *, unseen: bool = False) -> Next:
         """News that would turn a good object bad counts only when a later look at the vaults says the same."""
         confirmed = self.doubts.confirmed(binding.key, failure.reason, seen_at=self._clock())
-        if binding.synced_generation and not confirmed:
+        if binding.held and not confirmed:
             return Next("Unconfirmed", after=self.confirm_after)
         return await self.fail(binding, failure, unseen=unseen)
 
@@ -127,7 +142,7 @@ class Failures:
         if (latest := self.latest(binding)) is None:
             return SUPERSEDED
         await self._statuses.failed(latest, failure)
-        unseen = unseen or failure.reason is Reason.SECRET_NOT_OURS
+        unseen = unseen or failure.reason in _UNSEEN
         return Next(failure.reason, after=self._recheck if unseen else None)
 
     def latest(self, binding: Binding) -> Binding | None:
@@ -153,7 +168,7 @@ class Failures:
             self._starved.add(binding.key)
         refused = isinstance(error, vault.Unauthorized)
         reason = Reason.CREDENTIAL_REFUSED if refused else Reason.VAULT_UNAVAILABLE
-        if not binding.synced_generation:
+        if not binding.held:
             await self._statuses.failed(binding, Failure(reason, str(error)))
         elif (silence := self._source.staleness(binding.vault)) is not None:
             return await self.silent(binding, silence)

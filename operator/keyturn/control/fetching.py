@@ -16,11 +16,13 @@ class Fetched:
 
     Attributes:
         revision: of the item as it was fetched, which may be newer than its listing.
+        tags: of the item.
         skipped: what could not become a key.
         data: bytes by key.
     """
 
     revision: str
+    tags: tuple[str, ...]
     skipped: tuple[Skipped, ...]
     data: dict[str, bytes] = field(repr=False)
 
@@ -48,4 +50,4 @@ async def fetch(vaults: Vaults, found: Located, options: MappingOptions) -> Fetc
             data[key] = content
     if room < 0:
         raise TooLarge(f"the item holds more than the {MAX_SECRET_BYTES} bytes that a Secret can hold")
-    return Fetched(item.ref.revision, plan.skipped, data)
+    return Fetched(item.ref.revision, item.ref.tags, plan.skipped, data)

@@ -82,6 +82,7 @@ class Poller:
 
     async def run(self) -> None:
         """Poll for ever."""
+        suspicions = 0
         while True:
             self._beat()
             delay = await self.poll()
@@ -90,9 +91,11 @@ class Poller:
                 async with asyncio.timeout(delay):
                     await self._source.suspected.wait()
             except TimeoutError:
+                suspicions = 0
                 continue
+            suspicions += 1
             # Many may suspect at once, and a server that answers polls but not reads would be polled without end.
-            await asyncio.sleep(jittered(self._backoff.first, chance=self._chance(), spread=0.5))
+            await asyncio.sleep(self._backoff.delay(suspicions, chance=self._chance()))
 
     async def poll(self) -> float:
         """Poll once. Returns the seconds to wait before the next time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -110,9 +111,9 @@ class WorkQueue(Generic[K]):
         self._start(key)
         return key
 
-    def claim(self, keys: Iterable[K]) -> list[K]:
-        """Start to work on those of the given keys that wait here too, to serve them together."""
-        claimed = [key for key in keys if key in self._waiting]
+    def claim(self, keys: Iterable[K], *, limit: int | None = None) -> list[K]:
+        """Start to work on those of the given keys that wait here too, at most `limit` of them, to serve them together."""
+        claimed = list(itertools.islice((key for key in keys if key in self._waiting), limit))
         for key in claimed:
             self._start(key)
         return claimed

@@ -31,6 +31,10 @@ WRITES = frozenset({"Created", "Updated", "Repaired"})
 """Results that wrote a Secret's data."""
 
 
+_WRITES_AT_ONCE = 10
+"""Secrets written at once: more would only wait for a connection, with their deadline running."""
+
+
 class Reconciler:
     """Works on keys. One instance serves all workers; a key is never worked on twice at once, which the queue ensures.
 
@@ -72,6 +76,7 @@ class Reconciler:
         self._source = source
         self._repairs = repairs
         self._locations = Locations()
+        self._writing = asyncio.Semaphore(_WRITES_AT_ONCE)
 
     def companions(self, key: Key) -> Collection[Key]:
         """The keys that use the same item, so that one fetch can serve them all."""
@@ -94,7 +99,6 @@ class Reconciler:
         for key in keys:
             binding = self._bindings.get(key)
             if binding is None:
-                self.forget(key)
                 outcomes[key] = Next("Gone")
                 continue
             found = await self._failures.guarded(binding, self._look(binding))
@@ -106,11 +110,18 @@ class Reconciler:
                 groups.setdefault((found.scope, found.ref.id), []).append((binding, found))
         for group in groups.values():
             outcomes |= await self._bring(group)
+        for key in keys:
+            if self._bindings.get(key) is None:
+                self.forget(key)
         return outcomes
 
     async def _look(self, binding: Binding) -> Located | Next:
         """Find the item of a binding that wants to hold its values; or settle at once what needs none."""
         if names.LEGACY_FINALIZER in binding.finalizers:
+            if (pause := self._repairs.patience(binding.key)) > 0:
+                # The official operator still runs, and puts it back each time.
+                return Next("Contested", after=pause)
+            self._repairs.note(binding.key)
             # The change of the object that this makes brings the key back.
             await self._statuses.strip_legacy_finalizer(binding)
             return SUPERSEDED
@@ -119,12 +130,12 @@ class Reconciler:
             return Next("Gone")
         found = await self._locate(binding)
         if isinstance(found, Located) and names.IGNORE_TAG in found.ref.tags:
-            return await self._freeze(binding, found)
+            return await self._freeze(binding, found, revision=found.ref.revision)
         return found
 
-    async def _freeze(self, binding: Binding, found: Located) -> Located | Next:
+    async def _freeze(self, binding: Binding, found: Located, *, revision: str) -> Located | Next:
         """Leave a Secret alone whose item is tagged to be ignored; one that is not there yet is made all the same."""
-        written = await self._writer.freeze(self._desired(binding, found, revision=found.ref.revision))
+        written = await self._writer.freeze(self._desired(binding, found, revision=revision))
         if written is None:
             return found
         if isinstance(written, Failure):
@@ -200,9 +211,15 @@ class Reconciler:
         return {binding.key: outcome for (binding, _), outcome in zip(group, written, strict=True)}
 
     async def _write_guarded(self, binding: Binding, found: Located, fetched: Fetched) -> Next:
-        return await self._failures.guarded(binding, self._write(binding, found, fetched))
+        async with self._writing:
+            return await self._failures.guarded(binding, self._write(binding, found, fetched))
 
     async def _write(self, binding: Binding, found: Located, fetched: Fetched) -> Next:
+        if names.IGNORE_TAG in fetched.tags:
+            # The listing may be older than the tag.
+            frozen = await self._freeze(binding, found, revision=fetched.revision)
+            if isinstance(frozen, Next):
+                return frozen
         desired = self._desired(binding, found, revision=fetched.revision, data=fetched.data)
         written = await self._writer.write(desired)
         if written is None:
@@ -217,8 +234,10 @@ class Reconciler:
         keys = tuple(sorted(fetched.data))
         await self._statuses.synced(latest, Synced(str(found.path), fetched.revision, keys, warnings))
         self._failures.doubts.settle(binding.key)
-        if written.repaired:
+        if written.applied and binding.synced_generation and binding.status.get("itemVersion") == fetched.revision:
+            # Nothing new came from 1Password: somebody else changed the Secret.
             self._repairs.note(binding.key)
+        if written.repaired:
             _log.info("%s: a foreign edit was undone: %s", binding.key, _keys(written))
             self._statuses.announce(
                 binding, reason="Repaired", message=f"a foreign edit was undone: {_keys(written)}", warning=False

@@ -31,9 +31,11 @@ class Repairs:
         self._counts[key] = (self._count(key) + 1, self._clock())
 
     def patience(self, key: Key) -> float:
-        """Seconds to wait before the next one is."""
+        """Seconds to wait from now before the next one is."""
         slow = self._count(key) - _QUICK + 1
-        return self._backoff.delay(slow, chance=0.5) if slow > 0 else 0.0
+        if slow <= 0:
+            return 0.0
+        return max(0.0, self._counts[key][1] + self._backoff.delay(slow, chance=0.5) - self._clock())
 
     def forget(self, key: Key) -> None:
         """The object is gone."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from keyturn.cluster import DEPLOYMENTS, NAMESPACES, SECRETS, Cluster, ClusterError, Conflict, NotFound
+from keyturn.cluster import DEPLOYMENTS, NAMESPACES, SECRETS, Cluster, ClusterError, Conflict, Forbidden, NotFound
 from keyturn.core.backoff import Backoff
 from keyturn.core.binding import Key
 from keyturn.core.metadata import ObjectMeta
@@ -17,6 +18,7 @@ from keyturn.core.names import RESTART_MANAGER, RESTART_OWED
 from keyturn.core.restarts import (
     NOTHING_OWED,
     OwedRestart,
+    by_server_time,
     is_due,
     owed_restart,
     restart_patch,
@@ -41,6 +43,11 @@ class _Debt:
         return revision_mark(self.secret.uid, self.owed.revision)
 
 
+class _Rest(NamedTuple):
+    failures: int
+    until: float
+
+
 class Restarter:
     """A loop of passes over all marks there are. What a pass cannot finish, the next one finds again.
 
@@ -51,6 +58,8 @@ class Restarter:
         now: the time, with its zone.
         chance: random numbers of [0, 1).
         restarted: told of each workload's kind and outcome.
+        schedule: calls back after a number of seconds.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -62,6 +71,8 @@ class Restarter:
         now: Callable[[], datetime],
         chance: Callable[[], float],
         restarted: Callable[[str, str], None],
+        schedule: Callable[[float, Callable[[], None]], object],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cluster = cluster
         self._secrets = secrets
@@ -70,6 +81,9 @@ class Restarter:
         self._chance = chance
         self._restarted = restarted
         self._backoff = Backoff(first=1.0, longest=60.0)
+        self._schedule = schedule
+        self._clock = clock
+        self._resting: dict[str, _Rest] = {}
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -82,28 +96,41 @@ class Restarter:
 
     async def run(self) -> None:
         """Pay debts until cancelled."""
-        failures = 0
         while True:
             await self._wake.wait()
             await asyncio.sleep(_GATHER)
             self._wake.clear()
-            if await self.pay():
-                failures = 0
-                continue
-            failures += 1
-            self._wake.set()
-            await asyncio.sleep(self._backoff.delay(failures, chance=self._chance()))
+            await self.pay()
 
-    async def pay(self) -> bool:
-        """Make one pass. Returns whether every mark was dealt with."""
+    async def pay(self) -> None:
+        """Make one pass over all marks, but those of namespaces where the last pass failed a moment ago."""
         debts: dict[str, list[_Debt]] = {}
         for metadata in self._secrets.values():
             if RESTART_OWED in metadata.annotations and metadata.deletion_timestamp is None:
                 owed = owed_restart(metadata.annotations)
                 # A mark that nobody can read was edited by somebody; clearing it is all that can be done.
+                if owed is not None:
+                    owed = by_server_time(owed, metadata.managed_fields)
                 debts.setdefault(metadata.namespace, []).append(_Debt(metadata, owed or NOTHING_OWED))
-        paid = [await self._pay_in(namespace, owing) for namespace, owing in debts.items()]
-        return all(paid)
+        rested = [(namespace, owing) for namespace, owing in debts.items() if not self._rests(namespace)]
+        for namespace, owing in rested:
+            if await self._pay_in(namespace, owing):
+                self._resting.pop(namespace, None)
+            else:
+                self._rest(namespace)
+
+    def _rests(self, namespace: str) -> bool:
+        rest = self._resting.get(namespace)
+        return rest is not None and rest.until > self._clock()
+
+    def _rest(self, namespace: str) -> None:
+        """Let a namespace wait, longer with each failed pass; the others must not wait with it."""
+        before = self._resting.get(namespace)
+        count = 1 if before is None else before.failures + 1
+        delay = self._backoff.delay(count, chance=self._chance())
+        self._resting[namespace] = _Rest(count, self._clock() + delay)
+        # A moment later, so that the rest is over by any clock.
+        self._schedule(delay + _GATHER, self._wake.set)
 
     async def _pay_in(self, namespace: str, debts: list[_Debt]) -> bool:
         try:
@@ -140,7 +167,11 @@ class Restarter:
             await self._cluster.merge_patch(DEPLOYMENTS, namespace, metadata.name, patch, field_manager=RESTART_MANAGER)
         except NotFound:
             return True
-        except Conflict:
+        except ClusterError as error:
+            # One workload that cannot be patched must not keep the others from their restart.
+            if not isinstance(error, Conflict):
+                self._restarted("Deployment", "failed")
+                _log.warning("restarting Deployment %s/%s: %s", namespace, metadata.name, error)
             return False
         self._restarted("Deployment", "done")
         _log.info("restarted Deployment %s/%s for %s", namespace, metadata.name, ", ".join(sorted(due)))
@@ -150,7 +181,7 @@ class Restarter:
         """The Namespace's annotations; none where we may not read it, so that the operator's own setting holds."""
         try:
             answer = await self._cluster.get_metadata(NAMESPACES, None, namespace)
-        except ClusterError:
+        except (Forbidden, NotFound):
             return {}
         return ObjectMeta.of(answer).annotations
 

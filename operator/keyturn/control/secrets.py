@@ -12,6 +12,7 @@ from keyturn.core.binding import Binding, Key
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import SECRET_MANAGER
+from keyturn.core.restarts import OwedRestart
 from keyturn.core.secret import Apply, Create, Desired, Keep, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
@@ -25,11 +26,13 @@ class Written:
 
     Attributes:
         created: there was none before.
+        applied: it was there and was written.
         changed: names of the keys that were given other bytes.
         repaired: what was changed had been edited by somebody else.
     """
 
     created: bool = False
+    applied: bool = False
     changed: tuple[str, ...] = ()
     repaired: bool = False
 
@@ -40,14 +43,21 @@ class SecretWriter:
     Args:
         cluster: the API server.
         known: metadata of a Secret of ours, or None; may lag behind.
+        lost: what a Secret of ours still owed when it was deleted, or None.
         now: the time, with its zone.
     """
 
     def __init__(
-        self, cluster: Cluster, *, known: Callable[[Key], ObjectMeta | None], now: Callable[[], datetime]
+        self,
+        cluster: Cluster,
+        *,
+        known: Callable[[Key], ObjectMeta | None],
+        lost: Callable[[Key], OwedRestart | None],
+        now: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
         self._known = known
+        self._lost = lost
         self._now = now
 
     async def write(self, desired: Desired) -> Written | Failure | None:
@@ -60,7 +70,7 @@ class SecretWriter:
         expected = self._known(binding.key) is not None or bool(binding.status.get("conditions"))
         present = await self._present(binding.key) if expected else None
         for attempt in range(_ATTEMPTS):
-            plan = plan_secret(present, desired, now=self._now())
+            plan = plan_secret(present, desired, now=self._now(), lost=self._lost(binding.key))
             if isinstance(plan, Failure):
                 return plan
             if isinstance(plan, Create) and binding.ever_acted_on and not await self._is_there(binding):
@@ -106,20 +116,23 @@ class SecretWriter:
             return Written(created=True)
         manifest = dict(plan.manifest)
         if plan.take_over and present is not None:
-            version = await self._take_over(present, binding.key)
+            version = await self._take_over(present, binding.key, wrong=plan.wrong)
             manifest["metadata"] = {**manifest["metadata"], "resourceVersion": version}
         await self._cluster.apply(
             SECRETS, binding.key.namespace, binding.key.name, manifest, field_manager=SECRET_MANAGER
         )
-        return Written(changed=plan.changed, repaired=plan.repairs)
+        return Written(applied=True, changed=plan.changed, repaired=plan.repairs)
 
     async def _create(self, plan: Create, binding: Binding) -> None:
         """Create by POST, which refuses where an apply would overwrite a Secret that appeared meanwhile."""
         key = binding.key
         await self._cluster.create(SECRETS, key.namespace, key.name, dict(plan.manifest), field_manager=SECRET_MANAGER)
 
-    async def _take_over(self, present: dict[str, Any], key: Key) -> str:
-        """Gather the ownership of all data in our hand, so that the apply after this one can remove stale keys."""
+    async def _take_over(self, present: dict[str, Any], key: Key, *, wrong: frozenset[str]) -> str:
+        """Gather the ownership of the data in our hand, so that the apply after this one can remove stale keys.
+
+        Of what is wrong nothing is claimed: should that apply fail, the drift must still be there to be seen.
+        """
         metadata = ObjectMeta.of(present)
         operations: list[dict[str, Any]] = [
             # replaced by itself: the API server answers 409 where the Secret has moved on
@@ -127,7 +140,7 @@ class SecretWriter:
             {
                 "op": "replace",
                 "path": "/metadata/managedFields",
-                "value": taken_over(metadata.managed_fields, present.get("data") or {}),
+                "value": taken_over(metadata.managed_fields, (present.get("data") or {}).keys() - wrong),
             },
         ]
         answer = await self._cluster.json_patch(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from keyturn.cluster import ONEPASSWORD_ITEMS, Cluster, ClusterError
+from keyturn.cluster import ONEPASSWORD_ITEMS, Cluster, ClusterError, Forbidden
 from keyturn.control.bindings import Bindings, ReadBinding
 from keyturn.core.backoff import Backoff, jittered
 from keyturn.core.binding import Key
@@ -77,7 +77,14 @@ class Sweeper:
         present: set[Key] = set()
         everywhere: Sequence[str | None] = self._namespaces or [None]
         for namespace in everywhere:
-            for manifest in await self._cluster.list(ONEPASSWORD_ITEMS, namespace):
+            try:
+                manifests = await self._cluster.list(ONEPASSWORD_ITEMS, namespace)
+            except Forbidden as error:
+                # The Role of one namespace may be missing while the others are served.
+                _log.warning("OnePasswordItems cannot be listed in %s: %s", namespace or "all namespaces", error)
+                present |= {key for key in remembered if namespace in {None, key.namespace}}
+                continue
+            for manifest in manifests:
                 binding = self._read(manifest)
                 present.add(binding.key)
                 self._bindings.observe(binding)

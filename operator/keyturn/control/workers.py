@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
 import time
-import traceback
 from collections.abc import Callable
 
-from keyturn.control.failures import Next
+from keyturn.control.failures import Next, log_defect
 from keyturn.control.queue import WorkQueue
 from keyturn.control.reconciler import Reconciler
 from keyturn.core.binding import Key
-
-_log = logging.getLogger(__name__)
 
 _TOGETHER = 200
 """How many keys of one item are worked on together at most, so that the values of one fetch do not live too long."""
@@ -62,19 +57,13 @@ class Workers:
             await self._work_on(key)
 
     async def _work_on(self, key: Key) -> None:
-        companions = itertools.islice(self._reconciler.companions(key), _TOGETHER)
-        keys = [key, *self._queue.claim(companions)]
+        keys = [key, *self._queue.claim(self._reconciler.companions(key), limit=_TOGETHER)]
         started = self._clock()
         outcomes: dict[Key, Next] = {}
         try:
             outcomes = await self._reconciler.reconcile(keys)
         except Exception as error:  # noqa: BLE001 - a defect of ours on one item; the others must go on
-            # The place, not the message: a message may quote what it stumbled over, and here that may be a value.
-            places = "; ".join(
-                f"{frame.name} ({frame.filename}:{frame.lineno})"
-                for frame in traceback.extract_tb(error.__traceback__)[-5:]
-            )
-            _log.error("working on %s failed with %s in %s", key, type(error).__name__, places)
+            log_defect(f"working on {key}", error)
         finally:
             for each in keys:
                 self._finish(each, outcomes.get(each, Next("Defect", backoff=True)))

@@ -59,6 +59,14 @@ class Binding:
         return any(c.get("type") == "Ready" and c.get("status") == "True" for c in self.status.get("conditions") or ())
 
     @property
+    def held(self) -> bool:
+        """Whether this generation was brought about, also if the vault has been silent for long since."""
+        silent = any(
+            c.get("type") == "Stale" and c.get("status") == "True" for c in self.status.get("conditions") or ()
+        )
+        return self.synced_generation or (silent and self.status.get("observedGeneration") == self.generation)
+
+    @property
     def vault(self) -> str | None:
         """The id of the vault that the Secret was last filled from, by the status."""
         try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_OWED, REVISION
+from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_OWED, REVISION, SECRET_MANAGER
 
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})
@@ -61,9 +61,20 @@ def owed_restart(annotations: Mapping[str, str]) -> OwedRestart | None:
     try:
         value = json.loads(annotations[RESTART_OWED])
         changed_at = datetime.fromisoformat(value["changedAt"])
-        return OwedRestart(revision=int(value["revision"]), changed_at=changed_at, keys=tuple(map(str, value["keys"])))
-    except (KeyError, TypeError, ValueError):
+        owed = OwedRestart(revision=int(value["revision"]), changed_at=changed_at, keys=tuple(map(str, value["keys"])))
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
+    # Without a zone it could not be compared with the creation of a workload.
+    return owed if changed_at.tzinfo is not None else None
+
+
+def by_server_time(owed: OwedRestart, managed_fields: Iterable[Mapping[str, Any]]) -> OwedRestart:
+    """The mark with the time at which the API server took our write, by the clock that also dates workloads.
+
+    Our own clock may be off, and the write may have taken long.
+    """
+    times = [entry["time"] for entry in managed_fields if entry.get("manager") == SECRET_MANAGER and entry.get("time")]
+    return replace(owed, changed_at=datetime.fromisoformat(max(times))) if times else owed
 
 
 NOTHING_OWED: Final = OwedRestart(revision=0, changed_at=datetime.min.replace(tzinfo=UTC), keys=())
@@ -73,7 +84,7 @@ NOTHING_OWED: Final = OwedRestart(revision=0, changed_at=datetime.min.replace(tz
 def revision_of(annotations: Mapping[str, str]) -> int:
     """The Secret's revision; 0 where none is written yet, as on one that another operator made."""
     text = annotations.get(REVISION, "")
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return int(text) if len(text) <= 18 and text.isascii() and text.isdecimal() else 0
 
 
 def secrets_used(pod_template: Mapping[str, Any]) -> frozenset[str]:

@@ -67,12 +67,14 @@ class Apply:
 
     Attributes:
         take_over: ownership of the data must be gathered first, or stale keys would survive.
+        wrong: keys whose bytes are not what they should be.
         changed: names of the keys whose bytes change.
         repairs: the bytes being restored are those that were written last, so nobody is owed a restart.
     """
 
     manifest: Mapping[str, Any] = field(repr=False)
     take_over: bool = False
+    wrong: frozenset[str] = frozenset()
     changed: tuple[str, ...] = ()
     repairs: bool = False
 
@@ -113,7 +115,7 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
 
 
 def plan_secret(
-    present: Mapping[str, Any] | None, desired: Desired, *, now: datetime
+    present: Mapping[str, Any] | None, desired: Desired, *, now: datetime, lost: OwedRestart | None = None
 ) -> Create | Apply | Keep | Failure:
     """Compare a Secret with what it should be.
 
@@ -121,9 +123,10 @@ def plan_secret(
         present: the whole Secret, or None if there is none.
         desired: what it should be.
         now: when a restart that becomes owed began to be owed.
+        lost: what a Secret of that name still owed when somebody deleted it.
     """
     if present is None:
-        return Create(_manifest(desired, revision=1, owed=_owed_for_recreation(desired, now=now)))
+        return Create(_manifest(desired, revision=1, owed=_owed_for_recreation(desired, lost, now=now)))
     metadata = ObjectMeta.of(present)
     key = desired.binding.key
     if not is_ours(metadata, desired.binding):
@@ -150,6 +153,7 @@ def plan_secret(
     return Apply(
         _manifest(desired, revision=max(revision, 1), owed=owed, looked_at=metadata),
         take_over=must_take_over(metadata.managed_fields, obsolete),
+        wrong=frozenset(changed) & desired.data.keys(),
         changed=changed,
         repairs=repairs,
     )
@@ -210,11 +214,13 @@ def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
     )
 
 
-def _owed_for_recreation(desired: Desired, *, now: datetime) -> OwedRestart | None:
+def _owed_for_recreation(desired: Desired, lost: OwedRestart | None, *, now: datetime) -> OwedRestart | None:
     """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
     status = desired.binding.status
-    known = status.get("secret")
+    known = status.get("secret") or {}
     same = status.get("itemPath") == str(desired.path) and status.get("itemVersion") == desired.item_revision
+    if lost is not None:
+        return replace(lost, revision=1)
     if not known or same:
         return None
     return OwedRestart(revision=1, changed_at=now, keys=tuple(sorted({*(known.get("keys") or ()), *desired.data})))

@@ -34,13 +34,23 @@ def test_an_older_sighting_changes_nothing(bindings):
     assert bindings.get(A.key).resource_version == "9"
 
 
-def test_a_namesake_replaces_its_predecessor(bindings):
-    """Whatever their resource versions, another uid is another object."""
-    bindings.observe(replace(A, resource_version="9"))
+def test_a_namesake_replaces_its_predecessor_and_not_the_other_way_round(bindings):
+    """A listing begun before the change of generations may show the old one last."""
+    bindings.observe(replace(A, resource_version="3"))
 
-    assert bindings.observe(replace(A, uid="new", resource_version="3"))
+    assert bindings.observe(replace(A, uid="new", resource_version="9"))
+    assert not bindings.observe(replace(A, resource_version="3"))
     assert not bindings.remove(A.key, uid=A.uid)
     assert bindings.remove(A.key, uid="new")
+    assert len(bindings) == 0
+
+
+def test_an_object_that_is_gone_does_not_come_back(bindings):
+    """As from a page of a listing that was begun before it went."""
+    bindings.observe(A)
+    bindings.remove(A.key, uid=A.uid)
+
+    assert not bindings.observe(replace(A, resource_version="4"))
     assert len(bindings) == 0
 
 

@@ -10,6 +10,7 @@ from keyturn.core import names
 from keyturn.core.restarts import (
     NOTHING_OWED,
     OwedRestart,
+    by_server_time,
     carried_revisions,
     is_due,
     owed_restart,
@@ -74,13 +75,40 @@ def test_a_debt_is_read_back_as_it_was_written(revision, changed_at, keys):
     assert owed_restart({names.RESTART_OWED: debt.to_annotation()}) == debt
 
 
+NONSENSE = [
+    '{"revision":1,"changedAt":"2026-01-01","keys":[]}',
+    '{"revision":Infinity,"changedAt":"2026-01-01T00:00:00Z","keys":[]}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", NONSENSE, ids=["no zone", "no number", "no end"])
+def test_nonsense_that_python_stumbles_over_is_no_debt(text):
+    """One annotation of one tenant must not stop the operator for all."""
+    assert owed_restart({names.RESTART_OWED: text}) is None
+
+
+def test_the_servers_clock_dates_a_debt():
+    """Ours may be off, and workloads are dated by the server's."""
+    fields = [
+        {"manager": "keyturn", "time": "2026-11-21T12:30:00Z"},
+        {"manager": "keyturn", "time": "2026-11-21T12:20:00Z"},
+        {"manager": "kubectl-edit", "time": "2026-11-21T13:00:00Z"},
+    ]
+
+    assert by_server_time(OWED, fields).changed_at == datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
+    assert by_server_time(OWED, []) == OWED
+
+
 @given(st.text() | st.sampled_from(["{}", "[]", "null", '{"revision":1}', '{"revision":1,"changedAt":5,"keys":[]}']))
 def test_a_debt_that_somebody_edited_is_no_debt(text):
     """Nonsense in an annotation must never stop a pass."""
     assert owed_restart({names.RESTART_OWED: text}) is None
 
 
-@pytest.mark.parametrize(("text", "revision"), [("7", 7), ("", 0), ("x", 0), ("-1", 0), ("1.5", 0), ("٣", 0)])
+@pytest.mark.parametrize(
+    ("text", "revision"), [("7", 7), ("", 0), ("x", 0), ("-1", 0), ("1.5", 0), ("٣", 0), ("9" * 5000, 0)]
+)
 def test_a_revision_is_a_whole_number_or_none(text, revision):
     """Somebody may have edited it."""
     assert revision_of({names.REVISION: text}) == revision

@@ -140,6 +140,7 @@ def test_undoing_a_foreign_edit_owes_nothing():
     assert plan.repairs
     assert plan.take_over
     assert plan.changed == ("extra", "password")
+    assert plan.wrong == {"password"}
     assert names.RESTART_OWED not in plan.manifest["metadata"]["annotations"]
 
 
@@ -166,6 +167,15 @@ def test_a_secret_made_again_owes_a_restart_if_its_bytes_may_be_new(status, owed
     plan = plan_secret(None, replace(DESIRED, binding=replace(BINDING, status=status)), now=NOW)
 
     assert (names.RESTART_OWED in plan.manifest["metadata"]["annotations"]) is owed
+
+
+def test_a_secret_made_again_owes_what_the_deleted_one_owed():
+    """A restart is not lost with the Secret that carried its mark."""
+    debt = OwedRestart(revision=7, changed_at=NOW, keys=("password",))
+
+    plan = plan_secret(None, DESIRED, now=NOW, lost=debt)
+
+    assert owed_restart(plan.manifest["metadata"]["annotations"]) == replace(debt, revision=1)
 
 
 @pytest.mark.parametrize(
