@@ -104,8 +104,8 @@ class Story:
             self._stage.emulator.admin.attach(VAULT, ITEM, name="ca.crt", content=b"canary-certificate\n" * 40)
             there_at = written.until(signs.has_key("ca.crt"), what="the key ca.crt in the Secret")
             items.until(signs.ready(version="2"), what="version 2 in the status")
-            # Else the Deployment of the next scene might be there in time for a restart that this edit owes to nobody.
-            written.until(signs.owes_nothing, what="an end of what the Secret owes")
+        # Else the Deployment of the next scene might be there in time for a restart that this edit owes to nobody.
+        self._until_nothing_is_owed()
         self._kubectl("describe secret database", only=_KEYS)
         took = self._took("file attached in 1Password -> key in the Secret", there_at - began)
         say.result(f"The key was there {took} after the edit in 1Password.")
@@ -158,7 +158,7 @@ class Story:
             self._stage.emulator.admin.outage(False)
             written_at = written.until(signs.holds_other(before), what="the rotation made during the outage")
             rolled.until(signs.rolls_out("3"), what="the ReplicaSet after the outage")
-            written.until(signs.owes_nothing, what="an end of what the Secret owes")
+        self._until_nothing_is_owed()
         operator.until_ready()
         took = self._took("Connect back -> missed rotation in the Secret", written_at - began)
         say.result(f"The rotation made meanwhile was in the Secret {took} after Connect was back, and rolled out.")
@@ -215,6 +215,11 @@ class Story:
     def _watch(self, stack: ExitStack, kind: str) -> Watch:
         stage = self._stage
         return stack.enter_context(Watch(stage.cluster, _PATHS[kind], check=stage.operator.check))
+
+    def _until_nothing_is_owed(self) -> None:
+        # A new watch begins with what is there now.
+        with ExitStack() as stack:
+            self._watch(stack, "secrets").until(signs.owes_nothing, what="an end of what the Secret owes")
 
     def _kubectl(self, line: str, *, only: tuple[str, ...] = ()) -> None:
         """Run kubectl and show the command and what it printed, or only the lines that begin with one of some words."""
