@@ -5,7 +5,7 @@ import pytest
 from operator_fixtures import VAULT, annotations_of
 
 from keyturn.cluster.errors import ClusterError
-from keyturn.cluster.resources import DEPLOYMENTS, NAMESPACES, Resource
+from keyturn.cluster.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES, STATEFULSETS, Resource
 from keyturn.core import names
 from support.operator import eventually
 
@@ -31,6 +31,29 @@ async def test_a_rotation_restarts_the_workload_once(stage):
     assert await stage.restarts("web") == 1
     assert operator.metric("keyturn_restarts_total", kind="Deployment") == 1
     assert operator.metric("keyturn_restarts_owed") == 0
+
+
+@pytest.mark.parametrize("kind", [STATEFULSETS, DAEMONSETS], ids=lambda kind: kind.kind)
+async def test_every_kind_that_rolls_its_pods_restarts(stage, kind):
+    """A StatefulSet and a DaemonSet are restarted like a Deployment, once."""
+    operator = stage.operator(AUTO_RESTART="true")
+    await stage.provide("login")
+    container = {"name": "main", "image": "nowhere.example/none", "envFrom": [{"secretRef": {"name": "login"}}]}
+    spec = {
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+    }
+    await stage.cluster.create(kind, stage.namespace, "web", {"spec": spec}, field_manager="kubectl")
+
+    stage.rotate("login", "second")
+    await stage.holds("login", {"password": "second"})
+    await stage.paid("login")
+    await operator.polls(2)
+
+    found = await stage.cluster.get(kind, stage.namespace, "web")
+    assert found["metadata"]["generation"] == 2
+    assert names.LAST_RESTARTED in found["spec"]["template"]["metadata"]["annotations"]
+    assert operator.metric("keyturn_restarts_total", kind=kind.kind, outcome="done") == 1
 
 
 async def test_each_rotation_restarts_anew(stage):

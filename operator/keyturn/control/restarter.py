@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from keyturn.cluster import DEPLOYMENTS, NAMESPACES, SECRETS, Cluster, ClusterError, Conflict, Forbidden, NotFound
+from keyturn.cluster import (
+    DAEMONSETS,
+    DEPLOYMENTS,
+    NAMESPACES,
+    SECRETS,
+    STATEFULSETS,
+    Cluster,
+    ClusterError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Resource,
+)
 from keyturn.core.backoff import Backoff
 from keyturn.core.binding import Key
 from keyturn.core.metadata import ObjectMeta
@@ -41,6 +53,10 @@ class _Debt:
     @property
     def mark(self) -> str:
         return revision_mark(self.secret.uid, self.owed.revision)
+
+
+_KINDS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
+"""Workloads that roll their pods when their template changes. A Job or CronJob never runs because a Secret changed."""
 
 
 class _Rest(NamedTuple):
@@ -135,17 +151,18 @@ class Restarter:
     async def _pay_in(self, namespace: str, debts: list[_Debt]) -> bool:
         try:
             policy = await self._policy(namespace)
-            workloads = await self._cluster.list(DEPLOYMENTS, namespace)
-            done = [await self._restart(namespace, workload, debts, policy) for workload in workloads]
-            if not all(done):
-                return False
-            return all([await self._clear(debt) for debt in debts])
+            done = [
+                await self._restart(kind, workload, debts, policy)
+                for kind in _KINDS
+                for workload in await self._cluster.list(kind, namespace)
+            ]
+            return all(done) and all([await self._clear(debt) for debt in debts])
         except ClusterError as error:
             _log.warning("restarts in the namespace %s: %s", namespace, error)
             return False
 
     async def _restart(
-        self, namespace: str, workload: Mapping[str, Any], debts: list[_Debt], policy: Mapping[str, str]
+        self, kind: Resource, workload: Mapping[str, Any], debts: list[_Debt], policy: Mapping[str, str]
     ) -> bool:
         """Restart a workload once, if it is owed that. Returns False if it changed under our hands."""
         metadata = ObjectMeta.of(workload)
@@ -164,17 +181,19 @@ class Restarter:
         patch = restart_patch(carried, due, in_use=used, now=self._now())
         patch["metadata"] = {"resourceVersion": metadata.resource_version}
         try:
-            await self._cluster.merge_patch(DEPLOYMENTS, namespace, metadata.name, patch, field_manager=RESTART_MANAGER)
+            await self._cluster.merge_patch(
+                kind, metadata.namespace, metadata.name, patch, field_manager=RESTART_MANAGER
+            )
         except NotFound:
             return True
         except ClusterError as error:
             # One workload that cannot be patched must not keep the others from their restart.
             if not isinstance(error, Conflict):
-                self._restarted("Deployment", "failed")
-                _log.warning("restarting Deployment %s/%s: %s", namespace, metadata.name, error)
+                self._restarted(kind.kind, "failed")
+                _log.warning("restarting %s %s/%s: %s", kind.kind, *metadata.key, error)
             return False
-        self._restarted("Deployment", "done")
-        _log.info("restarted Deployment %s/%s for %s", namespace, metadata.name, ", ".join(sorted(due)))
+        self._restarted(kind.kind, "done")
+        _log.info("restarted %s %s/%s for %s", kind.kind, *metadata.key, ", ".join(sorted(due)))
         return True
 
     async def _policy(self, namespace: str) -> Mapping[str, str]:
