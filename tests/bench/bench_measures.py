@@ -35,6 +35,7 @@ class Steady:
         resident: bytes, idle, of an operator that is started where all is well.
         resident_foreign: the same beside many foreign Secrets: the larger of while they came, and after another start.
         restart_writes: of the API server, in both of these starts.
+        others_percent: of the whole machine, what others used of it while the operator was idle.
     """
 
     cold_seconds: float
@@ -46,6 +47,7 @@ class Steady:
     resident: int
     resident_foreign: int
     restart_writes: int
+    others_percent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Flowing:
         to_secret: seconds from an edit in 1Password to the Secret, one for each rotation.
         to_deployment: to the Deployment that uses it.
         from_listing: from the listing that told of the edit to the Secret.
+        others_percent: of the whole machine, what others used of it during the rotations.
     """
 
     apply_seconds: float
@@ -67,6 +70,7 @@ class Flowing:
     to_secret: Sequence[float]
     to_deployment: Sequence[float]
     from_listing: Sequence[float]
+    others_percent: float
 
 
 def measure_steady(items: int, *, folder: Path) -> Steady:
@@ -80,9 +84,10 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
             _settle(rig, running)
             cold_requests = _without_later_polls(rig.connect.request_counts())
             cold += rig.audit.new()
-            cpu, began = running.cpu_seconds(), time.monotonic()
-            idle_requests = rig.polls(IDLE_POLLS) / IDLE_POLLS
-            cpu_percent = 100 * (running.cpu_seconds() - cpu) / (time.monotonic() - began)
+            with rig.quiet(running) as load:
+                cpu, began = running.cpu_seconds(), time.monotonic()
+                idle_requests = rig.polls(IDLE_POLLS) / IDLE_POLLS
+                cpu_percent = 100 * (running.cpu_seconds() - cpu) / (time.monotonic() - began)
             idle = rig.audit.new()
         rig.audit.new()
         with rig.operator(interval=IDLE_INTERVAL) as running:
@@ -104,6 +109,7 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
             resident=resident,
             resident_foreign=resident_foreign,
             restart_writes=_writes(rig.audit.new()),
+            others_percent=load.percent,
         )
 
 
@@ -121,7 +127,8 @@ def measure_flowing(items: int, *, folder: Path) -> Flowing:
             _settle(rig, running)
             applied += rig.audit.new()
             rig.create_deployment()
-            rotations = list(_rotations(rig, running))
+            with rig.quiet(running) as load:
+                rotations = list(_rotations(rig, running))
         return Flowing(
             apply_seconds=_last_secret_at(applied) - began_at,
             kubectl_seconds=kubectl_seconds,
@@ -129,6 +136,7 @@ def measure_flowing(items: int, *, folder: Path) -> Flowing:
             to_secret=[each[0] for each in rotations],
             to_deployment=[each[1] for each in rotations],
             from_listing=[each[2] for each in rotations],
+            others_percent=load.percent,
         )
 
 

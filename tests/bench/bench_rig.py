@@ -1,10 +1,12 @@
 """One cluster, one Connect server and one operator at a time, for measuring."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +17,7 @@ from connect_emulator.admin_client import AdminClient
 from demo.programs import Emulator, Operator
 from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, Access, Cluster, Resource
 from localcluster import LocalCluster
+from localcluster.layout import Layout, State
 
 VAULT, TITLE = "Production", "item-{n:05d}"
 NAMESPACE, ELSEWHERE = "bench", "elsewhere"
@@ -99,6 +102,18 @@ class Rig:
         self.connect.wait_requests(count, route="GET /v1/vaults", since=since, timeout_s=count * 10.0)
         return self.connect.last_request() - since
 
+    @contextmanager
+    def quiet(self, running: "Running") -> Iterator["Load"]:
+        """Measure, for the length of the block, how much of the machine those use that are no part of this rig."""
+        components = State.read(Layout(self.cluster.directory)).components.values()
+        pids = [each.pid for each in components] + [self.emulator.pid, running.pid, os.getpid()]
+        ours = [psutil.Process(pid) for pid in pids]
+        load = Load()
+        began, busy, used = time.monotonic(), _busy_seconds(), sum(map(_cpu_seconds, ours))
+        yield load
+        foreign = _busy_seconds() - busy - (sum(map(_cpu_seconds, ours)) - used)
+        load.percent = 100 * max(0.0, foreign) / (time.monotonic() - began) / (os.cpu_count() or 1)
+
     def create_items(self) -> None:
         """Create a OnePasswordItem for each item, by title."""
         bodies = ((secret_name(number), {"spec": _spec(number)}) for number in range(self.items))
@@ -154,6 +169,13 @@ class Rig:
         asyncio.run(create_all())
 
 
+@dataclass
+class Load:
+    """How much of the machine others used, in percent of all its cores."""
+
+    percent: float = 0.0
+
+
 class Running:
     """An operator under measurement.
 
@@ -164,6 +186,7 @@ class Running:
 
     def __init__(self, operator: Operator, *, started_at: float) -> None:
         self._operator = operator
+        self.pid = operator.pid
         self._process = psutil.Process(operator.pid)
         self.started_at = started_at
 
@@ -177,8 +200,7 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """CPU time that it has used so far."""
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+        return _cpu_seconds(self._process)
 
     def resident_bytes(self) -> int:
         """Its memory now."""
@@ -188,6 +210,17 @@ class Running:
 def secret_name(number: int) -> str:
     """The name of an item's Secret."""
     return TITLE.format(n=number)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _busy_seconds() -> float:
+    """CPU time that anybody used since the machine began, and what its host took from it."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + times.irq + times.softirq + times.steal)
 
 
 def _spec(number: int) -> dict[str, str]:

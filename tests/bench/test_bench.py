@@ -19,6 +19,7 @@ STEADY = Steady(
     resident=80 * MIB,
     resident_foreign=81 * MIB,
     restart_writes=0,
+    others_percent=1.0,
 )
 FLOWING = Flowing(
     apply_seconds=3.0,
@@ -27,6 +28,7 @@ FLOWING = Flowing(
     to_secret=[0.5, 1.0, 1.5],
     to_deployment=[0.6, 1.1, 1.6],
     from_listing=[0.02, 0.02, 0.02],
+    others_percent=1.0,
 )
 
 
