@@ -28,7 +28,8 @@ _EXPECTED = (
 def main() -> int:
     """Run the demo; return the exit status."""
     arguments = _parser().parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # Ctrl-C, too: a shell starts what it puts into the background with that ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     try:
         if arguments.stop:

@@ -1,6 +1,7 @@
 """Ports that can go away and come back: how an outage looks from outside."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Literal
@@ -35,7 +36,7 @@ class _Doomed(asyncio.Protocol):
 
 
 class Listener:
-    """One listening address. The port is chosen once; an outage closes it and the end of the outage opens it again."""
+    """One listening address. The port is chosen once and kept; an outage ends the listening, not the hold on the port."""
 
     def __init__(
         self,
@@ -49,6 +50,8 @@ class Listener:
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._held: set[asyncio.BaseTransport] = set()
+        # Bound and never listening: whoever connects to it alone is refused, and nobody else gets the port meanwhile.
+        self._hold: socket.socket | None = None
         self.host = host
         self.port = port
 
@@ -60,7 +63,10 @@ class Listener:
 
     async def open(self, *, outage: OutageMode | None = None) -> None:
         """Listen; with an outage of mode `refuse` do not, and with the others do only that."""
-        self.close()
+        self._end()
+        if self._hold is None:
+            self._hold = self._bound()
+            self.port = self._hold.getsockname()[1]
         if outage == "refuse":
             return
         factory, tls = self._factory, self._tls
@@ -68,11 +74,32 @@ class Listener:
             mode = outage
             factory, tls = lambda: _Doomed(mode, self._held), None
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(factory, self.host, self.port, ssl=tls, backlog=512)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = await loop.create_server(factory, sock=self._bound(), ssl=tls, backlog=512)
 
     def close(self) -> None:
-        """Listen no more. Connections that were accepted are somebody else's, but for those of an outage."""
+        """Listen no more, for good. Connections that were accepted are somebody else's, but for those of an outage."""
+        self._end()
+        if self._hold is not None:
+            self._hold.close()
+            self._hold = None
+
+    def _bound(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self._hold is not None:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind((self.host, self.port))
+            # Only now: a port that somebody else holds must be told, not shared.
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.setblocking(False)
+        except BaseException:
+            bound.close()
+            raise
+        return bound
+
+    def _end(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None

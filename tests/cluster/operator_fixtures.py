@@ -1,6 +1,7 @@
 """Fixtures of the operator's tests: a namespace, an emulated Connect server and `keyturn run`, all for one test alone."""
 
 import base64
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -78,8 +79,11 @@ class Stage:
         return process.start(ready=ready)
 
     def stop(self) -> None:
+        """End the operators; what they said last is shown beside a failure."""
         for process in self._operators:
             process.stop()
+            said = process.log.read_text().splitlines()[-60:]
+            sys.stdout.write("\n".join([f"--- {process.log.name}", *said, ""]))
 
     # --- 1Password ---------------------------------------------------------------------------------------------------
 
