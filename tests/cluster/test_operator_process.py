@@ -1,14 +1,19 @@
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
-from operator_fixtures import GET_ITEM, VAULT, annotations_of
+from operator_fixtures import GET_ITEM, VAULT, Stage, annotations_of
 
+from keyturn.cluster.access import Access
+from keyturn.cluster.gateway import Cluster
 from keyturn.core import names
 from localcluster import LocalCluster
 from support.operator import eventually, run_to_end
 
 pytestmark = pytest.mark.cluster
+
+CRDS = Path(__file__).resolve().parents[2] / "crds"
 
 
 async def test_a_restart_with_no_news_writes_nothing_and_fetches_nothing(stage):
@@ -167,13 +172,28 @@ async def test_a_signal_right_at_the_start_ends_it(stage):
     assert "Traceback" not in operator.logged()
 
 
-async def test_all_namespaces_are_watched_when_none_is_named(stage):
-    """Without WATCH_NAMESPACE an operator serves every namespace there is."""
-    operator = stage.operator(WATCH_NAMESPACE=None, POLLING_INTERVAL="600")
+async def test_all_namespaces_are_watched_when_none_is_named(emulator, tmp_path):
+    """Without WATCH_NAMESPACE an operator serves every namespace there is, so it gets an API server of its own."""
+    with LocalCluster.start() as alone:
+        alone.kubectl("apply", "-f", str(CRDS))
+        alone.kubectl("wait", "--for=condition=Established", "crd/onepassworditems.onepassword.com")
+        async with Cluster.at(await Access.load(kubeconfig=alone.kubeconfig)) as cluster:
+            stages = []
+            for name in ("one", "two"):
+                alone.kubectl("create", "namespace", name)
+                stages.append(
+                    Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=alone.kubeconfig)
+                )
+            operator = stages[0].operator(WATCH_NAMESPACE=None, POLLING_INTERVAL="600")
+            stages[0].put_item("login")
 
-    await stage.provide("login")
+            for stage in stages:
+                await stage.ask("login")
+            for stage in stages:
+                await stage.ready("login")
 
-    assert "all namespaces" in operator.logged()
+            assert "all namespaces" in operator.logged()
+            stages[0].stop()
 
 
 GOOD = {"OP_CONNECT_HOST": "http://127.0.0.1:9", "OP_CONNECT_TOKEN": "x", "KUBECONFIG": "/nowhere"}
