@@ -61,11 +61,6 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits and nobody works; keys put off until later do not count."""
-        return not self._waiting and not self._working
-
     def oldest(self) -> float:
         """Seconds that the longest waiting key has been waiting; 0 if none waits."""
         first = next(iter(self._waiting.values()), None)
