@@ -52,7 +52,6 @@ bench: install ## measure what the README promises (UPDATE=1 puts the table ther
 	@$(BIN)/python tests/bench/run.py $(if $(UPDATE),--update-readme)
 
 cluster-up: install ## a local control plane that stays up
-	@$(BIN)/python -m localcluster build
 	@$(BIN)/python -m localcluster up
 
 cluster-down: install ## stop it without a trace

@@ -1,4 +1,4 @@
-"""The executables of the control plane: built from the pinned modules once, then taken from the user's cache."""
+"""The executables we need from elsewhere: built from pinned Go modules once, then taken from the user's cache."""
 
 import fcntl
 import hashlib
@@ -6,62 +6,124 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from localcluster.errors import UnsupportedPlatform
 from localcluster.gobuild import build
-from localcluster.paths import GO_MODULE, cache_directory, pinned
+from localcluster.paths import GO_MODULE, HELM_MODULE, cache_directory, pinned
 from localcluster.toolchain import find_go
 
-PACKAGES = {
-    "etcd": "go.etcd.io/etcd/server/v3",
-    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
-    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
-}
+_KUBERNETES_STAMPS = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Executables that one Go module pins, and that are built together.
+
+    Attributes:
+        name: of their folder in the cache.
+        title: what they are, for the one who waits for them.
+        patience: how long a build takes, for the same.
+        module: the folder of `go.mod` and `go.sum`.
+        version: the one that matters most of what is pinned.
+        packages: the main package of each executable.
+        stamps: values of Go variables, by which the executables know their own version.
+    """
+
+    name: str
+    title: str
+    patience: str
+    module: Path
+    version: str
+    packages: Mapping[str, str]
+    stamps: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the executables lie once they are built.
+
+        The folder is named by what decides about them: the pinned modules and the processor. The compiler is left out
+        on purpose: a newer one builds the same programs, and no upgrade of Go shall cost minutes.
+        """
+        pins = b"".join((self.module / name).read_bytes() for name in ("go.mod", "go.sum"))
+        digest = hashlib.sha256(pins + platform.machine().encode()).hexdigest()
+        return cache_directory() / self.name / f"{self.version}-{digest[:12]}"
+
+
+def kubernetes_version() -> str:
+    """Return the pinned version of Kubernetes, such as `v1.35.4`."""
+    return pinned(GO_MODULE / "go.mod", r"^\s*k8s\.io/kubernetes (v\S+)")
+
+
+def control_plane() -> Programs:
+    """The programs of the local cluster."""
+    version = kubernetes_version()
+    major, minor, _ = version.removeprefix("v").split(".", maxsplit=2)
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return Programs(
+        name="control-plane",
+        title=f"etcd and Kubernetes {version}",
+        patience="4 to 8 minutes",
+        module=GO_MODULE,
+        version=version,
+        packages={
+            "etcd": "go.etcd.io/etcd/server/v3",
+            "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+            "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+            "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+        },
+        stamps={f"{where}.{name}": value for where in _KUBERNETES_STAMPS for name, value in values.items()},
+    )
+
+
+def helm() -> Programs:
+    """The program that installs charts. Its modules are its own: Kubernetes' programs must not be raised to them."""
+    version = pinned(HELM_MODULE / "go.mod", r"^\s*helm\.sh/helm/v4 (v\S+)")
+    return Programs(
+        name="helm",
+        title=f"Helm {version}",
+        patience="1 to 4 minutes",
+        module=HELM_MODULE,
+        version=version,
+        packages={"helm": "helm.sh/helm/v4/cmd/helm"},
+        stamps={"helm.sh/helm/v4/internal/version.version": version},
+    )
 
 
 def ensure_binaries() -> Path:
-    """Return the folder of the executables, building them first if it is not there yet.
-
-    Several processes may ask at once: one builds, the others wait for it. Progress goes to standard error.
+    """Return the folder of the control plane's executables, building them first if it is not there yet.
 
     Raises:
         UnsupportedPlatform: this is not Linux.
         BuildFailed: something cannot be built; the message holds the compiler's last words.
     """
+    return _ensure(control_plane())
+
+
+def ensure_helm() -> Path:
+    """Return the `helm` executable, building it first if it is not there yet; raises as `ensure_binaries` does."""
+    return _ensure(helm()) / "helm"
+
+
+def _ensure(programs: Programs) -> Path:
+    """Several processes may ask at once: one builds, the others wait for it. Progress goes to standard error."""
     if sys.platform != "linux":
         raise UnsupportedPlatform("the local cluster runs on Linux only: use a Linux machine or a container")
-    folder = binaries_directory()
+    folder = programs.folder
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder.with_name(f"{folder.name}.lock")):
+    with _only_one(folder.with_name(f"{folder.name}.lock"), programs.title):
         if not folder.is_dir():
-            _build_all(folder)
+            _build_all(programs, folder)
     return folder
 
 
-def binaries_directory() -> Path:
-    """Return where the executables lie once they are built.
-
-    The folder is named by what decides about them: the pinned modules and the processor. The compiler is left out on
-    purpose: a newer one builds the same Kubernetes, and no upgrade of Go shall cost minutes.
-    """
-    pins = b"".join((GO_MODULE / name).read_bytes() for name in ("go.mod", "go.sum"))
-    digest = hashlib.sha256(pins + platform.machine().encode()).hexdigest()
-    return cache_directory() / "control-plane" / f"{kubernetes_version()}-{digest[:12]}"
-
-
-def kubernetes_version() -> str:
-    """Return the pinned version of Kubernetes, such as `v1.35.4`."""
-    return pinned("go.mod", r"^\s*k8s\.io/kubernetes (v\S+)")
-
-
-def _build_all(folder: Path) -> None:
+def _build_all(programs: Programs, folder: Path) -> None:
     """Build every executable into a folder aside, and move that into place as a whole."""
     go = find_go()
     partial = folder.with_name(f"{folder.name}.partial")
@@ -69,31 +131,30 @@ def _build_all(folder: Path) -> None:
     partial.mkdir()
     began = time.monotonic()
     print(
-        f"Building etcd and Kubernetes {kubernetes_version()} from source, once: 4 to 8 minutes on two cores",
+        f"Building {programs.title} from source, once: {programs.patience} on two cores",
         file=sys.stderr,
         flush=True,
     )
-    for number, (name, package) in enumerate(PACKAGES.items(), start=1):
+    for number, (name, package) in enumerate(programs.packages.items(), start=1):
         build(
             go,
+            module=programs.module,
             package=package,
             output=partial / name,
-            label=f"[{number}/{len(PACKAGES)}] {name}",
-            version=kubernetes_version(),
+            label=f"[{number}/{len(programs.packages)}] {name}",
+            stamps=programs.stamps,
         )
     partial.rename(folder)
     print(f"Built in {time.monotonic() - began:.0f} s: {folder}", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def _only_one(lock: Path, title: str) -> Iterator[None]:
     """Let one process at a time pass; the kernel lets the next one in when the first ends, however it does."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(
-                "Another process is building the local cluster's binaries: waiting for it", file=sys.stderr, flush=True
-            )
+            print(f"Another process is building {title}: waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -6,37 +6,40 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, cast
 
 from localcluster.errors import BuildFailed
-from localcluster.paths import GO_MODULE
 from localcluster.toolchain import go_environment
 
 _LAST_WORDS = 30
 # Seconds between two signs of life: a terminal's line is overwritten, a log's line stays.
 _TERMINAL_INTERVAL = 1.0
 _LOG_INTERVAL = 30.0
-_VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 
 
-def build(go: Path, *, package: str, output: Path, label: str, version: str) -> None:
+def build(
+    go: Path, *, module: Path, package: str, output: Path, label: str, stamps: Mapping[str, str] | None = None
+) -> None:
     """Build one executable.
 
     Args:
         go: the compiler.
-        package: the main package, pinned by `dev/go/go.mod`.
+        module: the folder whose `go.mod` pins the package.
+        package: the main package.
         output: the executable to write.
         label: what to call it in the progress lines.
-        version: what Kubernetes' programs report as their own version.
+        stamps: values of Go string variables by their full names, such as the version that a program reports.
 
     Raises:
         BuildFailed: with the compiler's last words.
     """
-    flags = ("-v", "-trimpath", "-buildvcs=false", f"-ldflags={_linker_flags(version)}")
+    linker_flags = " ".join(("-s -w", *(f"-X {name}={value}" for name, value in (stamps or {}).items())))
+    flags = ("-v", "-trimpath", "-buildvcs=false", f"-ldflags={linker_flags}")
     with subprocess.Popen(
         [go, "build", *flags, "-o", output, package],
-        cwd=GO_MODULE,
+        cwd=module,
         env=go_environment(),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -48,14 +51,6 @@ def build(go: Path, *, package: str, output: Path, label: str, version: str) -> 
             raise
     if process.returncode:
         raise BuildFailed(f"could not build {package}; go said at the end:\n{last_words}")
-
-
-def _linker_flags(version: str) -> str:
-    major, minor, _ = version.removeprefix("v").split(".", maxsplit=2)
-    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    return " ".join(
-        ("-s -w", *(f"-X {where}.{name}={value}" for where in _VERSION_PACKAGES for name, value in values.items()))
-    )
 
 
 def _report(stderr: IO[bytes], progress: "_Progress") -> str:

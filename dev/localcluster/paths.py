@@ -6,7 +6,9 @@ from pathlib import Path
 
 from localcluster.errors import ClusterSetupError
 
-GO_MODULE = Path(__file__).resolve().parent.parent / "go"
+_HERE = Path(__file__).resolve().parent
+GO_MODULE = _HERE.parent / "go"
+HELM_MODULE = _HERE.parent / "go-helm"
 
 
 def cache_directory() -> Path:
@@ -22,13 +24,11 @@ def default_run_directory() -> Path:
     return cache_directory() / "run" / "default"
 
 
-def pinned(name: str, pattern: str) -> str:
-    """Return what the first group of `pattern` matches in the file `name` of `dev/go`, where all versions are pinned."""
-    found = re.search(pattern, (GO_MODULE / name).read_text(encoding="utf-8"), re.MULTILINE)
+def pinned(file: Path, pattern: str) -> str:
+    """Return what the first group of `pattern` matches in a file that pins versions."""
+    found = re.search(pattern, file.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
-        raise ClusterSetupError(
-            f"{GO_MODULE / name} pins no version (nothing in it matches {pattern}): restore it from git"
-        )
+        raise ClusterSetupError(f"{file} pins no version (nothing in it matches {pattern}): restore it from git")
     return found[1]
 
 

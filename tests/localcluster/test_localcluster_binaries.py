@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from localcluster import ClusterSetupError, existing_kubeconfig
-from localcluster.binaries import PACKAGES, binaries_directory, ensure_binaries
+from localcluster.binaries import control_plane, ensure_binaries, ensure_helm, helm
 from localcluster.errors import BuildFailed
+
+PACKAGES = control_plane().packages
 
 FAKE_GO = """#!/bin/sh
 case "$1" in
@@ -45,9 +47,9 @@ def test_parallel_processes_build_once(calls):
     ask = "from localcluster.binaries import ensure_binaries; print(ensure_binaries())"
     asking = [subprocess.Popen([sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     answers = {process.communicate(timeout=60)[0].strip() for process in asking}
-    assert answers == {str(binaries_directory())}
+    assert answers == {str(control_plane().folder)}
     assert sorted(calls.read_text().split()) == sorted(PACKAGES.values())
-    assert {path.name for path in binaries_directory().iterdir()} == set(PACKAGES)
+    assert {path.name for path in control_plane().folder.iterdir()} == set(PACKAGES)
 
 
 def test_progress_names_every_binary_on_lines_of_its_own(calls, capsys):
@@ -65,9 +67,18 @@ def test_failed_build_leaves_no_binaries_and_says_why(calls, monkeypatch):
     monkeypatch.setenv("FAKE_GO_FAILS_AT", PACKAGES["kube-scheduler"])
     with pytest.raises(BuildFailed, match=r"(?s)kube-scheduler.*main\.go:1: cannot compile"):
         ensure_binaries()
-    assert not binaries_directory().exists()
+    assert not control_plane().folder.exists()
     monkeypatch.delenv("FAKE_GO_FAILS_AT")
     assert ensure_binaries().is_dir()
+
+
+def test_helm_is_built_apart_from_the_control_plane(calls):
+    """A cluster alone must not wait for Helm, nor a newer Helm cost a new control plane."""
+    ensure_binaries()
+    assert not helm().folder.exists()
+    assert ensure_helm() == helm().folder / "helm"
+    assert calls.read_text().split()[-1] == helm().packages["helm"]
+    assert not helm().folder.is_relative_to(control_plane().folder.parent)
 
 
 def test_cache_follows_the_xdg_specification(monkeypatch):
@@ -75,7 +86,7 @@ def test_cache_follows_the_xdg_specification(monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     for unusable in ("", "relative/path"):
         monkeypatch.setenv("XDG_CACHE_HOME", unusable)
-        assert binaries_directory().is_relative_to("/home/somebody/.cache/keyturn")
+        assert control_plane().folder.is_relative_to("/home/somebody/.cache/keyturn")
 
 
 def test_existing_cluster_is_used_only_when_asked_for(tmp_path, monkeypatch):
