@@ -43,12 +43,18 @@ TRACKING: Final = (
     "app.kubernetes.io/managed-by",
     "applyset.kubernetes.io/",
     "argocd.argoproj.io/",
+    "config.k8s.io/",
+    "config.kubernetes.io/",
     "helm.sh/",
     "helm.toolkit.fluxcd.io/",
+    "internal.config.kubernetes.io/",
+    "kapp.k14s.io/",
     "kopf.zalando.org/",
     "kubectl.kubernetes.io/",
     "kustomize.toolkit.fluxcd.io/",
     "meta.helm.sh/",
+    "objectset.rio.cattle.io/",
+    "reconcile.fluxcd.io/",
 )
 
 

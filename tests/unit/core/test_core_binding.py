@@ -96,3 +96,34 @@ def test_what_the_status_says_of_the_past(status, acted_on, synced):
 def test_tracking_keys_are_known_by_name_or_prefix(entry, rest):
     """An entry that ends in a slash stands for all below it, any other only for itself."""
     assert is_tracking(entry + rest) is (entry.endswith("/") or not rest)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "applyset.kubernetes.io/part-of",
+        "argocd.argoproj.io/tracking-id",
+        "argocd.argoproj.io/instance",
+        "app.kubernetes.io/instance",
+        "kustomize.toolkit.fluxcd.io/name",
+        "helm.toolkit.fluxcd.io/namespace",
+        "reconcile.fluxcd.io/requestedAt",
+        "meta.helm.sh/release-name",
+        "helm.sh/chart",
+        "app.kubernetes.io/managed-by",
+        "config.k8s.io/owning-inventory",
+        "internal.config.kubernetes.io/path",
+        "objectset.rio.cattle.io/hash",
+        "kapp.k14s.io/app",
+    ],
+)
+def test_the_marks_of_known_tools_are_tracking(key):
+    """A copy would make kubectl, Argo CD, Flux, Helm, kpt, Fleet or kapp take the Secret for their own and prune it."""
+    assert is_tracking(key)
+
+
+@pytest.mark.parametrize("key", ["app.kubernetes.io/name", "app.kubernetes.io/part-of", "team", "example.com/team"])
+def test_labels_that_say_what_a_thing_is_are_no_tracking(key):
+    """Dependents select by them, so they are copied as the official operator does."""
+    assert not is_tracking(key)
