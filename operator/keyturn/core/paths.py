@@ -48,6 +48,15 @@ def parse_item_path(text: object) -> ItemPath:
     return ItemPath(vault=vault, item=item)
 
 
+def same_but_for_case(one: str, other: str) -> bool:
+    """Whether two titles are equal ignoring case, letter by letter as in Go: `ß` is not `ss`, which is another title."""
+    return one == other or (len(one) == len(other) and all(map(_same_letter, one, other)))
+
+
+def _same_letter(one: str, other: str) -> bool:
+    return one == other or one.casefold() == other.casefold()
+
+
 def shorten(text: str, limit: int = 200) -> str:
     """A user's text at a length that fits into a message."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from keyturn.core.paths import looks_like_id, shorten
+from keyturn.core.paths import looks_like_id, same_but_for_case, shorten
 from keyturn.core.vault import ItemRef, Scope
 
 Named = TypeVar("Named", Scope, ItemRef)
@@ -47,7 +47,7 @@ def find_vault(scopes: Sequence[Scope], name: str) -> Found[Scope]:
     Raises:
         VaultUnresolved: there is none.
     """
-    titled = [scope for scope in scopes if scope.title.casefold() == name.casefold()]
+    titled = [scope for scope in scopes if same_but_for_case(scope.title, name)]
     if titled:
         return _oldest(titled, f"vaults are titled {shorten(name)!r}")
     for scope in scopes:
@@ -70,7 +70,7 @@ def find_item(refs: Sequence[ItemRef], name: str, *, vault: Scope) -> Found[Item
             if ref.id == name:
                 return Found(ref)
     exact = [ref for ref in refs if ref.title == name]
-    titled = exact or [ref for ref in refs if ref.title.casefold() == name.casefold()]
+    titled = exact or [ref for ref in refs if same_but_for_case(ref.title, name)]
     if titled:
         return _oldest(titled, f"items of the vault {vault.title!r} are titled {shorten(name)!r}")
     raise ItemUnresolved(f"the vault {vault.title!r} has no item with the title or id {shorten(name)!r}")

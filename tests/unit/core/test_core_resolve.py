@@ -32,6 +32,10 @@ VAULT = a_vault("v" * 26, "Production")
         pytest.param([a_vault(ID_A, "Prod")], ID_A, ID_A, id="by id"),
         pytest.param([a_vault(ID_A, "Prod"), a_vault(ID_B, ID_A)], ID_A, ID_B, id="a title that is another's id wins"),
         pytest.param([a_vault("1", "Prod"), a_vault("2", "prod", age=1)], "Prod", "2", id="oldest wins"),
+        pytest.param([a_vault("1", "ÜBER ÉTÉ")], "über été", "1", id="ignoring case of any letter"),
+        pytest.param(
+            [a_vault("1", "Strasse"), a_vault("2", "Straße", age=1)], "strasse", "1", id="other letters, other title"
+        ),
     ],
 )
 def test_a_vault_is_found_by_title_then_by_id(vaults, name, expected):
@@ -47,6 +51,9 @@ def test_a_vault_is_found_by_title_then_by_id(vaults, name, expected):
         pytest.param([an_item("1", "DB", age=9), an_item("2", "db")], "db", "2", id="exact case before age"),
         pytest.param([an_item(ID_A, "x"), an_item(ID_B, ID_A, age=9)], ID_A, ID_A, id="id before title"),
         pytest.param([an_item(ID_B, ID_A)], ID_A, ID_B, id="a title that looks like an id"),
+        pytest.param([an_item("1", 'say "hi" \\ bye')], 'say "hi" \\ bye', "1", id="quotes and backslashes"),
+        pytest.param([an_item("1", " a "), an_item("2", "a", age=9)], " a ", "1", id="blanks count"),
+        pytest.param([an_item("1", "a%2Fb"), an_item("2", "a/b", age=9)], "a%2Fb", "1", id="nothing is decoded"),
         pytest.param([an_item("1", "db"), an_item("2", "db", age=1)], "db", "2", id="oldest wins"),
         pytest.param(
             [an_item("2", "db"), an_item("1", "db")], "db", "1", id="equal age: by id, so that it never flips"
