@@ -111,11 +111,17 @@ def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:
     try:
         token = TokenFile(file) if file else StaticToken(settings.connect_token, origin="OP_CONNECT_TOKEN")
         return ConnectClient(
-            ConnectSettings(host=settings.connect_host, token=token, ca_file=settings.connect_ca_file),
+            ConnectSettings(
+                host=settings.connect_host,
+                token=token,
+                ca_file=settings.connect_ca_file,
+                proxy=settings.connect_proxy,
+            ),
             observer=observe,
         )
     except BadAddress as error:
-        raise SettingsError(f"OP_CONNECT_HOST: {error}") from None
+        names_it = "OP_CONNECT_HOST, HTTP_PROXY or HTTPS_PROXY" if settings.connect_proxy else "OP_CONNECT_HOST"
+        raise SettingsError(f"{names_it}: {error}") from None
     except ConfigError as error:
         raise SettingsError(str(error)) from None
 

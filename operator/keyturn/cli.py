@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from importlib.metadata import version
 from keyturn.app import StartError, run
 from keyturn.observe import configure
 from keyturn.settings import SettingsError, read_settings
+
+_log = logging.getLogger(__name__)
 
 USAGE = """usage: keyturn run [--help] [flags]
        keyturn --version
@@ -39,6 +42,8 @@ def _run(flags: Sequence[str]) -> int:
     try:
         settings = read_settings(flags, os.environ)
         configure(settings.log_level, settings.log_format)
+        for line in settings.unused:
+            _log.warning(line)
         asyncio.run(run(settings))
     except (SettingsError, StartError) as error:
         sys.stderr.write(f"keyturn: {error}\n")

@@ -12,6 +12,7 @@ from typing import NoReturn, TypeVar
 from keyturn.core.content import MappingOptions
 from keyturn.core.restarts import parse_switch
 from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
+from keyturn.official import add_official_flags, proxy_for, switch, unused, with_two_dashes
 
 T = TypeVar("T")
 
@@ -32,7 +33,8 @@ class Settings:
         connect_host: base URL of the Connect server, without `/v1`.
         connect_token: its bearer token; empty if `connect_token_file` names a file that holds it.
         connect_token_file: read again when it changes, so that a token can be rotated without a restart.
-        connect_ca_file: certificates to trust beside the system's, for a Connect server with a CA of its own.
+        connect_ca_file: certificates to trust instead of the public ones, for a Connect server with a CA of its own.
+        connect_proxy: address of the proxy through which to reach it; None for none.
         polling_interval: seconds between two looks at the vaults, give or take a tenth.
         full_pass_interval: seconds after which a look at the vaults trusts no version number and lists everything used.
         max_staleness: seconds that the vaults may be silent before `Ready` turns false.
@@ -44,12 +46,14 @@ class Settings:
         kubeconfig: an explicit kubeconfig; else `KUBECONFIG`, else the pod's own service account.
         health_address: where `/healthz` and `/readyz` are served; None for nowhere.
         metrics_address: where `/metrics` is served; None for nowhere.
+        unused: a line for each flag of the official operator that was given and changes nothing here.
     """
 
     connect_host: str
     connect_token: str = field(default="", repr=False)
     connect_token_file: Path | None = None
     connect_ca_file: Path | None = None
+    connect_proxy: str | None = field(default=None, repr=False)
     polling_interval: float = 600.0
     full_pass_interval: float = 3600.0
     max_staleness: float = 86400.0
@@ -63,6 +67,7 @@ class Settings:
     metrics_address: Bind | None = None
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
+    unused: tuple[str, ...] = ()
 
 
 ENVIRONMENT = (
@@ -70,6 +75,10 @@ ENVIRONMENT = (
     "OP_CONNECT_TOKEN",
     "OP_CONNECT_TOKEN_FILE",
     "OP_CONNECT_CA_FILE",
+    "SSL_CERT_FILE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
     "POLLING_INTERVAL",
     "WATCH_NAMESPACE",
     "AUTO_RESTART",
@@ -93,10 +102,14 @@ def run_parser() -> argparse.ArgumentParser:
     parser.add_argument("--health-probe-bind-address", default=":8081", metavar="ADDRESS", help="0 turns it off")
     parser.add_argument("--metrics-bind-address", default=":8080", metavar="ADDRESS", help="0 turns it off")
     parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, else the pod's service account")
-    parser.add_argument("--allow-empty-values", action="store_true", help="keep keys whose value is empty")
-    parser.add_argument("--enable-annotations", action="store_true", help="copy an object's annotations to its Secret")
+    for flag, meaning in (
+        ("--allow-empty-values", "keep keys whose value is empty"),
+        ("--enable-annotations", "copy an object's annotations to its Secret"),
+    ):
+        parser.add_argument(flag, type=switch, nargs="?", const=True, default=False, metavar="true|false", help=meaning)
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.add_argument("--log-format", choices=("console", "json"), default="console")
+    add_official_flags(parser)
     return parser
 
 
@@ -106,7 +119,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     Raises:
         SettingsError: something is unknown, missing or unreadable.
     """
-    flags = run_parser().parse_args(arguments)
+    flags = run_parser().parse_args(with_two_dashes(arguments))
     _refuse_unknown(environment)
     host = environment.get("OP_CONNECT_HOST", "").strip()
     token, token_file = environment.get("OP_CONNECT_TOKEN", ""), environment.get("OP_CONNECT_TOKEN_FILE", "")
@@ -114,7 +127,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         raise SettingsError("OP_CONNECT_HOST is not set; it is the base URL of the Connect server")
     if bool(token.strip()) == bool(token_file):
         raise SettingsError("set exactly one of OP_CONNECT_TOKEN and OP_CONNECT_TOKEN_FILE")
-    ca_file = environment.get("OP_CONNECT_CA_FILE", "")
+    ca_file = environment.get("OP_CONNECT_CA_FILE") or environment.get("SSL_CERT_FILE")
 
     def variable(name: str, default: T, read: Callable[[str, str], T]) -> T:
         text = environment.get(name, "").strip()
@@ -125,6 +138,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         connect_token=token,
         connect_token_file=Path(token_file) if token_file else None,
         connect_ca_file=Path(ca_file) if ca_file else None,
+        connect_proxy=proxy_for(host, environment),
         polling_interval=variable("POLLING_INTERVAL", 600.0, _seconds),
         full_pass_interval=variable("KEYTURN_FULL_PASS_INTERVAL", 3600.0, _seconds),
         max_staleness=variable("KEYTURN_MAX_STALENESS", 86400.0, _seconds),
@@ -138,6 +152,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         metrics_address=_address("--metrics-bind-address", flags.metrics_bind_address),
         log_level=flags.log_level,
         log_format=flags.log_format,
+        unused=unused(flags),
     )
 
 

@@ -1,0 +1,135 @@
+"""What the official operator's flags and proxy variables mean here."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.observe import Bind
+from keyturn.official import proxy_for
+from keyturn.settings import SettingsError, read_settings
+
+GOOD = {"OP_CONNECT_HOST": "http://connect:8080", "OP_CONNECT_TOKEN": "canary-token"}
+
+
+def test_the_arguments_of_the_official_chart_start_the_operator():
+    """Whoever swaps the image keeps the arguments, with all of the chart's options turned on."""
+    arguments = ["--health-probe-bind-address=:9081", "--zap-log-level=info", "--enable-annotations"]
+
+    settings = read_settings([*arguments, "--allow-empty-values"], GOOD)
+
+    assert settings.health_address == Bind(None, 9081)
+    assert (settings.enable_annotations, settings.mapping.allow_empty_values) == (True, True)
+    assert (settings.log_level, settings.unused) == ("info", ())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "chosen"),
+    [
+        (["-enable-annotations"], {"enable_annotations": True}),
+        (["--enable-annotations=TRUE"], {"enable_annotations": True}),
+        (["--enable-annotations=false"], {"enable_annotations": False}),
+        (["-zap-log-level", "debug"], {"log_level": "debug"}),
+        (["--zap-log-level=3"], {"log_level": "debug"}),
+        (["--zap-log-level=panic"], {"log_level": "error"}),
+        (["--zap-encoder=json"], {"log_format": "json"}),
+        (["-health-probe-bind-address=:1"], {"health_address": Bind(None, 1)}),
+        ([], {"log_level": "info", "log_format": "console", "enable_annotations": False}),
+    ],
+)
+def test_a_flag_is_read_in_every_spelling_of_go(arguments, chosen):
+    """One dash or two, with and without a value: Go takes them all, so manifests hold them all."""
+    settings = read_settings(arguments, GOOD)
+
+    assert {name: getattr(settings, name) for name in chosen} == chosen
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("--metrics-secure", "NetworkPolicy"),
+        ("--metrics-secure=true", "NetworkPolicy"),
+        ("--metrics-cert-path=/certs", "NetworkPolicy"),
+        ("--metrics-cert-name=a", "NetworkPolicy"),
+        ("--metrics-cert-key=b", "NetworkPolicy"),
+        ("--enable-http2", "HTTP/1.1"),
+        ("--zap-devel=true", "--log-level=debug"),
+        ("--zap-stacktrace-level=panic", "stack trace"),
+        ("--zap-time-encoding=epoch", "RFC 3339"),
+    ],
+)
+def test_a_flag_without_effect_is_told_in_one_line(argument, named):
+    """It must not keep the operator from its start, nor be passed over in silence."""
+    [line] = read_settings([argument], GOOD).unused
+
+    assert line.startswith(argument.partition("=")[0])
+    assert named in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("argument", ["--metrics-secure=false", "--enable-http2=false", "--zap-devel=false"])
+def test_a_flag_that_asks_for_what_is_so_anyway_is_not_worth_a_word(argument):
+    """A warning that asks for nothing teaches to overlook warnings."""
+    assert read_settings([argument], GOOD).unused == ()
+
+
+@pytest.mark.parametrize(
+    "argument", ["--enable-annotations=yes", "--zap-log-level=loud", "--zap-encoder=xml", "--metrics-secure=on"]
+)
+def test_a_value_that_the_official_operator_refuses_is_refused(argument):
+    """A typing mistake ends both at their start."""
+    with pytest.raises(SettingsError, match=argument.partition("=")[0]):
+        read_settings([argument], GOOD)
+
+
+def test_the_official_name_of_the_trusted_certificates_counts():
+    """The official chart puts a private authority there; without it no HTTPS Connect server would be trusted."""
+    official = {**GOOD, "SSL_CERT_FILE": "/tls/tls.crt"}
+
+    assert str(read_settings([], official).connect_ca_file) == "/tls/tls.crt"
+    assert str(read_settings([], {**official, "OP_CONNECT_CA_FILE": "/own.pem"}).connect_ca_file) == "/own.pem"
+
+
+PROXIES = {"HTTP_PROXY": "http://plain:3128", "HTTPS_PROXY": "http://tls:3128"}
+
+
+@pytest.mark.parametrize(
+    ("address", "environment", "expected"),
+    [
+        pytest.param("http://connect:8080", {}, None, id="none"),
+        pytest.param("http://connect:8080", PROXIES, "http://plain:3128", id="for http"),
+        pytest.param("https://connect", PROXIES, "http://tls:3128", id="for https"),
+        pytest.param("https://connect", {"https_proxy": "tls:3128"}, "http://tls:3128", id="small letters, no scheme"),
+        pytest.param("https://connect", {"HTTP_PROXY": "http://plain:3128"}, None, id="of the other scheme"),
+        pytest.param("http://connect:8080", {**PROXIES, "NO_PROXY": "a, connect"}, None, id="a name"),
+        pytest.param("http://connect:8080", {**PROXIES, "NO_PROXY": "connect:8080"}, None, id="name and port"),
+        pytest.param(
+            "http://connect:8080", {**PROXIES, "NO_PROXY": "connect:80"}, "http://plain:3128", id="another port"
+        ),
+        pytest.param("http://c.ns.svc:8080", {**PROXIES, "no_proxy": ".svc"}, None, id="a domain"),
+        pytest.param("http://c.svcs", {**PROXIES, "NO_PROXY": ".svc"}, "http://plain:3128", id="half a domain"),
+        pytest.param("http://c", {**PROXIES, "NO_PROXY": "*"}, None, id="everything"),
+        pytest.param("http://10.1.2.3:8080", {**PROXIES, "NO_PROXY": "x,10.0.0.0/8"}, None, id="a network"),
+        pytest.param("http://11.1.2.3", {**PROXIES, "NO_PROXY": "10.0.0.0/8"}, "http://plain:3128", id="outside it"),
+        pytest.param("http://[fd00::1]:8080", {**PROXIES, "NO_PROXY": "fd00::/8"}, None, id="an IPv6 network"),
+        pytest.param("http://localhost:8080", PROXIES, None, id="this machine by name"),
+        pytest.param("http://127.0.0.1:8080", PROXIES, None, id="this machine by address"),
+        pytest.param("http://[nonsense", PROXIES, None, id="no address"),
+    ],
+)
+def test_a_proxy_is_chosen_as_go_chooses_it(address, environment, expected):
+    """Whoever reaches Connect through a proxy now, does so after the switch."""
+    assert proxy_for(address, environment) == expected
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_any_text_gives_a_proxy_or_none(address, no_proxy):
+    """What somebody put into the environment never ends the operator with a traceback."""
+    assert proxy_for(address, {**PROXIES, "NO_PROXY": no_proxy}) in {None, *PROXIES.values()}
+
+
+def test_a_proxy_is_in_no_repr():
+    """Its address may hold a password."""
+    settings = read_settings([], {**GOOD, "HTTP_PROXY": "http://user:canary@proxy:3128"})
+
+    assert settings.connect_proxy == "http://user:canary@proxy:3128"
+    assert "canary" not in repr(settings)
