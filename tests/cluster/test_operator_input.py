@@ -3,6 +3,7 @@ import pytest
 from operator_fixtures import GET_ITEM, GET_ITEMS, GET_VAULTS, VAULT, condition_of
 
 from keyturn.cluster.resources import SECRETS
+from keyturn.core import names
 from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
@@ -182,6 +183,80 @@ async def test_labels_that_cannot_be_keys_are_skipped_and_named(stage):
     assert "日本語" in warning["message"]
     assert "..dots" in warning["message"]
     assert await stage.data("login") == {"password": b"first"}
+
+
+async def test_a_switch_that_is_neither_true_nor_false_is_told(stage):
+    """The Secret is written all the same, nothing restarts for it, and the warning goes with its cause."""
+    stage.operator()
+    stage.put_item("login")
+    await stage.ask("login", annotations={names.AUTO_RESTART: "yes"})
+
+    found = await stage.ready("login")
+    warning = condition_of(found, "Warning")
+    assert warning["reason"] == "InvalidAutoRestart"
+    assert "'yes'" in warning["message"]
+    assert await stage.data("login") == {"password": b"first"}
+
+    await stage.edit("login", {"metadata": {"annotations": {names.AUTO_RESTART: "true"}}})
+
+    async def unwarned() -> None:
+        assert condition_of(await stage.asked("login"), "Warning") == {}
+
+    await eventually(unwarned)
+
+
+# Titles that a filter, a path or a URL might break: each must be found, and not the decoy of the same look.
+TITLES = (
+    'say "hi"',
+    "back\\slash",
+    "'",
+    " outer  and inner blanks ",
+    "Ünïcode 日本語 🔑",
+    "100% + & # ? = ;",
+    "a%2Fb",
+    "q7v4x2m9k3p8t5w6y1z0a2b4c6",
+    "team/login/db",
+    "/leading",
+    "a//b",
+    "x/items/y",
+    "items",
+    "vaults",
+    "line\nfeed",
+)
+
+
+@pytest.mark.parametrize("huge", [False, True])
+async def test_any_title_is_found(stage, huge):
+    """Whatever people call an item, its path finds it, in a vault that is listed and in one too large for that."""
+    if huge:
+        stage.connect.bulk_create(
+            VAULT, 1200, title="filler-{n}", item={"category": "SECURE_NOTE", "fields": [{"label": "a", "value": "b"}]}
+        )
+    decoy = {"password": "decoy"}
+    for title in ("say hi", "backslash", "outer and inner blanks", "a/b", "team/login", "leading", "a/b/", "line feed"):
+        stage.put_item(title, decoy)
+    for number, title in enumerate(TITLES):
+        stage.put_item(title, {"password": f"value-{number}"})
+        await stage.ask(f"title-{number}", f"vaults/{VAULT}/items/{title}")
+
+    stage.operator()
+
+    for number in range(len(TITLES)):
+        await stage.holds(f"title-{number}", {"password": f"value-{number}"})
+    await stage.ask("trailing", f"vaults/{VAULT}/items/a/b/")
+    await stage.says("trailing", "InvalidPath", ready="False")
+
+
+@pytest.mark.parametrize("title", ['Vault "A" \\ B', "Ops/Prod", "q7v4x2m9k3p8t5w6y1z0a2b4c6"])
+async def test_any_vault_title_is_found_ignoring_case(stage, title):
+    """Vaults go by the same rules, and their titles ignore case as in the official operator."""
+    vault = stage.connect.create_vault(title)
+    stage.connect.create(vault, {"title": "login", "category": "SECURE_NOTE", "fields": [{"label": "a", "value": "b"}]})
+    stage.operator()
+
+    for name, path in (("as-it-is", title), ("upper", title.upper()), ("by-id", vault)):
+        await stage.ask(name, f"vaults/{path}/items/login")
+        await stage.holds(name, {"a": "b"})
 
 
 async def test_another_type_is_refused_and_the_secret_kept(stage):

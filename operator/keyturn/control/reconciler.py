@@ -22,6 +22,7 @@ from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import BadPath, parse_item_path
 from keyturn.core.polling import is_older
 from keyturn.core.resolve import Unresolved, VaultUnresolved
+from keyturn.core.restarts import unreadable_switch
 from keyturn.core.secret import Desired, is_current
 from keyturn.core.status import Failure, Reason, Synced, Warnings
 
@@ -230,7 +231,7 @@ class Reconciler:
             return await self._failures.fail(binding, written)
         if (latest := self._failures.latest(binding)) is None:
             return SUPERSEDED
-        warnings = Warnings(found.warnings, fetched.skipped)
+        warnings = Warnings(found.warnings, fetched.skipped, unreadable_switch(binding.annotations))
         keys = tuple(sorted(fetched.data))
         await self._statuses.synced(latest, Synced(str(found.path), fetched.revision, keys, warnings))
         self._failures.doubts.settle(binding.key)

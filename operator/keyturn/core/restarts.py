@@ -36,6 +36,12 @@ def wants_restart(*levels: Mapping[str, str] | None, default: bool) -> bool:
     return default
 
 
+def unreadable_switch(annotations: Mapping[str, str]) -> str:
+    """What an object's switch says if that is neither true nor false; else an empty string."""
+    said = annotations.get(AUTO_RESTART, "")
+    return said if said and parse_switch(said) is None else ""
+
+
 @dataclass(frozen=True, slots=True)
 class OwedRestart:
     """The mark on a Secret whose data changed and whose users have not all been restarted.

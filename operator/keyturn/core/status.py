@@ -16,6 +16,7 @@ from typing import Any
 from keyturn.core import names
 from keyturn.core.binding import Binding
 from keyturn.core.content import Skipped
+from keyturn.core.paths import shorten
 
 
 class Reason(StrEnum):
@@ -58,6 +59,8 @@ class Reason(StrEnum):
     """Several vaults or items have that title; the oldest is used."""
     KEYS_SKIPPED = "KeysSkipped"
     """Some labels cannot become keys; the others were written."""
+    INVALID_AUTO_RESTART = "InvalidAutoRestart"
+    """The annotation `operator.1password.io/auto-restart` is neither true nor false, and counts as false."""
     SOURCE_SILENT = "SourceSilent"
     """The vault could not be asked for longer than permitted."""
 
@@ -81,10 +84,12 @@ class Warnings:
     Attributes:
         ambiguous: how ambiguous titles were decided.
         skipped: what could not become a key.
+        switch: what the restart switch says, if it is neither true nor false.
     """
 
     ambiguous: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    switch: str = ""
 
     def condition(self) -> tuple[Reason, str] | None:
         """The reason and message of the `Warning` condition, or None if there is nothing to warn of."""
@@ -92,9 +97,13 @@ class Warnings:
         notes += [f"{each.label!r} is no key: {each.reason}" for each in self.skipped[:5]]
         if len(self.skipped) > 5:
             notes.append(f"and {len(self.skipped) - 5} more")
+        if self.switch:
+            said = shorten(self.switch, 80)
+            notes.append(f"{names.AUTO_RESTART} is {said!r}, neither true nor false, and counts as false")
         if not notes:
             return None
-        return (Reason.DUPLICATE_TITLE if self.ambiguous else Reason.KEYS_SKIPPED), "; ".join(notes)
+        reason = Reason.KEYS_SKIPPED if self.skipped else Reason.INVALID_AUTO_RESTART
+        return (Reason.DUPLICATE_TITLE if self.ambiguous else reason), "; ".join(notes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from keyturn.core.restarts import (
     revision_mark,
     revision_of,
     secrets_used,
+    unreadable_switch,
     wants_restart,
 )
 
@@ -46,6 +47,13 @@ def test_the_official_spellings_of_false(text):
 def test_other_spellings_are_neither(text):
     """Whoever asks decides what that means."""
     assert parse_switch(text) is None
+
+
+@pytest.mark.parametrize(("text", "told"), [("yes", "yes"), (" true", " true"), ("", ""), ("T", ""), ("0", "")])
+def test_a_switch_that_nobody_can_read_is_told_apart_from_none(text, told):
+    """Whoever wrote `yes` waits for a restart that never comes, unless somebody says so."""
+    assert unreadable_switch(switch(text)) == told
+    assert unreadable_switch({}) == ""
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,18 @@ def test_many_skipped_labels_make_a_short_warning():
     assert warnings.condition()[1].endswith("and 3 more")
 
 
+def test_a_switch_that_is_neither_true_nor_false_is_warned_of_last():
+    """It touches restarts only, so whatever touches the Secret's content gives the reason; the message tells of both."""
+    alone = Warnings(switch="yes").condition()
+    beside = Warnings(skipped=(Skipped("é", "why"),), switch="y" * 200).condition()
+
+    assert alone[0] is Reason.INVALID_AUTO_RESTART
+    assert "auto-restart is 'yes'" in alone[1]
+    assert beside[0] is Reason.KEYS_SKIPPED
+    assert "auto-restart" in beside[1]
+    assert "y" * 100 not in beside[1]
+
+
 def test_the_reason_of_ready_is_read_back():
     """It decides whether a waiting object is worth another write."""
     assert ready_reason(synced_status(FRESH, SYNCED, now=NOW)) == "Synced"
