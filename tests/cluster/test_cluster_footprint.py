@@ -7,7 +7,7 @@ import pytest
 SCRIPT = """
 import asyncio, json, sys
 import keyturn.cluster
-from keyturn.cluster import Access, Cluster, ClusterError, MetadataInformer, SECRETS
+from keyturn.cluster import Access, Cluster, ClusterError, Informer, SECRETS
 from kubernetes.aio.client import Configuration
 
 async def use():

@@ -9,7 +9,7 @@ import pytest
 from keyturn.cluster.access import Access
 from keyturn.cluster.errors import Gone
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.informer import MetadataInformer
+from keyturn.cluster.informer import METADATA, Informer
 from keyturn.cluster.resources import NAMESPACES, SECRETS
 from keyturn.cluster.transport import ApiTransport
 from localcluster import LocalCluster, existing_kubeconfig
@@ -60,7 +60,7 @@ class Picture:
     def __init__(self, source, **options):
         self.changed = asyncio.Event()
         self.told = []
-        self.informer = MetadataInformer(source, SECRETS, on_change=self._note, **options)
+        self.informer = Informer(source, SECRETS, reading=METADATA, on_change=self._note, **options)
 
     def _note(self, key, old, new):
         self.told.append((key, old, new))
@@ -194,10 +194,10 @@ class Witness:
         self.gone = 0
 
     @asynccontextmanager
-    async def watch_metadata(self, *arguments, **options):
-        """See `Cluster.watch_metadata`."""
+    async def watch(self, *arguments, **options):
+        """See `Cluster.watch`."""
         try:
-            async with self._cluster.watch_metadata(*arguments, **options) as events:
+            async with self._cluster.watch(*arguments, **options) as events:
                 yield events
         except Gone:
             self.gone += 1

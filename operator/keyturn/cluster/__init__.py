@@ -19,7 +19,7 @@ from keyturn.cluster.errors import (
 )
 from keyturn.cluster.events import About, EventPoster
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.informer import MetadataInformer
+from keyturn.cluster.informer import METADATA, Informer, parts_of
 from keyturn.cluster.resources import (
     CRDS,
     DAEMONSETS,
@@ -30,6 +30,7 @@ from keyturn.cluster.resources import (
     ONEPASSWORD_ITEMS,
     SECRETS,
     STATEFULSETS,
+    WORKLOADS,
     Resource,
 )
 from keyturn.core.metadata import Key, ObjectMeta
@@ -40,10 +41,12 @@ __all__ = [
     "DEPLOYMENTS",
     "EVENTS",
     "LEASES",
+    "METADATA",
     "NAMESPACES",
     "ONEPASSWORD_ITEMS",
     "SECRETS",
     "STATEFULSETS",
+    "WORKLOADS",
     "About",
     "Access",
     "AlreadyExists",
@@ -55,9 +58,9 @@ __all__ = [
     "EventPoster",
     "Forbidden",
     "Gone",
+    "Informer",
     "Invalid",
     "Key",
-    "MetadataInformer",
     "Misconfigured",
     "NotFound",
     "ObjectMeta",
@@ -67,4 +70,5 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "crd_served",
+    "parts_of",
 ]

@@ -1,4 +1,4 @@
-"""A local, always fresh picture of objects' metadata: list once, watch for ever, start over where the thread is lost."""
+"""A local, always fresh picture of objects, of each only what is needed: list once, watch for ever, start over if lost."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from keyturn.cluster.backoff import full_jitter
 from keyturn.cluster.calls import JSON
 from keyturn.cluster.errors import ClusterError, Forbidden, Gone
-from keyturn.cluster.reading import METADATA_LIST
+from keyturn.cluster.reading import METADATA_LIST, METADATA_ONLY
 from keyturn.cluster.resources import Resource
 from keyturn.cluster.watching import WatchEvent
 from keyturn.core.metadata import Key, ObjectMeta
@@ -28,29 +28,71 @@ _LONGEST_WAIT = 120.0
 
 _logger = logging.getLogger(__name__)
 
-OnChange = Callable[[Key, ObjectMeta | None, ObjectMeta | None], None]
+
+class Known(Protocol):
+    """What an informer must be able to tell of anything it remembers."""
+
+    @property
+    def uid(self) -> str:
+        """Of the object; changes when it is made again under its name."""
+
+    @property
+    def resource_version(self) -> str:
+        """Of the object; equal means unchanged."""
+
+
+T = TypeVar("T", bound=Known)
+
+OnChange = Callable[[Key, T | None, T | None], None]
 """Takes the key, what was known, and what is known now; None for an object that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """What an informer asks the API server for, and what it remembers of the answers.
+
+    Attributes:
+        read: makes of an object what is remembered; None for one that concerns nobody, which then costs no memory.
+        list_as: media type of lists.
+        watch_as: media type of watch events.
+        page: objects per page; an answer is in memory as a whole.
+    """
+
+    read: Callable[[JSON], T | None]
+    list_as: str
+    watch_as: str
+    page: int
+
+
+METADATA: Reading[ObjectMeta] = Reading(read=ObjectMeta.of, list_as=METADATA_LIST, watch_as=METADATA_ONLY, page=500)
+"""Only `PartialObjectMetadata`, so that no Secret's data crosses the wire."""
+
+
+def parts_of(read: Callable[[JSON], T | None]) -> Reading[T]:
+    """Whole objects are read one small page after the other, and only what `read` makes of them is kept."""
+    return Reading(read=read, list_as="application/json", watch_as="application/json", page=100)
 
 
 class Source(Protocol):
     """What an informer asks of a `Cluster`."""
 
     def pages(
-        self, resource: Resource, namespace: str | None, *, label_selector: str, accept: str
+        self, resource: Resource, namespace: str | None, *, label_selector: str, accept: str, size: int
     ) -> AsyncIterator[JSON]:
         """See `Cluster.pages`."""
         ...
 
-    def watch_metadata(
+    def watch(
         self,
         resource: Resource,
         namespace: str | None,
         *,
         resource_version: str,
         label_selector: str,
+        accept: str,
         timeout_seconds: int,
     ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
-        """See `Cluster.watch_metadata`."""
+        """See `Cluster.watch`."""
         ...
 
 
@@ -61,6 +103,7 @@ class _Thread:
     namespace: str | None
     version: str = ""
     listed: bool = False
+    tried: bool = False
     failures: int = 0
     connected: float | None = None
     trouble: str | None = None
@@ -73,16 +116,16 @@ class _Thread:
         return f"namespace {self.namespace}" if self.namespace else "all namespaces"
 
 
-class MetadataInformer:
-    """Keeps `objects` equal to the metadata of what is in the cluster, and tells every difference once.
+class Informer(Generic[T]):
+    """Keeps `objects` equal to what is in the cluster, and tells every difference once.
 
-    Only `PartialObjectMetadata` is asked for, so no Secret's data crosses the wire. An object that leaves the label selection
-    counts as deleted. Deletions missed while the watch was broken are found by the next list. A difference between `old` and `new`
+    An object that leaves the label selection, or comes to concern nobody, counts as deleted. Deletions missed while the watch was broken are found by the next list. A difference between `old` and `new`
     may span several changes, and their uids differ if the object was made again in between.
 
     Args:
         source: The cluster.
         resource: What to watch.
+        reading: What to remember of each object.
         namespaces: One watch for each, or None for one watch over all.
         label_selector: As the API takes it.
         on_change: Called in the event loop for each difference; it should only note that there is work. What it raises is logged.
@@ -93,6 +136,7 @@ class MetadataInformer:
 
     Attributes:
         synced: Set once everything was listed that may be; stays set through outages, when the picture is old but whole.
+        tried: Set once each list was asked for, whatever came of it.
     """
 
     def __init__(
@@ -100,9 +144,10 @@ class MetadataInformer:
         source: Source,
         resource: Resource,
         *,
+        reading: Reading[T],
         namespaces: tuple[str, ...] | None,
         label_selector: str = "",
-        on_change: OnChange,
+        on_change: OnChange[T],
         on_beat: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
@@ -110,6 +155,7 @@ class MetadataInformer:
     ) -> None:
         self._source = source
         self._resource = resource
+        self._reading = reading
         self._threads = [_Thread(namespace) for namespace in (namespaces if namespaces is not None else (None,))]
         self._label_selector = label_selector
         self._on_change = on_change
@@ -117,11 +163,12 @@ class MetadataInformer:
         self._sleep = sleep
         self._chance = chance
         self._clock = clock
-        self._objects: dict[Key, ObjectMeta] = {}
+        self._objects: dict[Key, T] = {}
         self.synced = asyncio.Event()
+        self.tried = asyncio.Event()
 
     @property
-    def objects(self) -> Mapping[Key, ObjectMeta]:
+    def objects(self) -> Mapping[Key, T]:
         """What is known now, as a read-only view that changes with the cluster."""
         return MappingProxyType(self._objects)
 
@@ -154,6 +201,9 @@ class MetadataInformer:
                 # A defect of ours or a very odd answer. Nothing may end this loop: start over, never fast.
                 _logger.exception("The watch of %s in %s starts over", self._resource.label, thread.place)
                 thread.version = ""
+            thread.tried = True
+            if all(each.tried for each in self._threads):
+                self.tried.set()
             # Every end counts as a failure, the quiet one too: an API server that closes at once must not be asked in a
             # loop. Only a watch that lived a while wipes the slate, and then its end is nothing to report.
             lived = thread.connected is not None and self._clock() - thread.connected >= _STABLE_SECONDS
@@ -167,33 +217,42 @@ class MetadataInformer:
             await self._sleep(max(min(asked, _LONGEST_WAIT), full_jitter(thread.failures, self._chance())))
 
     async def _list(self, thread: _Thread) -> None:
-        present: dict[Key, ObjectMeta] = {}
+        present: dict[Key, T] = {}
         version = ""
         async for page in self._source.pages(
-            self._resource, thread.namespace, label_selector=self._label_selector, accept=METADATA_LIST
+            self._resource,
+            thread.namespace,
+            label_selector=self._label_selector,
+            accept=self._reading.list_as,
+            size=self._reading.page,
         ):
-            present.update((meta.key, meta) for meta in map(ObjectMeta.of, page.get("items") or ()))
+            for obj in page.get("items") or ():
+                if (known := self._reading.read(obj)) is not None:
+                    present[_key(obj)] = known
             version = page["metadata"]["resourceVersion"]
             self._on_beat()
         # From here on nothing is awaited, so nobody sees a picture that is half old and half new.
         for key in [key for key in self._objects if thread.namespace in {None, key[0]} and key not in present]:
             self._set(key, None)
-        for key, meta in present.items():
-            self._set(key, meta)
+        for key, known in present.items():
+            self._set(key, known)
         thread.version = version
         self._note_listed(thread)
 
     def _note_listed(self, thread: _Thread) -> None:
-        thread.listed = True
+        thread.listed = thread.tried = True
+        if all(each.tried for each in self._threads):
+            self.tried.set()
         if all(each.listed for each in self._threads):
             self.synced.set()
 
     async def _watch(self, thread: _Thread) -> None:
-        async with self._source.watch_metadata(
+        async with self._source.watch(
             self._resource,
             thread.namespace,
             resource_version=thread.version,
             label_selector=self._label_selector,
+            accept=self._reading.watch_as,
             # Spread, so that the watches of many namespaces do not all reconnect in the same second.
             timeout_seconds=300 + int(300 * self._chance()),
         ) as events:
@@ -208,10 +267,9 @@ class MetadataInformer:
     def _take(self, event: WatchEvent) -> None:
         if event.type == "BOOKMARK":
             return
-        meta = ObjectMeta.of(event.object)
-        self._set(meta.key, None if event.type == "DELETED" else meta)
+        self._set(_key(event.object), None if event.type == "DELETED" else self._reading.read(event.object))
 
-    def _set(self, key: Key, new: ObjectMeta | None) -> None:
+    def _set(self, key: Key, new: T | None) -> None:
         old = self._objects.get(key)
         if new is None:
             self._objects.pop(key, None)
@@ -237,3 +295,8 @@ class MetadataInformer:
         if thread.trouble:
             thread.trouble = None
             _logger.info("Watching %s in %s again", self._resource.label, thread.place)
+
+
+def _key(obj: JSON) -> Key:
+    metadata = obj["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]

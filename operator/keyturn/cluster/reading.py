@@ -75,23 +75,25 @@ class Reader:
             query = {**query, "continue": token}
 
     @asynccontextmanager
-    async def watch_metadata(
+    async def watch(
         self,
         resource: Resource,
         namespace: str | None,
         *,
         resource_version: str,
         label_selector: str = "",
+        accept: str = METADATA_ONLY,
         timeout_seconds: int = 300,
         silence: float = 150.0,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """Open a watch over metadata; the events end when the server closes it.
+        """Open a watch, over metadata if not told otherwise; the events end when the server closes it.
 
         Args:
             resource: What to watch.
             namespace: Where, or None for everywhere.
             resource_version: The place in history after which to begin, from a list or an earlier event.
             label_selector: As the API takes it.
+            accept: Media type; `application/json` for whole objects.
             timeout_seconds: When the server shall close the watch.
             silence: Seconds without a byte after which the connection counts as dead. Bookmarks are asked for; Kubernetes 1.35
                 sends them once a minute, but the first on a resource where nothing happens only after two.
@@ -110,7 +112,7 @@ class Reader:
         if label_selector:
             query["labelSelector"] = label_selector
         path = fill(template, namespace=namespace, name=None)
-        request = Request("GET", path, query=query, accept=METADATA_ONLY)
+        request = Request("GET", path, query=query, accept=accept)
         async with (
             self._caller.stream("watch", request, resource, template, silence=silence) as chunks,
             aclosing(checked_events(chunks, resource, template)) as events,

@@ -67,6 +67,8 @@ ONEPASSWORD_ITEMS = Resource("onepassword.com", "v1", "onepassworditems", "OnePa
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
+WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
+"""Kinds that roll their pods when their template changes."""
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", quotable=True)
 CRDS = Resource(
     "apiextensions.k8s.io",

@@ -64,7 +64,7 @@ class Reconciler:
         options: MappingOptions,
         failures: Failures,
         source: Source,
-        repairs: Repairs,
+        repairs: Repairs[Key],
     ) -> None:
         self._bindings = bindings
         self._catalogue = catalogue

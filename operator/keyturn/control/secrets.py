@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from keyturn.cluster import ONEPASSWORD_ITEMS, SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
+from keyturn.cluster import SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
+from keyturn.control.claims import ASKING
 from keyturn.core.binding import Binding, Key
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
@@ -149,12 +150,13 @@ class SecretWriter:
         return str(answer["metadata"]["resourceVersion"])
 
     async def _is_there(self, binding: Binding) -> bool:
-        key = binding.key
+        """Whether the object that decides is still there."""
+        owner = binding.owners[0]
         try:
-            metadata = await self._cluster.get_metadata(ONEPASSWORD_ITEMS, key.namespace, key.name)
+            metadata = await self._cluster.get_metadata(ASKING[owner.kind], binding.key.namespace, owner.name)
         except NotFound:
             return False
-        return bool(metadata["metadata"]["uid"] == binding.uid)
+        return bool(metadata["metadata"]["uid"] == owner.uid)
 
     async def _present(self, key: Key) -> dict[str, Any] | None:
         try:

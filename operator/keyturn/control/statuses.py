@@ -1,4 +1,4 @@
-"""Writes on a OnePasswordItem: its status, only where that says something new, and Events that tell the news."""
+"""Tells those who ask for a Secret how that stands: a status, only where it says something new, and Events with the news."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Announce(Protocol):
-    """Posts a Kubernetes Event about a OnePasswordItem; never blocks and never fails."""
+    """Posts a Kubernetes Event about those who ask for a Secret; never blocks and never fails."""
 
     def __call__(self, binding: Binding, *, reason: str, message: str, warning: bool) -> None:
         """Post it, sooner or later, or drop it if it is an old story."""
@@ -100,6 +100,10 @@ class StatusWriter:
         """Apply a status to the very object it speaks of. Returns whether that was needed and done."""
         if not is_worth_writing(binding.status, status):
             return False
+        if not binding.has_item:
+            # Workloads have no place for it: it is remembered, and what it says is told by Events.
+            self.bindings.wrote_status(binding, status, resource_version=binding.resource_version)
+            return True
         try:
             return await self._apply(binding, status)
         except Conflict:

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Lists all OnePasswordItems once per interval and has every one of them looked at; that costs nothing where all is well.
+    """Lists all OnePasswordItems once per interval and has everything that is asked for looked at; that costs nothing where all is well.
 
     Args:
         cluster: the API server.
@@ -73,7 +73,7 @@ class Sweeper:
         Raises:
             ClusterError: the objects could not be listed.
         """
-        remembered = {binding.key: binding for binding in self._bindings}
+        remembered = self._bindings.items()
         present: set[Key] = set()
         everywhere: Sequence[str | None] = self._namespaces or [None]
         for namespace in everywhere:
@@ -88,7 +88,8 @@ class Sweeper:
                 binding = self._read(manifest)
                 present.add(binding.key)
                 self._bindings.observe(binding)
-                self._enqueue(binding.key)
         # Only what was remembered before the listing: an object made meanwhile may be missing from it.
         for key in remembered.keys() - present:
-            self._gone(key, remembered[key].uid)
+            self._gone(key, remembered[key])
+        for binding in self._bindings:
+            self._enqueue(binding.key)

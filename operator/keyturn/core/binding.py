@@ -1,4 +1,4 @@
-"""What we remember of a OnePasswordItem: small, and never a value."""
+"""What we remember of a request for a Secret: small, and never a value."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from keyturn.core.names import AUTO_RESTART, OPAQUE, is_copied, is_tracking
+from keyturn.core.names import API_VERSION, AUTO_RESTART, KIND, OPAQUE, is_copied, is_tracking
 from keyturn.core.paths import BadPath, parse_item_path
 
 
 class Key(NamedTuple):
-    """Names a OnePasswordItem, and the Secret of the same name."""
+    """Names a Secret that is asked for, and the OnePasswordItem of the same name where there is one."""
 
     namespace: str
     name: str
@@ -20,11 +20,22 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class Owner(NamedTuple):
+    """An object that asks for a Secret, and with whose end the Secret may go."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A OnePasswordItem, reduced to what reconciling needs.
+    """What somebody asks for, reduced to what reconciling needs: a OnePasswordItem, or annotated workloads without one.
 
     Attributes:
+        uid: of the object that decides: the OnePasswordItem, or the workload whose path holds.
+        owners: all who ask for this Secret, the one that decides first.
         resource_version: of the object that this was read from; not part of equality.
         item_path: as written, valid or not; None where the spec has none.
         secret_type: the Secret's type; empty in the object means Opaque.
@@ -38,6 +49,7 @@ class Binding:
     uid: str
     generation: int
     item_path: str | None
+    owners: tuple[Owner, ...] = ()
     secret_type: str = OPAQUE
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +57,11 @@ class Binding:
     deleting: bool = False
     resource_version: str = field(default="", compare=False)
     status: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def has_item(self) -> bool:
+        """Whether there is a OnePasswordItem, on which a status can be written."""
+        return not self.owners or self.owners[0].kind == KIND
 
     @property
     def ever_acted_on(self) -> bool:
@@ -90,6 +107,7 @@ def binding_of(manifest: Mapping[str, Any], *, copy_annotations: bool = False) -
         uid=metadata["uid"],
         generation=int(metadata.get("generation") or 0),
         item_path=item_path if isinstance(item_path, str) else None,
+        owners=(Owner(API_VERSION, KIND, metadata["name"], metadata["uid"]),),
         secret_type=manifest.get("type") or OPAQUE,
         labels={k: v for k, v in (metadata.get("labels") or {}).items() if not is_tracking(k)},
         annotations={k: v for k, v in annotations.items() if k == AUTO_RESTART or (copy_annotations and is_copied(k))},

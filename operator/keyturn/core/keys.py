@@ -1,4 +1,4 @@
-"""Turns labels and file names into legal keys of a Secret, by the official operator's rules."""
+"""Turns labels and file names into keys of a Secret, and annotations into its name, by the official operator's rules."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 MAX_LENGTH = 253
 _LEGAL = re.compile(r"[-._a-zA-Z0-9]+")
 _ILLEGAL_RUN = re.compile(r"[^-._a-zA-Z0-9]+")
+_LEGAL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_ILLEGAL_NAME_RUN = re.compile(r"[^-.a-z0-9]+")
 
 
 def is_legal_key(key: str) -> bool:
@@ -29,3 +31,21 @@ def data_key(label: str) -> str:
         return label
     replaced = _ILLEGAL_RUN.sub("\0", label).strip("\0")
     return replaced.replace("\0", "-")[:MAX_LENGTH]
+
+
+def is_legal_name(name: str) -> bool:
+    """Whether the API server takes a name of a Secret: a DNS-1123 subdomain of at most 253 characters."""
+    return len(name) <= MAX_LENGTH and _LEGAL_NAME.fullmatch(name) is not None
+
+
+def secret_name(text: str) -> str:
+    """The name that an `item-name` annotation asks for; it may be empty or illegal, which the caller must check.
+
+    A legal name stays as it is. Otherwise it is lower-cased, each run of illegal characters becomes one `-`, and the
+    rest is cut to 253 characters and stripped of `-` and `.` at both ends.
+    """
+    if is_legal_name(text):
+        return text
+    # One code point for one, as Go lower-cases: Python's own `lower` makes two of a dotted capital I.
+    lowered = "".join(char.lower()[0] for char in text)
+    return _ILLEGAL_NAME_RUN.sub("-", lowered)[:MAX_LENGTH].strip("-.")

@@ -11,6 +11,7 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 # Annotations of 1Password's own operator, with the meaning they have there.
 ITEM_PATH: Final = "operator.1password.io/item-path"
+ITEM_NAME: Final = "operator.1password.io/item-name"
 ITEM_VERSION: Final = "operator.1password.io/item-version"
 AUTO_RESTART: Final = "operator.1password.io/auto-restart"
 LAST_RESTARTED: Final = "operator.1password.io/last-restarted"

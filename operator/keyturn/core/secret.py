@@ -45,13 +45,15 @@ class Desired:
         item = {names.ITEM_PATH: str(self.path), names.ITEM_VERSION: self.item_revision}
         return {**self.binding.annotations, **item, **recorded}
 
-    def owner(self) -> dict[str, str]:
-        """The reference by which Kubernetes deletes the Secret after its OnePasswordItem.
+    def owners(self) -> list[Mapping[str, Any]]:
+        """The references by which Kubernetes deletes the Secret after the last of those who ask for it.
 
-        As the official operator writes it: `blockOwnerDeletion` would ask for a right on finalizers.
+        As the official operator writes them: `blockOwnerDeletion` would ask for a right on finalizers.
         """
-        key, uid = self.binding.key, self.binding.uid
-        return {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": key.name, "uid": uid}
+        return [
+            {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
+            for owner in self.binding.owners
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,9 @@ class Keep:
 
 
 def is_ours(metadata: ObjectMeta, binding: Binding) -> bool:
-    """Whether a Secret may be written: made for this very object, or handed over.
+    """Whether a Secret may be written: made for one who asks for it, or handed over.
 
-    It belongs to the object if an owner reference names its uid, or, as after a restore from backup, names an object
+    It belongs to an object if an owner reference names its uid, or, as after a restore from backup, names an object
     of its kind and name while the official operator's annotations say that an operator filled it. Whoever may
     annotate the Secret can hand it over with `keyturn.dev/adopt: "true"`.
     """
@@ -95,12 +97,12 @@ def is_ours(metadata: ObjectMeta, binding: Binding) -> bool:
     if annotations.get(names.ADOPT) == "true":
         return True
     filled = names.ITEM_PATH in annotations and names.ITEM_VERSION in annotations
-    for owner in metadata.owner_references:
-        if owner.get("uid") == binding.uid:
-            return True
-        if filled and owner.get("kind") == names.KIND and owner.get("name") == binding.key.name:
-            return True
-    return False
+    uids = {owner.uid for owner in binding.owners}
+    namesakes = {(owner.kind, owner.name) for owner in binding.owners}
+    return any(
+        reference.get("uid") in uids or (filled and (reference.get("kind"), reference.get("name")) in namesakes)
+        for reference in metadata.owner_references
+    )
 
 
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
@@ -186,14 +188,14 @@ def _not_ours(binding: Binding) -> Failure:
 
 
 def _describes(metadata: ObjectMeta, desired: Desired) -> bool:
-    """Whether labels, annotations and owner are all there, and none of ours is left from earlier."""
+    """Whether labels, annotations and owners are all there, and none of ours is left from earlier."""
     annotations, labels = metadata.annotations, metadata.labels
     return (
         desired.annotations().items() <= annotations.items()
         and desired.labels().items() <= labels.items()
         and not _obsolete_metadata(metadata, desired)
         and names.REVISION in annotations
-        and any(owner.get("uid") == desired.binding.uid for owner in metadata.owner_references)
+        and {owner.uid for owner in desired.binding.owners} <= {owner.get("uid") for owner in metadata.owner_references}
     )
 
 
@@ -232,6 +234,20 @@ def _owed(before: OwedRestart | None, *, revision: int, changed: tuple[str, ...]
     return replace(before, revision=revision, changed_at=now, keys=tuple(sorted({*before.keys, *changed})))
 
 
+def _other_owners(desired: Desired, looked_at: ObjectMeta | None) -> list[Mapping[str, Any]]:
+    """Workloads that asked for the Secret before and may use it still: it must not go before they do.
+
+    Kubernetes itself removes references to those that are gone.
+    """
+    asking = {owner.uid for owner in desired.binding.owners}
+    references = looked_at.owner_references if looked_at is not None else ()
+    return [
+        reference
+        for reference in references
+        if reference.get("uid") not in asking and str(reference.get("apiVersion")).startswith("apps/")
+    ]
+
+
 def _manifest(
     desired: Desired, *, revision: int, owed: OwedRestart | None, looked_at: ObjectMeta | None = None
 ) -> dict[str, Any]:
@@ -245,7 +261,7 @@ def _manifest(
         "namespace": key.namespace,
         "labels": desired.labels(),
         "annotations": annotations,
-        "ownerReferences": [desired.owner()],
+        "ownerReferences": desired.owners() + _other_owners(desired, looked_at),
     }
     if looked_at is not None:
         metadata |= {"uid": looked_at.uid, "resourceVersion": looked_at.resource_version}

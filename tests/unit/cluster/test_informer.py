@@ -7,7 +7,7 @@ import pytest
 from cluster_fakes import Chunks, ScriptedTransport, answer, status
 
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.informer import MetadataInformer
+from keyturn.cluster.informer import METADATA, Informer
 from keyturn.cluster.resources import SECRETS
 from keyturn.cluster.transport import TransportError
 
@@ -38,9 +38,10 @@ class Followed:
         self.beats = 0
         self.now = 0.0
         self._stay = stay
-        self.informer = MetadataInformer(
+        self.informer = Informer(
             Cluster(self.transport),
             SECRETS,
+            reading=METADATA,
             namespaces=namespaces,
             label_selector="app=keyturn",
             on_change=self._note,

@@ -65,7 +65,7 @@ async def watch(*script):
     cluster = Cluster(ScriptedTransport(*script))
     seen = []
     try:
-        async with cluster.watch_metadata(SECRETS, "apps", resource_version="1") as events:
+        async with cluster.watch(SECRETS, "apps", resource_version="1") as events:
             async for event in events:
                 seen.append(event.type)  # noqa: PERF401 - what was seen before a failure counts too
     finally:
@@ -105,7 +105,7 @@ async def test_every_end_of_a_watch_is_one_of_our_errors(step, kind):
 async def test_leaving_a_watch_early_closes_it():
     """A consumer that has seen enough leaves no connection behind."""
     cluster = Cluster(ScriptedTransport(Chunks([line("ADDED"), None])))
-    async with cluster.watch_metadata(SECRETS, "apps", resource_version="1") as events:
+    async with cluster.watch(SECRETS, "apps", resource_version="1") as events:
         async for _ in events:
             break
 

@@ -5,10 +5,19 @@ from dataclasses import replace
 import pytest
 
 from keyturn.control.bindings import Bindings
-from keyturn.core.binding import Binding, Key
+from keyturn.core import names
+from keyturn.core.binding import Binding, Key, Owner
+from keyturn.core.workloads import AnnotatedWorkload, WorkloadKey
 
 A = Binding(Key("n", "a"), uid="1", generation=1, item_path="vaults/v/items/i", resource_version="5")
 B = replace(A, key=Key("n", "b"), uid="2")
+ITEM = replace(A, owners=(Owner(names.API_VERSION, names.KIND, "a", "1"),))
+
+
+def workload(name="web", path="vaults/v/items/w", wants="a", **more):
+    annotations = {names.ITEM_NAME: wants, names.ITEM_PATH: path}
+    key = WorkloadKey("Deployment", "n", name)
+    return AnnotatedWorkload(key, "apps/v1", f"uid-{name}", "1", "", annotations=annotations, **more)
 
 
 @pytest.fixture(name="bindings")
@@ -78,3 +87,68 @@ def test_the_time_of_a_wish_moves_with_its_generation(bindings):
 
     timed.observe(replace(A, generation=2, resource_version="7"))
     assert timed.changed_at(A.key) == 2.0
+
+
+def test_workloads_ask_where_there_is_no_object(bindings):
+    """Whoever comes or goes changes what is asked for, and the last one ends it."""
+    one, two = workload("one"), workload("two")
+
+    assert list(bindings.observe_workload(None, one)) == [A.key]
+    assert bindings.get(A.key).item_path == "vaults/v/items/w"
+    assert list(bindings.observe_workload(None, two)) == [A.key]
+    assert [owner.name for owner in bindings.get(A.key).owners] == ["one", "two"]
+    assert list(bindings.observe_workload(one, None)) == [A.key]
+    assert list(bindings.observe_workload(two, None)) == [A.key]
+    assert bindings.get(A.key) is None
+    assert bindings.sharing_path(A.key) == ()
+
+
+def test_what_a_workload_changes_elsewhere_changes_nothing(bindings):
+    """Its controller writes its status with every pod that comes and goes."""
+    bindings.observe_workload(None, workload())
+
+    assert not bindings.observe_workload(workload(), replace(workload(), resource_version="9"))
+
+
+def test_a_renamed_secret_is_two_changes(bindings):
+    """The old one is no longer filled, the new one is."""
+    bindings.observe_workload(None, workload())
+
+    assert set(bindings.observe_workload(workload(), workload(wants="b"))) == {A.key, B.key}
+    assert bindings.get(A.key) is None
+    assert bindings.get(B.key).item_path == "vaults/v/items/w"
+
+
+def test_another_path_is_a_new_generation_of_what_workloads_ask(bindings):
+    """Its status, kept in memory, speaks of the generation that was acted on."""
+    bindings.observe_workload(None, workload())
+    first = bindings.get(A.key)
+    bindings.wrote_status(first, {"observedGeneration": 1}, resource_version="")
+    bindings.observe_workload(workload(), workload(path="vaults/v/items/other"))
+
+    assert bindings.get(A.key).generation == 2
+    assert bindings.get(A.key).status == {"observedGeneration": 1}
+    assert not bindings.get(A.key).synced_generation
+
+
+def test_an_object_decides_over_workloads_until_it_goes(bindings):
+    """The Secret is one, so one must decide; what the workloads ask comes back into force afterwards."""
+    bindings.observe_workload(None, workload())
+    assert bindings.observe(ITEM)
+    assert bindings.get(A.key).item_path == ITEM.item_path
+    assert [owner.name for owner in bindings.get(A.key).owners] == ["a", "web"]
+    assert bindings.items() == {A.key: "1"}
+
+    assert bindings.remove(A.key, uid="1")
+    assert bindings.get(A.key).item_path == "vaults/v/items/w"
+    assert bindings.items() == {}
+
+
+def test_an_object_that_is_going_yields_to_workloads_once_it_is_freed(bindings):
+    """A foreign finalizer may keep it for long, while the official operator's must be removed by us."""
+    bindings.observe_workload(None, workload())
+    bindings.observe(replace(ITEM, deleting=True, finalizers=(names.LEGACY_FINALIZER,), resource_version="6"))
+    assert bindings.get(A.key).has_item
+
+    bindings.observe(replace(ITEM, deleting=True, finalizers=("foreign",), resource_version="7"))
+    assert not bindings.get(A.key).has_item

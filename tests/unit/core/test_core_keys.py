@@ -1,10 +1,10 @@
-"""The official operator's golden vectors for data keys, and what holds for every label."""
+"""The official operator's golden vectors for data keys and names, and what holds for every text."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.keys import MAX_LENGTH, data_key, is_legal_key
+from keyturn.core.keys import MAX_LENGTH, data_key, is_legal_key, is_legal_name, secret_name
 
 GOLDEN = {
     "password": "password",
@@ -87,3 +87,36 @@ def test_a_key_is_its_own_key(label):
 def test_a_legal_label_stays_as_it_is(label):
     """Nothing is done to what needs nothing, lower-casing least of all."""
     assert data_key(label) == label
+
+
+NAMES = {
+    "someName": "somename",
+    "inV@l1d k8s secret%name": "inv-l1d-k8s-secret-name",
+    "My Secret": "my-secret",
+    "UPPER.Case": "upper.case",
+    "a_b": "a-b",
+    "_a_": "a",
+    "a..b": "a..b",
+    "a.-b": "a.-b",
+    "___": "",
+    "": "",
+    "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}stanbul": "istanbul",
+    "already-legal.name": "already-legal.name",
+    "x" * 254: "x" * 253,
+}
+
+
+@pytest.mark.parametrize(("text", "name"), NAMES.items(), ids=map(ascii, NAMES))
+def test_an_item_name_becomes_the_name_that_the_official_operator_makes_of_it(text, name):
+    """Workloads refer to the Secret by that name."""
+    assert secret_name(text) == name
+
+
+@given(st.text())
+def test_a_name_is_legal_or_recognised_as_illegal(text):
+    """What comes out changes no more, and holds nothing but the characters of a name."""
+    name = secret_name(text)
+
+    assert secret_name(name) == name
+    assert len(name) <= MAX_LENGTH
+    assert is_legal_name(name) or not name or ".." in name or ".-" in name or "-." in name

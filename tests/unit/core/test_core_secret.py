@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core import names
-from keyturn.core.binding import Binding, Key
+from keyturn.core.binding import Binding, Key, Owner
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.restarts import OwedRestart, owed_restart
@@ -22,6 +22,7 @@ BINDING = Binding(
     uid="cr-1",
     generation=1,
     item_path="vaults/Production/items/db",
+    owners=(Owner(names.API_VERSION, names.KIND, "db", "cr-1"),),
     labels={"team": "red"},
     status={"secret": {"name": "db", "keys": ["password"]}, "itemPath": "vaults/v/items/i", "itemVersion": "3"},
 )

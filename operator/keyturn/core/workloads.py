@@ -1,0 +1,180 @@
+"""Reads what a workload asks for by the official operator's annotations, and what several that share a Secret ask together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from keyturn.core.binding import Binding, Key, Owner
+from keyturn.core.keys import is_legal_name, secret_name
+from keyturn.core.managed_fields import data_owners
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.names import (
+    AUTO_RESTART,
+    ITEM_NAME,
+    ITEM_PATH,
+    ITEM_VERSION,
+    LAST_RESTARTED,
+    LEGACY_FINALIZER,
+    SECRET_MANAGER,
+)
+from keyturn.core.paths import shorten
+
+_ASKING = re.compile(r"operator\.1password\.io/[a-zA-Z.]")
+"""What makes a workload count as annotated; like the official operator's expression it does not look at the rest of the key."""
+
+
+class WorkloadKey(NamedTuple):
+    """Names a workload among all kinds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedWorkload:
+    """A workload that is annotated, or holds what the official operator left on it; of others nothing is remembered.
+
+    Attributes:
+        api_version: of the object, as `apps/v1`.
+        created_at: RFC 3339.
+        finalizers: on the object; ours is none of them.
+        annotations: those that ask for something: from the top level, or where that has none, from the pod template.
+    """
+
+    key: WorkloadKey
+    api_version: str
+    uid: str
+    resource_version: str = field(compare=False)
+    created_at: str
+    finalizers: tuple[str, ...] = ()
+    deleting: bool = False
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> Owner:
+        """The workload as an owner of its Secret."""
+        return Owner(self.api_version, self.key.kind, self.key.name, self.uid)
+
+    @property
+    def item_path(self) -> str | None:
+        """The path of the item, as written."""
+        return self.annotations.get(ITEM_PATH) or None
+
+    @property
+    def secret(self) -> Key | None:
+        """The Secret that it asks for; None where it asks for none, or for a name that cannot be."""
+        name = secret_name(self.annotations.get(ITEM_NAME, ""))
+        return Key(self.key.namespace, name) if is_legal_name(name) else None
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether it holds the official operator's finalizer, on which its deletion would wait for ever."""
+        return LEGACY_FINALIZER in self.finalizers
+
+    @property
+    def mistake(self) -> str | None:
+        """Why what it asks for cannot be had, whatever 1Password holds; or None."""
+        if self.deleting or not self.annotations or self.secret is not None:
+            return None
+        if name := self.annotations.get(ITEM_NAME):
+            return f"the annotation {ITEM_NAME} {shorten(name)!r} cannot become the name of a Secret"
+        if ITEM_PATH in self.annotations:
+            return f"the annotation {ITEM_PATH} stands alone; {ITEM_NAME} must name the Secret to make"
+        return None
+
+
+def annotated_workload(manifest: Mapping[str, Any], *, api_version: str, kind: str) -> AnnotatedWorkload | None:
+    """Read a workload as the API server gives it; None if it is neither annotated nor holds the legacy finalizer.
+
+    If one annotation at the top level asks for something, those of the pod template are ignored altogether.
+    """
+    metadata = manifest["metadata"]
+    template = (manifest.get("spec") or {}).get("template") or {}
+    asking = _asking(metadata) or _asking(template.get("metadata") or {})
+    finalizers = tuple(metadata.get("finalizers") or ())
+    if not asking and LEGACY_FINALIZER not in finalizers:
+        return None
+    return AnnotatedWorkload(
+        key=WorkloadKey(kind, metadata["namespace"], metadata["name"]),
+        api_version=api_version,
+        uid=metadata["uid"],
+        resource_version=metadata.get("resourceVersion") or "",
+        created_at=metadata.get("creationTimestamp") or "",
+        finalizers=finalizers,
+        deleting="deletionTimestamp" in metadata,
+        annotations=asking,
+    )
+
+
+def _asking(metadata: Mapping[str, Any]) -> dict[str, str]:
+    annotations = metadata.get("annotations") or {}
+    return {
+        key: value
+        for key, value in annotations.items()
+        if _ASKING.match(key) and key not in {LAST_RESTARTED, AUTO_RESTART}
+    }
+
+
+def by_precedence(claimants: Iterable[AnnotatedWorkload]) -> list[AnnotatedWorkload]:
+    """Those who ask for one Secret, the one whose path holds first: the oldest that has a path.
+
+    The order hangs on nothing but the objects, so it is the same after a restart.
+    """
+    return sorted(claimants, key=lambda each: (each.item_path is None, each.created_at, each.key))
+
+
+def claimed_binding(key: Key, claimants: Iterable[AnnotatedWorkload]) -> Binding | None:
+    """What annotated workloads ask for where there is no OnePasswordItem; None if nobody asks any more.
+
+    The Secret gets the annotations of the one that decides and, as with the official operator, no labels and no type.
+    """
+    ordered = by_precedence(claimant for claimant in claimants if not claimant.deleting)
+    if not ordered:
+        return None
+    decides = ordered[0]
+    copied = {name: text for name, text in decides.annotations.items() if name not in {ITEM_PATH, ITEM_VERSION}}
+    return Binding(
+        key=key,
+        uid=decides.uid,
+        generation=1,
+        item_path=decides.item_path,
+        owners=tuple(claimant.owner for claimant in ordered),
+        annotations=copied,
+    )
+
+
+def with_co_owners(binding: Binding, claimants: Iterable[AnnotatedWorkload]) -> Binding:
+    """A OnePasswordItem whose Secret annotated workloads ask for too: it decides, and the Secret outlives it with them."""
+    others = by_precedence(claimant for claimant in claimants if not claimant.deleting)
+    return replace(binding, owners=(*binding.owners, *(claimant.owner for claimant in others)))
+
+
+def overruled(binding: Binding, claimants: Iterable[AnnotatedWorkload]) -> list[AnnotatedWorkload]:
+    """Those who ask for this Secret with another path than the one that holds."""
+    return [each for each in claimants if each.item_path not in {None, binding.item_path} and not each.deleting]
+
+
+def status_from_secret(metadata: ObjectMeta | None) -> dict[str, Any]:
+    """The status that a workload has no place for, read back from the Secret that was filled for it; empty without one.
+
+    It spares a restart of the operator one fetch for each such Secret.
+    """
+    if metadata is None or ITEM_PATH not in metadata.annotations:
+        return {}
+    return {
+        "observedGeneration": 1,
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Synced"}],
+        "itemPath": metadata.annotations[ITEM_PATH],
+        "itemVersion": metadata.annotations.get(ITEM_VERSION, ""),
+        "secret": {
+            "name": metadata.name,
+            "keys": sorted(data_owners(metadata.managed_fields).get(SECRET_MANAGER, ())),
+        },
+    }

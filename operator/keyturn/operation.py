@@ -1,0 +1,280 @@
+"""Puts the parts of a running operator together: who tells whom, and who runs with whom."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from keyturn.cluster import METADATA, SECRETS, About, Access, Cluster, EventPoster, Informer
+from keyturn.control.bindings import Bindings
+from keyturn.control.catalogue import Catalogue
+from keyturn.control.claims import ASKING, Claims
+from keyturn.control.failures import Failures
+from keyturn.control.handlers import Callbacks, watch
+from keyturn.control.poller import Poller
+from keyturn.control.queue import WorkQueue
+from keyturn.control.reconciler import WRITES, Reconciler
+from keyturn.control.repairs import Repairs
+from keyturn.control.restarter import Restarter
+from keyturn.control.secrets import SecretWriter
+from keyturn.control.source import Source
+from keyturn.control.statuses import StatusWriter
+from keyturn.control.sweeper import Sweeper
+from keyturn.control.workers import Workers
+from keyturn.core import names
+from keyturn.core.binding import Binding, Key, binding_of
+from keyturn.core.managed_fields import is_drifted
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.paths import BadPath, ItemPath, parse_item_path
+from keyturn.core.restarts import OwedRestart, owed_restart
+from keyturn.core.status import ready_reason
+from keyturn.core.vault import VaultError, Vaults
+from keyturn.observe import Heartbeat, Metrics, OncePerState
+from keyturn.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_RECHECK = 60.0
+"""Seconds at most until a failure is looked at again that only a human can end, and of whose end nobody tells us."""
+
+
+class Operator:
+    """One running operator.
+
+    Args:
+        settings: what was chosen.
+        cluster: the API server.
+        access: how kopf logs in to it.
+        vaults: where values come from.
+        metrics: what is counted.
+
+    Attributes:
+        source: health of the vault side.
+        heartbeat: notices loops that stand still.
+    """
+
+    def __init__(
+        self, settings: Settings, *, cluster: Cluster, access: Access, vaults: Vaults, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._access = access
+        self._metrics = metrics
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.heartbeat = Heartbeat()
+        self.source = Source(max_staleness=settings.max_staleness)
+        self._source_log = OncePerState(_log, "Connect")
+        self._binding_of = partial(binding_of, copy_annotations=settings.enable_annotations)
+        self._lost_debts: dict[Key, OwedRestart] = {}
+        self._repairs: Repairs[Key] = Repairs(asyncio.get_running_loop().time)
+        self._events = EventPoster(cluster, on_outcome=metrics.event)
+        self._queue: WorkQueue[Key] = WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random)
+        self._secrets = Informer(
+            cluster,
+            SECRETS,
+            reading=METADATA,
+            namespaces=settings.watch_namespaces or None,
+            label_selector=names.OURS,
+            on_change=self._secret_changed,
+            on_beat=self.heartbeat.expect("secrets", 300.0),
+        )
+        self._bindings = Bindings(secret=self._secrets.objects.get)
+        self._claims = Claims(
+            cluster,
+            namespaces=settings.watch_namespaces,
+            bindings=self._bindings,
+            changed=self._asked_otherwise,
+            announce=self._say,
+            queue=WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random),
+            repairs=Repairs(asyncio.get_running_loop().time),
+            beat=lambda name: self.heartbeat.expect(name, 300.0),
+        )
+        catalogue = Catalogue(vaults, wanted=self._wanted, source=self.source)
+        statuses = StatusWriter(cluster, self._bindings, self._binding_of, self._announce, _now)
+        self._failures = Failures(
+            bindings=self._bindings,
+            statuses=statuses,
+            source=self.source,
+            recheck=min(settings.polling_interval, _RECHECK),
+        )
+        self._reconciler = Reconciler(
+            bindings=self._bindings,
+            catalogue=catalogue,
+            vaults=vaults,
+            writer=SecretWriter(cluster, known=self._secrets.objects.get, lost=self._lost_debts.get, now=_now),
+            statuses=statuses,
+            known=self._secrets.objects.get,
+            options=settings.mapping,
+            failures=self._failures,
+            source=self.source,
+            repairs=self._repairs,
+        )
+        self._poller = Poller(
+            catalogue=catalogue,
+            outdated=self._reconciler.outdated,
+            starved=self._failures.starved,
+            enqueue=self._queue.add,
+            everyone=lambda: [binding.key for binding in self._bindings],
+            interval=settings.polling_interval,
+            full_pass_interval=settings.full_pass_interval,
+            source=self.source,
+            chance=random.random,
+            observer=self._polled,
+            beat=self.heartbeat.expect("poller", 2 * settings.polling_interval + 300.0),
+        )
+        self._workers = Workers(
+            queue=self._queue, reconciler=self._reconciler, number=settings.workers, observer=self._worked_on
+        )
+        self._restarter = Restarter(
+            cluster,
+            secrets=self._secrets.objects,
+            default=settings.auto_restart,
+            now=_now,
+            chance=random.random,
+            restarted=metrics.restarted,
+            schedule=asyncio.get_running_loop().call_later,
+        )
+        self._sweeper = Sweeper(
+            cluster,
+            namespaces=settings.watch_namespaces,
+            bindings=self._bindings,
+            read=self._binding_of,
+            enqueue=self._queue.add,
+            gone=self._gone,
+            interval=settings.full_pass_interval,
+            chance=random.random,
+        )
+
+    async def run(self) -> None:
+        """Run until a signal comes. Raises what a part of ours died of."""
+        self._spawn(self._secrets.run(), "secrets")
+        self._spawn(self._serve(), "serve")
+        callbacks = Callbacks(seen=self._seen, gone=self._deleted, log_in=self._access.log_in, stopping=self.stop)
+        try:
+            await watch(callbacks, namespaces=self._settings.watch_namespaces, stop=self._stop)
+        finally:
+            await self.stop()
+        for task in self._tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def stop(self) -> None:
+        """End every task, in flight or not. A Secret is written by one request, so none is left half done."""
+        self._queue.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """All metrics, those that are a state brought up to now."""
+        reasons = Counter(ready_reason(binding.status) or "New" for binding in self._bindings)
+        ready = reasons.pop("Synced", 0)
+        self._metrics.items(managed=len(self._bindings), ready=ready, failing=reasons)
+        self._metrics.queue(len(self._queue), self._queue.oldest())
+        self._metrics.restarts_owed(self._restarter.owed())
+        return self._metrics.expose(accept)
+
+    def informer_trouble(self) -> str | None:
+        """Why the picture of our Secrets is not fresh, or None."""
+        if not self._secrets.synced.is_set():
+            return "the Secrets have not been listed yet"
+        return self._secrets.trouble or self._claims.trouble()
+
+    async def _serve(self) -> None:
+        """Everything that must not begin before it is known which Secrets there are."""
+        await self._secrets.synced.wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._claims.run(), name="Claims")
+            await self._claims.tried()
+            group.create_task(self._serve_all(), name="serve all")
+
+    async def _serve_all(self) -> None:
+        # How to ask the vaults depends on how much is wanted of them, so that is learned before the first question.
+        await self._sweeper.sweep_until_done()
+        self._restarter.wake()
+        async with asyncio.TaskGroup() as group:
+            for part in (self._events, self._poller, self._workers, self._restarter, self._sweeper):
+                group.create_task(part.run(), name=type(part).__name__)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        # A part that dies takes the process along: one that only looks alive would be worse.
+        task.add_done_callback(lambda _: self._stop.set())
+        self._tasks.append(task)
+
+    def _seen(self, manifest: Mapping[str, Any]) -> None:
+        binding = self._binding_of(manifest)
+        if self._bindings.observe(binding):
+            self._asked_otherwise(binding.key)
+
+    def _deleted(self, manifest: Mapping[str, Any]) -> None:
+        binding = self._binding_of(manifest)
+        self._gone(binding.key, binding.uid)
+
+    def _gone(self, key: Key, uid: str) -> None:
+        if self._bindings.remove(key, uid=uid):
+            self._asked_otherwise(key)
+
+    def _asked_otherwise(self, key: Key) -> None:
+        """Something else is asked for under a key than before, or nothing any more."""
+        if self._bindings.get(key) is not None:
+            self._queue.add(key)
+            return
+        self._reconciler.forget(key)
+        self._queue.forget(key)
+        self._lost_debts.pop(key, None)
+
+    def _secret_changed(self, key: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
+        if new is not None and names.RESTART_OWED in new.annotations:
+            self._restarter.wake()
+        binding = self._bindings.get(Key(*key))
+        if binding is None:
+            return
+        if new is not None:
+            self._lost_debts.pop(binding.key, None)
+        elif old is not None and (debt := owed_restart(old.annotations)) is not None:
+            # What a deleted Secret owed, the one that is made in its place owes too.
+            self._lost_debts[binding.key] = debt
+        keys = (binding.status.get("secret") or {}).get("keys") or ()
+        if new is None or is_drifted(new.managed_fields, keys):
+            self._queue.add_after(binding.key, self._repairs.patience(binding.key))
+
+    def _wanted(self) -> list[ItemPath]:
+        wanted = []
+        for binding in self._bindings:
+            try:
+                wanted.append(parse_item_path(binding.item_path))
+            except BadPath:
+                continue
+        return wanted
+
+    def _worked_on(self, result: str, seconds: float) -> None:
+        self._metrics.reconciled(result, seconds=seconds)
+        if result in WRITES:
+            self._metrics.secret_written(result.lower())
+
+    def _polled(self, seconds: float, error: VaultError | None) -> None:
+        self._metrics.polled(seconds=seconds, error=error)
+        if (state := self.source.state()) is None:
+            self._source_log.good()
+        else:
+            self._source_log.bad(state, self.source.not_ready() or "")
+
+    def _announce(self, binding: Binding, *, reason: str, message: str, warning: bool) -> None:
+        # Co-owners of the Secret of a OnePasswordItem need not hear what its status says.
+        for owner in binding.owners[:1] if binding.has_item else binding.owners:
+            about = About(ASKING[owner.kind], binding.key.namespace, owner.name, owner.uid)
+            self._say(about, reason=reason, message=message, warning=warning)
+
+    def _say(self, about: About, *, reason: str, message: str, warning: bool) -> None:
+        self._events.say(about, type="Warning" if warning else "Normal", reason=reason, note=message)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,172 @@
+"""What annotated workloads ask for, alone and together, for every place an annotation can stand in."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core import names
+from keyturn.core.binding import Binding, Key, Owner
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.workloads import (
+    AnnotatedWorkload,
+    WorkloadKey,
+    annotated_workload,
+    by_precedence,
+    claimed_binding,
+    overruled,
+    status_from_secret,
+    with_co_owners,
+)
+
+PATH, NAME = names.ITEM_PATH, names.ITEM_NAME
+KEY = Key("app", "db")
+
+
+def deployment(annotations=None, template=None, **metadata):
+    return {
+        "metadata": {
+            "namespace": "app",
+            "name": "web",
+            "uid": "u-1",
+            "resourceVersion": "7",
+            "creationTimestamp": "2026-11-25T10:00:00Z",
+            "annotations": annotations or {},
+            **metadata,
+        },
+        "spec": {"template": {"metadata": {"annotations": template or {}}}},
+    }
+
+
+def read(manifest):
+    return annotated_workload(manifest, api_version="apps/v1", kind="Deployment")
+
+
+def claimant(name="web", path="vaults/v/items/i", wants="db", created_at="2026-11-25T10:00:00Z", **more):
+    annotations = {NAME: wants} | ({PATH: path} if path else {})
+    key = WorkloadKey("Deployment", "app", name)
+    return AnnotatedWorkload(key, "apps/v1", f"uid-{name}", "1", created_at, annotations=annotations, **more)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "template", "asked"),
+    [
+        pytest.param({PATH: "p", NAME: "n"}, {}, {PATH: "p", NAME: "n"}, id="top level"),
+        pytest.param({}, {PATH: "p", NAME: "n"}, {PATH: "p", NAME: "n"}, id="template"),
+        pytest.param({NAME: "n"}, {PATH: "p"}, {NAME: "n"}, id="no merging"),
+        pytest.param({names.AUTO_RESTART: "true"}, {PATH: "p"}, {PATH: "p"}, id="a switch asks for nothing"),
+        pytest.param({names.LAST_RESTARTED: "x"}, {NAME: "n"}, {NAME: "n"}, id="a restart asks for nothing"),
+        pytest.param({"operator.1password.io/foo": "1"}, {PATH: "p"}, {"operator.1password.io/foo": "1"}, id="any key"),
+        pytest.param({"operator.1password.io/1": "1"}, {PATH: "p"}, {PATH: "p"}, id="but one that begins with a digit"),
+        pytest.param({"operator.1password.iox/foo": "1"}, {PATH: "p"}, {PATH: "p"}, id="another prefix"),
+    ],
+)
+def test_the_top_level_hides_the_template(annotations, template, asked):
+    """As the official operator chooses them."""
+    assert read(deployment(annotations, template)).annotations == asked
+
+
+def test_an_unrelated_workload_is_nothing_to_remember():
+    """There may be tens of thousands of them."""
+    assert read(deployment({"team": "red"}, {names.LAST_RESTARTED: "x", names.AUTO_RESTART: "true"})) is None
+    assert read({"metadata": deployment()["metadata"]}) is None
+
+
+def test_a_workload_that_lost_its_annotations_is_still_to_be_freed():
+    """The official operator leaves its finalizer there, and its deletion would wait for ever."""
+    workload = read(deployment(finalizers=["x", names.LEGACY_FINALIZER]))
+
+    assert workload.left_behind
+    assert workload.secret is None
+    assert workload.mistake is None
+
+
+@pytest.mark.parametrize(
+    ("annotations", "secret", "mistake"),
+    [
+        ({NAME: "db", PATH: "p"}, KEY, None),
+        ({NAME: "My Secret", PATH: "p"}, Key("app", "my-secret"), None),
+        ({NAME: "db"}, KEY, None),
+        ({NAME: "___", PATH: "p"}, None, "cannot become the name"),
+        ({NAME: "a..b", PATH: "p"}, None, "cannot become the name"),
+        ({PATH: "p"}, None, "stands alone"),
+        ({"operator.1password.io/other": "x"}, None, None),
+    ],
+)
+def test_the_name_decides_which_secret_is_meant(annotations, secret, mistake):
+    """It is made legal once, and what cannot be is said to the workload's owner."""
+    workload = read(deployment(annotations))
+
+    assert workload.secret == secret
+    assert (mistake is None) == (workload.mistake is None)
+    assert mistake is None or mistake in workload.mistake
+
+
+def test_a_secret_asked_for_by_a_workload_is_like_the_official_one():
+    """Opaque, no labels, the annotations of the workload, and an owner."""
+    asking = replace(claimant(), annotations={PATH: "vaults/v/items/i", NAME: "My DB", "operator.1password.io/x": "y"})
+    binding = claimed_binding(KEY, [asking])
+
+    assert binding.item_path == "vaults/v/items/i"
+    assert binding.annotations == {NAME: "My DB", "operator.1password.io/x": "y"}
+    assert (binding.labels, binding.secret_type) == ({}, "Opaque")
+    assert binding.owners == (Owner("apps/v1", "Deployment", "web", "uid-web"),)
+    assert not binding.has_item
+
+
+def test_the_oldest_with_a_path_decides_and_all_own():
+    """The others' pods use the Secret too, so it lives until the last of them goes."""
+    young = claimant("a", "vaults/v/items/young", created_at="2026-11-25T12:00:00Z")
+    old = claimant("b", "vaults/v/items/old", created_at="2026-11-25T11:00:00Z")
+    user = claimant("c", None, created_at="2026-11-25T09:00:00Z")
+    gone = claimant("d", "vaults/v/items/gone", created_at="2026-11-25T08:00:00Z", deleting=True)
+    claimants = [young, user, gone, old]
+    binding = claimed_binding(KEY, claimants)
+
+    assert binding.item_path == "vaults/v/items/old"
+    assert [owner.name for owner in binding.owners] == ["b", "a", "c"]
+    assert [each.key.name for each in overruled(binding, claimants)] == ["a"]
+
+
+def test_nobody_asks_when_the_last_one_is_going():
+    """Its Secret goes with it; filling it would be in vain."""
+    assert claimed_binding(KEY, [claimant(deleting=True)]) is None
+    assert claimed_binding(KEY, []) is None
+
+
+def test_an_item_decides_over_workloads_which_own_beside_it():
+    """Two writers of one Secret would fight, as with the official operator."""
+    item = Binding(KEY, "cr", 1, "vaults/v/items/cr", (Owner("onepassword.com/v1", "OnePasswordItem", "db", "cr"),))
+    both = with_co_owners(item, [claimant(), claimant("going", deleting=True)])
+
+    assert both.has_item
+    assert both.item_path == item.item_path
+    assert [owner.name for owner in both.owners] == ["db", "web"]
+
+
+@given(st.permutations([claimant(name, created_at=f"2026-11-25T10:00:0{second}Z") for name, second in zip("abcdef", "001122", strict=True)]))  # fmt: skip
+def test_who_decides_does_not_hang_on_the_order_of_arrival(claimants):
+    """A restarted operator must not fill the Secret anew."""
+    assert [each.key.name for each in by_precedence(claimants)] == list("abcdef")
+
+
+def test_the_status_of_a_workloads_secret_is_read_back_from_it():
+    """So a restart of the operator fetches nothing where all is well."""
+    secret = ObjectMeta.of(
+        {
+            "metadata": {
+                "namespace": "app",
+                "name": "db",
+                "annotations": {PATH: "vaults/v/items/i", names.ITEM_VERSION: "3"},
+                "managedFields": [{"manager": "keyturn", "fieldsV1": {"f:data": {"f:password": {}}}}],
+            }
+        }
+    )
+    binding = replace(claimed_binding(KEY, [claimant()]), status=status_from_secret(secret))
+
+    assert binding.ever_acted_on
+    assert binding.synced_generation
+    assert binding.status["itemVersion"] == "3"
+    assert binding.status["secret"] == {"name": "db", "keys": ["password"]}
+    assert status_from_secret(None) == {}
