@@ -1,0 +1,161 @@
+"""An operator that has a Role in each of its namespaces and no right on the cluster: everything works, nothing is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from operator_fixtures import Stage, annotations_of
+
+from keyturn.cluster.access import Access
+from keyturn.cluster.gateway import Cluster
+from keyturn.cluster.resources import NAMESPACES, Resource
+from keyturn.core import names
+from localcluster import LocalCluster
+from support.operator import eventually
+
+pytestmark = pytest.mark.cluster
+
+CRDS = Path(__file__).resolve().parents[2] / "crds"
+ACCOUNT = "keyturn"
+USER = f"system:serviceaccount:home:{ACCOUNT}"
+AUDIT = f"""\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    users: ["{USER}"]
+  - level: None
+"""
+ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
+ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+RULES = [
+    {"apiGroups": ["onepassword.com"], "resources": ["onepassworditems"], "verbs": ["get", "list", "watch", "patch"]},
+    {"apiGroups": ["onepassword.com"], "resources": ["onepassworditems/status"], "verbs": ["patch"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "patch"]},
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments", "statefulsets", "daemonsets"],
+        "verbs": ["get", "list", "watch", "patch"],
+    },
+    # A Role may grant this for its own namespace, whose annotations are the third of the restart switches.
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
+]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """A control plane of its own, whose audit log tells of every request of the service account."""
+    folder = tmp_path_factory.mktemp("guarded")
+    policy = folder / "audit.yaml"
+    policy.write_text(AUDIT)
+    with LocalCluster.start(audit_policy=policy) as local:
+        local.kubectl("apply", "-f", str(CRDS))
+        local.kubectl("wait", "--for=condition=Established", "crd/onepassworditems.onepassword.com")
+        local.kubectl("create", "namespace", "home")
+        local.kubectl("create", "serviceaccount", ACCOUNT, "--namespace=home")
+        yield local
+
+
+@pytest.fixture
+def kubeconfig(guarded, tmp_path):
+    """One that holds nothing but the service account's token."""
+    administrator = json.loads(guarded.kubeconfig.read_text())
+    token = guarded.kubectl("create", "token", ACCOUNT, "--namespace=home").stdout.strip()
+    administrator["users"][0]["user"] = {"token": token}
+    path = tmp_path / "account.kubeconfig"
+    path.write_text(json.dumps(administrator))
+    return path
+
+
+async def a_role_in(cluster, namespace):
+    """Let the service account do in one namespace what the operator must."""
+    await cluster.create(ROLES, namespace, "keyturn", {"rules": RULES}, field_manager="tests")
+    binding = {
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "keyturn"},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": "home"}],
+    }
+    await cluster.create(ROLE_BINDINGS, namespace, "keyturn", binding, field_manager="tests")
+
+
+def requests_of_the_account(local):
+    """Verb, namespace, resource and status of everything it asked for so far."""
+    for line in local.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        target = event.get("objectRef") or {}
+        status = (event.get("responseStatus") or {}).get("code", 0)
+        yield event["verb"], target.get("namespace", ""), target.get("resource", event["requestURI"]), status
+
+
+async def test_a_role_in_each_namespace_is_enough(guarded, kubeconfig, emulator, tmp_path):
+    """Creation, rotation, restart, repair, take-over and deletion work without a single refusal or cluster-wide request."""
+    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+        stages = []
+        for name in ("red", "blue"):
+            await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
+            await a_role_in(cluster, name)
+            stages.append(Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig))
+        red, blue = stages
+        red.put_item("login")
+        operator = red.operator(WATCH_NAMESPACE=" red , blue,")
+        try:
+            switch = {"metadata": {"annotations": {names.AUTO_RESTART: "true"}}}
+            await cluster.merge_patch(NAMESPACES, None, "blue", switch, field_manager="kubectl")
+            for stage in stages:
+                await stage.ask("login")
+                await stage.ready("login")
+                await stage.deploy("web", secret="login")
+                await stage.edit("login", {"metadata": {"finalizers": [names.LEGACY_FINALIZER]}})
+            red.rotate("login", "second")
+            await blue.settled("web", restarts=1)
+            for stage in stages:
+                await stage.holds("login", {"password": "second"})
+                await stage.paid("login")
+            assert await red.restarts("web") == 0
+
+            await red.edit_secret("login", {"data": None})
+            await red.holds("login", {"password": "second"})
+            await red.event("login", "Repaired")
+            await blue.unask("login")
+            await blue.has_no_secret("login")
+
+            asked = list(requests_of_the_account(guarded))
+            refused = [request for request in asked if request[3] in {401, 403}]
+            assert refused == []
+            assert operator.metric("keyturn_apiserver_requests_total", code="200") > 0
+            assert operator.metric("keyturn_apiserver_requests_total", code="403") == 0
+            reached = {(verb, where) for verb, where, what, _ in asked if not what.startswith("/")}
+            assert {where for _, where in reached} == {"red", "blue"}
+            assert operator.get("/readyz")[0] == 200
+        finally:
+            red.stop()
+
+
+async def test_a_namespace_without_its_role_keeps_no_other_from_being_served(guarded, kubeconfig, emulator, tmp_path):
+    """Whoever lists a namespace too early sees the others served, and that one as soon as it has its Role."""
+    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+        stages = []
+        for name in ("early", "late"):
+            await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
+            stages.append(Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig))
+        early, late = stages
+        await a_role_in(cluster, "early")
+        early.put_item("login")
+        operator = early.operator(WATCH_NAMESPACE="early,late", ready=False)
+        try:
+            for stage in stages:
+                await stage.ask("login")
+            await early.ready("login")
+
+            async def told():
+                status, text = operator.get("/readyz")
+                assert status == 503
+                assert "late" in text
+
+            await eventually(told)
+            await a_role_in(cluster, "late")
+            await late.ready("login")
+            assert annotations_of(await late.secret("login"))[names.ITEM_VERSION] == "1"
+        finally:
+            early.stop()
