@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Parallel test processes: cluster tests mostly wait, so one per core and one more.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
-.PHONY: help install demo test unit lint format lock bench cluster-up cluster-down clean
+.PHONY: help install demo test unit node lint format lock bench cluster-up cluster-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -40,10 +40,17 @@ format: install ## let ruff rewrite what it can
 unit: install ## tests without any I/O, in seconds
 	@$(BIN)/pytest tests/unit -q
 
-test: lint ## lint, then every test: unit, emulator with 1Password's own clients, real API server
+test: lint ## lint, then every test: unit, emulator with 1Password's own clients, real API server, real node
 	@$(BIN)/python -m localcluster build
 	@$(BIN)/python tests/clients/prepare.py
-	@$(BIN)/pytest tests -n $(WORKERS) --dist worksteal
+	@$(BIN)/python -m localnode prepare
+	@$(BIN)/pytest tests -n $(WORKERS) --dist worksteal --ignore tests/node
+	@$(BIN)/pytest tests/node
+
+node: install ## only the tests on a real node (root and Debian packages: it says which)
+	@$(BIN)/python -m localcluster build
+	@$(BIN)/python -m localnode prepare
+	@$(BIN)/pytest tests/node
 
 demo: install ## the whole story in the terminal, on a real control plane (KEEP=1 leaves it running, STOP=1 ends that)
 	@$(BIN)/python -m demo $(if $(STOP),--stop,$(if $(KEEP),--keep,$(if $(RECORD),--record)))

@@ -101,16 +101,19 @@ def ensure_binaries() -> Path:
         UnsupportedPlatform: this is not Linux.
         BuildFailed: something cannot be built; the message holds the compiler's last words.
     """
-    return _ensure(control_plane())
+    return ensure(control_plane())
 
 
 def ensure_helm() -> Path:
     """Return the `helm` executable, building it first if it is not there yet; raises as `ensure_binaries` does."""
-    return _ensure(helm()) / "helm"
+    return ensure(helm()) / "helm"
 
 
-def _ensure(programs: Programs) -> Path:
-    """Several processes may ask at once: one builds, the others wait for it. Progress goes to standard error."""
+def ensure(programs: Programs) -> Path:
+    """Return the folder of these executables, building them first if it is not there yet; raises as `ensure_binaries` does.
+
+    Several processes may ask at once: one builds, the others wait for it. Progress goes to standard error.
+    """
     if sys.platform != "linux":
         raise UnsupportedPlatform("the local cluster runs on Linux only: use a Linux machine or a container")
     folder = programs.folder

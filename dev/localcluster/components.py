@@ -9,8 +9,9 @@ from localcluster.kubeconfig import write_kubeconfig
 from localcluster.layout import Layout
 
 HOST = "127.0.0.1"
-_SERVICE_RANGE = "10.0.0.0/24"
-_SERVICE_ADDRESS = "10.0.0.1"
+# Of the Service `kubernetes`, the first of the range.
+SERVICE_ADDRESS = "10.0.0.1"
+SERVICE_RANGE = "10.0.0.0/24"
 _SERVICE_HOSTS = tuple(f"kubernetes{rest}" for rest in ("", ".default", ".default.svc", ".default.svc.cluster.local"))
 _ISSUER = "https://kubernetes.default.svc.cluster.local"
 
@@ -98,7 +99,7 @@ def _etcd(layout: Layout, binaries: Path, port: int, authority: Authority) -> Co
 
 
 def _apiserver(binaries: Path, port: int, authority: Authority, signing_key: Path) -> Command:
-    serving = authority.server("kube-apiserver", hosts=[HOST, "localhost", _SERVICE_ADDRESS, *_SERVICE_HOSTS])
+    serving = authority.server("kube-apiserver", hosts=[HOST, "localhost", SERVICE_ADDRESS, *_SERVICE_HOSTS])
     kubelet_client = authority.client("kubelet-client", user="kube-apiserver-kubelet-client", groups=["system:masters"])
     return [
         binaries / "kube-apiserver",
@@ -113,7 +114,7 @@ def _apiserver(binaries: Path, port: int, authority: Authority, signing_key: Pat
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged",
-        f"--service-cluster-ip-range={_SERVICE_RANGE}",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
         # An endpoint may not be a loopback address, so the Service `kubernetes` stays without.
         "--endpoint-reconciler-type=none",
         f"--service-account-issuer={_ISSUER}",

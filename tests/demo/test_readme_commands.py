@@ -21,6 +21,7 @@ MAKE = {
     "make install": "pip install",
     "make help": "grep",
     "make unit": "pytest tests/unit",
+    "make node": "pytest tests/node",
     "make test": "pytest tests",
     "make demo": "-m demo",
     "make demo KEEP=1": "-m demo --keep",

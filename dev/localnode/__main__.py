@@ -1,0 +1,50 @@
+"""The command line of the local node: `python -m localnode prepare`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from localcluster import ClusterSetupError
+from localnode.layout import Layout
+from localnode.packages import install, obstacle
+from localnode.programs import ensure_node_programs
+from localnode.supervisor import supervise
+
+
+def main() -> int:
+    """Run one command; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m localnode", description="A real node for tests.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    prepare = commands.add_parser("prepare", help="build what is not in the cache; in CI, install packages as well")
+    prepare.set_defaults(run=_prepare)
+    internal = commands.add_parser("supervise")
+    internal.set_defaults(run=_supervise)
+    internal.add_argument("directory", type=Path)
+    internal.add_argument("programs", type=Path)
+    arguments = parser.parse_args()
+    try:
+        return int(arguments.run(arguments))
+    except ClusterSetupError as error:
+        print(f"localnode: {error}", file=sys.stderr)
+        return 1
+
+
+def _prepare(_: argparse.Namespace) -> int:
+    """Only a machine that is thrown away afterwards, as those of CI are, gets packages without being asked."""
+    if os.environ.get("CI") and os.geteuid() == 0:
+        install()
+    if (why := obstacle()) is not None:
+        print(f"Node tests are left out: {why}")
+        return 0
+    print(ensure_node_programs())
+    return 0
+
+
+def _supervise(arguments: argparse.Namespace) -> int:
+    supervise(Layout(arguments.directory), programs=arguments.programs)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""What lies where in the directory of one node."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of the node in `directory`, which is not below /run, /var/lib or /var/log: the box hides those."""
+
+    directory: Path
+
+    @property
+    def cluster(self) -> Path:
+        """The directory of the node's control plane."""
+        return self.directory / "cluster"
+
+    @property
+    def containerd(self) -> Path:
+        """The folder of all that containerd keeps."""
+        return self.directory / "containerd"
+
+    @property
+    def socket(self) -> Path:
+        """Where containerd listens."""
+        return self.containerd / "containerd.sock"
+
+    @property
+    def kubelet(self) -> Path:
+        """The folder of all that kubelet keeps, volumes of pods among it."""
+        return self.directory / "kubelet"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of one log per program."""
+        return self.directory / "logs"
+
+    def log(self, program: str) -> Path:
+        """Return the log of one program."""
+        return self.logs / f"{program}.log"
+
+    def configuration(self, program: str) -> Path:
+        """Return the configuration file of one program."""
+        return self.directory / f"{program}.conf"
+
+    @property
+    def cgroup(self) -> str:
+        """The name of the cgroup that all pods are below."""
+        return f"keyturn-node-{hashlib.sha256(bytes(self.directory)).hexdigest()[:12]}"
+
+    def tail(self, program: str, *, lines: int = 15) -> str:
+        """Return the last lines of a program's log, indented."""
+        try:
+            text = self.log(program).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            text = ""
+        return "\n".join(f"    {line}" for line in text.splitlines()[-lines:]) or "    (the log is empty)"

@@ -1,0 +1,124 @@
+"""The local node as tests see it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, cast
+
+from localcluster import LocalCluster
+from localcluster.binaries import ensure_binaries
+from localnode import network
+from localnode.errors import NodeFailed, NodeUnavailable
+from localnode.layout import Layout
+from localnode.packages import obstacle
+from localnode.programs import ensure_node_programs
+from localnode.supervisor import import_image
+
+_STOP_TIMEOUT = 30.0
+
+
+class LocalNode:
+    """A control plane with one real node: containerd, runc, kubelet and kube-proxy in namespaces of their own.
+
+    Everything listens inside a network namespace, the API server too: talk to it within `inside`. Get one from `start`;
+    it ends with `stop`, with the `with` block, or with this process, however that ends.
+    """
+
+    def __init__(self, layout: Layout, supervisor: subprocess.Popen[bytes]) -> None:
+        self._layout = layout
+        self._supervisor = supervisor
+        self.cluster = LocalCluster.attach(layout.cluster)
+
+    @classmethod
+    def start(cls) -> Self:
+        """Start a node and wait until pods can run on it; builds the programs first if they are not in the cache.
+
+        Raises:
+            NodeUnavailable: this machine cannot; the message says what to install.
+            NodeFailed: something did not start; the message holds the tail of its log, and nothing is left running.
+        """
+        if (why := obstacle()) is not None:
+            raise NodeUnavailable(why)
+        ensure_binaries()
+        programs = ensure_node_programs()
+        layout = Layout(Path(tempfile.mkdtemp(prefix="keyturn-node-")).resolve())
+        layout.logs.mkdir()
+        layout.containerd.mkdir()
+        command = [sys.executable, "-P", "-m", "localnode", "supervise", str(layout.directory), str(programs)]
+        with layout.log("supervisor").open("wb") as log:
+            supervisor = subprocess.Popen(
+                command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd="/",
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+                start_new_session=True,
+            )
+        if not cast("IO[bytes]", supervisor.stdout).readline():
+            supervisor.wait()
+            last_words = layout.tail("supervisor", lines=40)
+            shutil.rmtree(layout.directory, ignore_errors=True)
+            raise NodeFailed(f"the node could not be started:\n{last_words}")
+        return cls(layout, supervisor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def directory(self) -> Path:
+        """Where the node's files lie."""
+        return self._layout.directory
+
+    @property
+    def cgroup(self) -> str:
+        """The name of the cgroup that all pods are below."""
+        return self._layout.cgroup
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Within the block, this thread and what it starts are in the node's network namespace."""
+        with network.inside(self._supervisor.pid):
+            yield
+
+    def load(self, archive: Path) -> None:
+        """Give the node the images of an archive, as `docker save` writes it.
+
+        Raises:
+            NodeFailed: containerd does not take it.
+        """
+        import_image(self._layout, archive)
+
+    def tail(self, program: str) -> str:
+        """Return the last lines of the log of `containerd`, `kubelet` or `kube-proxy`, indented."""
+        return self._layout.tail(program)
+
+    def stop(self) -> None:
+        """End everything and remove all files; does nothing when that is done already.
+
+        Raises:
+            NodeFailed: something stayed.
+        """
+        cast("IO[bytes]", self._supervisor.stdin).close()
+        try:
+            self._supervisor.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+            self._supervisor.wait()
+        cast("IO[bytes]", self._supervisor.stdout).close()
+        if self._layout.directory.exists():
+            raise NodeFailed(
+                f"the node did not end well:\n{self._layout.tail('supervisor')}\nlogs: {self._layout.logs}"
+            )

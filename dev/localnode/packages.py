@@ -1,0 +1,59 @@
+"""What the node takes from the machine: root, and a few packages of Debian."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from localnode.errors import NodeUnavailable
+
+CNI_PLUGINS = Path("/usr/lib/cni")
+# By what shows that a package is there.
+_RUNTIME = {
+    "containerd": "containerd",
+    "runc": "runc",
+    str(CNI_PLUGINS / "bridge"): "containernetworking-plugins",
+    "busybox": "busybox-static",
+    "iptables": "iptables",
+    "ip": "iproute2",
+}
+_IMAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
+
+
+def missing_packages() -> list[str]:
+    """Return the Debian packages that must be installed before a node can run and images can be built."""
+    return [package for sign, package in (_RUNTIME | _IMAGES).items() if shutil.which(sign) is None]
+
+
+def obstacle() -> str | None:
+    """Say in one line why no node can run here, and what helps; None if one can."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "a real node needs Linux and root: containers, namespaces and cgroups are made"
+    packages = missing_packages()
+    return f"a real node needs more packages: apt-get install {' '.join(packages)}" if packages else None
+
+
+def install() -> None:
+    """Install what is missing, as root on a Debian system.
+
+    Raises:
+        NodeUnavailable: apt-get did not do it; the message holds its last words.
+    """
+    packages = missing_packages()
+    if not packages:
+        return
+    print(f"Installing for the real node: {' '.join(packages)}", file=sys.stderr, flush=True)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        result = subprocess.run(
+            ["apt-get", "--quiet", *command],
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if result.returncode:
+            raise NodeUnavailable(f"`apt-get {command[0]}` failed:\n{result.stdout[-2000:]}")

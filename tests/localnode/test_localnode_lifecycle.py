@@ -1,0 +1,79 @@
+"""A local node starts in seconds, and nothing of it outlives its end, whoever brings that about."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from localnode import LocalNode, NodeUnavailable, obstacle
+from localnode.layout import Layout
+from localnode.packages import missing_packages
+from support.traces import traces_of
+
+pytestmark = pytest.mark.node
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: sleeper}
+spec: {containers: [{name: main, image: "localhost/tools:1"}]}
+"""
+STARTER = f"""
+import sys
+from localnode import LocalNode
+
+node = LocalNode.start()
+with node.inside():
+    node.cluster.kubectl("apply", "-f", "-", input='''{POD}''')
+    node.cluster.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+print(node.directory, flush=True)
+sys.stdin.read()
+"""
+needs_a_node = pytest.mark.skipif(obstacle() is not None, reason=obstacle() or "")
+
+
+def awaited(check, *, within=20.0):
+    """What `check` returns once that is empty, or at last."""
+    deadline = time.monotonic() + within
+    while (found := check()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+@needs_a_node
+def test_nothing_is_left_of_a_node_with_a_pod():
+    """A developer's machine looks after the tests as it did before."""
+    with LocalNode.start() as node:
+        with node.inside():
+            node.cluster.kubectl("apply", "-f", "-", input=POD)
+            node.cluster.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+        assert any(line.startswith("cgroup") for line in traces_of(node.directory, node.cgroup))
+    assert traces_of(node.directory, node.cgroup) == []
+
+
+@needs_a_node
+def test_a_node_ends_with_whoever_started_it():
+    """A test run that is killed leaves no containers behind."""
+    with subprocess.Popen([sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
+        layout = Layout(Path(starter.stdout.readline().decode().strip()))
+        starter.send_signal(signal.SIGKILL)
+    assert awaited(lambda: traces_of(layout.directory, layout.cgroup)) == []
+
+
+def test_a_machine_without_the_packages_is_told_which(monkeypatch):
+    """Who wants to run the node tests needs one line to copy."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "containerd" in missing_packages()
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with pytest.raises(NodeUnavailable, match=r"apt-get install .*buildah"):
+        LocalNode.start()
+
+
+def test_somebody_who_is_not_root_is_told_so(monkeypatch):
+    """Namespaces and cgroups need root, and an error from deep inside would not say that."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(NodeUnavailable, match="root"):
+        LocalNode.start()
