@@ -17,6 +17,8 @@ from keyturn.control.catalogue import Catalogue
 from keyturn.control.claims import ASKING, Claims
 from keyturn.control.failures import Failures
 from keyturn.control.handlers import Callbacks, watch
+from keyturn.control.kinds import KINDS
+from keyturn.control.payment import Payer
 from keyturn.control.poller import Poller
 from keyturn.control.queue import WorkQueue
 from keyturn.control.reconciler import WRITES, Reconciler
@@ -31,8 +33,8 @@ from keyturn.core import names
 from keyturn.core.binding import Binding, Key, binding_of
 from keyturn.core.managed_fields import is_drifted
 from keyturn.core.metadata import ObjectMeta
+from keyturn.core.owed import OwedRestart, owed_restart
 from keyturn.core.paths import BadPath, ItemPath, parse_item_path
-from keyturn.core.restarts import OwedRestart, owed_restart
 from keyturn.core.status import ready_reason
 from keyturn.core.vault import VaultError, Vaults
 from keyturn.observe import Heartbeat, Metrics, OncePerState
@@ -107,7 +109,7 @@ class Operator:
             bindings=self._bindings,
             catalogue=catalogue,
             vaults=vaults,
-            writer=SecretWriter(cluster, known=self._secrets.objects.get, lost=self._lost_debts.get, now=_now),
+            writer=SecretWriter(cluster, known=self._secrets.objects.get, lost=self._lost_debts.get),
             statuses=statuses,
             known=self._secrets.objects.get,
             options=settings.mapping,
@@ -131,13 +133,19 @@ class Operator:
         self._workers = Workers(
             queue=self._queue, reconciler=self._reconciler, number=settings.workers, observer=self._worked_on
         )
-        self._restarter = Restarter(
+        payer = Payer(
             cluster,
-            secrets=self._secrets.objects,
+            kinds=KINDS,
             default=settings.auto_restart,
             now=_now,
-            chance=random.random,
             restarted=metrics.restarted,
+            tell=lambda about, note: self._say(about, reason="Restarted", message=note, warning=False),
+        )
+        self._restarter = Restarter(
+            payer,
+            secrets=self._secrets.objects,
+            at_work=lambda: self._queue.at_work,
+            chance=random.random,
             schedule=asyncio.get_running_loop().call_later,
         )
         self._sweeper = Sweeper(
@@ -238,7 +246,7 @@ class Operator:
             return
         if new is not None:
             self._lost_debts.pop(binding.key, None)
-        elif old is not None and (debt := owed_restart(old.annotations)) is not None:
+        elif old is not None and (debt := owed_restart(old.annotations, old.managed_fields)) is not None:
             # What a deleted Secret owed, the one that is made in its place owes too.
             self._lost_debts[binding.key] = debt
         keys = (binding.status.get("secret") or {}).get("keys") or ()

@@ -61,6 +61,11 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether any key waits or is being worked on; those that were put off do not count."""
+        return bool(self._waiting or self._working)
+
     def oldest(self) -> float:
         """Seconds that the longest waiting key has been waiting; 0 if none waits."""
         first = next(iter(self._waiting.values()), None)

@@ -1,62 +1,32 @@
-"""Pays the restarts that changed Secrets owe: finds their marks, patches who uses them, clears the marks."""
+"""Pays the restarts that changed Secrets owe: finds their marks, and has each namespace paid until no mark is left."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from keyturn.cluster import (
-    DAEMONSETS,
-    DEPLOYMENTS,
-    NAMESPACES,
-    SECRETS,
-    STATEFULSETS,
-    Cluster,
-    ClusterError,
-    Conflict,
-    Forbidden,
-    NotFound,
-    Resource,
-)
+from keyturn.control.payment import Payer
 from keyturn.core.backoff import Backoff
-from keyturn.core.binding import Key
-from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import RESTART_MANAGER, RESTART_OWED
-from keyturn.core.restarts import (
-    NOTHING_OWED,
-    OwedRestart,
-    by_server_time,
-    is_due,
-    owed_restart,
-    restart_patch,
-    revision_mark,
-    secrets_used,
-    wants_restart,
-)
+from keyturn.core.metadata import Key, ObjectMeta
+from keyturn.core.names import RESTART_OWED
+from keyturn.core.restarts import Debt
 
-_log = logging.getLogger(__name__)
+_QUIET = 0.1
+"""Seconds without a new mark after which a pass begins, so that a mass rotation costs few listings and restarts."""
 
-_GATHER = 0.1
-"""Seconds to wait for more marks before a pass, so that a mass rotation costs few listings."""
+_QUIET_AT_WORK = 1.0
+"""The same while Secrets are still being worked on."""
 
+_LONGEST_GATHERING = 5.0
+"""Seconds after which a pass begins in any case."""
 
-@dataclass(frozen=True, slots=True)
-class _Debt:
-    secret: ObjectMeta
-    owed: OwedRestart
+_NAMESPACES_AT_ONCE = 4
+"""Namespaces whose workloads are held in memory at once."""
 
-    @property
-    def mark(self) -> str:
-        return revision_mark(self.secret.uid, self.owed.revision)
-
-
-_KINDS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
-"""Workloads that roll their pods when their template changes. A Job or CronJob never runs because a Secret changed."""
+_LONGEST_REST = 60.0
+"""Seconds at most until a namespace is tried again, whatever the API server asks for."""
 
 
 class _Rest(NamedTuple):
@@ -68,39 +38,36 @@ class Restarter:
     """A loop of passes over all marks there are. What a pass cannot finish, the next one finds again.
 
     Args:
-        cluster: the API server.
+        payer: pays one namespace.
         secrets: metadata of all Secrets of ours, by key; the marks are among their annotations.
-        default: whether to restart where neither Secret, workload nor Namespace say anything.
-        now: the time, with its zone.
+        at_work: whether more marks are likely to come soon.
         chance: random numbers of [0, 1).
-        restarted: told of each workload's kind and outcome.
         schedule: calls back after a number of seconds.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
+        payer: Payer,
         *,
-        secrets: Mapping[tuple[str, str], ObjectMeta],
-        default: bool,
-        now: Callable[[], datetime],
+        secrets: Mapping[Key, ObjectMeta],
+        at_work: Callable[[], bool],
         chance: Callable[[], float],
-        restarted: Callable[[str, str], None],
         schedule: Callable[[float, Callable[[], None]], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._cluster = cluster
+        self._payer = payer
         self._secrets = secrets
-        self._default = default
-        self._now = now
+        self._at_work = at_work
         self._chance = chance
-        self._restarted = restarted
-        self._backoff = Backoff(first=1.0, longest=60.0)
+        self._backoff = Backoff(first=1.0, longest=_LONGEST_REST)
         self._schedule = schedule
         self._clock = clock
         self._resting: dict[str, _Rest] = {}
         self._wake = asyncio.Event()
+        # Namespaces that are being paid, and whether there was something new for them meanwhile.
+        self._paying: dict[str, bool] = {}
+        self._passes = asyncio.Semaphore(_NAMESPACES_AT_ONCE)
 
     def wake(self) -> None:
         """There may be a new mark."""
@@ -108,110 +75,72 @@ class Restarter:
 
     def owed(self) -> int:
         """How many Secrets owe restarts."""
-        return sum(1 for metadata in self._secrets.values() if RESTART_OWED in metadata.annotations)
+        return len(self._owing())
 
     async def run(self) -> None:
         """Pay debts until cancelled."""
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(_GATHER)
-            self._wake.clear()
-            await self.pay()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._wake.wait()
+                await self._gather()
+                for namespace, owing in self._debtors().items():
+                    if namespace in self._paying:
+                        self._paying[namespace] = True
+                    elif not self._rests(namespace):
+                        self._paying[namespace] = False
+                        group.create_task(self._pay_in(namespace, owing), name=f"restarts in {namespace}")
 
-    async def pay(self) -> None:
-        """Make one pass over all marks, but those of namespaces where the last pass failed a moment ago."""
-        debts: dict[str, list[_Debt]] = {}
-        for metadata in self._secrets.values():
-            if RESTART_OWED in metadata.annotations and metadata.deletion_timestamp is None:
-                owed = owed_restart(metadata.annotations)
-                # A mark that nobody can read was edited by somebody; clearing it is all that can be done.
-                if owed is not None:
-                    owed = by_server_time(owed, metadata.managed_fields)
-                debts.setdefault(metadata.namespace, []).append(_Debt(metadata, owed or NOTHING_OWED))
-        rested = [(namespace, owing) for namespace, owing in debts.items() if not self._rests(namespace)]
-        for namespace, owing in rested:
-            if await self._pay_in(namespace, owing):
-                self._resting.pop(namespace, None)
-            else:
-                self._rest(namespace)
+    def _owing(self) -> list[ObjectMeta]:
+        return [
+            secret
+            for secret in self._secrets.values()
+            if RESTART_OWED in secret.annotations and secret.deletion_timestamp is None
+        ]
+
+    def _debtors(self) -> dict[str, list[Key]]:
+        """The Secrets whose marks are not known to be gone, by namespace."""
+        owing = self._owing()
+        self._payer.forget_all_but(owing)
+        debtors: dict[str, list[Key]] = {}
+        for secret in owing:
+            if not self._payer.is_paid(secret):
+                debtors.setdefault(secret.namespace, []).append(secret.key)
+        return debtors
+
+    async def _gather(self) -> None:
+        """Wait for more marks as long as they come, within bounds."""
+        started = marked = self._clock()
+        while True:
+            self._wake.clear()
+            await asyncio.sleep(_QUIET)
+            now = self._clock()
+            if self._wake.is_set():
+                marked = now
+            patience = _QUIET_AT_WORK if self._at_work() else _QUIET
+            # Half a slice off, since a sleep may end a little early by this clock.
+            if now - started >= _LONGEST_GATHERING or now - marked >= patience - _QUIET / 2:
+                return
+
+    async def _pay_in(self, namespace: str, owing: list[Key]) -> None:
+        """Make one pass over a namespace; those of others go on meanwhile."""
+        async with self._passes:
+            # As they are by now: the wait may have been long.
+            secrets = [secret for key in owing if (secret := self._secrets.get(key)) is not None]
+            debts = [debt for secret in secrets if (debt := Debt.of(secret)) is not None]
+            outcome = await self._payer.pay(namespace, debts)
+        if self._paying.pop(namespace):
+            self._wake.set()
+        before = self._resting.pop(namespace, None)
+        if not outcome.failed:
+            return
+        # A namespace where the pass failed waits, longer with each failure; the others do not wait with it.
+        failures = 1 if before is None or outcome.progress else before.failures + 1
+        delay = self._backoff.delay(failures, chance=self._chance())
+        delay = max(delay, min(outcome.retry_after, _LONGEST_REST))
+        self._resting[namespace] = _Rest(failures, self._clock() + delay)
+        # A moment later, so that the rest is over by any clock.
+        self._schedule(delay + _QUIET, self._wake.set)
 
     def _rests(self, namespace: str) -> bool:
         rest = self._resting.get(namespace)
         return rest is not None and rest.until > self._clock()
-
-    def _rest(self, namespace: str) -> None:
-        """Let a namespace wait, longer with each failed pass; the others must not wait with it."""
-        before = self._resting.get(namespace)
-        count = 1 if before is None else before.failures + 1
-        delay = self._backoff.delay(count, chance=self._chance())
-        self._resting[namespace] = _Rest(count, self._clock() + delay)
-        # A moment later, so that the rest is over by any clock.
-        self._schedule(delay + _GATHER, self._wake.set)
-
-    async def _pay_in(self, namespace: str, debts: list[_Debt]) -> bool:
-        try:
-            policy = await self._policy(namespace)
-            done = [
-                await self._restart(kind, workload, debts, policy)
-                for kind in _KINDS
-                for workload in await self._cluster.list(kind, namespace)
-            ]
-            return all(done) and all([await self._clear(debt) for debt in debts])
-        except ClusterError as error:
-            _log.warning("restarts in the namespace %s: %s", namespace, error)
-            return False
-
-    async def _restart(
-        self, kind: Resource, workload: Mapping[str, Any], debts: list[_Debt], policy: Mapping[str, str]
-    ) -> bool:
-        """Restart a workload once, if it is owed that. Returns False if it changed under our hands."""
-        metadata = ObjectMeta.of(workload)
-        template = workload["spec"]["template"]
-        used = secrets_used(template)
-        carried = (template.get("metadata") or {}).get("annotations") or {}
-        due = {
-            debt.secret.name: debt.mark
-            for debt in debts
-            if debt.secret.name in used
-            and is_due(debt.secret.name, debt.mark, debt.owed, carried=carried, created_at=metadata.creation_timestamp)
-            and wants_restart(debt.secret.annotations, metadata.annotations, policy, default=self._default)
-        }
-        if not due:
-            return True
-        patch = restart_patch(carried, due, in_use=used, now=self._now())
-        patch["metadata"] = {"resourceVersion": metadata.resource_version}
-        try:
-            await self._cluster.merge_patch(
-                kind, metadata.namespace, metadata.name, patch, field_manager=RESTART_MANAGER
-            )
-        except NotFound:
-            return True
-        except ClusterError as error:
-            # One workload that cannot be patched must not keep the others from their restart.
-            if not isinstance(error, Conflict):
-                self._restarted(kind.kind, "failed")
-                _log.warning("restarting %s %s/%s: %s", kind.kind, *metadata.key, error)
-            return False
-        self._restarted(kind.kind, "done")
-        _log.info("restarted %s %s/%s for %s", kind.kind, *metadata.key, ", ".join(sorted(due)))
-        return True
-
-    async def _policy(self, namespace: str) -> Mapping[str, str]:
-        """The Namespace's annotations; none where we may not read it, so that the operator's own setting holds."""
-        try:
-            answer = await self._cluster.get_metadata(NAMESPACES, None, namespace)
-        except (Forbidden, NotFound):
-            return {}
-        return ObjectMeta.of(answer).annotations
-
-    async def _clear(self, debt: _Debt) -> bool:
-        """Remove a mark, unless its Secret has changed since it was read: then there may be a new one."""
-        key = Key(debt.secret.namespace, debt.secret.name)
-        patch = {"metadata": {"annotations": {RESTART_OWED: None}, "resourceVersion": debt.secret.resource_version}}
-        try:
-            await self._cluster.merge_patch(SECRETS, key.namespace, key.name, patch, field_manager=RESTART_MANAGER)
-        except NotFound:
-            return True
-        except Conflict:
-            return False
-        return True

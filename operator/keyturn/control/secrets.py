@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from keyturn.cluster import SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
@@ -13,7 +12,7 @@ from keyturn.core.binding import Binding, Key
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import SECRET_MANAGER
-from keyturn.core.restarts import OwedRestart
+from keyturn.core.owed import OwedRestart
 from keyturn.core.secret import Apply, Create, Desired, Keep, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
@@ -45,7 +44,6 @@ class SecretWriter:
         cluster: the API server.
         known: metadata of a Secret of ours, or None; may lag behind.
         lost: what a Secret of ours still owed when it was deleted, or None.
-        now: the time, with its zone.
     """
 
     def __init__(
@@ -54,12 +52,10 @@ class SecretWriter:
         *,
         known: Callable[[Key], ObjectMeta | None],
         lost: Callable[[Key], OwedRestart | None],
-        now: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
         self._known = known
         self._lost = lost
-        self._now = now
 
     async def write(self, desired: Desired) -> Written | Failure | None:
         """Create the Secret, change it, or leave it, whichever is right; None if its OnePasswordItem has vanished.
@@ -71,7 +67,7 @@ class SecretWriter:
         expected = self._known(binding.key) is not None or bool(binding.status.get("conditions"))
         present = await self._present(binding.key) if expected else None
         for attempt in range(_ATTEMPTS):
-            plan = plan_secret(present, desired, now=self._now(), lost=self._lost(binding.key))
+            plan = plan_secret(present, desired, lost=self._lost(binding.key))
             if isinstance(plan, Failure):
                 return plan
             if isinstance(plan, Create) and binding.ever_acted_on and not await self._is_there(binding):

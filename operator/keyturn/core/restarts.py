@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
 
-from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_OWED, REVISION, SECRET_MANAGER
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_OWED, REVISION
+from keyturn.core.owed import NOTHING_OWED, OwedRestart, owed_restart
+from keyturn.core.usage import Keys, secrets_used
 
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})
@@ -42,129 +44,183 @@ def unreadable_switch(annotations: Mapping[str, str]) -> str:
     return said if said and parse_switch(said) is None else ""
 
 
-@dataclass(frozen=True, slots=True)
-class OwedRestart:
-    """The mark on a Secret whose data changed and whose users have not all been restarted.
-
-    Attributes:
-        revision: of the Secret, raised by the change.
-        changed_at: when the latest of its changes was made; a workload created later holds the new bytes.
-        keys: names of all that changed and is still owed, sorted.
-    """
-
-    revision: int
-    changed_at: datetime
-    keys: tuple[str, ...]
-
-    def to_annotation(self) -> str:
-        """As the Secret carries it."""
-        value = {"revision": self.revision, "changedAt": self.changed_at.isoformat(), "keys": list(self.keys)}
-        return json.dumps(value, separators=(",", ":"))
-
-
-def owed_restart(annotations: Mapping[str, str]) -> OwedRestart | None:
-    """Read the mark from a Secret's annotations; None without one, or with one that nobody can read."""
-    try:
-        value = json.loads(annotations[RESTART_OWED])
-        changed_at = datetime.fromisoformat(value["changedAt"])
-        owed = OwedRestart(revision=int(value["revision"]), changed_at=changed_at, keys=tuple(map(str, value["keys"])))
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
-        return None
-    # Without a zone it could not be compared with the creation of a workload.
-    return owed if changed_at.tzinfo is not None else None
-
-
-def by_server_time(owed: OwedRestart, managed_fields: Iterable[Mapping[str, Any]]) -> OwedRestart:
-    """The mark with the time at which the API server took our write, by the clock that also dates workloads.
-
-    Our own clock may be off, and the write may have taken long.
-    """
-    times = [entry["time"] for entry in managed_fields if entry.get("manager") == SECRET_MANAGER and entry.get("time")]
-    return replace(owed, changed_at=datetime.fromisoformat(max(times))) if times else owed
-
-
-NOTHING_OWED: Final = OwedRestart(revision=0, changed_at=datetime.min.replace(tzinfo=UTC), keys=())
-"""Stands for a mark that cannot be read: every workload is younger than its change."""
-
-
 def revision_of(annotations: Mapping[str, str]) -> int:
     """The Secret's revision; 0 where none is written yet, as on one that another operator made."""
-    text = annotations.get(REVISION, "")
+    return _whole_number(annotations.get(REVISION, ""))
+
+
+def _whole_number(text: str) -> int:
+    """Somebody may have edited it: then it counts as none."""
     return int(text) if len(text) <= 18 and text.isascii() and text.isdecimal() else 0
 
 
-def secrets_used(pod_template: Mapping[str, Any]) -> frozenset[str]:
-    """The names of all Secrets that a pod template refers to."""
-    return frozenset(_references(pod_template.get("spec") or {}))
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """A Secret that owes restarts, as it was seen.
+
+    Attributes:
+        secret: its metadata.
+        owed: what it owes.
+    """
+
+    secret: ObjectMeta
+    owed: OwedRestart
+
+    @classmethod
+    def of(cls, secret: ObjectMeta) -> Self | None:
+        """Read a Secret; None if it owes nothing. A mark that nobody can read owes nothing to anybody, but is there."""
+        if RESTART_OWED not in secret.annotations:
+            return None
+        return cls(secret, owed_restart(secret.annotations, secret.managed_fields) or NOTHING_OWED)
+
+    @property
+    def revision(self) -> int:
+        """The Secret's own: whoever restarts now will have seen everything up to it."""
+        return max(revision_of(self.secret.annotations), self.owed.revision)
+
+    @property
+    def mark(self) -> str:
+        """Its revision as a pod template carries it.
+
+        The uid's first part tells a Secret from an earlier one of the same name, whose revisions counted from 1 too.
+        """
+        return f"{_prefix(self.secret.uid)}.{self.revision}"
+
+    def seen_by(self, annotations: Mapping[str, str]) -> int:
+        """The Secret's revision that the pods of a template with these annotations have seen; 0 for none of its own."""
+        prefix, _, text = carried_marks(annotations).get(self.secret.name, "").partition(".")
+        revision = _whole_number(text) if prefix == _prefix(self.secret.uid) else 0
+        # More than there is was carried on from before somebody set the Secret's own revision back.
+        return revision if revision <= self.revision else 0
 
 
-def _references(spec: Mapping[str, Any]) -> Iterator[str]:
-    for container in _each(spec, "containers", "initContainers", "ephemeralContainers"):
-        for variable in _each(container, "env"):
-            yield from _name((variable.get("valueFrom") or {}).get("secretKeyRef"), "name")
-        for source in _each(container, "envFrom"):
-            yield from _name(source.get("secretRef"), "name")
-    for volume in _each(spec, "volumes"):
-        yield from _name(volume.get("secret"), "secretName")
-        for source in _each(volume.get("projected") or {}, "sources"):
-            yield from _name(source.get("secret"), "name")
-    for reference in _each(spec, "imagePullSecrets"):
-        yield from _name(reference, "name")
+def _prefix(uid: str) -> str:
+    return uid.split("-", 1)[0]
 
 
-def _each(holder: Mapping[str, Any], *names: str) -> Iterator[Mapping[str, Any]]:
-    for name in names:
-        yield from holder.get(name) or ()
-
-
-def _name(reference: Mapping[str, Any] | None, member: str) -> Iterator[str]:
-    if reference and reference.get(member):
-        yield reference[member]
-
-
-def carried_revisions(template_annotations: Mapping[str, str]) -> dict[str, str]:
-    """Which Secret's revision a pod template was last restarted for, by the Secret's name."""
-    pairs = template_annotations.get(REVISION, "").split(",")
+def carried_marks(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Which Secrets' revisions the pods of a template with these annotations have seen, by the Secret's name."""
+    pairs = annotations.get(REVISION, "").split(",")
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
-def revision_mark(secret_uid: str, revision: int) -> str:
-    """A Secret's revision as a pod template carries it.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one workload stands to what one Secret owes.
 
-    The uid's first part tells a Secret from an earlier one of the same name, whose revisions counted from 1 too.
+    Attributes:
+        due: names of the keys whose change it has not seen yet, sorted; it must be restarted if there are any.
+        done: it was restarted for all that it uses of what changed.
     """
-    return f"{secret_uid.split('-', 1)[0]}.{revision}"
+
+    due: tuple[str, ...] = ()
+    done: bool = False
 
 
-def is_due(name: str, mark: str, owed: OwedRestart, *, carried: Mapping[str, str], created_at: str) -> bool:
-    """Whether a workload that uses a Secret still holds the bytes of before its change.
+def standing(owed: OwedRestart, used: Keys, *, carried: int, created_at: str) -> Standing:
+    """Compare what a Secret owes with what a workload uses of it and has seen.
 
     Args:
-        name: of the Secret.
-        mark: the Secret's revision as a pod template carries it.
-        owed: what the Secret owes.
-        carried: the annotations of the pod template.
-        created_at: when the workload was created, in RFC 3339 with whole seconds.
+        owed: by the Secret.
+        used: keys of the Secret that the workload uses.
+        carried: the Secret's revision that the workload's pods have seen.
+        created_at: when the workload was created, in RFC 3339 with whole seconds; empty if unknown.
     """
-    if carried_revisions(carried).get(name) == mark:
-        return False
-    # The API server cuts creation times to the second, so the very second of the change counts as before it.
-    return not created_at or datetime.fromisoformat(created_at) <= owed.changed_at
+    created = datetime.fromisoformat(created_at) if created_at else None
+    due: set[str] = set()
+    seen = False
+    for change in owed.changes:
+        keys = [key for key in change.keys if key in used]
+        # The API server cuts creation times to the second, so the very second of the change counts as before it.
+        if created is not None and change.at is not None and created > change.at:
+            continue
+        if change.revision > carried:
+            due.update(keys)
+        else:
+            seen = seen or bool(keys)
+    return Standing(tuple(sorted(due)), done=seen and not due)
 
 
-def restart_patch(
-    template_annotations: Mapping[str, str], due: Mapping[str, str], *, in_use: Iterable[str], now: datetime
-) -> dict[str, Any]:
-    """A merge patch that restarts a workload once for all Secrets that are due.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be done about one workload in one pass.
+
+    Attributes:
+        due: names of the keys that it must be restarted for, by the name of the Secret.
+        done: names of the Secrets that it was restarted for already.
+        declined: names of the Secrets that it would be restarted for if somebody wanted that.
+    """
+
+    due: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    done: frozenset[str] = frozenset()
+    declined: frozenset[str] = frozenset()
+
+
+def judge(
+    workload: ObjectMeta,
+    template: Mapping[str, Any],
+    debts: Mapping[str, Debt],
+    *,
+    policy: Mapping[str, str],
+    default: bool,
+    declined: Mapping[str, int],
+) -> Verdict:
+    """Decide whether a workload is restarted now.
 
     Args:
-        template_annotations: of the pod template as it is.
-        due: the mark to carry, by the name of the Secret.
-        in_use: names of the Secrets that the template refers to; others are no longer carried.
+        workload: its metadata.
+        template: its pod template.
+        debts: the Secrets of its namespace that owe restarts, by name.
+        policy: annotations of its namespace.
+        default: the operator's own setting.
+        declined: revisions that nobody wanted it to be restarted for when it was due, by the uid of the Secret: a
+            switch that is turned on later speaks of later changes.
+    """
+    annotations = template_annotations(template)
+    due: dict[str, tuple[str, ...]] = {}
+    done, unwanted = set(), set()
+    for name, keys in secrets_used(template).items():
+        if (debt := debts.get(name)) is None:
+            continue
+        seen = debt.seen_by(annotations)
+        now = standing(debt.owed, keys, carried=seen, created_at=workload.creation_timestamp)
+        if now.done:
+            done.add(name)
+        skipped = max(seen, declined.get(debt.secret.uid, 0))
+        left = standing(debt.owed, keys, carried=skipped, created_at=workload.creation_timestamp).due
+        if not left:
+            continue
+        if wants_restart(debt.secret.annotations, workload.annotations, policy, default=default):
+            due[name] = left
+        else:
+            unwanted.add(name)
+    return Verdict(due, frozenset(done), frozenset(unwanted))
+
+
+def template_annotations(template: Mapping[str, Any]) -> dict[str, str]:
+    """The annotations of a pod template; in a custom resource they may be of any shape."""
+    metadata = template.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    if not isinstance(annotations, Mapping):
+        return {}
+    return {name: text for name, text in annotations.items() if isinstance(text, str)}
+
+
+def restart_annotations(template: Mapping[str, Any], marks: Mapping[str, str], *, now: datetime) -> dict[str, str]:
+    """The annotations of a pod template that restart a workload once for all Secrets that are due.
+
+    Args:
+        template: the pod template as it is. Revisions of Secrets that it refers to no more are no longer carried.
+        marks: of the Secrets that are due, by name.
         now: when, with its zone.
     """
-    used = frozenset(in_use)
-    carried = {name: mark for name, mark in carried_revisions(template_annotations).items() if name in used}
-    value = ",".join(f"{name}={mark}" for name, mark in sorted({**carried, **due}.items()))
-    annotations = {LAST_RESTARTED: now.isoformat(timespec="seconds"), REVISION: value}
-    return {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+    in_use = secrets_used(template)
+    carried = {name: mark for name, mark in carried_marks(template_annotations(template)).items() if name in in_use}
+    value = ",".join(f"{name}={mark}" for name, mark in sorted({**carried, **marks}.items()))
+    return {LAST_RESTARTED: now.isoformat(timespec="seconds"), REVISION: value}
+
+
+def described(causes: Iterable[tuple[Debt, Sequence[str]]]) -> str:
+    """What made a restart necessary, for a human: Secrets and the keys of each."""
+    secrets = [f"{debt.secret.name} revision {debt.revision} ({', '.join(keys)})" for debt, keys in causes]
+    return f"the {'Secrets' if len(secrets) > 1 else 'Secret'} {', '.join(secrets)}"

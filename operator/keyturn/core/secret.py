@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 from keyturn.core import names
@@ -13,8 +12,9 @@ from keyturn.core.binding import Binding
 from keyturn.core.content import changed_keys
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
+from keyturn.core.owed import NOTHING_OWED, OwedRestart, owed_restart
 from keyturn.core.paths import ItemPath
-from keyturn.core.restarts import OwedRestart, owed_restart, revision_of
+from keyturn.core.restarts import revision_of
 from keyturn.core.status import Failure, Reason
 
 
@@ -117,18 +117,17 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
 
 
 def plan_secret(
-    present: Mapping[str, Any] | None, desired: Desired, *, now: datetime, lost: OwedRestart | None = None
+    present: Mapping[str, Any] | None, desired: Desired, *, lost: OwedRestart | None = None
 ) -> Create | Apply | Keep | Failure:
     """Compare a Secret with what it should be.
 
     Args:
         present: the whole Secret, or None if there is none.
         desired: what it should be.
-        now: when a restart that becomes owed began to be owed.
         lost: what a Secret of that name still owed when somebody deleted it.
     """
     if present is None:
-        return Create(_manifest(desired, revision=1, owed=_owed_for_recreation(desired, lost, now=now)))
+        return Create(_manifest(desired, revision=1, owed=_owed_for_recreation(desired, lost)))
     metadata = ObjectMeta.of(present)
     key = desired.binding.key
     if not is_ours(metadata, desired.binding):
@@ -147,10 +146,10 @@ def plan_secret(
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
-    revision, owed = revision_of(metadata.annotations), owed_restart(metadata.annotations)
+    revision, owed = revision_of(metadata.annotations), owed_restart(metadata.annotations, metadata.managed_fields)
     if changed and not repairs:
-        revision += 1
-        owed = _owed(owed, revision=revision, changed=changed, now=now)
+        revision = max(revision, owed.revision if owed else 0) + 1
+        owed = (owed or NOTHING_OWED).with_change(revision, changed)
     obsolete = (old.keys() - desired.data.keys()) | _obsolete_metadata(metadata, desired)
     return Apply(
         _manifest(desired, revision=max(revision, 1), owed=owed, looked_at=metadata),
@@ -216,22 +215,15 @@ def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
     )
 
 
-def _owed_for_recreation(desired: Desired, lost: OwedRestart | None, *, now: datetime) -> OwedRestart | None:
+def _owed_for_recreation(desired: Desired, lost: OwedRestart | None) -> OwedRestart | None:
     """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
     status = desired.binding.status
     known = status.get("secret") or {}
     same = status.get("itemPath") == str(desired.path) and status.get("itemVersion") == desired.item_revision
-    if lost is not None:
-        return replace(lost, revision=1)
-    if not known or same:
-        return None
-    return OwedRestart(revision=1, changed_at=now, keys=tuple(sorted({*(known.get("keys") or ()), *desired.data})))
-
-
-def _owed(before: OwedRestart | None, *, revision: int, changed: tuple[str, ...], now: datetime) -> OwedRestart:
-    if before is None:
-        return OwedRestart(revision=revision, changed_at=now, keys=changed)
-    return replace(before, revision=revision, changed_at=now, keys=tuple(sorted({*before.keys, *changed})))
+    owed = lost.of_new_secret() if lost is not None else NOTHING_OWED
+    if known and not same:
+        owed = owed.with_change(1, {*(known.get("keys") or ()), *desired.data})
+    return owed if owed.changes else None
 
 
 def _other_owners(desired: Desired, looked_at: ObjectMeta | None) -> list[Mapping[str, Any]]:

@@ -1,5 +1,6 @@
 """Which workload is owed a restart, and what a restart writes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -7,24 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core import names
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.owed import NOTHING_OWED, Change, OwedRestart
 from keyturn.core.restarts import (
-    NOTHING_OWED,
-    OwedRestart,
-    by_server_time,
-    carried_revisions,
-    is_due,
-    owed_restart,
+    Debt,
+    described,
+    judge,
     parse_switch,
-    restart_patch,
-    revision_mark,
+    restart_annotations,
     revision_of,
-    secrets_used,
     unreadable_switch,
     wants_restart,
 )
 
-NOW = datetime(2026, 11, 21, 12, 0, 0, 500_000, tzinfo=UTC)
-OWED = OwedRestart(revision=2, changed_at=NOW, keys=("password",))
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def switch(value):
@@ -75,45 +72,6 @@ def test_the_first_level_that_says_anything_decides(secret, workload, namespace,
     assert wants_restart(secret, workload, namespace, default=default) is expected
 
 
-@given(st.integers(1), st.datetimes(timezones=st.just(UTC)), st.lists(st.text("abc.-", min_size=1), unique=True))
-def test_a_debt_is_read_back_as_it_was_written(revision, changed_at, keys):
-    """It must survive any crash, so it lives on the Secret."""
-    debt = OwedRestart(revision, changed_at, tuple(keys))
-
-    assert owed_restart({names.RESTART_OWED: debt.to_annotation()}) == debt
-
-
-NONSENSE = [
-    '{"revision":1,"changedAt":"2026-01-01","keys":[]}',
-    '{"revision":Infinity,"changedAt":"2026-01-01T00:00:00Z","keys":[]}',
-    "[" * 100_000,
-]
-
-
-@pytest.mark.parametrize("text", NONSENSE, ids=["no zone", "no number", "no end"])
-def test_nonsense_that_python_stumbles_over_is_no_debt(text):
-    """One annotation of one tenant must not stop the operator for all."""
-    assert owed_restart({names.RESTART_OWED: text}) is None
-
-
-def test_the_servers_clock_dates_a_debt():
-    """Ours may be off, and workloads are dated by the server's."""
-    fields = [
-        {"manager": "keyturn", "time": "2026-11-21T12:30:00Z"},
-        {"manager": "keyturn", "time": "2026-11-21T12:20:00Z"},
-        {"manager": "kubectl-edit", "time": "2026-11-21T13:00:00Z"},
-    ]
-
-    assert by_server_time(OWED, fields).changed_at == datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
-    assert by_server_time(OWED, []) == OWED
-
-
-@given(st.text() | st.sampled_from(["{}", "[]", "null", '{"revision":1}', '{"revision":1,"changedAt":5,"keys":[]}']))
-def test_a_debt_that_somebody_edited_is_no_debt(text):
-    """Nonsense in an annotation must never stop a pass."""
-    assert owed_restart({names.RESTART_OWED: text}) is None
-
-
 @pytest.mark.parametrize(
     ("text", "revision"), [("7", 7), ("", 0), ("x", 0), ("-1", 0), ("1.5", 0), ("٣", 0), ("9" * 5000, 0)]
 )
@@ -122,116 +80,191 @@ def test_a_revision_is_a_whole_number_or_none(text, revision):
     assert revision_of({names.REVISION: text}) == revision
 
 
-TEMPLATE = {
-    "spec": {
-        "containers": [
-            {
-                "name": "a",
-                "env": [
-                    {"name": "A", "value": "plain"},
-                    {"name": "B", "valueFrom": {"secretKeyRef": {"name": "from-env", "key": "k"}}},
-                    {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "no", "key": "k"}}},
-                ],
-                "envFrom": [{"prefix": "X_", "secretRef": {"name": "from-env-from"}}, {"configMapRef": {"name": "no"}}],
+def secret(*changes, name="db", uid="cafe-1", revision="", annotations=None):
+    """Metadata of a Secret that owes restarts for these changes."""
+    mark = {names.RESTART_OWED: OwedRestart(changes).to_annotation(), names.REVISION: revision}
+    return ObjectMeta.of(
+        {"metadata": {"namespace": "app", "name": name, "uid": uid, "annotations": {**mark, **(annotations or {})}}}
+    )
+
+
+def debt(*changes, **more):
+    found = Debt.of(secret(*changes, **more))
+    assert found is not None
+    return found
+
+
+def workload(created_at="2026-11-21T11:00:00Z", **annotations):
+    return ObjectMeta.of(
+        {
+            "metadata": {
+                "namespace": "app",
+                "name": "web",
+                "uid": "w-1",
+                "creationTimestamp": created_at,
+                "annotations": annotations,
             }
-        ],
-        "initContainers": [{"name": "i", "envFrom": [{"secretRef": {"name": "from-init"}}]}],
-        "volumes": [
-            {"name": "v", "secret": {"secretName": "from-volume"}},
-            {"name": "e", "emptyDir": {}},
-            {
-                "name": "p",
-                "projected": {
-                    "sources": [
-                        {"configMap": {"name": "no"}},
-                        {"secret": {"name": "from-projected"}},
-                        {"secret": {"name": "from-projected-too"}},
-                    ]
-                },
-            },
-        ],
-        "imagePullSecrets": [{"name": "from-pull"}],
-    }
-}
+        }
+    )
 
 
-def test_every_way_to_refer_to_a_secret_is_seen():
-    """Environment, volumes, all projected sources, init containers and pull secrets; no config maps."""
-    assert secrets_used(TEMPLATE) == {
-        "from-env",
-        "from-env-from",
-        "from-init",
-        "from-volume",
-        "from-projected",
-        "from-projected-too",
-        "from-pull",
-    }
+def template(carried="", **secrets):
+    """A pod template that uses keys of Secrets, all of them for None, and carries revisions."""
+    sources = [{"secretRef": {"name": name}} for name, keys in secrets.items() if keys is None]
+    variables = [
+        {"name": "A", "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
+        for name, keys in secrets.items()
+        for key in keys or ()
+    ]
+    container = {"name": "main", "env": variables, "envFrom": sources}
+    return {"metadata": {"annotations": {names.REVISION: carried}}, "spec": {"containers": [container]}}
 
 
-@pytest.mark.parametrize("template", [{}, {"spec": None}, {"spec": {"containers": None, "volumes": [{}]}}])
-def test_a_template_that_refers_to_nothing(template):
-    """Absent and empty members are all the same."""
-    assert secrets_used(template) == frozenset()
+def verdict(found, pods, *, of=None, policy=None, default=True, declined=None):
+    debts = {each.secret.name: each for each in ([found] if isinstance(found, Debt) else found)}
+    return judge(of or workload(), pods, debts, policy=policy or {}, default=default, declined=declined or {})
+
+
+def test_a_secret_without_a_mark_owes_nothing():
+    """Most Secrets, most of the time."""
+    assert Debt.of(replace(secret(), annotations={})) is None
+
+
+def test_a_mark_that_nobody_can_read_is_due_to_nobody():
+    """It is there, and is only cleared."""
+    found = Debt.of(replace(secret(), annotations={names.RESTART_OWED: "nonsense"}))
+
+    assert found is not None
+    assert not verdict(found, template(db=None)).due
 
 
 @pytest.mark.parametrize(
     ("carried", "created_at", "due"),
     [
-        pytest.param({}, "2026-11-21T11:00:00Z", True, id="older than the change"),
-        pytest.param({}, "2026-11-21T12:00:00Z", True, id="of the same second, which may be before it"),
-        pytest.param({}, "2026-11-21T12:00:01Z", False, id="created after the change"),
-        pytest.param({names.REVISION: "db=cafe.1"}, "2026-11-21T11:00:00Z", True, id="restarted for an earlier one"),
-        pytest.param({names.REVISION: "db=cafe.2"}, "2026-11-21T11:00:00Z", False, id="restarted for it already"),
-        pytest.param({names.REVISION: "db=beef.2"}, "2026-11-21T11:00:00Z", True, id="for a Secret since replaced"),
-        pytest.param({names.REVISION: "other=cafe.2"}, "2026-11-21T11:00:00Z", True, id="for another Secret"),
+        pytest.param("", "2026-11-21T11:00:00Z", True, id="older than the change"),
+        pytest.param("", "", True, id="of an unknown age"),
+        pytest.param("", "2026-11-21T12:00:00Z", True, id="of the same second, which may be before it"),
+        pytest.param("", "2026-11-21T12:00:01Z", False, id="created after the change"),
+        pytest.param("db=cafe.1", "2026-11-21T11:00:00Z", True, id="restarted for an earlier one"),
+        pytest.param("db=cafe.2", "2026-11-21T11:00:00Z", False, id="restarted for it already"),
+        pytest.param("db=cafe.3", "2026-11-21T11:00:00Z", True, id="for a number from before it was set back"),
+        pytest.param("db=beef.2", "2026-11-21T11:00:00Z", True, id="for a Secret since replaced"),
+        pytest.param("other=cafe.2", "2026-11-21T11:00:00Z", True, id="for another Secret"),
+        pytest.param("db=cafe.two,db", "2026-11-21T11:00:00Z", True, id="edited by somebody"),
     ],
 )
 def test_a_restart_is_due_once_and_only_to_who_holds_old_bytes(carried, created_at, due):
     """Never twice for one revision, never to a workload created after the change."""
-    assert is_due("db", "cafe.2", OWED, carried=carried, created_at=created_at) is due
+    found = verdict(debt(Change(2, ("password",), NOW)), template(carried, db=None), of=workload(created_at))
+
+    assert found.due == ({"db": ("password",)} if due else {})
+    assert found.done == ({"db"} if carried == "db=cafe.2" else set())
 
 
-def test_an_unreadable_debt_is_due_to_nobody():
-    """It is only cleared."""
-    assert not is_due("db", "cafe.0", NOTHING_OWED, carried={}, created_at="2020-01-01T00:00:00Z")
+CHANGES = (
+    Change(4, ("password",), NOW),
+    Change(5, ("username",), NOW + timedelta(minutes=5)),
+    Change(6, ("ca.crt",)),
+)
 
 
-def test_a_restart_touches_two_annotations_of_the_template_and_nothing_else():
+@pytest.mark.parametrize(
+    ("carried", "keys", "created_at", "due"),
+    [
+        pytest.param("", {"username"}, "", ("username",), id="only what it uses"),
+        pytest.param("", {"host"}, "", (), id="nothing of what changed"),
+        pytest.param("", None, "", ("ca.crt", "password", "username"), id="everything"),
+        pytest.param("db=cafe.4", {"password"}, "", (), id="seen the only change that concerns it"),
+        pytest.param("db=cafe.4", None, "", ("ca.crt", "username"), id="what came after the revision that it carries"),
+        pytest.param("", None, "2026-11-21T12:03:00Z", ("ca.crt", "username"), id="what came after its creation"),
+        pytest.param("", {"password"}, "2026-11-21T12:03:00Z", (), id="created after the only one that concerns it"),
+        pytest.param("", {"ca.crt"}, "2026-11-21T18:00:00Z", ("ca.crt",), id="nobody knows when it changed"),
+    ],
+)
+def test_each_change_counts_for_itself(carried, keys, created_at, due):
+    """However marks accumulate, nobody is restarted for what he does not use, or has seen."""
+    found = verdict(debt(*CHANGES), template(carried, db=keys), of=workload(created_at))
+
+    assert found.due == ({"db": due} if due else {})
+
+
+def test_who_was_restarted_for_its_own_part_is_done():
+    """Later changes of keys that it does not use are none of its business."""
+    assert verdict(debt(*CHANGES), template("db=cafe.5", db={"username"})).done == {"db"}
+    assert not verdict(debt(*CHANGES), template("db=cafe.5", db={"ca.crt"})).done
+    assert not verdict(debt(*CHANGES), template("db=cafe.5", db={"host"})).done
+
+
+def test_one_restart_serves_all_secrets_that_changed():
+    """They are judged together, and each with its own switch."""
+    debts = [
+        debt(Change(2, ("a",), NOW), name="one"),
+        debt(Change(3, ("b",), NOW), name="two"),
+        debt(Change(4, ("c",), NOW), name="off", annotations=switch("false")),
+        debt(Change(4, ("d",), NOW), name="unused"),
+    ]
+
+    found = verdict(debts, template(one=None, two={"b"}, off=None))
+
+    assert found.due == {"one": ("a",), "two": ("b",)}
+    assert found.declined == {"off"}
+
+
+def test_a_switch_that_is_turned_on_fires_no_old_restart():
+    """It speaks of what changes from then on, even while the mark stands for others."""
+    off = verdict(debt(Change(2, ("a",), NOW)), template(db=None), default=False)
+    on = verdict(debt(Change(2, ("a",), NOW)), template(db=None), declined={"cafe-1": 2})
+    later = verdict(debt(Change(2, ("a",), NOW), Change(3, ("b",), NOW)), template(db=None), declined={"cafe-1": 2})
+
+    assert (off.due, off.declined) == ({}, {"db"})
+    assert (on.due, on.declined, on.done) == ({}, frozenset(), frozenset())
+    assert later.due == {"db": ("b",)}
+
+
+@pytest.mark.parametrize("odd", [None, 5, [], {"annotations": 5}, {"annotations": {names.REVISION: 5}}])
+def test_a_template_of_any_shape_is_judged(odd):
+    """A custom resource may hold anything there."""
+    assert verdict(debt(Change(2, ("a",), NOW)), {**template(db=None), "metadata": odd}).due == {"db": ("a",)}
+
+
+def test_a_restart_writes_two_annotations_and_nothing_else():
     """The official one, so that GitOps ignore rules go on to work, and the revisions now carried."""
     zone = timezone(timedelta(hours=1))
-    patch = restart_patch(
-        {names.REVISION: "old=1.1,db=cafe.1"}, {"db": "cafe.2"}, in_use={"db", "tls"}, now=NOW.astimezone(zone)
-    )
+    pods = template("old=1.1,db=cafe.1,tls=1.7", db=None, tls={"tls.crt"})
 
-    assert patch == {
-        "spec": {
-            "template": {
-                "metadata": {
-                    "annotations": {
-                        "operator.1password.io/last-restarted": "2026-11-21T13:00:00+01:00",
-                        "keyturn.dev/revision": "db=cafe.2",
-                    }
-                }
-            }
-        }
+    assert restart_annotations(pods, {"db": "cafe.2"}, now=NOW.astimezone(zone)) == {
+        "operator.1password.io/last-restarted": "2026-11-21T13:00:00+01:00",
+        "keyturn.dev/revision": "db=cafe.2,tls=1.7",
     }
 
 
-NAMES = st.text("abc-.", min_size=1, max_size=5)
-MARKS = st.builds(revision_mark, st.uuids().map(str), st.integers(1, 9))
+def test_a_restart_is_explained_by_secrets_and_keys():
+    """Whoever asks why his pods were replaced reads this in an Event and in the log."""
+    one, two = debt(Change(2, ("a",)), name="one"), debt(Change(7, ("b", "c")), name="two")
+
+    assert described([(one, ("a",))]) == "the Secret one revision 2 (a)"
+    assert described([(one, ("a",)), (two, ("b", "c"))]) == "the Secrets one revision 2 (a), two revision 7 (b, c)"
 
 
-@given(
-    st.dictionaries(NAMES, MARKS, max_size=4),
-    st.dictionaries(NAMES, MARKS, min_size=1, max_size=4),
-    st.frozensets(NAMES),
-)
-def test_after_a_restart_the_template_carries_every_mark_that_was_due(before, due, others):
-    """And keeps those of the other Secrets it uses."""
-    used = others | due.keys()
-    text = ",".join(f"{name}={mark}" for name, mark in before.items())
+KEYS = st.sampled_from("abcd")
+HISTORIES = st.lists(st.tuples(st.frozensets(KEYS, min_size=1), st.frozensets(st.sampled_from("vwxyz"))), max_size=8)
 
-    patch = restart_patch({names.REVISION: text}, due, in_use=used, now=NOW)
 
-    carried = carried_revisions(patch["spec"]["template"]["metadata"]["annotations"])
-    assert carried == {name: mark for name, mark in {**before, **due}.items() if name in used}
+@given(HISTORIES, st.dictionaries(st.sampled_from("vwxyz"), st.frozensets(KEYS), min_size=5))
+def test_nobody_is_restarted_twice_for_a_change_or_for_what_he_does_not_use(history, uses):
+    """A whole history of changes and passes: after each, who could be reached has seen exactly what he uses."""
+    owed, carried = NOTHING_OWED, dict.fromkeys(uses, "")
+    missed = {name: set() for name in uses}
+    for revision, (changed, unreachable) in enumerate(history, start=2):
+        owed = owed.with_change(revision, changed)
+        found = debt(*owed.changes, revision=str(revision))
+        for name, keys in uses.items():
+            missed[name] |= changed & keys
+            pods = template(carried[name], db=keys)
+            due = verdict(found, pods).due
+            assert set(due.get("db", ())) == missed[name]
+            if due and name not in unreachable:
+                carried[name] = restart_annotations(pods, {"db": found.mark}, now=NOW)[names.REVISION]
+                missed[name].clear()
+        if not any(missed.values()):
+            owed = NOTHING_OWED

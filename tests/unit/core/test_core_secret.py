@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from keyturn.core import names
 from keyturn.core.binding import Binding, Key, Owner
 from keyturn.core.metadata import ObjectMeta
+from keyturn.core.owed import Change, OwedRestart, owed_restart
 from keyturn.core.paths import ItemPath
-from keyturn.core.restarts import OwedRestart, owed_restart
 from keyturn.core.secret import Apply, Create, Desired, Keep, is_current, is_ours, plan_secret
 from keyturn.core.status import Failure, Reason
 
@@ -31,7 +31,7 @@ DESIRED = Desired(BINDING, ItemPath("v", "i"), "3", data={"password": b"new"})
 
 def written(desired, *, by="keyturn", operation="Apply", revision="1", **changes):
     """The Secret as it stands after `desired` was written."""
-    plan = plan_secret(None, replace(desired, binding=replace(desired.binding, status={})), now=NOW)
+    plan = plan_secret(None, replace(desired, binding=replace(desired.binding, status={})))
     secret = {**plan.manifest, "metadata": {**plan.manifest["metadata"], "uid": "s-1", "resourceVersion": "10"}}
     secret["metadata"]["annotations"] = {**secret["metadata"]["annotations"], names.REVISION: revision}
     labels, annotations = secret["metadata"]["labels"], secret["metadata"]["annotations"]
@@ -64,7 +64,7 @@ def edited(secret, manager="kubectl-edit", **data):
 
 def test_a_missing_secret_is_created_with_all_it_needs():
     """Labels of the object, our own label, the item by ids, a first revision, an owner, and the data."""
-    plan = plan_secret(None, DESIRED, now=NOW)
+    plan = plan_secret(None, DESIRED)
 
     assert isinstance(plan, Create)
     assert plan.manifest["metadata"] == {
@@ -86,31 +86,31 @@ def test_a_missing_secret_is_created_with_all_it_needs():
 
 def test_a_secret_as_it_should_be_is_kept():
     """The steady state plans no write."""
-    assert plan_secret(written(DESIRED), DESIRED, now=NOW) == Keep()
+    assert plan_secret(written(DESIRED), DESIRED) == Keep()
 
 
 def test_a_rotation_raises_the_revision_and_owes_a_restart_in_one_apply():
     """A crash can lose the whole apply or nothing of it."""
-    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4", data={"password": b"newer"}), now=NOW)
+    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
     assert isinstance(plan, Apply)
     assert plan.changed == ("password",)
     annotations = plan.manifest["metadata"]["annotations"]
     assert annotations[names.REVISION] == "2"
-    assert owed_restart(annotations) == OwedRestart(revision=2, changed_at=NOW, keys=("password",))
+    assert owed_restart(annotations) == OwedRestart((Change(2, ("password",)),))
     assert not plan.take_over
 
 
 def test_an_apply_is_tied_to_the_state_that_was_looked_at():
     """A foreign change in between makes it fail instead of being lost."""
-    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4"), now=NOW)
+    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4"))
 
     assert (plan.manifest["metadata"]["uid"], plan.manifest["metadata"]["resourceVersion"]) == ("s-1", "10")
 
 
 def test_a_new_version_with_equal_bytes_owes_nothing():
     """Versions say only that it is worth looking; bytes decide."""
-    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4"), now=NOW)
+    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4"))
 
     assert isinstance(plan, Apply)
     assert plan.changed == ()
@@ -118,24 +118,49 @@ def test_a_new_version_with_equal_bytes_owes_nothing():
     assert plan.manifest["metadata"]["annotations"][names.REVISION] == "1"
 
 
+def owing(secret, *changes, time=None):
+    """The Secret with a mark that we wrote at a time."""
+    secret["metadata"]["annotations"][names.RESTART_OWED] = OwedRestart(changes).to_annotation()
+    owned = {"f:metadata": {"f:annotations": {f"f:{names.RESTART_OWED}": {}}}}
+    fields = [*secret["metadata"]["managedFields"], {"manager": "keyturn", "time": time, "fieldsV1": owned}]
+    return with_metadata(secret, managedFields=fields)
+
+
 def test_a_debt_is_carried_on_until_it_is_paid():
     """An apply that left the mark out would remove it, since the mark is ours."""
-    debt = OwedRestart(revision=5, changed_at=NOW - timedelta(hours=1), keys=("username",))
-    secret = written(DESIRED, revision="5")
-    secret["metadata"]["annotations"][names.RESTART_OWED] = debt.to_annotation()
+    secret = owing(written(DESIRED, revision="5"), Change(5, ("username",), NOW))
 
-    same = plan_secret(secret, replace(DESIRED, item_revision="4"), now=NOW)
-    more = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}), now=NOW)
+    same = plan_secret(secret, replace(DESIRED, item_revision="4"))
+    more = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
-    assert owed_restart(same.manifest["metadata"]["annotations"]) == debt
+    assert owed_restart(same.manifest["metadata"]["annotations"]) == OwedRestart((Change(5, ("username",), NOW),))
     assert owed_restart(more.manifest["metadata"]["annotations"]) == OwedRestart(
-        revision=6, changed_at=NOW, keys=("password", "username")
+        (Change(5, ("username",), NOW), Change(6, ("password",)))
     )
+
+
+def test_a_mark_that_is_rewritten_keeps_the_time_of_its_latest_change():
+    """The time of the first write is known only to the API server, and the second write would replace it."""
+    secret = owing(written(DESIRED, revision="5"), Change(5, ("username",)), time="2026-11-21T11:00:00Z")
+
+    plan = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
+
+    first = Change(5, ("username",), NOW - timedelta(hours=1))
+    assert owed_restart(plan.manifest["metadata"]["annotations"]).changes == (first, Change(6, ("password",)))
+
+
+def test_a_revision_that_somebody_took_away_goes_on_from_the_mark():
+    """Templates that carry the mark's revision must not take the next one for an old one."""
+    secret = owing(written(DESIRED, revision="none"), Change(5, ("username",), NOW))
+
+    plan = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
+
+    assert plan.manifest["metadata"]["annotations"][names.REVISION] == "6"
 
 
 def test_undoing_a_foreign_edit_owes_nothing():
     """The pods hold what is being restored."""
-    plan = plan_secret(edited(written(DESIRED), password=b"hacked", extra=b"x"), DESIRED, now=NOW)
+    plan = plan_secret(edited(written(DESIRED), password=b"hacked", extra=b"x"), DESIRED)
 
     assert isinstance(plan, Apply)
     assert plan.repairs
@@ -148,7 +173,7 @@ def test_undoing_a_foreign_edit_owes_nothing():
 def test_a_rotation_on_top_of_a_foreign_edit_owes_a_restart():
     """Then the bytes are new to the pods."""
     rotated = replace(DESIRED, item_revision="4", data={"password": b"newer"})
-    plan = plan_secret(edited(written(DESIRED), extra=b"x"), rotated, now=NOW)
+    plan = plan_secret(edited(written(DESIRED), extra=b"x"), rotated)
 
     assert not plan.repairs
     assert owed_restart(plan.manifest["metadata"]["annotations"]).keys == ("extra", "password")
@@ -165,18 +190,33 @@ def test_a_rotation_on_top_of_a_foreign_edit_owes_a_restart():
 )
 def test_a_secret_made_again_owes_a_restart_if_its_bytes_may_be_new(status, owed):
     """Nobody can compare with bytes that are gone, so the item's version decides."""
-    plan = plan_secret(None, replace(DESIRED, binding=replace(BINDING, status=status)), now=NOW)
+    plan = plan_secret(None, replace(DESIRED, binding=replace(BINDING, status=status)))
 
     assert (names.RESTART_OWED in plan.manifest["metadata"]["annotations"]) is owed
 
 
 def test_a_secret_made_again_owes_what_the_deleted_one_owed():
-    """A restart is not lost with the Secret that carried its mark."""
-    debt = OwedRestart(revision=7, changed_at=NOW, keys=("password",))
+    """A restart is not lost with the Secret that carried its mark; revisions count anew."""
+    lost = OwedRestart((Change(6, ("username",), NOW), Change(7, ("password",), NOW + timedelta(1))))
 
-    plan = plan_secret(None, DESIRED, now=NOW, lost=debt)
+    plan = plan_secret(None, DESIRED, lost=lost)
 
-    assert owed_restart(plan.manifest["metadata"]["annotations"]) == replace(debt, revision=1)
+    assert owed_restart(plan.manifest["metadata"]["annotations"]).changes == (
+        Change(1, ("username",), NOW),
+        Change(1, ("password",), NOW + timedelta(1)),
+    )
+
+
+def test_a_secret_made_again_owes_what_changed_while_it_was_gone_too():
+    """What was owed before and what may be new now both count."""
+    moved = replace(DESIRED, binding=replace(BINDING, status={**BINDING.status, "itemVersion": "2"}))
+
+    plan = plan_secret(None, moved, lost=OwedRestart((Change(7, ("username",), NOW),)))
+
+    assert owed_restart(plan.manifest["metadata"]["annotations"]).changes == (
+        Change(1, ("username",), NOW),
+        Change(1, ("password",)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +240,7 @@ def test_a_secret_made_again_owes_what_the_deleted_one_owed():
 def test_consent_or_ownership_makes_a_secret_ours(changes, ours):
     """Anything else is refused with what to do about it, and never written."""
     secret = with_metadata(written(DESIRED), **changes)
-    plan = plan_secret(secret, replace(DESIRED, data={"password": b"newer"}), now=NOW)
+    plan = plan_secret(secret, replace(DESIRED, data={"password": b"newer"}))
 
     assert is_ours(ObjectMeta.of(secret), BINDING) is ours
     if ours:
@@ -214,7 +254,7 @@ def test_consent_or_ownership_makes_a_secret_ours(changes, ours):
 def test_the_type_of_a_secret_cannot_change():
     """Kubernetes forbids it, so it is refused with both types named."""
     tls = replace(DESIRED, binding=replace(BINDING, secret_type="kubernetes.io/tls"))
-    plan = plan_secret(written(DESIRED), tls, now=NOW)
+    plan = plan_secret(written(DESIRED), tls)
 
     assert plan.reason is Reason.TYPE_IMMUTABLE
     assert "Opaque" in plan.message
@@ -225,8 +265,8 @@ def test_an_immutable_secret_is_refused_only_if_it_would_change():
     """Equal bytes need no write."""
     immutable = written(DESIRED, immutable=True)
 
-    assert plan_secret(immutable, DESIRED, now=NOW) == Keep()
-    assert plan_secret(immutable, replace(DESIRED, data={}), now=NOW).reason is Reason.SECRET_IMMUTABLE
+    assert plan_secret(immutable, DESIRED) == Keep()
+    assert plan_secret(immutable, replace(DESIRED, data={})).reason is Reason.SECRET_IMMUTABLE
 
 
 def test_a_secret_of_the_official_operator_is_taken_over_once_without_a_restart():
@@ -235,7 +275,7 @@ def test_a_secret_of_the_official_operator_is_taken_over_once_without_a_restart(
     del secret["metadata"]["annotations"][names.REVISION]
     del secret["metadata"]["labels"][names.MANAGED_BY]
 
-    plan = plan_secret(secret, DESIRED, now=NOW)
+    plan = plan_secret(secret, DESIRED)
 
     assert isinstance(plan, Apply)
     assert plan.take_over
@@ -247,11 +287,11 @@ def test_a_changed_option_rewrites_the_secret_and_is_recorded():
     """So that it takes effect without waiting for the item's next version."""
     kept = replace(DESIRED, options="allow-empty-values", data={"password": b"new", "empty": b""})
 
-    plan = plan_secret(written(DESIRED), kept, now=NOW)
+    plan = plan_secret(written(DESIRED), kept)
 
     assert plan.changed == ("empty",)
-    assert plan_secret(written(kept), DESIRED, now=NOW).changed == ("empty",)
-    assert isinstance(plan_secret(written(replace(kept, data=DESIRED.data)), DESIRED, now=NOW), Apply)
+    assert plan_secret(written(kept), DESIRED).changed == ("empty",)
+    assert isinstance(plan_secret(written(replace(kept, data=DESIRED.data)), DESIRED), Apply)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +321,7 @@ def test_a_label_that_left_the_object_leaves_the_secret(operation):
     """Also one that our own POST wrote, which an apply alone would leave behind."""
     labelled = replace(DESIRED, binding=replace(BINDING, labels={"team": "red", "old": "x"}))
 
-    plan = plan_secret(written(labelled, operation=operation), DESIRED, now=NOW)
+    plan = plan_secret(written(labelled, operation=operation), DESIRED)
 
     assert isinstance(plan, Apply)
     assert "old" not in plan.manifest["metadata"]["labels"]
@@ -298,12 +338,12 @@ def test_planning_is_done_after_one_write(before, after, item_revision):
     old = replace(DESIRED, data=before)
     new = replace(DESIRED, data=after, item_revision=item_revision)
 
-    plan = plan_secret(written(old), new, now=NOW)
+    plan = plan_secret(written(old), new)
 
     if isinstance(plan, Apply):
         result = written(new, revision=plan.manifest["metadata"]["annotations"][names.REVISION])
         result["metadata"]["annotations"] = plan.manifest["metadata"]["annotations"]
-        assert plan_secret(result, new, now=NOW) == Keep()
+        assert plan_secret(result, new) == Keep()
     else:
         assert (plan, before, item_revision) == (Keep(), after, "3")
 
@@ -311,7 +351,7 @@ def test_planning_is_done_after_one_write(before, after, item_revision):
 @given(DATA, DATA)
 def test_a_restart_is_owed_exactly_if_bytes_change(before, after):
     """Neither for equal bytes, whatever the versions say, nor lost for different ones."""
-    plan = plan_secret(written(replace(DESIRED, data=before)), replace(DESIRED, data=after, item_revision="4"), now=NOW)
+    plan = plan_secret(written(replace(DESIRED, data=before)), replace(DESIRED, data=after, item_revision="4"))
 
     owed = owed_restart(plan.manifest["metadata"]["annotations"])
     assert (owed is not None) == (before != after)

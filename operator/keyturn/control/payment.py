@@ -1,0 +1,233 @@
+"""One pass over one namespace: restarts who is owed that by any of its Secrets, once, and clears the marks that are paid."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from keyturn.cluster import (
+    NAMESPACES,
+    SECRETS,
+    About,
+    Cluster,
+    ClusterError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+)
+from keyturn.control.kinds import WorkloadKind
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.names import RESTART_MANAGER, RESTART_OWED
+from keyturn.core.restarts import Debt, described, judge, restart_annotations
+
+_log = logging.getLogger(__name__)
+
+_PATCHES_AT_ONCE = 10
+"""Writes under way at once over all namespaces: more would only wait for a connection, with their deadline running."""
+
+_ATTEMPTS = 5
+"""How often to look at a workload again at once if it changes under our hands, as it does while it is rolled out."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a pass over one namespace went.
+
+    Attributes:
+        progress: somebody was restarted, or a mark is gone.
+        failed: something is still owed, or nobody knows.
+        retry_after: seconds for which the API server asks to be left alone.
+    """
+
+    progress: bool = False
+    failed: bool = False
+    retry_after: float = 0.0
+
+    def fail(self, what: str, error: ClusterError) -> None:
+        """Something must be tried again."""
+        _log.warning("%s: %s", what, error)
+        self.failed = True
+        self.retry_after = max(self.retry_after, error.retry_after or 0.0)
+
+
+@dataclass(slots=True)
+class _Namespace:
+    """What one pass over one namespace knows.
+
+    Attributes:
+        name: of the namespace.
+        debts: its Secrets that owe restarts, by name.
+        policy: annotations of the namespace.
+        outcome: how it goes.
+        complete: every workload there is was looked at.
+        owed: how many workloads still wait for a restart, by the name of the Secret.
+    """
+
+    name: str
+    debts: Mapping[str, Debt]
+    policy: Mapping[str, str]
+    outcome: Outcome
+    complete: bool = True
+    owed: Counter[str] = field(default_factory=Counter)
+
+
+class Payer:
+    """Pays what the Secrets of a namespace owe.
+
+    Args:
+        cluster: the API server.
+        kinds: of the workloads to look at.
+        default: whether to restart where neither Secret, workload nor Namespace say anything.
+        now: the time, with its zone.
+        restarted: told of each workload's kind and outcome.
+        tell: posts an Event about a workload.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        kinds: Sequence[WorkloadKind],
+        default: bool,
+        now: Callable[[], datetime],
+        restarted: Callable[[str, str], None],
+        tell: Callable[[About, str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._kinds = kinds
+        self._default = default
+        self._now = now
+        self._restarted = restarted
+        self._tell = tell
+        self._writing = asyncio.Semaphore(_PATCHES_AT_ONCE)
+        # Revisions that a workload's switch declined, by the uids of workload and Secret, until the mark is gone.
+        self._declined: dict[str, dict[str, int]] = {}
+        # Resource versions that our picture still shows with a mark that is gone, by the uid of the Secret.
+        self._cleared: dict[str, str] = {}
+
+    def is_paid(self, secret: ObjectMeta) -> bool:
+        """Whether the mark of a Secret as it was last seen is gone already: the watch lags behind our own write."""
+        return self._cleared.get(secret.uid) == secret.resource_version
+
+    def forget_all_but(self, owing: Iterable[ObjectMeta]) -> None:
+        """Forget what was remembered of Secrets that owe nothing any more."""
+        uids = {secret.uid for secret in owing}
+        self._cleared = {uid: version for uid, version in self._cleared.items() if uid in uids}
+        remembered = (
+            (workload, {uid: revision for uid, revision in declined.items() if uid in uids})
+            for workload, declined in self._declined.items()
+        )
+        self._declined = {workload: declined for workload, declined in remembered if declined}
+
+    async def pay(self, namespace: str, debts: Iterable[Debt]) -> Outcome:
+        """Make one pass. What it cannot finish, the next one finds again; it never raises but for cancellation."""
+        outcome = Outcome()
+        try:
+            policy = await self._policy(namespace)
+        except ClusterError as error:
+            outcome.fail(f"restarts in the namespace {namespace}", error)
+            return outcome
+        here = _Namespace(namespace, {debt.secret.name: debt for debt in debts}, policy, outcome)
+        await asyncio.gather(*(self._pay_kind(kind, here) for kind in self._kinds))
+        if here.complete:
+            await asyncio.gather(*(self._clear(debt, here) for name, debt in here.debts.items() if not here.owed[name]))
+        return outcome
+
+    async def _policy(self, namespace: str) -> Mapping[str, str]:
+        """The Namespace's annotations; none where we may not read it, so that the operator's own setting holds."""
+        try:
+            answer = await self._cluster.get_metadata(NAMESPACES, None, namespace)
+        except (Forbidden, NotFound):
+            return {}
+        return ObjectMeta.of(answer).annotations
+
+    async def _pay_kind(self, kind: WorkloadKind, here: _Namespace) -> None:
+        try:
+            workloads = await self._cluster.list(kind.resource, here.name)
+        except ClusterError as error:
+            here.complete = False
+            here.outcome.fail(f"{kind.resource.label} in the namespace {here.name} cannot be listed", error)
+            return
+        await asyncio.gather(*(self._look_at(kind, workload, here) for workload in workloads))
+
+    async def _look_at(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
+        due = self._due(kind, workload, here)
+        if not due:
+            return
+        key = ObjectMeta.of(workload).key
+        try:
+            async with self._writing:
+                await self._restart(kind, workload, here)
+        except NotFound:
+            # What is gone is owed nothing.
+            return
+        except ClusterError as error:
+            # One workload that cannot be patched must not keep the others from their restart.
+            here.owed.update(due.keys())
+            here.outcome.fail(f"restarting {kind.resource.kind} {'/'.join(key)}", error)
+            self._restarted(kind.resource.kind, "failed")
+
+    async def _restart(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
+        """Restart a workload, looking at it again as often as it changes meanwhile."""
+        key = ObjectMeta.of(workload).key
+        for _ in range(_ATTEMPTS):
+            try:
+                await self._patch(kind, workload, here)
+            except Conflict:
+                workload = await self._cluster.get(kind.resource, *key)
+            else:
+                return
+        await self._patch(kind, workload, here)
+
+    async def _patch(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
+        """Restart a workload once for all that it is owed, and touch nothing but two annotations of its template."""
+        due, template = self._due(kind, workload, here), kind.template_of(workload)
+        if not due or template is None:
+            return
+        metadata = ObjectMeta.of(workload)
+        marks = {name: here.debts[name].mark for name in due}
+        annotations = restart_annotations(template, marks, now=self._now())
+        patch = kind.patch(annotations, resource_version=metadata.resource_version)
+        await self._cluster.merge_patch(kind.resource, *metadata.key, patch, field_manager=RESTART_MANAGER)
+        here.outcome.progress = True
+        self._restarted(kind.resource.kind, "done")
+        causes = described((here.debts[name], keys) for name, keys in sorted(due.items()))
+        _log.info("restarted %s %s/%s for %s", kind.resource.kind, *metadata.key, causes)
+        self._tell(About(kind.resource, *metadata.key, metadata.uid), f"restarted for {causes}")
+
+    def _due(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> Mapping[str, tuple[str, ...]]:
+        metadata, template = ObjectMeta.of(workload), kind.template_of(workload)
+        if template is None or metadata.deletion_timestamp is not None:
+            return {}
+        declined = self._declined.get(metadata.uid, {})
+        verdict = judge(metadata, template, here.debts, policy=here.policy, default=self._default, declined=declined)
+        for debt in (here.debts[name] for name in verdict.declined):
+            self._declined.setdefault(metadata.uid, {})[debt.secret.uid] = debt.revision
+        return verdict.due
+
+    async def _clear(self, debt: Debt, here: _Namespace) -> None:
+        """Remove the very mark that was paid, whatever else has changed on the Secret meanwhile."""
+        secret = debt.secret
+        mark = f"/metadata/annotations/{RESTART_OWED.replace('/', '~1')}"
+        operations = [
+            {"op": "test", "path": "/metadata/uid", "value": secret.uid},
+            {"op": "test", "path": mark, "value": secret.annotations[RESTART_OWED]},
+            {"op": "remove", "path": mark},
+        ]
+        try:
+            async with self._writing:
+                await self._cluster.json_patch(SECRETS, *secret.key, operations, field_manager=RESTART_MANAGER)
+        except (Invalid, NotFound):
+            # Another mark stands there now, or none: the watch tells, and another pass looks at it.
+            return
+        except ClusterError as error:
+            here.outcome.fail(f"the Secret {'/'.join(secret.key)}, whose restarts are done, cannot be marked so", error)
+            return
+        here.outcome.progress = True
+        self._cleared[secret.uid] = secret.resource_version

@@ -1,0 +1,106 @@
+"""Which keys of which Secrets the pods of a template use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+_PULL_KEYS = frozenset({".dockerconfigjson", ".dockercfg"})
+"""The only keys that the kubelet reads of an image pull secret."""
+
+_WHOLE_IN_VOLUMES = (
+    ("azureFile", "secretName"),
+    ("cephfs", "secretRef"),
+    ("cinder", "secretRef"),
+    ("csi", "nodePublishSecretRef"),
+    ("flexVolume", "secretRef"),
+    ("iscsi", "secretRef"),
+    ("rbd", "secretRef"),
+    ("scaleIO", "secretRef"),
+    ("storageos", "secretRef"),
+)
+"""Volumes whose driver is given a whole Secret, to do with it what it likes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys of one Secret.
+
+    Attributes:
+        names: of the keys; None for all that it has and will have.
+    """
+
+    names: frozenset[str] | None = None
+
+    def __contains__(self, key: str) -> bool:
+        return self.names is None or key in self.names
+
+    def __or__(self, other: Keys) -> Keys:
+        if self.names is None or other.names is None:
+            return ALL
+        return Keys(self.names | other.names)
+
+
+ALL: Final = Keys()
+"""Every key, whatever its name."""
+
+
+def secrets_used(pod_template: Mapping[str, Any]) -> dict[str, Keys]:
+    """The Secrets that a pod template refers to, by name, with the keys it uses of each.
+
+    A reference counts whether or not it is optional. What is not of the shape that the API promises, as it may be in
+    a custom resource, refers to nothing.
+    """
+    used: dict[str, Keys] = {}
+    spec = _member(pod_template, "spec")
+    for name, keys in _references(spec):
+        if isinstance(name, str) and name:
+            used[name] = used[name] | keys if name in used else keys
+    return used
+
+
+def _references(spec: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
+    for kind in ("containers", "initContainers", "ephemeralContainers"):
+        for container in _each(spec, kind):
+            yield from _of_container(container)
+    for volume in _each(spec, "volumes"):
+        yield from _of_volume(volume)
+    for reference in _each(spec, "imagePullSecrets"):
+        yield reference.get("name"), Keys(_PULL_KEYS)
+
+
+def _of_container(container: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
+    for variable in _each(container, "env"):
+        reference = _member(_member(variable, "valueFrom"), "secretKeyRef")
+        yield reference.get("name"), Keys(frozenset({str(reference.get("key"))}))
+    for source in _each(container, "envFrom"):
+        yield _member(source, "secretRef").get("name"), ALL
+
+
+def _of_volume(volume: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
+    secret = _member(volume, "secret")
+    yield secret.get("secretName"), _items(secret)
+    for source in _each(_member(volume, "projected"), "sources"):
+        secret = _member(source, "secret")
+        yield secret.get("name"), _items(secret)
+    for kind, member in _WHOLE_IN_VOLUMES:
+        reference = _member(volume, kind).get(member)
+        yield (reference.get("name") if isinstance(reference, Mapping) else reference), ALL
+
+
+def _items(source: Mapping[str, Any]) -> Keys:
+    """A Secret in a volume without `items` shows all its keys there, also those that it gets later."""
+    items = list(_each(source, "items"))
+    return Keys(frozenset(str(item.get("key")) for item in items)) if items else ALL
+
+
+def _member(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    member = holder.get(name)
+    return member if isinstance(member, Mapping) else {}
+
+
+def _each(holder: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    members = holder.get(name)
+    if isinstance(members, list):
+        yield from (member for member in members if isinstance(member, Mapping))
