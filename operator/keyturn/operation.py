@@ -233,6 +233,7 @@ class Operator:
         """Something else is asked for under a key than before, or nothing any more."""
         if self._bindings.get(key) is not None:
             self._queue.add(key)
+            self._claims.tell_overruled(key)
             return
         self._reconciler.forget(key)
         self._queue.forget(key)

@@ -105,9 +105,9 @@ class Claims:
             self._queue.forget(old.key)
         for key in self._bindings.observe_workload(old, new):
             self._report(key)
-            self._tell_overruled(key)
 
-    def _tell_overruled(self, key: Key) -> None:
+    def tell_overruled(self, key: Key) -> None:
+        """Tell the workloads that ask for another item than the one that their Secret is filled with."""
         binding = self._bindings.get(key)
         if binding is None:
             return
