@@ -17,6 +17,7 @@ from demo.watching import Watch
 IDLE_INTERVAL, IDLE_POLLS = 5, 7
 ROTATION_INTERVAL, ROTATIONS = 1, 20
 FOREIGN, FOREIGN_SIZE = 5000, 10_000
+UNRELATED = 5000
 _PATIENCE = 120.0
 _POLL_S = 0.1
 
@@ -34,7 +35,9 @@ class Steady:
         idle_cpu_percent: of one core.
         resident: bytes, idle, of an operator that is started where all is well.
         resident_foreign: the same beside many foreign Secrets: the larger of while they came, and after another start.
-        restart_writes: of the API server, in both of these starts.
+        resident_unrelated: the same beside as many Deployments that ask for nothing, too; after another start.
+        unrelated_cpu_percent: of one core, idle beside them.
+        restart_writes: of the API server, in all of these starts.
         others_percent: of the whole machine, what others used of it while the operator was idle.
     """
 
@@ -46,6 +49,8 @@ class Steady:
     idle_cpu_percent: float
     resident: int
     resident_foreign: int
+    resident_unrelated: int
+    unrelated_cpu_percent: float
     restart_writes: int
     others_percent: float
 
@@ -85,9 +90,7 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
             cold_requests = _without_later_polls(rig.connect.request_counts())
             cold += rig.audit.new()
             with rig.quiet(running) as load:
-                cpu, began = running.cpu_seconds(), time.monotonic()
-                idle_requests = rig.polls(IDLE_POLLS) / IDLE_POLLS
-                cpu_percent = 100 * (running.cpu_seconds() - cpu) / (time.monotonic() - began)
+                idle_requests, cpu_percent = _idle(rig, running)
             idle = rig.audit.new()
         rig.audit.new()
         with rig.operator(interval=IDLE_INTERVAL) as running:
@@ -99,6 +102,11 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
         with rig.operator(interval=IDLE_INTERVAL) as running:
             rig.polls(2)
             resident_foreign = max(resident_foreign, running.resident_bytes())
+            rig.create_unrelated_deployments(UNRELATED)
+        with rig.operator(interval=IDLE_INTERVAL) as running:
+            rig.polls(2)
+            _, unrelated_cpu_percent = _idle(rig, running)
+            resident_unrelated = running.resident_bytes()
         return Steady(
             cold_seconds=cold_seconds,
             cold_requests=cold_requests,
@@ -108,6 +116,8 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
             idle_cpu_percent=cpu_percent,
             resident=resident,
             resident_foreign=resident_foreign,
+            resident_unrelated=resident_unrelated,
+            unrelated_cpu_percent=unrelated_cpu_percent,
             restart_writes=_writes(rig.audit.new()),
             others_percent=load.percent,
         )
@@ -138,6 +148,13 @@ def measure_flowing(items: int, *, folder: Path) -> Flowing:
             from_listing=[each[2] for each in rotations],
             others_percent=load.percent,
         )
+
+
+def _idle(rig: Rig, running: Running) -> tuple[float, float]:
+    """Connect requests per poll of an operator that has nothing to do, and its CPU in percent of one core."""
+    cpu, began = running.cpu_seconds(), time.monotonic()
+    requests = rig.polls(IDLE_POLLS) / IDLE_POLLS
+    return requests, 100 * (running.cpu_seconds() - cpu) / (time.monotonic() - began)
 
 
 def quantile(values: Sequence[float], percent: int) -> float:

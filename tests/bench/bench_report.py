@@ -9,6 +9,7 @@ from bench_measures import (
     IDLE_INTERVAL,
     ROTATION_INTERVAL,
     ROTATIONS,
+    UNRELATED,
     Flowing,
     Steady,
     quantile,
@@ -113,6 +114,20 @@ def rows() -> list[Row]:
             lambda r: _mib(r.steady.resident_foreign),
             "the same, give or take 4 MiB",
             lambda r: r.steady.resident_foreign <= r.steady.resident + _MEMORY_MARGIN,
+        ),
+        Row(
+            f"the same beside {UNRELATED:,} Deployments that ask for nothing, too",
+            _NOT_MEASURED,
+            lambda r: _mib(r.steady.resident_unrelated),
+            "less than 15 MiB more",
+            lambda r: r.steady.resident_unrelated < r.steady.resident + 15 * _MIB,
+        ),
+        Row(
+            f"CPU idle beside both, poll every {IDLE_INTERVAL} s",
+            _NOT_MEASURED,
+            lambda r: f"{r.steady.unrelated_cpu_percent:.2f} %",
+            "less than 1 % more",
+            lambda r: r.steady.unrelated_cpu_percent < r.steady.idle_cpu_percent + 1,
         ),
         Row(
             f"Edit in 1Password to Secret, poll every {ROTATION_INTERVAL} s, p50 / p95 of {ROTATIONS}",

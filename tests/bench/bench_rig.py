@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-from bench_audit import POLICY, USER, AuditLog
+from bench_audit import POLICY, USER, AuditLog, TooSlow
 
 from connect_emulator.admin_client import AdminClient
 from demo.programs import Emulator, Operator
@@ -23,6 +23,7 @@ VAULT, TITLE = "Production", "item-{n:05d}"
 NAMESPACE, ELSEWHERE = "bench", "elsewhere"
 _ROOT = Path(__file__).resolve().parents[2]
 _AT_ONCE = 16
+_SETTLING_S = 180.0
 
 
 class Rig:
@@ -136,6 +137,25 @@ class Rig:
         self.cluster.kubectl("create", "namespace", ELSEWHERE)
         data = {"filler": "x" * size}
         self._create(SECRETS, ELSEWHERE, ((f"foreign-{n:05d}", {"stringData": data}) for n in range(count)))
+
+    def create_unrelated_deployments(self, count: int) -> None:
+        """Create Deployments of an ordinary size that ask for nothing, in the same other namespace, and let them settle."""
+        environment = [{"name": f"VARIABLE_{number}", "value": "x" * 40} for number in range(20)]
+        container = {"name": "main", "image": "none", "env": environment}
+        template = {"metadata": {"labels": {"app": "unrelated"}}, "spec": {"containers": [container]}}
+        # Paused and without replicas: no ReplicaSet and no pod, whose making would only be waited for.
+        spec = {"replicas": 0, "paused": True, "selector": {"matchLabels": {"app": "unrelated"}}, "template": template}
+        body = {"metadata": {"labels": {"team": "red"}}, "spec": spec}
+        self._create(DEPLOYMENTS, ELSEWHERE, ((f"unrelated-{n:05d}", body) for n in range(count)))
+        path = "{range .items[*]}{.status.observedGeneration}{'\\n'}{end}"
+        deadline = time.monotonic() + _SETTLING_S
+        while True:
+            told = self.cluster.kubectl("-n", ELSEWHERE, "get", "deployments", "-o", f"jsonpath={path}", timeout=60.0)
+            if told.stdout.count("1") >= count:
+                return
+            if time.monotonic() > deadline:
+                raise TooSlow(f"{count} Deployments were not settled by their controller within {_SETTLING_S:.0f} s")
+            time.sleep(1.0)
 
     def create_deployment(self) -> None:
         """Create a Deployment that uses the first item's Secret and asks for restarts."""

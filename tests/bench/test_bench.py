@@ -18,6 +18,8 @@ STEADY = Steady(
     idle_cpu_percent=0.1,
     resident=80 * MIB,
     resident_foreign=81 * MIB,
+    resident_unrelated=81 * MIB,
+    unrelated_cpu_percent=0.1,
     restart_writes=0,
     others_percent=1.0,
 )
@@ -58,6 +60,8 @@ def test_kept_promises_are_not_complained_of():
         ({"idle_cpu_percent": 1.0}, "CPU of an idle operator"),
         ({"cold_seconds": 6.7}, "from the operator's start"),
         ({"resident_foreign": 85 * MIB}, "foreign Secrets"),
+        ({"resident_unrelated": 95 * MIB}, "Deployments that ask for nothing"),
+        ({"unrelated_cpu_percent": 1.1}, "CPU idle beside both"),
     ],
 )
 def test_each_broken_promise_is_named(changes, named):

@@ -1,8 +1,10 @@
 """Secrets for annotated workloads, as 1Password's own operator makes them, on a real API server."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+import yaml
 from operator_fixtures import GET_ITEM, VAULT, annotations_of, encoded
 
 from keyturn.cluster.resources import DAEMONSETS, DEPLOYMENTS, SECRETS, STATEFULSETS
@@ -11,6 +13,7 @@ from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KINDS = {resource.kind: resource for resource in (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)}
 
 
@@ -91,6 +94,16 @@ async def test_an_annotated_workload_gets_a_secret_that_goes_with_it(stage, kind
 
     await stage.cluster.delete(KINDS[kind], stage.namespace, "web", propagation="Background")
     await stage.has_no_secret("web-login")
+
+
+async def test_the_example_is_served(stage):
+    """What the documentation shows must work as it stands."""
+    stage.put_item("database", {"password": "first"})
+    manifest = yaml.safe_load((EXAMPLES / "annotated.yaml").read_text())
+    await stage.cluster.create(DEPLOYMENTS, stage.namespace, "reports", manifest, field_manager="kubectl")
+    stage.operator()
+
+    await stage.holds("reports-database", {"password": "first"})
 
 
 async def test_a_rotation_reaches_the_secret_and_restarts_the_workload(stage):

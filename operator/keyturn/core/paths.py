@@ -40,11 +40,11 @@ def parse_item_path(text: object) -> ItemPath:
         BadPath: the text is of another form, or a part is empty.
     """
     if not isinstance(text, str) or not text:
-        raise BadPath("spec.itemPath is empty; it must be of the form vaults/<vault>/items/<item>")
+        raise BadPath("the item path is empty; it must be of the form vaults/<vault>/items/<item>")
     root, _, rest = text.partition("/")
     vault, _, item = rest.partition("/items/")
     if root != "vaults" or not vault or not item or vault.startswith("/") or item.endswith("/"):
-        raise BadPath(f"spec.itemPath {shorten(text)!r} must be of the form vaults/<vault>/items/<item>")
+        raise BadPath(f"the item path {shorten(text)!r} must be of the form vaults/<vault>/items/<item>")
     return ItemPath(vault=vault, item=item)
 
 
