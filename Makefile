@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Parallel test processes: cluster tests mostly wait, so one per core and one more.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
-.PHONY: help install demo test unit node lint format lock bench cluster-up cluster-down clean
+.PHONY: help install demo test unit node lint format chart lock bench cluster-up cluster-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -54,6 +54,10 @@ node: install ## only the tests on a real node (root and Debian packages: it say
 
 demo: install ## the whole story in the terminal, on a real control plane (KEEP=1 leaves it running, STOP=1 ends that)
 	@$(BIN)/python -m demo $(if $(STOP),--stop,$(if $(KEEP),--keep,$(if $(RECORD),--record)))
+
+chart: install ## write what the chart repeats: its README's table, its copy of crds/, the reviewed files of its tests
+	@$(BIN)/python dev/chart.py
+	@KEYTURN_RENEW_SNAPSHOTS=1 $(BIN)/pytest tests/chart/test_chart_rendering.py -q -k reviewed
 
 bench: install ## measure what the README promises (UPDATE=1 puts the table there)
 	@$(BIN)/python tests/bench/run.py $(if $(UPDATE),--update-readme)

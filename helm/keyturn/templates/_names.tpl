@@ -1,0 +1,74 @@
+{{/* Names and labels of everything in the chart. */}}
+
+{{/* The name of the operator's Deployment, and of what belongs to it. */}}
+{{- define "keyturn.name" -}}
+{{- if .Values.operator.applicationName -}}
+{{- .Values.operator.applicationName -}}
+{{- else if contains "keyturn" .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-keyturn" (.Release.Name | trunc 42 | trimSuffix "-") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The same for objects without a namespace, which two releases must not share. */}}
+{{- define "keyturn.clusterWideName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "keyturn.name" .) -}}
+{{- end -}}
+
+{{- define "keyturn.serviceAccount" -}}
+{{- .Values.operator.serviceAccount.name | default (include "keyturn.name" .) -}}
+{{- end -}}
+
+{{- define "keyturn.clusterRole" -}}
+{{- .Values.operator.clusterRole.name | default (include "keyturn.clusterWideName" .) -}}
+{{- end -}}
+
+{{- define "keyturn.emulator" -}}
+{{- printf "%s-emulator" (include "keyturn.name" .) -}}
+{{- end -}}
+
+{{/* Labels by which a component's pods are found; takes the root and the component. */}}
+{{- define "keyturn.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ $root.Chart.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* Labels of any object; takes the root and the component. */}}
+{{- define "keyturn.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "keyturn.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What metadata is made of beside the name; takes the root and the component. */}}
+{{- define "keyturn.metadata" -}}
+namespace: {{ (index . 0).Release.Namespace }}
+labels: {{- include "keyturn.labels" . | nindent 2 }}
+{{- end -}}
+
+{{- define "keyturn.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "keyturn.imagePullSecrets" -}}
+{{- with .Values.operator.imagePullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - {{ kindIs "string" . | ternary (dict "name" .) . | toJson }}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,158 @@
+{{/* What the operator is told, and what of the values makes no sense. */}}
+
+{{/* "true" where a switch is on. 1Password's chart has templates for defaults of some, and whole values files hold them. */}}
+{{- define "keyturn.on" -}}
+{{- $root := index . 0 -}}
+{{- if eq (tpl (toString (index . 1)) $root) "true" -}}true{{- end -}}
+{{- end -}}
+
+{{/* The namespaces to serve, as a JSON list; its entries may be templates, as in 1Password's chart. */}}
+{{- define "keyturn.watched" -}}
+{{- $watched := list -}}
+{{- range .Values.operator.watchNamespace -}}
+{{- $watched = append $watched (tpl . $) -}}
+{{- end -}}
+{{- $watched | uniq | toJson -}}
+{{- end -}}
+
+{{- define "keyturn.elects" -}}
+{{- $enabled := .Values.operator.leaderElection.enabled -}}
+{{- if kindIs "invalid" $enabled -}}
+{{- $enabled = gt (int .Values.operator.replicas) 1 -}}
+{{- end -}}
+{{- if $enabled -}}true{{- end -}}
+{{- end -}}
+
+{{- define "keyturn.connectHost" -}}
+{{- $connect := .Values.connect -}}
+{{- if .Values.emulator.enabled -}}
+http://{{ include "keyturn.emulator" . }}:8080
+{{- else if contains "://" $connect.host -}}
+{{ $connect.host }}
+{{- else if $connect.tls.enabled -}}
+https://{{ $connect.host }}:{{ $connect.api.httpsPort }}
+{{- else -}}
+http://{{ $connect.host }}:{{ $connect.api.httpPort }}
+{{- end -}}
+{{- end -}}
+
+{{/* The port at which Connect is reached. */}}
+{{- define "keyturn.connectPort" -}}
+{{- $host := include "keyturn.connectHost" . -}}
+{{- $authority := (urlParse $host).host -}}
+{{- regexFind ":[0-9]+$" $authority | trimPrefix ":" | default (hasPrefix "https:" $host | ternary "443" "80") -}}
+{{- end -}}
+
+{{- define "keyturn.tokenSecret" -}}
+{{- if .Values.emulator.enabled -}}
+{{ include "keyturn.emulator" . }}-token
+{{- else -}}
+{{ .Values.operator.token.name }}
+{{- end -}}
+{{- end -}}
+
+{{- define "keyturn.environment" -}}
+{{- $operator := .Values.operator -}}
+- name: OP_CONNECT_HOST
+  value: {{ include "keyturn.connectHost" . | quote }}
+- name: OP_CONNECT_TOKEN_FILE
+  value: /etc/keyturn/connect/token
+{{- with $operator.tls.trust }}
+{{- if or .secret .configMap }}
+- name: OP_CONNECT_CA_FILE
+  value: /etc/keyturn/trust/ca.crt
+{{- end }}
+{{- end }}
+- name: WATCH_NAMESPACE
+  value: {{ include "keyturn.watched" . | fromJsonArray | join "," | quote }}
+- name: POLLING_INTERVAL
+  value: {{ $operator.pollingInterval | int64 | quote }}
+- name: AUTO_RESTART
+  value: {{ $operator.autoRestart | quote }}
+- name: KEYTURN_FULL_PASS_INTERVAL
+  value: {{ $operator.fullPassInterval | int64 | quote }}
+- name: KEYTURN_MAX_STALENESS
+  value: {{ $operator.maxStaleness | int64 | quote }}
+- name: KEYTURN_WORKERS
+  value: {{ $operator.workers | int64 | quote }}
+{{- if include "keyturn.elects" . }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+{{- end }}
+{{- with $operator.customEnvVars }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "keyturn.arguments" -}}
+{{- $operator := .Values.operator -}}
+- run
+- --health-probe-bind-address=:{{ int $operator.probes.port }}
+- --metrics-bind-address={{ with int .Values.metrics.port }}:{{ . }}{{ else }}0{{ end }}
+- --log-level={{ $operator.logLevel }}
+- --log-format={{ $operator.logFormat }}
+{{- if $operator.enableAnnotations }}
+- --enable-annotations
+{{- end }}
+{{- if $operator.allowEmptyValues }}
+- --allow-empty-values
+{{- end }}
+{{- if include "keyturn.elects" . }}
+- --leader-elect
+{{- end }}
+{{- range $operator.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Ends the rendering where values contradict each other, or ask for what Keyturn does not do. */}}
+{{- define "keyturn.check" -}}
+{{- $operator := .Values.operator -}}
+{{- if and (hasKey $operator "create") (not (include "keyturn.on" (list . $operator.create))) -}}
+{{- fail "operator.create: this chart is the operator; leave it out, or set it to true" -}}
+{{- end -}}
+{{- if eq (get $operator "authMethod" | default "connect") "service-account" -}}
+{{- fail "operator.authMethod: Keyturn reads a Connect server and knows no service accounts of 1Password; set it to connect" -}}
+{{- end -}}
+{{- if and $operator.tls.trust.secret $operator.tls.trust.configMap -}}
+{{- fail "operator.tls.trust: set secret or configMap, not both" -}}
+{{- end -}}
+{{- if and (gt (int $operator.replicas) 1) (not (include "keyturn.elects" .)) -}}
+{{- fail "operator.leaderElection.enabled: more than one replica needs it" -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range include "keyturn.environment" . | fromYamlArray -}}
+{{- if has .name $names -}}
+{{- fail (printf "operator.customEnvVars: %s is there already; what the chart sets has a value of its own" .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- if and $operator.token.value .Values.emulator.enabled -}}
+{{- fail "operator.token.value: with emulator.enabled the operator has the emulator's token; leave it out" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What was set and has no meaning here, as a JSON list of keys. */}}
+{{- define "keyturn.ignored" -}}
+{{- $ignored := list -}}
+{{- range $key := keys .Values.connect | sortAlpha -}}
+{{- if not (has $key (list "host" "api" "tls")) -}}
+{{- $ignored = append $ignored (printf "connect.%s" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key := list "hpa" "imageRepository" "serviceAccountToken" "version" -}}
+{{- if hasKey $.Values.operator $key -}}
+{{- $ignored = append $ignored (printf "operator.%s" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- if hasKey .Values "acceptanceTests" -}}
+{{- $ignored = append $ignored "acceptanceTests" -}}
+{{- end -}}
+{{- $ignored | toJson -}}
+{{- end -}}

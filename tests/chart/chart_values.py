@@ -1,0 +1,146 @@
+"""Values of the chart that its tests render: the main combinations, and a file of 1Password's chart."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+NAMESPACED: Json = {
+    "connect": {"host": "https://connect.example.com"},
+    "operator": {"watchNamespace": ["red", "blue"]},
+    "rbac": {"aggregateRoles": False},
+    "crds": {"enabled": False},
+}
+
+AVAILABLE: Json = {
+    "operator": {
+        "replicas": 2,
+        "pdb": {"enabled": True},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+        ],
+    },
+}
+
+TRIAL: Json = {"emulator": {"enabled": True}, "operator": {"pollingInterval": 5}}
+
+EVERYTHING: Json = {
+    "commonLabels": {"team": "platform"},
+    "image": {"repository": "registry.example.com/keyturn", "digest": f"sha256:{'0' * 64}"},
+    "connect": {"host": "connect.onepassword.svc", "tls": {"enabled": True}},
+    "operator": {
+        "applicationName": "secrets",
+        "replicas": 3,
+        "autoRestart": True,
+        "pollingInterval": 30,
+        "enableAnnotations": True,
+        "allowEmptyValues": True,
+        "logLevel": "debug",
+        "logFormat": "json",
+        "token": {"name": "connect-token", "key": "jwt", "value": "canary-token"},
+        "tls": {"trust": {"configMap": "company-ca", "key": "ca.pem"}},
+        "customEnvVars": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
+        "extraVolumes": [{"name": "more", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+        "imagePullSecrets": ["registry", {"name": "mirror"}],
+        "serviceAccount": {"annotations": {"example.com/role": "reader"}},
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "control-plane", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "priorityClassName": "system-cluster-critical",
+        "annotations": {"example.com/a": "1"},
+        "labels": {"example.com/b": "2"},
+        "podAnnotations": {"example.com/c": "3"},
+        "podLabels": {"example.com/d": "4"},
+        "pdb": {"enabled": True, "maxUnavailable": 0, "minAvailable": 1},
+    },
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "30s"},
+        "podMonitor": {"enabled": True, "interval": "1m"},
+    },
+    "networkPolicy": {
+        "enabled": True,
+        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "extraEgress": [{"ports": [{"port": 3128}]}],
+    },
+    "rbac": {"extraRules": [{"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["list", "patch"]}]},
+    "vaultPolicy": {"enabled": True, "default": ["Shared"]},
+}
+
+COMBINATIONS = {
+    "default": {},
+    "namespaced": NAMESPACED,
+    "available": AVAILABLE,
+    "trial": TRIAL,
+    "everything": EVERYTHING,
+}
+
+_SCHEDULING: Json = {"nodeSelector": {}, "affinity": {}, "tolerations": [], "priorityClassName": ""}
+
+OFFICIAL: Json = {
+    "commonLabels": {},
+    "connect": {
+        "create": True,
+        "replicas": 1,
+        "applicationName": "onepassword-connect",
+        "host": "onepassword-connect",
+        "api": {"name": "connect-api", "httpPort": 8080, "httpsPort": 8443, "logLevel": "info"},
+        "sync": {"name": "connect-sync", "httpPort": 8081},
+        "tls": {"enabled": False, "secret": "op-connect-tls"},
+        "credentialsName": "op-credentials",
+        "credentialsKey": "1password-credentials.json",
+    },
+    "operator": {
+        "create": True,
+        "authMethod": "connect",
+        "replicas": 1,
+        "autoRestart": True,
+        "applicationName": "onepassword-connect-operator",
+        "imageRepository": "docker.io/1password/onepassword-operator",
+        "version": "1.12.0",
+        "imagePullPolicy": "IfNotPresent",
+        "imagePullSecrets": [],
+        "pollingInterval": 10,
+        "watchNamespace": ["{{ .Release.Namespace }}", "apps"],
+        "logLevel": "info",
+        "enableAnnotations": False,
+        "allowEmptyValues": False,
+        "customEnvVars": [{"name": "CUSTOM", "value": "1"}],
+        "tls": {"trust": {"secret": "company-ca"}},
+        "token": {"name": "onepassword-token", "key": "token", "value": None},
+        "serviceAccountToken": {"name": "onepassword-service-account-token", "key": "token", "value": None},
+        "serviceAccount": {
+            "create": "{{ .Values.operator.create }}",
+            "annotations": {},
+            "name": "onepassword-connect-operator",
+        },
+        "clusterRole": {"create": "{{ .Values.operator.create }}", "name": "onepassword-connect-operator"},
+        "clusterRoleBinding": {"create": "{{ .Values.operator.create }}", "name": "onepassword-connect-operator"},
+        "roleBinding": {"create": "{{ .Values.operator.create }}", "name": "onepassword-connect-operator"},
+        "resources": {},
+        "podSecurityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        **_SCHEDULING,
+        "annotations": {},
+        "labels": {},
+        "podAnnotations": {},
+        "podLabels": {},
+        "hpa": {"enabled": False, "minReplicas": 1, "maxReplicas": 3},
+        "pdb": {"enabled": False, "annotations": {}, "maxUnavailable": 1, "minAvailable": 0},
+        "probes": {
+            "port": 8081,
+            "liveness": {"create": True, "failureThreshold": 3, "periodSeconds": 20, "initialDelaySeconds": 15},
+            "readiness": {"create": True, "initialDelaySeconds": 5, "periodSeconds": 10},
+        },
+    },
+    "acceptanceTests": {"enabled": False, "fixtures": {}},
+}
+"""A whole values file of 1Password's chart `connect` 2.4.1 as its users have it, defaults and a few choices of theirs."""

@@ -1,0 +1,56 @@
+"""A real API server takes everything that the chart renders."""
+
+import json
+
+import pytest
+from chart_values import COMBINATIONS, OFFICIAL
+
+from support.helm import of_kind
+
+pytestmark = pytest.mark.cluster
+
+# Kinds of the Prometheus operator, which this API server does not know; test_chart_monitors.py has its types check them.
+FOREIGN = {"PodMonitor", "ServiceMonitor"}
+
+
+@pytest.mark.parametrize("name", [*COMBINATIONS, "official"])
+def test_the_api_server_takes_every_manifest(helm, api_server, namespace, name):
+    """Misspelt fields, wrong types and impossible rules are found by the one who knows: fields are validated strictly."""
+    if api_server.local is None:
+        pytest.skip("kubectl comes with the local cluster")
+    values = {"official": OFFICIAL, **COMBINATIONS}[name]
+    # Objects in namespaces that are not there could not be tried.
+    watched = {"watchNamespace": [namespace]} if values.get("operator", {}).get("watchNamespace") else {}
+    rendered = helm.render({**values, "operator": {**values.get("operator", {}), **watched}}, namespace=namespace)
+    manifests = [manifest for manifest in rendered if manifest["kind"] not in FOREIGN]
+    assert len(manifests) > 3
+
+    taken = api_server.local.kubectl(
+        *("apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", "-"),
+        input=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}),
+    )
+
+    assert "Warning" not in taken.stderr
+    assert len(taken.stdout.splitlines()) == len(manifests)
+
+
+@pytest.mark.parametrize("name", ["default", "trial", "everything", "official"])
+def test_pods_fit_the_restricted_profile(helm, api_server, cluster, namespace, name):
+    """Clusters that enforce the strictest of Kubernetes' pod security standards take the pods as they are."""
+    if api_server.local is None:
+        pytest.skip("kubectl comes with the local cluster")
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    api_server.local.kubectl("label", "namespace", namespace, label)
+    for deployment in of_kind(
+        helm.render({"official": OFFICIAL, **COMBINATIONS}[name], namespace=namespace), "Deployment"
+    ):
+        spec = deployment["spec"]["template"]["spec"]
+        # Accounts and pull secrets need not be there for this.
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "tried", "namespace": namespace},
+            "spec": {**spec, "serviceAccountName": "default"},
+        }
+
+        api_server.local.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))

@@ -1,0 +1,171 @@
+"""What the chart renders: whole combinations as they were reviewed, and a command line that the operator understands."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from chart_values import AVAILABLE, COMBINATIONS, OFFICIAL, TRIAL
+
+from connect_emulator.clock import Clock
+from connect_emulator.server import ConnectEmulator
+from keyturn.settings import read_settings
+from support.helm import CHART, container, environment, of_kind, only
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAPSHOTS = Path(__file__).with_name("snapshots")
+ALL = {**COMBINATIONS, "official": OFFICIAL}
+# The CRD is compared with its source instead.
+ELSEWHERE = {"CustomResourceDefinition"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_combinations_render_as_they_were_reviewed(helm, name):
+    """A change of a template shows in review what it changes in a cluster. `make chart` renews the files."""
+    manifests = [manifest for manifest in helm.render(ALL[name]) if manifest["kind"] not in ELSEWHERE]
+    manifests.sort(key=lambda manifest: (manifest["kind"], manifest["metadata"]["name"]))
+    rendered = yaml.safe_dump_all(manifests, width=120)
+    path = SNAPSHOTS / f"{name}.yaml"
+    if os.environ.get("KEYTURN_RENEW_SNAPSHOTS"):
+        path.write_text(rendered)
+
+    assert rendered == path.read_text()
+
+
+def test_each_reviewed_file_belongs_to_a_combination():
+    """A file that nothing is compared with would be reviewed in vain."""
+    assert {path.stem for path in SNAPSHOTS.iterdir()} == set(ALL)
+
+
+@pytest.mark.parametrize("name", ["default", "namespaced", "trial", "official"])
+def test_the_operator_understands_its_command_line(helm, name):
+    """Flags and variables are read by the operator's own code, so that a pod never dies of them."""
+    manifests = helm.render(ALL[name])
+    command = container(manifests)
+
+    assert command["command"] == ["keyturn"]
+    assert command["args"][0] == "run"
+    settings = read_settings(command["args"][1:], environment(manifests))
+    ports = {port["name"]: port["containerPort"] for port in command["ports"]}
+    assert settings.health_address.port == ports["health"]
+    assert settings.metrics_address.port == ports["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("connect", "host"),
+    [
+        ({}, "http://onepassword-connect:8080"),
+        ({"host": "connect.vault.svc"}, "http://connect.vault.svc:8080"),
+        ({"api": {"httpPort": 80}}, "http://onepassword-connect:80"),
+        ({"tls": {"enabled": True}}, "https://onepassword-connect:8443"),
+        ({"host": "https://connect.example.com/base", "tls": {"enabled": False}}, "https://connect.example.com/base"),
+    ],
+)
+def test_connect_is_found_as_in_the_official_chart_or_by_url(helm, connect, host):
+    """Values of 1Password's chart name a Service; whoever has Connect elsewhere gives its address."""
+    assert environment(helm.render({"connect": connect}))["OP_CONNECT_HOST"] == host
+
+
+def test_values_reach_the_operator(helm):
+    """Each value does what its line in the README says."""
+    values = {
+        "operator": {
+            "pollingInterval": 30,
+            "fullPassInterval": 31,
+            "maxStaleness": 1_000_000,
+            "workers": 4,
+            "autoRestart": True,
+            "watchNamespace": ["red", "blue"],
+            "enableAnnotations": True,
+            "allowEmptyValues": True,
+            "logLevel": "error",
+            "logFormat": "json",
+        },
+        "metrics": {"port": 0},
+    }
+    manifests = helm.render(values)
+    settings = read_settings(container(manifests)["args"][1:], environment(manifests))
+
+    assert (settings.polling_interval, settings.full_pass_interval, settings.max_staleness) == (30.0, 31.0, 1e6)
+    assert (settings.workers, settings.auto_restart, settings.watch_namespaces) == (4, True, ("red", "blue"))
+    assert (settings.enable_annotations, settings.mapping.allow_empty_values) == (True, True)
+    assert (settings.log_level, settings.log_format, settings.metrics_address) == ("error", "json", None)
+
+
+def test_one_replica_neither_elects_nor_overlaps(helm):
+    """Without a Lease, two operators at once would undo each other's work during an upgrade."""
+    manifests = helm.render()
+
+    assert only(manifests, "Deployment")["spec"]["strategy"]["type"] == "Recreate"
+    assert "--leader-elect" not in container(manifests)["args"]
+    assert not any("coordination.k8s.io" in str(role) for role in of_kind(manifests, "Role"))
+
+
+@pytest.mark.parametrize("values", [AVAILABLE, {"operator": {"leaderElection": {"enabled": True}}}])
+def test_election_comes_with_what_it_needs(helm, values):
+    """The flag without the right to write a Lease, or the other way round, would be of no use."""
+    manifests = helm.render(values)
+
+    assert only(manifests, "Deployment")["spec"]["strategy"]["type"] == "RollingUpdate"
+    assert "--leader-elect" in container(manifests)["args"]
+    assert {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}.items() <= environment(
+        manifests
+    ).items()
+    (role,) = of_kind(manifests, "Role")
+    assert {group for rule in role["rules"] for group in rule["apiGroups"]} == {"coordination.k8s.io"}
+
+
+def test_namespaced_mode_asks_for_nothing_on_the_cluster(helm):
+    """Whoever may not touch the cluster installs Keyturn for namespaces of theirs."""
+    manifests = helm.render(COMBINATIONS["namespaced"])
+
+    assert {manifest["metadata"].get("namespace") for manifest in manifests} == {"keyturn", "red", "blue"}
+    assert {role["metadata"]["namespace"] for role in of_kind(manifests, "Role")} == {"red", "blue"}
+
+
+def test_two_releases_share_no_name_on_the_cluster(helm):
+    """Teams in different namespaces choose the same release name."""
+    one, other = (
+        {
+            (manifest["kind"], manifest["metadata"]["name"])
+            for manifest in helm.render({"vaultPolicy": {"enabled": True}}, namespace=namespace)
+            if "namespace" not in manifest["metadata"]
+        }
+        for namespace in ("one", "other")
+    )
+
+    assert {kind for kind, _ in one & other} == {"CustomResourceDefinition"}
+
+
+def test_the_crds_are_those_of_the_source_and_outlive_the_release(helm):
+    """Uninstalling must not delete every OnePasswordItem, and with them every Secret."""
+    source = {
+        crd["metadata"]["name"]: crd
+        for path in (ROOT / "crds").glob("*.yaml")
+        for crd in yaml.safe_load_all(path.read_text())
+    }
+    rendered = {crd["metadata"]["name"]: crd for crd in of_kind(helm.render(), "CustomResourceDefinition")}
+
+    assert {name: crd["spec"] for name, crd in rendered.items()} == {name: crd["spec"] for name, crd in source.items()}
+    assert {crd["metadata"]["annotations"]["helm.sh/resource-policy"] for crd in rendered.values()} == {"keep"}
+    assert not of_kind(helm.render({"crds": {"enabled": False}}), "CustomResourceDefinition")
+
+
+async def test_the_emulators_token_opens_the_emulator(helm, tmp_path):
+    """The trial works at once and without chance: the token in the chart is one that the emulator knows."""
+    manifests = helm.render(TRIAL)
+    description = tmp_path / "emulator.yaml"
+    description.write_text(only(manifests, "ConfigMap", component="emulator")["data"]["emulator.yaml"])
+    token = only(manifests, "Secret", component="emulator")["stringData"]["token"]
+    arguments = container(manifests, component="emulator")["args"]
+
+    assert "--seed=0" in arguments
+    async with ConnectEmulator.start(description, seed=0, clock=Clock.manual(1.8e9)) as emulator:
+        assert emulator.authority.check(f"Bearer {token}", missing="").name == "operator"
+
+
+def test_a_packed_chart_renders_the_same(helm, tmp_path):
+    """Nothing that the folder has may be missing in the archive that registries hold."""
+    helm("package", CHART, "--destination", tmp_path)
+
+    assert helm.render(chart=next(tmp_path.glob("keyturn-*.tgz"))) == helm.render()

@@ -1,0 +1,109 @@
+"""The values of the chart: documented, described by the schema, and the same as the operator's own defaults."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+import yaml
+
+from keyturn.settings import Settings
+from support.helm import CHART
+
+ROOT = Path(__file__).resolve().parents[2]
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+# Keys that only files of 1Password's chart or Helm itself bring along.
+FOREIGN = {
+    "acceptanceTests",
+    "global",
+    "operator.authMethod",
+    "operator.create",
+    "operator.hpa",
+    "operator.imageRepository",
+    "operator.serviceAccountToken",
+    "operator.version",
+}
+
+
+def _script():
+    spec = spec_from_file_location("chart_script", ROOT / "dev" / "chart.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _keys(schema, prefix=""):
+    """All keys that a schema names, but those of the entries of lists."""
+    for name, part in schema.get("properties", {}).items():
+        yield f"{prefix}{name}"
+        yield from _keys(part, f"{prefix}{name}.")
+
+
+def _value(path):
+    value = VALUES
+    for part in path.split("."):
+        value = value[part]
+    return value
+
+
+def test_the_readme_and_the_copied_crds_are_current():
+    """What is written by a command must be what that command would write now."""
+    check = subprocess.run(
+        [sys.executable, ROOT / "dev" / "chart.py", "--check"], check=False, capture_output=True, text=True
+    )
+
+    assert check.stderr == ""
+    assert check.returncode == 0
+
+
+def test_a_value_without_a_comment_is_noticed():
+    """The table must not lose a value because somebody forgot to explain it."""
+    script = _script()
+
+    assert script.table("a:\n  # One.\n  b: 1\n").splitlines()[2:] == ["| `a.b` | `1` | One. |"]
+    with pytest.raises(script.UndocumentedValue, match=r"a\.c"):
+        script.table("a:\n  # One.\n  b: 1\n  c: 2\n")
+
+
+def test_the_schema_knows_each_value_and_no_other():
+    """A value that the schema lacks could not be set; one that only the schema has would do nothing."""
+    known = set(_keys(SCHEMA))
+
+    assert known >= FOREIGN
+    for path in known - FOREIGN:
+        _value(path)
+    documented = {
+        line.split("`")[1] for line in (CHART / "README.md").read_text().splitlines() if line.startswith("| `")
+    }
+    leaves = {path for path in known - FOREIGN if not any(other.startswith(f"{path}.") for other in known)}
+    assert leaves <= documented
+
+
+@pytest.mark.parametrize(
+    ("value", "setting"),
+    [
+        ("operator.pollingInterval", "polling_interval"),
+        ("operator.fullPassInterval", "full_pass_interval"),
+        ("operator.maxStaleness", "max_staleness"),
+        ("operator.workers", "workers"),
+        ("operator.autoRestart", "auto_restart"),
+        ("operator.enableAnnotations", "enable_annotations"),
+        ("operator.logLevel", "log_level"),
+        ("operator.logFormat", "log_format"),
+    ],
+)
+def test_defaults_are_the_operators(value, setting):
+    """Whoever reads the README's table of settings must find the same in a cluster."""
+    assert _value(value) == getattr(Settings(connect_host="http://connect"), setting)
+
+
+def test_the_chart_has_the_version_of_the_project():
+    """The image's tag follows from the chart's version."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert (chart["version"], chart["appVersion"]) == (version, version)
