@@ -192,7 +192,7 @@ class Payer:
             return
         metadata = ObjectMeta.of(workload)
         marks = {name: here.debts[name].mark for name in due}
-        annotations = restart_annotations(template, marks, now=self._now())
+        annotations = restart_annotations(metadata, template, marks, now=self._now())
         patch = kind.patch(annotations, resource_version=metadata.resource_version)
         await self._cluster.merge_patch(kind.resource, *metadata.key, patch, field_manager=RESTART_MANAGER)
         here.outcome.progress = True

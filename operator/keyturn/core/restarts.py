@@ -10,7 +10,7 @@ from typing import Any, Self
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_OWED, REVISION
 from keyturn.core.owed import NOTHING_OWED, OwedRestart, owed_restart
-from keyturn.core.usage import Keys, secrets_used
+from keyturn.core.usage import Keys, secrets_used, template_annotations
 
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})
@@ -179,7 +179,7 @@ def judge(
     annotations = template_annotations(template)
     due: dict[str, tuple[str, ...]] = {}
     done, unwanted = set(), set()
-    for name, keys in secrets_used(template).items():
+    for name, keys in secrets_used(template, workload.annotations).items():
         if (debt := debts.get(name)) is None:
             continue
         seen = debt.seen_by(annotations)
@@ -197,24 +197,18 @@ def judge(
     return Verdict(due, frozenset(done), frozenset(unwanted))
 
 
-def template_annotations(template: Mapping[str, Any]) -> dict[str, str]:
-    """The annotations of a pod template; in a custom resource they may be of any shape."""
-    metadata = template.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    if not isinstance(annotations, Mapping):
-        return {}
-    return {name: text for name, text in annotations.items() if isinstance(text, str)}
-
-
-def restart_annotations(template: Mapping[str, Any], marks: Mapping[str, str], *, now: datetime) -> dict[str, str]:
+def restart_annotations(
+    workload: ObjectMeta, template: Mapping[str, Any], marks: Mapping[str, str], *, now: datetime
+) -> dict[str, str]:
     """The annotations of a pod template that restart a workload once for all Secrets that are due.
 
     Args:
-        template: the pod template as it is. Revisions of Secrets that it refers to no more are no longer carried.
+        workload: its metadata.
+        template: its pod template as it is. Revisions of Secrets that it uses no more are no longer carried.
         marks: of the Secrets that are due, by name.
         now: when, with its zone.
     """
-    in_use = secrets_used(template)
+    in_use = secrets_used(template, workload.annotations)
     carried = {name: mark for name, mark in carried_marks(template_annotations(template)).items() if name in in_use}
     value = ",".join(f"{name}={mark}" for name, mark in sorted({**carried, **marks}.items()))
     return {LAST_RESTARTED: now.isoformat(timespec="seconds"), REVISION: value}

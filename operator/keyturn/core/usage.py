@@ -1,10 +1,12 @@
-"""Which keys of which Secrets the pods of a template use."""
+"""Which keys of which Secrets the pods of a workload use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from keyturn.core.workloads import secret_asked_for
 
 _PULL_KEYS = frozenset({".dockerconfigjson", ".dockercfg"})
 """The only keys that the kubelet reads of an image pull secret."""
@@ -46,18 +48,28 @@ ALL: Final = Keys()
 """Every key, whatever its name."""
 
 
-def secrets_used(pod_template: Mapping[str, Any]) -> dict[str, Keys]:
-    """The Secrets that a pod template refers to, by name, with the keys it uses of each.
+def secrets_used(pod_template: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[str, Keys]:
+    """The Secrets that a workload uses, by name, with the keys it uses of each.
 
     A reference counts whether or not it is optional. What is not of the shape that the API promises, as it may be in
-    a custom resource, refers to nothing.
+    a custom resource, refers to nothing. A Secret that the workload asks for by annotations counts as a whole.
+
+    Args:
+        pod_template: of the workload.
+        annotations: of the workload itself.
     """
     used: dict[str, Keys] = {}
-    spec = _member(pod_template, "spec")
-    for name, keys in _references(spec):
+    asked_for = secret_asked_for(annotations, template_annotations(pod_template))
+    for name, keys in ((asked_for, ALL), *_references(_member(pod_template, "spec"))):
         if isinstance(name, str) and name:
             used[name] = used[name] | keys if name in used else keys
     return used
+
+
+def template_annotations(pod_template: Mapping[str, Any]) -> dict[str, str]:
+    """The annotations of a pod template; in a custom resource they may be of any shape."""
+    annotations = _member(_member(pod_template, "metadata"), "annotations")
+    return {name: text for name, text in annotations.items() if isinstance(text, str)}
 
 
 def _references(spec: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:

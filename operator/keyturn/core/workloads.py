@@ -97,7 +97,8 @@ def annotated_workload(manifest: Mapping[str, Any], *, api_version: str, kind: s
     """
     metadata = manifest["metadata"]
     template = (manifest.get("spec") or {}).get("template") or {}
-    asking = _asking(metadata) or _asking(template.get("metadata") or {})
+    levels = [holder.get("annotations") or {} for holder in (metadata, template.get("metadata") or {})]
+    asking = _asking(levels[0]) or _asking(levels[1])
     finalizers = tuple(metadata.get("finalizers") or ())
     if not asking and LEGACY_FINALIZER not in finalizers:
         return None
@@ -113,13 +114,23 @@ def annotated_workload(manifest: Mapping[str, Any], *, api_version: str, kind: s
     )
 
 
-def _asking(metadata: Mapping[str, Any]) -> dict[str, str]:
-    annotations = metadata.get("annotations") or {}
+def _asking(annotations: Mapping[str, str]) -> dict[str, str]:
     return {
         key: value
         for key, value in annotations.items()
         if _ASKING.match(key) and key not in {LAST_RESTARTED, AUTO_RESTART}
     }
+
+
+def secret_asked_for(*levels: Mapping[str, str]) -> str:
+    """The name of the Secret that annotations ask for; empty if they ask for none.
+
+    Args:
+        levels: annotations of the workload and of its pod template, in this order: the first that asks for anything
+            hides the other.
+    """
+    asking = next(filter(None, map(_asking, levels)), {})
+    return secret_name(asking.get(ITEM_NAME, ""))
 
 
 def by_precedence(claimants: Iterable[AnnotatedWorkload]) -> list[AnnotatedWorkload]:

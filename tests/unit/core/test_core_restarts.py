@@ -232,7 +232,7 @@ def test_a_restart_writes_two_annotations_and_nothing_else():
     zone = timezone(timedelta(hours=1))
     pods = template("old=1.1,db=cafe.1,tls=1.7", db=None, tls={"tls.crt"})
 
-    assert restart_annotations(pods, {"db": "cafe.2"}, now=NOW.astimezone(zone)) == {
+    assert restart_annotations(workload(), pods, {"db": "cafe.2"}, now=NOW.astimezone(zone)) == {
         "operator.1password.io/last-restarted": "2026-11-21T13:00:00+01:00",
         "keyturn.dev/revision": "db=cafe.2,tls=1.7",
     }
@@ -264,7 +264,7 @@ def test_nobody_is_restarted_twice_for_a_change_or_for_what_he_does_not_use(hist
             due = verdict(found, pods).due
             assert set(due.get("db", ())) == missed[name]
             if due and name not in unreachable:
-                carried[name] = restart_annotations(pods, {"db": found.mark}, now=NOW)[names.REVISION]
+                carried[name] = restart_annotations(workload(), pods, {"db": found.mark}, now=NOW)[names.REVISION]
                 missed[name].clear()
         if not any(missed.values()):
             owed = NOTHING_OWED
