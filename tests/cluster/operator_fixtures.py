@@ -3,7 +3,7 @@
 import base64
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -205,12 +205,30 @@ class Stage:
         return found
 
     async def deploy(
-        self, name: str, *, secret: str | None = None, annotations: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *,
+        secret: str | None = None,
+        keys: Sequence[str] = (),
+        secrets: Sequence[str] = (),
+        annotations: Mapping[str, str] | None = None,
     ) -> None:
-        """A Deployment that takes its environment from a Secret, or uses none, as its controller has settled it."""
+        """A Deployment as its controller has settled it.
+
+        Args:
+            name: of the Deployment.
+            secret: that it takes its environment from; None for none.
+            keys: the only ones of that Secret that it uses; empty for all.
+            secrets: more of them.
+            annotations: of the Deployment.
+        """
         container: Json = {"name": "main", "image": "nowhere.example/none"}
-        if secret is not None:
-            container["envFrom"] = [{"secretRef": {"name": secret}}]
+        if secret is not None and keys:
+            sources = [{"secretKeyRef": {"name": secret, "key": key}} for key in keys]
+            container["env"] = [{"name": f"V{number}", "valueFrom": each} for number, each in enumerate(sources)]
+        elif secret is not None:
+            secrets = [secret, *secrets]
+        container["envFrom"] = [{"secretRef": {"name": each}} for each in secrets]
         body = {
             "metadata": {"annotations": dict(annotations or {})},
             "spec": {
