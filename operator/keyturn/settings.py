@@ -40,6 +40,7 @@ class Settings:
         max_staleness: seconds that the vaults may be silent before `Ready` turns false.
         watch_namespaces: namespaces to serve; empty for all.
         auto_restart: whether workloads restart where neither Secret, workload nor Namespace say anything.
+        refresh_mounts: whether pods are touched that want files of a changed Secret at once.
         workers: how many items are worked on at once.
         enable_annotations: whether the Secret gets all annotations of its object, but for those by which other tools track it.
         mapping: what may be chosen about a Secret's content.
@@ -59,6 +60,7 @@ class Settings:
     max_staleness: float = 86400.0
     watch_namespaces: tuple[str, ...] = ()
     auto_restart: bool = False
+    refresh_mounts: bool = False
     workers: int = 10
     enable_annotations: bool = False
     mapping: MappingOptions = field(default_factory=MappingOptions)
@@ -84,6 +86,7 @@ ENVIRONMENT = (
     "AUTO_RESTART",
     "KEYTURN_FULL_PASS_INTERVAL",
     "KEYTURN_MAX_STALENESS",
+    "KEYTURN_REFRESH_MOUNTS",
     "KEYTURN_WORKERS",
 )
 """Variables that are read; others that begin with `OP_CONNECT_` or `KEYTURN_` are mistakes and reported."""
@@ -144,6 +147,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         max_staleness=variable("KEYTURN_MAX_STALENESS", 86400.0, _seconds),
         watch_namespaces=variable("WATCH_NAMESPACE", (), _namespaces),
         auto_restart=variable("AUTO_RESTART", False, _switch),
+        refresh_mounts=variable("KEYTURN_REFRESH_MOUNTS", False, _switch),
         workers=variable("KEYTURN_WORKERS", 10, _count),
         enable_annotations=flags.enable_annotations,
         mapping=MappingOptions(allow_empty_values=flags.allow_empty_values),

@@ -61,6 +61,7 @@ def fill(template: str, *, namespace: str | None, name: str | None) -> str:
 
 SECRETS = Resource("", "v1", "secrets", "Secret")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False, quotable=True)
+PODS = Resource("", "v1", "pods", "Pod")
 # Core v1 and not events.k8s.io/v1: see `events.py` for the reason.
 EVENTS = Resource("", "v1", "events", "Event", quotable=True)
 ONEPASSWORD_ITEMS = Resource("onepassword.com", "v1", "onepassworditems", "OnePasswordItem", quotable=True)

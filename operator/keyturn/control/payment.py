@@ -22,6 +22,7 @@ from keyturn.cluster import (
     NotFound,
 )
 from keyturn.control.kinds import WorkloadKind
+from keyturn.control.mounts import Mounts
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import RESTART_MANAGER, RESTART_OWED
 from keyturn.core.restarts import Debt, described, judge, restart_annotations
@@ -87,6 +88,7 @@ class Payer:
         now: the time, with its zone.
         restarted: told of each workload's kind and outcome.
         tell: posts an Event about a workload.
+        refresh_mounts: whether pods are looked at, too, that want changed files at once.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Payer:
         now: Callable[[], datetime],
         restarted: Callable[[str, str], None],
         tell: Callable[[About, str], None],
+        refresh_mounts: bool = False,
     ) -> None:
         self._cluster = cluster
         self._kinds = kinds
@@ -106,6 +109,7 @@ class Payer:
         self._restarted = restarted
         self._tell = tell
         self._writing = asyncio.Semaphore(_PATCHES_AT_ONCE)
+        self._mounts = Mounts(cluster, writing=self._writing) if refresh_mounts else None
         # Revisions that a workload's switch declined, by the uids of workload and Secret, until the mark is gone.
         self._declined: dict[str, dict[str, int]] = {}
         # Resource versions that our picture still shows with a mark that is gone, by the uid of the Secret.
@@ -134,7 +138,7 @@ class Payer:
             outcome.fail(f"restarts in the namespace {namespace}", error)
             return outcome
         here = _Namespace(namespace, {debt.secret.name: debt for debt in debts}, policy, outcome)
-        await asyncio.gather(*(self._pay_kind(kind, here) for kind in self._kinds))
+        await asyncio.gather(self._refresh_mounts(here), *(self._pay_kind(kind, here) for kind in self._kinds))
         if here.complete:
             await asyncio.gather(*(self._clear(debt, here) for name, debt in here.debts.items() if not here.owed[name]))
         return outcome
@@ -155,6 +159,11 @@ class Payer:
             here.outcome.fail(f"{kind.resource.label} in the namespace {here.name} cannot be listed", error)
             return
         await asyncio.gather(*(self._look_at(kind, workload, here) for workload in workloads))
+
+    async def _refresh_mounts(self, here: _Namespace) -> None:
+        for error in await self._mounts.refresh(here.name, here.debts) if self._mounts is not None else ():
+            here.complete = False
+            here.outcome.fail(f"files of pods in the namespace {here.name} cannot be refreshed", error)
 
     async def _look_at(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
         due = self._due(kind, workload, here)

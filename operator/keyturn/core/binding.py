@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from keyturn.core.names import API_VERSION, AUTO_RESTART, KIND, OPAQUE, is_copied, is_tracking
+from keyturn.core.names import API_VERSION, AUTO_RESTART, KIND, OPAQUE, REFRESH_MOUNTS, is_copied, is_tracking
 from keyturn.core.paths import BadPath, parse_item_path
+
+_SWITCHES = frozenset({AUTO_RESTART, REFRESH_MOUNTS})
+"""Annotations of an object that say what is to happen when its Secret changes, and go along to the Secret."""
 
 
 class Key(NamedTuple):
@@ -110,7 +113,7 @@ def binding_of(manifest: Mapping[str, Any], *, copy_annotations: bool = False) -
         owners=(Owner(API_VERSION, KIND, metadata["name"], metadata["uid"]),),
         secret_type=manifest.get("type") or OPAQUE,
         labels={k: v for k, v in (metadata.get("labels") or {}).items() if not is_tracking(k)},
-        annotations={k: v for k, v in annotations.items() if k == AUTO_RESTART or (copy_annotations and is_copied(k))},
+        annotations={k: v for k, v in annotations.items() if k in _SWITCHES or (copy_annotations and is_copied(k))},
         finalizers=tuple(metadata.get("finalizers") or ()),
         deleting="deletionTimestamp" in metadata,
         resource_version=metadata.get("resourceVersion") or "",

@@ -86,9 +86,14 @@ class Debt:
         """
         return f"{_prefix(self.secret.uid)}.{self.revision}"
 
-    def seen_by(self, annotations: Mapping[str, str]) -> int:
-        """The Secret's revision that the pods of a template with these annotations have seen; 0 for none of its own."""
-        prefix, _, text = carried_marks(annotations).get(self.secret.name, "").partition(".")
+    def seen_by(self, annotations: Mapping[str, str], *, under: str = REVISION) -> int:
+        """The Secret's revision that these annotations say was seen; 0 for none of its own.
+
+        Args:
+            annotations: of a pod template, for what its pods have seen, or of whatever else carries marks.
+            under: the annotation that holds the marks.
+        """
+        prefix, _, text = carried_marks(annotations, under).get(self.secret.name, "").partition(".")
         revision = _whole_number(text) if prefix == _prefix(self.secret.uid) else 0
         # More than there is was carried on from before somebody set the Secret's own revision back.
         return revision if revision <= self.revision else 0
@@ -98,10 +103,15 @@ def _prefix(uid: str) -> str:
     return uid.split("-", 1)[0]
 
 
-def carried_marks(annotations: Mapping[str, str]) -> dict[str, str]:
+def carried_marks(annotations: Mapping[str, str], under: str = REVISION) -> dict[str, str]:
     """Which Secrets' revisions the pods of a template with these annotations have seen, by the Secret's name."""
-    pairs = annotations.get(REVISION, "").split(",")
+    pairs = annotations.get(under, "").split(",")
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+def written_marks(marks: Mapping[str, str]) -> str:
+    """Marks as an annotation holds them, by the Secret's name."""
+    return ",".join(f"{name}={mark}" for name, mark in sorted(marks.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +220,7 @@ def restart_annotations(
     """
     in_use = secrets_used(template, workload.annotations)
     carried = {name: mark for name, mark in carried_marks(template_annotations(template)).items() if name in in_use}
-    value = ",".join(f"{name}={mark}" for name, mark in sorted({**carried, **marks}.items()))
+    value = written_marks({**carried, **marks})
     return {LAST_RESTARTED: now.isoformat(timespec="seconds"), REVISION: value}
 
 

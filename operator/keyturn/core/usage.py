@@ -66,6 +66,16 @@ def secrets_used(pod_template: Mapping[str, Any], annotations: Mapping[str, str]
     return used
 
 
+def secrets_mounted(pod: Mapping[str, Any]) -> dict[str, Keys]:
+    """The Secrets that a pod shows as files, by name, with the keys it shows of each."""
+    mounted: dict[str, Keys] = {}
+    for volume in _each(_member(pod, "spec"), "volumes"):
+        for name, keys in _of_files(volume):
+            if isinstance(name, str) and name:
+                mounted[name] = mounted[name] | keys if name in mounted else keys
+    return mounted
+
+
 def template_annotations(pod_template: Mapping[str, Any]) -> dict[str, str]:
     """The annotations of a pod template; in a custom resource they may be of any shape."""
     annotations = _member(_member(pod_template, "metadata"), "annotations")
@@ -90,12 +100,17 @@ def _of_container(container: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
         yield _member(source, "secretRef").get("name"), ALL
 
 
-def _of_volume(volume: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
+def _of_files(volume: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
+    """The Secrets that the kubelet writes into files itself, and keeps up to date there."""
     secret = _member(volume, "secret")
     yield secret.get("secretName"), _items(secret)
     for source in _each(_member(volume, "projected"), "sources"):
         secret = _member(source, "secret")
         yield secret.get("name"), _items(secret)
+
+
+def _of_volume(volume: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
+    yield from _of_files(volume)
     for kind, member in _WHOLE_IN_VOLUMES:
         reference = _member(volume, kind).get(member)
         yield (reference.get("name") if isinstance(reference, Mapping) else reference), ALL

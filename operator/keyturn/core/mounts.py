@@ -1,0 +1,49 @@
+"""Which running pods are to read a changed Secret's files anew at once, and what is written on them for that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.names import REFRESH_MOUNTS, REFRESHED
+from keyturn.core.restarts import Debt, carried_marks, parse_switch, standing, written_marks
+from keyturn.core.usage import secrets_mounted
+
+_OVER = frozenset({"Succeeded", "Failed"})
+
+
+def wants_refresh(secret: ObjectMeta, pod: ObjectMeta) -> bool:
+    """Whether it is asked for: on the pod, which got it from its template, else on the Secret, which got it from its object."""
+    for level in (pod.annotations, secret.annotations):
+        if said := level.get(REFRESH_MOUNTS, ""):
+            return parse_switch(said) or False
+    return False
+
+
+def refresh_patch(pod: Mapping[str, Any], debts: Mapping[str, Debt]) -> dict[str, Any] | None:
+    """A merge patch of a pod that shows files of Secrets which changed under it; None where there is nothing to do.
+
+    The kubelet looks at a pod's files about once a minute, and at once when the pod object changes: any annotation will
+    do. This one says what was seen, so that no pod is written twice for one change.
+
+    Args:
+        pod: the whole object.
+        debts: the Secrets of its namespace whose change is not settled everywhere yet, by name.
+    """
+    metadata = ObjectMeta.of(pod)
+    if metadata.deletion_timestamp is not None or (pod.get("status") or {}).get("phase") in _OVER:
+        return None
+    mounted = secrets_mounted(pod)
+    due = {}
+    for name in mounted.keys() & debts.keys():
+        debt = debts[name]
+        seen = debt.seen_by(metadata.annotations, under=REFRESHED)
+        stands = standing(debt.owed, mounted[name], carried=seen, created_at=metadata.creation_timestamp)
+        if stands.due and wants_refresh(debt.secret, metadata):
+            due[name] = debt.mark
+    if not due:
+        return None
+    kept = {name: mark for name, mark in carried_marks(metadata.annotations, REFRESHED).items() if name in mounted}
+    # Tied to the uid: a pod of a StatefulSet comes back under its name.
+    return {"metadata": {"uid": metadata.uid, "annotations": {REFRESHED: written_marks({**kept, **due})}}}

@@ -1,0 +1,107 @@
+"""Which pods are to read changed files at once."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core import names
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.mounts import refresh_patch
+from keyturn.core.owed import Change, OwedRestart
+from keyturn.core.restarts import Debt, carried_marks
+
+CHANGED_AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
+BEFORE, AFTER = "2026-11-25T11:00:00Z", "2026-11-25T13:00:00Z"
+ASKS = {names.REFRESH_MOUNTS: "true"}
+
+
+def debt(name="db", *, keys=("password",), revision=3, annotations=None):
+    owed = OwedRestart((Change(revision, tuple(keys), CHANGED_AT),))
+    metadata = {
+        "namespace": "app",
+        "name": name,
+        "uid": f"{name}-uid",
+        "annotations": {names.REVISION: str(revision), names.RESTART_OWED: owed.to_annotation(), **(annotations or {})},
+    }
+    return Debt.of(ObjectMeta.of({"metadata": metadata}))
+
+
+def pod(*volumes, annotations=None, created_at=BEFORE, phase="Running", **metadata):
+    return {
+        "metadata": {
+            "namespace": "app",
+            "name": "web-1",
+            "uid": "pod-1",
+            "creationTimestamp": created_at,
+            "annotations": ASKS if annotations is None else annotations,
+            **metadata,
+        },
+        "spec": {"volumes": [{"name": f"v{number}", **volume} for number, volume in enumerate(volumes)]},
+        "status": {"phase": phase},
+    }
+
+
+def secret(name="db", *keys):
+    items = {"items": [{"key": key, "path": key} for key in keys]} if keys else {}
+    return {"secret": {"secretName": name, **items}}
+
+
+def projected(name="db", *keys):
+    items = {"items": [{"key": key, "path": key} for key in keys]} if keys else {}
+    return {"projected": {"sources": [{"configMap": {"name": name}}, {"secret": {"name": name, **items}}]}}
+
+
+@pytest.mark.parametrize(
+    ("touched", "found"),
+    [
+        pytest.param(True, pod(secret()), id="whole Secret"),
+        pytest.param(True, pod(secret("db", "password")), id="the key that changed"),
+        pytest.param(False, pod(secret("db", "username")), id="another key"),
+        pytest.param(True, pod(projected()), id="projected"),
+        pytest.param(False, pod(projected("db", "username")), id="projected, another key"),
+        pytest.param(False, pod(secret("other")), id="another Secret"),
+        pytest.param(False, pod(), id="no files"),
+        pytest.param(False, pod(secret(), created_at=AFTER), id="made after the change"),
+        pytest.param(False, pod(secret(), phase="Succeeded"), id="over"),
+        pytest.param(False, pod(secret(), deletionTimestamp=AFTER), id="going"),
+        pytest.param(False, pod(secret(), annotations={}), id="not asked for"),
+        pytest.param(False, pod(secret(), annotations={names.REFRESH_MOUNTS: "no"}), id="unreadable switch"),
+    ],
+)
+def test_a_pod_is_touched_if_it_asks_and_shows_what_changed(touched, found):
+    """Every other write on a pod would be in vain."""
+    patch = refresh_patch(found, {"db": debt()})
+
+    assert (patch is not None) == touched
+
+
+def test_the_object_asks_for_all_pods_but_those_that_decline():
+    """The nearer switch wins, as with restarts."""
+    asking = debt(annotations=ASKS)
+
+    assert refresh_patch(pod(secret(), annotations={}), {"db": asking}) is not None
+    assert refresh_patch(pod(secret(), annotations={names.REFRESH_MOUNTS: "false"}), {"db": asking}) is None
+
+
+def test_a_pod_is_touched_once_for_several_secrets_and_once_for_each_change():
+    """What it carries afterwards says what it has seen; what it shows no more is forgotten."""
+    debts = {"db": debt(), "tls": debt("tls", keys=["crt"])}
+    found = pod(secret(), projected("tls"), annotations={**ASKS, names.REFRESHED: "old=x.1"})
+    patch = refresh_patch(found, debts)
+
+    assert patch["metadata"]["uid"] == "pod-1"
+    written = patch["metadata"]["annotations"]
+    assert carried_marks(written, names.REFRESHED) == {"db": debts["db"].mark, "tls": debts["tls"].mark}
+    after = pod(secret(), projected("tls"), annotations={**ASKS, **written})
+    assert refresh_patch(after, debts) is None
+    assert refresh_patch(after, {"db": debt(revision=4)}) is not None
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["volumes", "secret", "projected", "sources", "items", "secretName", "name"]), inner)))  # fmt: skip
+def test_an_odd_pod_stops_nobody(spec):
+    """One object that is not as the API promises must not end a pass over all others."""
+    odd = {**pod(), "spec": spec}
+
+    assert refresh_patch(odd, {"db": debt()}) is None or spec
