@@ -169,3 +169,17 @@ def test_a_packed_chart_renders_the_same(helm, tmp_path):
     helm("package", CHART, "--destination", tmp_path)
 
     assert helm.render(chart=next(tmp_path.glob("keyturn-*.tgz"))) == helm.render()
+
+
+@pytest.mark.parametrize("namespaces", [[], ["team-a"]])
+def test_rights_on_pods_come_only_with_the_switch_that_needs_them(helm, namespaces):
+    """Who may patch a pod may do more than touch it."""
+
+    def rights(*, refresh):
+        rendered = helm.render({"operator": {"refreshMounts": refresh, "watchNamespace": namespaces}})
+        roles = of_kind(rendered, "Role") + of_kind(rendered, "ClusterRole")
+        found = [rule["verbs"] for role in roles for rule in role["rules"] if "pods" in rule["resources"]]
+        return found, environment(rendered).get("KEYTURN_REFRESH_MOUNTS")
+
+    assert rights(refresh=False) == ([], None)
+    assert rights(refresh=True) == ([["list", "patch"]], "true")

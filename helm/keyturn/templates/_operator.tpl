@@ -73,6 +73,10 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
   value: {{ $operator.fullPassInterval | int64 | quote }}
 - name: KEYTURN_MAX_STALENESS
   value: {{ $operator.maxStaleness | int64 | quote }}
+{{- if $operator.refreshMounts }}
+- name: KEYTURN_REFRESH_MOUNTS
+  value: "true"
+{{- end }}
 - name: KEYTURN_WORKERS
   value: {{ $operator.workers | int64 | quote }}
 {{- if include "keyturn.elects" . }}

@@ -23,6 +23,12 @@
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]
+{{- if .Values.operator.refreshMounts }}
+# Which running pods show files of a Secret that changed, and the annotation that has the kubelet look at them at once.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, patch]
+{{- end }}
 # The news.
 - apiGroups: [""]
   resources: [events]
