@@ -1,6 +1,7 @@
 """The Kubernetes side: one gateway to the API server, a metadata informer, events."""
 
 from keyturn.cluster.access import Access, Credentials
+from keyturn.cluster.defects import log_defect
 from keyturn.cluster.discovery import crd_served
 from keyturn.cluster.errors import (
     AlreadyExists,
@@ -72,5 +73,6 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "crd_served",
+    "log_defect",
     "parts_of",
 ]

@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from keyturn.cluster.backoff import full_jitter
 from keyturn.cluster.calls import JSON
+from keyturn.cluster.defects import log_defect
 from keyturn.cluster.errors import ClusterError, Forbidden, Gone
 from keyturn.cluster.reading import METADATA_LIST, METADATA_ONLY
 from keyturn.cluster.resources import Resource
@@ -197,9 +198,9 @@ class Informer(Generic[T]):
                 thread.version = ""
             except ClusterError as error:
                 failure = error
-            except Exception:
-                # A defect of ours or a very odd answer. Nothing may end this loop: start over, never fast.
-                _logger.exception("The watch of %s in %s starts over", self._resource.label, thread.place)
+            except Exception as error:  # noqa: BLE001 - a defect of ours or a very odd answer
+                # Nothing may end this loop: start over, never fast.
+                log_defect(_logger, f"the watch of {self._resource.label} in {thread.place}", error)
                 thread.version = ""
             thread.tried = True
             if all(each.tried for each in self._threads):
@@ -281,9 +282,9 @@ class Informer(Generic[T]):
             return
         try:
             self._on_change(key, old, new)
-        except Exception:
-            # A defect of ours, but a picture that no longer moves would be worse than one missed call; the sweep heals that.
-            _logger.exception("Noting a change of %s %s/%s failed", self._resource.kind, *key)
+        except Exception as error:  # noqa: BLE001 - a defect of ours
+            # A picture that no longer moves would be worse than one missed call; the sweep heals that.
+            log_defect(_logger, f"noting a change of {self._resource.kind} {key[0]}/{key[1]}", error)
 
     def _report(self, thread: _Thread, error: ClusterError) -> None:
         trouble = f"cannot watch {self._resource.label} in {thread.place}: {error}"

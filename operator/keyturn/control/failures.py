@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
-from keyturn.cluster import ClusterError, Forbidden, TooManyRequests
+from keyturn.cluster import ClusterError, Forbidden, TooManyRequests, log_defect
 from keyturn.control.bindings import Bindings
 from keyturn.control.doubts import Doubts
 from keyturn.control.source import Source
@@ -40,13 +39,6 @@ class Next:
     result: str
     after: float | None = None
     backoff: bool = False
-
-
-def log_defect(what: str, error: BaseException) -> None:
-    """Log an exception that nobody foresaw, by its type and place: its message may quote what it stumbled over."""
-    frames = traceback.extract_tb(error.__traceback__)[-5:]
-    places = "; ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames)
-    _log.error("%s failed with %s in %s", what, type(error).__name__, places)
 
 
 SUPERSEDED = Next("Superseded")
@@ -110,7 +102,7 @@ class Failures:
             _log.warning("%s: %s", binding.key, error)
             return await self._cluster_failed(binding, error)
         except Exception as error:  # noqa: BLE001 - a defect of ours on one object; the others must go on
-            log_defect(f"working on {binding.key}", error)
+            log_defect(_log, f"working on {binding.key}", error)
             return Next("Defect", backoff=True)
 
     async def not_fetched(self, binding: Binding, error: vault.VaultError) -> Next:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
-from keyturn.control.failures import Next, log_defect
+from keyturn.cluster import log_defect
+from keyturn.control.failures import Next
 from keyturn.control.queue import WorkQueue
 from keyturn.control.reconciler import Reconciler
 from keyturn.core.binding import Key
+
+_log = logging.getLogger(__name__)
 
 _TOGETHER = 200
 """How many keys of one item are worked on together at most, so that the values of one fetch do not live too long."""
@@ -63,7 +67,7 @@ class Workers:
         try:
             outcomes = await self._reconciler.reconcile(keys)
         except Exception as error:  # noqa: BLE001 - a defect of ours on one item; the others must go on
-            log_defect(f"working on {key}", error)
+            log_defect(_log, f"working on {key}", error)
         finally:
             for each in keys:
                 self._finish(each, outcomes.get(each, Next("Defect", backoff=True)))
