@@ -90,6 +90,33 @@ async def test_an_item_tagged_to_be_ignored_freezes_its_secret(stage):
     await stage.ready("login", itemVersion="3")
 
 
+async def test_nothing_but_its_deletion_writes_the_data_of_a_frozen_secret(stage):
+    """Neither a hand edit, nor an edited object, nor another path, nor an option, nor a full pass: the tag holds on every way."""
+    first = stage.operator()
+    await stage.provide("login", {"password": "first", "none": ""})
+    stage.put_item("other", {"password": "other"}, tags=[names.IGNORE_TAG])
+    stage.connect.edit(VAULT, "login", tags=[names.IGNORE_TAG], fields=[{"label": "password", "value": "second"}])
+    await stage.says("login", "Frozen", ready="True")
+
+    await stage.edit_secret("login", {"data": encoded({"password": "by hand"})})
+    await stage.edit("login", {"metadata": {"labels": {"team": "red"}}})
+
+    async def labelled():
+        assert (await stage.secret("login"))["metadata"]["labels"].get("team") == "red"
+
+    await eventually(labelled)
+    first.stop()
+    second = stage.operator("--allow-empty-values", KEYTURN_FULL_PASS_INTERVAL="1")
+    await second.polls(3)
+    await stage.edit("login", {"spec": {"itemPath": f"vaults/{VAULT}/items/other"}})
+    await stage.says("login", "Frozen", ready="True")
+    await second.polls(2)
+    assert await stage.data("login") == {"password": b"by hand"}
+
+    await stage.cluster.delete(SECRETS, stage.namespace, "login")
+    await stage.holds("login", {"password": "other", "notesPlain": ""})
+
+
 async def test_a_secret_for_a_tagged_item_is_made_if_there_is_none(stage):
     """The tag freezes what is there; it does not keep a first Secret from being made."""
     stage.operator()
