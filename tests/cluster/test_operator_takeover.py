@@ -1,32 +1,177 @@
 """Objects as 1Password's own operator leaves them, and what its users put on items, on a real API server."""
 
+import re
+
 import pytest
+from official_operator import (
+    RESTARTED,
+    OfficialOperator,
+    ids_of,
+    labels_of,
+    poll_would_write,
+    version_of,
+    wanted_metadata,
+)
 from operator_fixtures import VAULT, annotations_of, condition_of, encoded
 
-from keyturn.cluster.resources import ONEPASSWORD_ITEMS, SECRETS
+from keyturn.cluster.resources import SECRETS
 from keyturn.core import names
+from keyturn.core.managed_fields import data_owners
 from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
 
 
 async def left_by_the_official_operator(stage, name, values):
-    """A OnePasswordItem and its Secret, written by an `Update` manager, with finalizer and bare conditions."""
-    item = stage.put_item(name, values)
-    vault = next(vault["id"] for vault in stage.connect.state()["vaults"] if vault["name"] == VAULT)
-    asked = await stage.ask(name)
-    patch = {"metadata": {"finalizers": [names.LEGACY_FINALIZER]}}
-    await stage.cluster.merge_patch(ONEPASSWORD_ITEMS, stage.namespace, name, patch, field_manager="manager")
-    status = {
-        "status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
-    }
-    await stage.cluster.merge_patch(
-        ONEPASSWORD_ITEMS, stage.namespace, name, status, field_manager="manager", subresource="status"
+    """An item, and a OnePasswordItem and its Secret as the official operator leaves them."""
+    stage.put_item(name, values)
+    await OfficialOperator(stage).item(name, values)
+
+
+# The environment and the arguments of a Deployment that ran the official operator; address and token come from the stage.
+OFFICIAL_ENVIRONMENT = {"OPERATOR_NAME": "operator", "POD_NAME": "operator-0", "MANAGE_CONNECT": "false"}
+OFFICIAL_ARGUMENTS = "--zap-log-level=info", "--metrics-secure=false"
+
+
+async def a_namespace_in_use(stage, official):
+    """OnePasswordItems of every sort and the Deployments that use them; returns the names of the Secrets."""
+    stage.put_item("login", {"password": "first", "user name": "app", "none": ""})
+    await official.item(
+        "login",
+        {"password": "first", "user-name": "app"},
+        labels={"team": "red", "app.kubernetes.io/instance": "shop"},
+        annotations={names.AUTO_RESTART: "true", "note": "not copied"},
     )
-    owner = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": name, "uid": asked["metadata"]["uid"]}
-    annotations = {names.ITEM_PATH: f"vaults/{vault}/items/{item}", names.ITEM_VERSION: "1"}
-    body = {"metadata": {"annotations": annotations, "ownerReferences": [owner]}, "data": encoded(values)}
-    await stage.cluster.create(SECRETS, stage.namespace, name, body, field_manager="manager")
+    stage.put_item("Key Store", {"password": "first"}, files=[{"name": "ca.crt", "base64": "AP8K"}])
+    await official.item(
+        "store",
+        {"password": "first", "ca.crt": b"\x00\xff\n"},
+        title="Key Store",
+        path=f"vaults/{VAULT.upper()}/items/Key Store",
+    )
+    stage.put_item("basic", {"username": "app", "password": "first"})
+    path = ids_of(stage, "basic")
+    await official.item("basic", {"username": "app", "password": "first"}, path=path, type="kubernetes.io/basic-auth")
+    for number, secret in enumerate(("login", "store", "basic")):
+        await stage.deploy(f"web-{number}", secret=secret)
+        await official.restarted(f"web-{number}")
+    return "login", "store", "basic"
+
+
+@pytest.mark.parametrize("manager", ["manager", "onepassword-operator"])
+async def test_a_namespace_of_the_official_operator_is_taken_over_in_place(stage, manager):
+    """Same environment, same arguments: no byte and no owner changes, nothing restarts, nothing is announced, deletions work."""
+    official = OfficialOperator(stage, manager=manager)
+    secrets = await a_namespace_in_use(stage, official)
+    before = {name: await stage.secret(name) for name in secrets}
+    deployments = [await stage.settled(f"web-{number}") for number in range(3)]
+
+    operator = stage.operator(*OFFICIAL_ARGUMENTS, **OFFICIAL_ENVIRONMENT, AUTO_RESTART="true")
+    for name in secrets:
+        asked = await stage.ready(name, itemVersion="1")
+        assert "finalizers" not in asked["metadata"]
+    await operator.polls(3)
+
+    for name in secrets:
+        after = await stage.secret(name)
+        assert after["data"] == before[name]["data"]
+        assert after["type"] == before[name]["type"]
+        assert after["metadata"]["uid"] == before[name]["metadata"]["uid"]
+        assert after["metadata"]["ownerReferences"] == before[name]["metadata"]["ownerReferences"]
+        assert annotations_of(before[name]).items() <= annotations_of(after).items()
+        assert labels_of(before[name]).items() <= labels_of(after).items()
+        assert names.RESTART_OWED not in annotations_of(after)
+        owners = data_owners(after["metadata"]["managedFields"])
+        assert owners == {names.SECRET_MANAGER: frozenset(after["data"])}
+        assert [event["reason"] for event in await stage.events(name)] == []
+    for number, deployment in enumerate(deployments):
+        assert await stage.settled(f"web-{number}") == deployment
+    writes = operator.api_writes()
+    assert writes.pop("patch onepassworditems.onepassword.com") == 3, "the finalizers"
+    assert not [what for what in writes if "deployments" in what or "create" in what]
+
+    for name in secrets:
+        await stage.unask(name)
+    for name in secrets:
+        await stage.has_no_secret(name)
+
+
+async def test_what_changed_between_the_two_operators_arrives_and_restarts(stage):
+    """The official operator would write it at its start and restart nobody; here a rotation restarts whenever it is found."""
+    official = OfficialOperator(stage)
+    await a_namespace_in_use(stage, official)
+    stage.rotate("login", "second")
+
+    stage.operator(AUTO_RESTART="true")
+
+    await stage.holds("login", {"password": "second", "user-name": "app"})
+    await stage.paid("login")
+    assert [await stage.restarts(f"web-{number}") for number in range(3)] == [2, 1, 1]
+
+
+async def test_the_official_operator_finds_nothing_to_do_on_what_is_left_to_it(stage):
+    """After rotations and restarts by this operator its poll would write nothing, and its start no byte of data."""
+    official = OfficialOperator(stage)
+    secrets = await a_namespace_in_use(stage, official)
+    operator = stage.operator(AUTO_RESTART="true")
+    for name in secrets:
+        await stage.ready(name)
+    stage.rotate("login", "second")
+    stage.put_item("fresh")
+    await stage.ask("fresh", labels={"team": "red"}, annotations={names.AUTO_RESTART: "false"})
+    await stage.ready("fresh")
+    await stage.ready("login", itemVersion="2")
+    await stage.paid("login")
+    deployment = await stage.settled("web-0", restarts=2)
+    operator.terminate()
+
+    titles = {"login": "login", "store": "Key Store", "basic": "basic", "fresh": "fresh"}
+    for name, title in titles.items():
+        secret = await stage.secret(name)
+        [owner] = secret["metadata"]["ownerReferences"]
+        assert owner.keys() == {"apiVersion", "kind", "name", "uid"}
+        assert not poll_would_write(stage, secret, title=title)
+        wanted = wanted_metadata(await stage.asked(name), path=ids_of(stage, title), version=version_of(stage, title))
+        beside = labels_of(secret).items() - wanted["labels"].items()
+        assert beside == {(names.MANAGED_BY, names.PRODUCT)}
+        assert wanted["annotations"].items() <= annotations_of(secret).items()
+        assert all(key.startswith("keyturn.dev/") for key in annotations_of(secret).keys() - wanted["annotations"])
+    restarted = deployment["spec"]["template"]["metadata"]["annotations"][names.LAST_RESTARTED]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", restarted)
+    assert restarted > RESTARTED
+
+
+async def test_there_and_back_again_restarts_nothing(stage):
+    """From the official operator to this one, back, and here again: all the while the same bytes and the same pods."""
+    official = OfficialOperator(stage)
+    secrets = await a_namespace_in_use(stage, official)
+    before = {name: await stage.data(name) for name in secrets}
+    deployments = [await stage.settled(f"web-{number}") for number in range(3)]
+    operator = stage.operator(AUTO_RESTART="true")
+    for name in secrets:
+        await stage.ready(name)
+    operator.terminate()
+
+    titles = {"login": "login", "store": "Key Store", "basic": "basic"}
+    for name in secrets:
+        secret = await official.reconcile(name, title=titles[name])
+        assert labels_of(secret).get(names.MANAGED_BY) is None
+        assert not poll_would_write(stage, secret, title=titles[name])
+        assert await stage.data(name) == before[name]
+
+    operator = stage.operator(AUTO_RESTART="true")
+    for name in secrets:
+
+        async def labelled(name=name):
+            assert labels_of(await stage.secret(name))[names.MANAGED_BY] == names.PRODUCT
+            assert "finalizers" not in (await stage.asked(name))["metadata"]
+
+        await eventually(labelled)
+    await operator.polls(3)
+
+    assert {name: await stage.data(name) for name in secrets} == before
+    for number, deployment in enumerate(deployments):
+        assert await stage.settled(f"web-{number}") == deployment
 
 
 async def test_a_secret_of_the_official_operator_is_taken_over_without_a_restart(stage):
