@@ -163,7 +163,7 @@ async def test_there_and_back_again_restarts_nothing(stage):
     for name in secrets:
 
         async def labelled(name=name):
-            assert labels_of(await stage.secret(name))[names.MANAGED_BY] == names.PRODUCT
+            assert labels_of(await stage.secret(name)).get(names.MANAGED_BY) == names.PRODUCT
             assert "finalizers" not in (await stage.asked(name))["metadata"]
 
         await eventually(labelled)

@@ -101,6 +101,13 @@ class Bindings:
             if (item := self._items.get(binding.key)) is not None:
                 self._items[binding.key] = replace(item, status=status, resource_version=resource_version)
 
+    def freed(self, binding: Binding, *, resource_version: str) -> None:
+        """Take note that we took the official operator's finalizer off an object, before the echo of that arrives."""
+        item = self._items.get(binding.key)
+        if item is not None and item.uid == binding.uid:
+            others = tuple(each for each in item.finalizers if each != LEGACY_FINALIZER)
+            self.observe(replace(item, finalizers=others, resource_version=resource_version))
+
     def remove(self, key: Key, *, uid: str) -> bool:
         """Forget a OnePasswordItem that is gone, unless another of its name has taken its place."""
         item = self._items.get(key)

@@ -123,9 +123,8 @@ class Reconciler:
                 # The official operator still runs, and puts it back each time.
                 return Next("Contested", after=pause)
             self._repairs.note(binding.key)
-            # The change of the object that this makes brings the key back.
             await self._statuses.strip_legacy_finalizer(binding)
-            return SUPERSEDED
+            return Next("Freed", after=0.0)
         if binding.deleting:
             self.forget(binding.key)
             return Next("Gone")

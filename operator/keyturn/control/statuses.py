@@ -91,9 +91,10 @@ class StatusWriter:
         others = [finalizer for finalizer in binding.finalizers if finalizer != names.LEGACY_FINALIZER]
         patch = {"metadata": {"finalizers": others, "resourceVersion": binding.resource_version}}
         with contextlib.suppress(NotFound):
-            await self.cluster.merge_patch(
+            answer = await self.cluster.merge_patch(
                 ONEPASSWORD_ITEMS, key.namespace, key.name, patch, field_manager=names.STATUS_MANAGER
             )
+            self.bindings.freed(binding, resource_version=answer["metadata"]["resourceVersion"])
             _log.info("%s: the official operator's finalizer was removed", key)
 
     async def _write(self, binding: Binding, status: Mapping[str, Any]) -> bool:

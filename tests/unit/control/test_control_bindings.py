@@ -54,6 +54,18 @@ def test_a_namesake_replaces_its_predecessor_and_not_the_other_way_round(binding
     assert len(bindings) == 0
 
 
+def test_an_object_that_was_freed_is_known_so_before_its_echo(bindings):
+    """Or the finalizer would be taken off twice, the second time from a state that is no more."""
+    bindings.observe(replace(A, finalizers=("other", names.LEGACY_FINALIZER)))
+
+    bindings.freed(A, resource_version="9")
+
+    assert bindings.get(A.key).finalizers == ("other",)
+    assert bindings.get(A.key).resource_version == "9"
+    bindings.freed(replace(A, uid="of a namesake"), resource_version="10")
+    assert bindings.get(A.key).resource_version == "9"
+
+
 def test_an_object_that_is_gone_does_not_come_back(bindings):
     """As from a page of a listing that was begun before it went."""
     bindings.observe(A)
