@@ -171,7 +171,7 @@ class EventPoster:
     ) -> None:
         self._writer = writer
         self._instance = instance
-        self._ledger = ledger or Ledger()
+        self._ledger = Ledger() if ledger is None else ledger
         self._waiting: asyncio.Queue[Post] = asyncio.Queue(capacity)
         self._on_outcome = on_outcome
         self._clock = clock

@@ -1,0 +1,205 @@
+"""The operator as the chart's own service account: nothing it does is refused, and nothing it may do is unused."""
+
+import asyncio
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+from operator_fixtures import Stage, annotations_of
+
+from keyturn.cluster import About, Access, Cluster, EventPoster
+from keyturn.cluster.events import Ledger
+from keyturn.cluster.resources import (
+    DAEMONSETS,
+    DEPLOYMENTS,
+    NAMESPACES,
+    ONEPASSWORD_ITEMS,
+    SECRETS,
+    STATEFULSETS,
+)
+from keyturn.core import names
+from localcluster import LocalCluster
+from support.helm import CHART, Helm, container, environment, of_kind, only
+from support.operator import eventually
+
+pytestmark = pytest.mark.cluster
+
+HOME = "keyturn"
+AUDIT = f"""\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    users: ["system:serviceaccount:{HOME}:keyturn"]
+  - level: None
+"""
+VALUES: dict = {}
+WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory, helm_program):
+    """A control plane of its own with the chart installed, whose audit log tells of every request of its account."""
+    folder = tmp_path_factory.mktemp("guarded")
+    policy = folder / "audit.yaml"
+    policy.write_text(AUDIT)
+    with LocalCluster.start(audit_policy=policy) as local:
+        helm = Helm(helm_program, folder=folder, kubeconfig=local.kubeconfig)
+        helm("install", "keyturn", CHART, f"--namespace={HOME}", "--create-namespace", values=VALUES)
+        local.kubectl("wait", "--for=condition=Established", "crd/onepassworditems.onepassword.com")
+        yield local
+
+
+@pytest.fixture
+def account(guarded, tmp_path):
+    """A kubeconfig that holds nothing but the token of the chart's service account."""
+    content = json.loads(guarded.kubeconfig.read_text())
+    token = guarded.kubectl("create", "token", "keyturn", f"--namespace={HOME}").stdout.strip()
+    content["users"][0]["user"] = {"token": token}
+    path = tmp_path / "account.kubeconfig"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+async def stage(guarded, account, emulator, tmp_path):
+    """A namespace of that control plane; operators on it are the chart's account."""
+    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+        await cluster.create(NAMESPACES, None, "apps", {}, field_manager="tests")
+        stage = Stage(cluster, namespace="apps", emulator=emulator, folder=tmp_path, kubeconfig=account)
+        yield stage
+        stage.stop()
+
+
+def as_installed(helm, stage: Stage, folder: Path):
+    """Flags and environment of the chart's pod, for a process on this machine."""
+    manifests = helm.render(VALUES)
+    token = folder / "token"
+    token.write_text(stage.emulator.token("all"))
+    elsewhere = ("--health-probe-bind-address", "--metrics-bind-address")
+    flags = [flag for flag in container(manifests)["args"][1:] if not flag.startswith(elsewhere)]
+    # As the downward API would tell it.
+    fields = {"metadata.name": "keyturn-0", "metadata.namespace": HOME}
+    variables = {name: fields.get(value, value) for name, value in environment(manifests).items()}
+    there = {"OP_CONNECT_HOST": stage.emulator.url, "OP_CONNECT_TOKEN_FILE": str(token), "OP_CONNECT_TOKEN": None}
+    return flags, {**variables, **there, "POLLING_INTERVAL": "1"}
+
+
+def granted(helm):
+    """Each right that the chart's roles give its account: API group, resource and verb."""
+    manifests = helm.render(VALUES)
+    roles = [only(manifests, "ClusterRole"), *of_kind(manifests, "Role")]
+    rules = [rule for role in roles for rule in role["rules"]]
+    return {right for rule in rules for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])}
+
+
+def requests(local):
+    """Each request of the account so far: API group, resource, verb and status."""
+    for line in local.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        target = event.get("objectRef") or {}
+        resource = "/".join(filter(None, (target.get("resource", ""), target.get("subresource", ""))))
+        status = (event.get("responseStatus") or {}).get("code", 0)
+        yield target.get("apiGroup", ""), resource, event["verb"], status
+
+
+async def ask_by_annotations(stage, resource):
+    """A workload that asks for the item `login` as a Secret named like its kind, uses it, and wants its restarts."""
+    name = resource.plural
+    spec = {
+        "selector": {"matchLabels": {"app": name}},
+        "template": {
+            "metadata": {"labels": {"app": name}},
+            "spec": {
+                "containers": [
+                    {"name": "main", "image": "nowhere.example/none", "envFrom": [{"secretRef": {"name": name}}]}
+                ]
+            },
+        },
+        **({} if resource is DAEMONSETS else {"replicas": 0}),
+        **({"serviceName": name} if resource is STATEFULSETS else {}),
+    }
+    annotations = {names.ITEM_PATH: "vaults/Production/items/login", names.ITEM_NAME: name}
+    metadata = {"annotations": annotations, "finalizers": [names.LEGACY_FINALIZER]}
+    await stage.cluster.create(
+        resource, stage.namespace, name, {"metadata": metadata, "spec": spec}, field_manager="kubectl"
+    )
+
+
+async def restarted(stage, resource):
+    """Wait until a workload's template was changed once, and the finalizer of 1Password's operator is gone."""
+
+    async def check():
+        found = await stage.cluster.get(resource, stage.namespace, resource.plural)
+        assert names.LAST_RESTARTED in annotations_of(found["spec"]["template"])
+        assert "finalizers" not in found["metadata"]
+
+    await eventually(check)
+
+
+async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, stage, tmp_path):
+    """Too few rights break a path in production that worked for the administrator; one too many is a gift to an intruder."""
+    flags, variables = as_installed(helm, stage, tmp_path)
+    policy = {"metadata": {"annotations": {names.AUTO_RESTART: "true"}}}
+    await stage.cluster.merge_patch(NAMESPACES, None, "apps", policy, field_manager="kubectl")
+    stage.put_item("login")
+    operator = stage.operator(*flags, **variables)
+
+    # From a request to a Secret, by object and by annotations; the old operator's finalizers go.
+    await stage.ask("login")
+    await stage.edit("login", {"metadata": {"finalizers": [names.LEGACY_FINALIZER]}})
+    await stage.ready("login")
+    for resource in WORKLOADS:
+        await ask_by_annotations(stage, resource)
+        await stage.holds(resource.plural, {"password": "first"})
+
+    # A rotation, and the restarts.
+    stage.rotate("login", "second")
+    for resource in WORKLOADS:
+        await stage.holds(resource.plural, {"password": "second"})
+        await restarted(stage, resource)
+        await stage.paid(resource.plural)
+
+    # A Secret that somebody edits, and one that somebody deletes, of each owner.
+    await stage.edit_secret("login", {"data": None})
+    await stage.event("login", "Repaired")
+    for name in ("login", *(resource.plural for resource in WORKLOADS)):
+        await stage.cluster.delete(SECRETS, stage.namespace, name)
+        await stage.holds(name, {"password": "second"})
+
+    # A foreign Secret: refused, then adopted.
+    stage.put_item("foreign")
+    await stage.cluster.create(SECRETS, stage.namespace, "foreign", {"data": {"old": "b2xk"}}, field_manager="helm")
+    await stage.ask("foreign")
+    await stage.says("foreign", "SecretNotOurs")
+    await stage.annotate_secret("foreign", {names.ADOPT: "true"})
+    await stage.ready("foreign")
+    await stage.holds("foreign", {"password": "first"})
+
+    # An item to be left alone, one that is not there, and the end of one.
+    stage.put_item("frozen", tags=[names.IGNORE_TAG])
+    await stage.ask("frozen")
+    await stage.says("frozen", "Frozen")
+    await stage.ask("lost")
+    await stage.says("lost", "ItemNotFound")
+    await stage.event("lost", "ItemNotFound")
+    await stage.unask("login")
+    assert operator.terminate() == 0
+
+    # The count of an Event is written minutes after the Event: the operator's own code does it at once here.
+    async with Cluster.at(await Access.load(kubeconfig=str(account))) as as_account:
+        outcomes: asyncio.Queue[str] = asyncio.Queue()
+        poster = EventPoster(as_account, ledger=Ledger(quiet=0.0), on_outcome=outcomes.put_nowait)
+        about = About(ONEPASSWORD_ITEMS, stage.namespace, "lost", (await stage.asked("lost"))["metadata"]["uid"])
+        posting = asyncio.create_task(poster.run())
+        for _ in range(2):
+            poster.say(about, type="Normal", reason="Repeated", note="twice")
+            assert await outcomes.get() == "posted"
+        posting.cancel()
+
+    asked = list(requests(guarded))
+    assert [request for request in asked if request[3] in {401, 403}] == []
+    used = {request[:3] for request in asked}
+    assert sorted(granted(helm) - used) == []
