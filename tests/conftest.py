@@ -1,4 +1,4 @@
-"""One real API server for all tests that ask for it and all pytest-xdist workers; each makes a namespace of its own."""
+"""One real API server for all tests that ask for it and all pytest-xdist workers, each test with a namespace of its own; Helm."""
 
 import asyncio
 import fcntl
@@ -18,6 +18,8 @@ from keyturn.cluster.discovery import crd_served
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import CRDS, NAMESPACES
 from localcluster import LocalCluster, NotRunning, existing_kubeconfig
+from localcluster.binaries import ensure_helm
+from support.helm import Helm
 
 _CRDS = Path(__file__).resolve().parents[1] / "crds"
 
@@ -114,3 +116,15 @@ async def crds(cluster):
     async with asyncio.timeout(30):
         while not await crd_served(cluster):  # noqa: ASYNC110 - it is the server we wait for
             await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def helm_program():
+    """The executable; `make test` has built it, or this does."""
+    return ensure_helm()
+
+
+@pytest.fixture
+def helm(helm_program, tmp_path):
+    """Helm without a cluster."""
+    return Helm(helm_program, folder=tmp_path)

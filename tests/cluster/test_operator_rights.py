@@ -11,6 +11,7 @@ from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import NAMESPACES, Resource
 from keyturn.core import names
 from localcluster import LocalCluster
+from support.helm import of_kind
 from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
@@ -29,19 +30,6 @@ rules:
 """
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
-RULES = [
-    {"apiGroups": ["onepassword.com"], "resources": ["onepassworditems"], "verbs": ["get", "list", "watch", "patch"]},
-    {"apiGroups": ["onepassword.com"], "resources": ["onepassworditems/status"], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "patch"]},
-    {
-        "apiGroups": ["apps"],
-        "resources": ["deployments", "statefulsets", "daemonsets"],
-        "verbs": ["get", "list", "watch", "patch"],
-    },
-    # A Role may grant this for its own namespace, whose annotations are the third of the restart switches.
-    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
-]
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +57,16 @@ def kubeconfig(guarded, tmp_path):
     return path
 
 
-async def a_role_in(cluster, namespace):
+@pytest.fixture
+def rules(helm):
+    """What the chart grants in each namespace that is served."""
+    (role,) = of_kind(helm.render({"operator": {"watchNamespace": ["red"]}}), "Role")
+    return role["rules"]
+
+
+async def a_role_in(cluster, namespace, rules):
     """Let the service account do in one namespace what the operator must."""
-    await cluster.create(ROLES, namespace, "keyturn", {"rules": RULES}, field_manager="tests")
+    await cluster.create(ROLES, namespace, "keyturn", {"rules": rules}, field_manager="tests")
     binding = {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "keyturn"},
         "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": "home"}],
@@ -88,13 +83,13 @@ def requests_of_the_account(local):
         yield event["verb"], target.get("namespace", ""), target.get("resource", event["requestURI"]), status
 
 
-async def test_a_role_in_each_namespace_is_enough(guarded, kubeconfig, emulator, tmp_path):
+async def test_a_role_in_each_namespace_is_enough(guarded, kubeconfig, rules, emulator, tmp_path):
     """Creation, rotation, restart, repair, take-over and deletion work without a single refusal or cluster-wide request."""
     async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
         stages = []
         for name in ("red", "blue"):
             await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
-            await a_role_in(cluster, name)
+            await a_role_in(cluster, name, rules)
             stages.append(Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig))
         red, blue = stages
         red.put_item("login")
@@ -132,7 +127,9 @@ async def test_a_role_in_each_namespace_is_enough(guarded, kubeconfig, emulator,
             red.stop()
 
 
-async def test_a_namespace_without_its_role_keeps_no_other_from_being_served(guarded, kubeconfig, emulator, tmp_path):
+async def test_a_namespace_without_its_role_keeps_no_other_from_being_served(
+    guarded, kubeconfig, rules, emulator, tmp_path
+):
     """Whoever lists a namespace too early sees the others served, and that one as soon as it has its Role."""
     async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
         stages = []
@@ -140,7 +137,7 @@ async def test_a_namespace_without_its_role_keeps_no_other_from_being_served(gua
             await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
             stages.append(Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig))
         early, late = stages
-        await a_role_in(cluster, "early")
+        await a_role_in(cluster, "early", rules)
         early.put_item("login")
         operator = early.operator(WATCH_NAMESPACE="early,late", ready=False)
         try:
@@ -154,7 +151,7 @@ async def test_a_namespace_without_its_role_keeps_no_other_from_being_served(gua
                 assert "late" in text
 
             await eventually(told)
-            await a_role_in(cluster, "late")
+            await a_role_in(cluster, "late", rules)
             await late.ready("login")
             assert annotations_of(await late.secret("login"))[names.ITEM_VERSION] == "1"
         finally:

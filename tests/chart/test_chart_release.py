@@ -1,0 +1,150 @@
+"""Releases of the chart on a real API server: the CRD is upgraded, kept, and taken over; no node is needed for any of it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from chart_values import OFFICIAL
+
+from localcluster import LocalCluster
+from support.helm import CHART, Helm, HelmFailed
+
+pytestmark = pytest.mark.cluster
+
+CRD = "onepassworditems.onepassword.com"
+ITEM = {
+    "apiVersion": "onepassword.com/v1",
+    "kind": "OnePasswordItem",
+    "metadata": {"name": "database", "namespace": "default"},
+    "spec": {"itemPath": "vaults/Production/items/database"},
+}
+# Everything that a release may leave behind.
+KINDS = (
+    "deployments,services,secrets,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,"
+    "poddisruptionbudgets,networkpolicies,validatingadmissionpolicies,validatingadmissionpolicybindings"
+)
+
+
+@pytest.fixture(scope="module")
+def local():
+    """A control plane of its own: what happens here to the CRD would disturb every other test."""
+    with LocalCluster.start() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def helm(helm_program, tmp_path, local):
+    """Helm with that control plane, from which every trace of the test is removed."""
+    helm = Helm(helm_program, folder=tmp_path, kubeconfig=local.kubeconfig)
+    yield helm
+    for release in json.loads(helm("list", "--all-namespaces", "--output=json")):
+        helm("uninstall", release["name"], f"--namespace={release['namespace']}")
+    local.kubectl("delete", "crd", CRD, "--ignore-not-found")
+
+
+def crd(local):
+    return json.loads(local.kubectl("get", "crd", CRD, "--output=json").stdout)
+
+
+def ask(local):
+    """A OnePasswordItem, as soon as its kind is served; returns its uid."""
+    local.kubectl("wait", "--for=condition=Established", f"crd/{CRD}")
+    local.kubectl("create", "-f", "-", input=json.dumps(ITEM))
+    return uid(local)
+
+
+def uid(local):
+    return local.kubectl("get", "opi", "database", "--namespace=default", "--output=jsonpath={.metadata.uid}").stdout
+
+
+def older_chart(folder: Path) -> Path:
+    """A chart as an earlier version might have been, whose CRD lacks a column and a member of the status."""
+    chart = folder / "older"
+    shutil.copytree(CHART, chart)
+    (file,) = (chart / "files" / "crds").iterdir()
+    definition = yaml.safe_load(file.read_text())
+    version = definition["spec"]["versions"][0]
+    version["additionalPrinterColumns"].pop()
+    del version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["itemVersion"]
+    file.write_text(yaml.safe_dump(definition))
+    return chart
+
+
+def test_an_upgrade_upgrades_the_crd(helm, local, tmp_path):
+    """Helm never touches what lies in a chart's folder `crds`, and so the CRDs of others grow old."""
+    helm("install", "keyturn", older_chart(tmp_path), "--namespace=keyturn", "--create-namespace")
+    before = ask(local)
+    old = crd(local)["spec"]
+
+    helm("upgrade", "keyturn", CHART, "--namespace=keyturn")
+
+    assert crd(local)["spec"] != old
+    wanted = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())["spec"]["versions"][0]
+    upgraded = crd(local)["spec"]["versions"][0]
+    assert upgraded["additionalPrinterColumns"] == wanted["additionalPrinterColumns"]
+    assert upgraded["schema"] == wanted["schema"]
+    assert uid(local) == before
+
+
+def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
+    """Whoever uninstalls must not lose every OnePasswordItem, nor find remains of ours; and may come back."""
+    policy = {"enabled": True, "default": ["*"]}
+    values = {"emulator": {"enabled": True}, "vaultPolicy": policy, "operator": {"replicas": 2}}
+    helm("install", "keyturn", CHART, "--namespace=gone", "--create-namespace", values=values)
+    before = ask(local)
+    mine = ("get", KINDS, "--all-namespaces", "--selector=app.kubernetes.io/instance=keyturn", "--output=name")
+    assert len(local.kubectl(*mine).stdout.splitlines()) > 15
+
+    helm("uninstall", "keyturn", "--namespace=gone")
+
+    # Deleted they are in the background.
+    local.kubectl(
+        "wait", "--for=delete", KINDS, "--all-namespaces", "--selector=app.kubernetes.io/instance=keyturn", check=False
+    )
+    assert local.kubectl(*mine).stdout == ""
+    assert uid(local) == before
+    helm("install", "keyturn", CHART, "--namespace=gone")
+    assert uid(local) == before
+
+
+def test_a_crd_that_is_there_already_is_taken_over_when_told_so(helm, local):
+    """1Password's chart leaves its CRD to whoever comes next; Helm wants to be told that this is meant."""
+    definition = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())
+    del definition["metadata"]["labels"]
+    definition["spec"]["names"].pop("shortNames")
+    local.kubectl("create", "-f", "-", input=json.dumps(definition))
+    local.kubectl("wait", "--for=condition=Established", f"crd/{CRD}")
+    local.kubectl("create", "-f", "-", input=json.dumps(ITEM))
+    before = local.kubectl("get", "onepassworditem", "database", "--output=jsonpath={.metadata.uid}").stdout
+    install = ("install", "keyturn", CHART, "--namespace=taken", "--create-namespace")
+
+    with pytest.raises(HelmFailed, match=r"onepassworditems\.onepassword\.com.*invalid ownership metadata"):
+        helm(*install, values=OFFICIAL | {"operator": OFFICIAL["operator"] | {"watchNamespace": []}})
+    helm(*install, "--take-ownership", values=OFFICIAL | {"operator": OFFICIAL["operator"] | {"watchNamespace": []}})
+
+    assert crd(local)["spec"]["names"]["shortNames"] == ["opi"]
+    assert uid(local) == before
+
+
+def test_a_crd_may_be_left_to_somebody_else(helm, local):
+    """Teams without rights on the cluster install the chart beside a CRD that an administrator keeps."""
+    definition = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())
+    local.kubectl("create", "-f", "-", input=json.dumps(definition))
+
+    helm("install", "keyturn", CHART, "--namespace=apart", "--create-namespace", values={"crds": {"enabled": False}})
+
+    assert "meta.helm.sh/release-name" not in crd(local)["metadata"].get("annotations", {})
+
+
+def test_the_notes_say_what_of_an_official_values_file_has_no_meaning(helm):
+    """Nobody must believe that a value works which does nothing."""
+    notes = helm("install", "keyturn", CHART, "--namespace=default", "--dry-run=client", values=OFFICIAL)
+    (line,) = (line for line in notes.splitlines() if line.startswith("These values of 1Password's chart"))
+
+    assert line.endswith(
+        "connect.applicationName, connect.create, connect.credentialsKey, connect.credentialsName, connect.replicas, "
+        "connect.sync, operator.hpa, operator.imageRepository, operator.serviceAccountToken, operator.version, "
+        "acceptanceTests."
+    )

@@ -1,0 +1,204 @@
+"""The chart's admission policy on a real API server: which vaults may be named in a namespace."""
+
+import asyncio
+import json
+
+import pytest
+
+from keyturn.core import names
+from keyturn.core.paths import BadPath, parse_item_path
+from support.helm import Helm
+from support.operator import eventually
+
+pytestmark = pytest.mark.cluster
+
+ALLOWED = ("Production", "team a", "with/slash")
+PATHS = (
+    "vaults/Production/items/database",
+    "vaults/production/items/database",
+    "vaults/Production/items/with/slash",
+    "vaults/Staging/items/database",
+    "vaults/Production/items/x/items/y",
+    "vaults/Staging/items/Production/items/x",
+    "vaults/with/slash/items/x",
+    "vaults/with/items/x",
+    "vaults/Production /items/x",
+    "vaults/items/Production/items/x",
+    "vaults//items/x",
+    "vaults/Production/items/",
+    "Production/items/x",
+    "vaults/vaults/Production/items/x",
+    "vaults/Production",
+    "vaults/team a/items/x",
+    "vaults/*/items/x",
+    "",
+)
+
+
+@pytest.fixture
+def kubectl(api_server):
+    if api_server.local is None:
+        pytest.skip("kubectl comes with the local cluster")
+    return api_server.local.kubectl
+
+
+@pytest.fixture
+async def limited(helm: Helm, kubectl, crds, namespace):
+    """A function that puts the policy in force for the test's namespace alone."""
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    manifests = []
+
+    async def limit(*default: str) -> None:
+        values = {"vaultPolicy": {"enabled": True, "namespaceSelector": selector, "default": default}}
+        manifests[:] = [each for each in helm.render(values, namespace=namespace) if "Validating" in each["kind"]]
+        assert len(manifests) == 4
+        kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
+        for kind in (item("probe", "vaults/probe/items/x"), workload("probe", "vaults/probe/items/x")):
+
+            async def in_force(probe=kind) -> None:
+                refused = await asyncio.to_thread(
+                    kubectl,
+                    "create",
+                    "--dry-run=server",
+                    f"--namespace={namespace}",
+                    "-f",
+                    "-",
+                    input=json.dumps(probe),
+                    check=False,
+                )
+                assert "may not be named" in refused.stderr
+
+            # The API server learns of a policy a moment after it is made.
+            await eventually(in_force)
+
+    yield limit
+    for manifest in manifests:
+        kubectl("delete", manifest["kind"], manifest["metadata"]["name"])
+
+
+def item(name, path):
+    return {
+        "apiVersion": "onepassword.com/v1",
+        "kind": "OnePasswordItem",
+        "metadata": {"name": name},
+        "spec": {"itemPath": path},
+    }
+
+
+def workload(name, path, *, kind="Deployment", template=False):
+    annotations = {"annotations": {names.ITEM_PATH: path, names.ITEM_NAME: "s"}}
+    labels = {"labels": {"app": name}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name, **({} if template else annotations)},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {**labels, **(annotations if template else {})},
+                "spec": {"containers": [{"name": "main", "image": "nowhere.example/none"}]},
+            },
+            **({"serviceName": name} if kind == "StatefulSet" else {}),
+        },
+    }
+
+
+def allow(kubectl, namespace, *vaults):
+    kubectl("annotate", "namespace", namespace, f"keyturn.dev/vaults={', '.join(vaults)}")
+
+
+def taken(kubectl, namespace, manifests):
+    """The names of those that would be created."""
+    created = kubectl(
+        *(
+            "create",
+            "--dry-run=server",
+            f"--namespace={namespace}",
+            "--output=jsonpath={.metadata.name}{'\\n'}",
+            "-f",
+            "-",
+        ),
+        input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)}),
+        check=False,
+    )
+    return set(created.stdout.split())
+
+
+def may_be_named(path):
+    """What the operator would read out of a path, held against the list."""
+    try:
+        vault = parse_item_path(path).vault
+    except BadPath:
+        return False
+    return vault.lower() in {allowed.lower() for allowed in ALLOWED}
+
+
+async def test_the_policy_reads_paths_as_the_operator_does(limited, kubectl, namespace):
+    """A path that the policy takes for one vault and the operator for another would open every vault."""
+    await limited()
+    allow(kubectl, namespace, *ALLOWED)
+    wanted = {f"n{number}" for number, path in enumerate(PATHS) if may_be_named(path)}
+    assert 5 < len(wanted) < len(PATHS) - 5
+
+    assert taken(kubectl, namespace, (item(f"n{number}", path) for number, path in enumerate(PATHS))) == wanted
+    # A workload whose annotation is empty asks for nothing.
+    asking = [(number, path) for number, path in enumerate(PATHS) if path]
+    assert taken(kubectl, namespace, (workload(f"n{number}", path) for number, path in asking)) == wanted
+
+
+async def test_all_kinds_and_places_of_annotations_are_seen(limited, kubectl, namespace):
+    """What may not be asked for by an object may not be asked for by annotations either."""
+    await limited()
+    allow(kubectl, namespace, "Production")
+    tried = {
+        f"{kind.lower()}-{'in' if template else 'out'}-{vault.lower()}": workload(
+            f"{kind.lower()}-{'in' if template else 'out'}-{vault.lower()}",
+            f"vaults/{vault}/items/x",
+            kind=kind,
+            template=template,
+        )
+        for kind in ("Deployment", "StatefulSet", "DaemonSet")
+        for template in (False, True)
+        for vault in ("Production", "Staging")
+    }
+
+    assert taken(kubectl, namespace, tried.values()) == {name for name in tried if name.endswith("production")}
+
+
+async def test_the_refusal_names_vault_and_namespace(limited, kubectl, namespace):
+    """Whoever is refused must see what to ask whom for."""
+    await limited("Shared")
+    refused = kubectl(
+        "create",
+        f"--namespace={namespace}",
+        "-f",
+        "-",
+        input=json.dumps(item("x", "vaults/Staging/items/x")),
+        check=False,
+    )
+
+    assert f'the vault "Staging" may not be named in the namespace {namespace}' in refused.stderr
+    assert "keyturn.dev/vaults" in refused.stderr
+    assert taken(kubectl, namespace, [item("x", "vaults/shared/items/x")]) == {"x"}
+
+
+async def test_what_was_there_before_goes_on_but_names_nothing_new(limited, kubectl, namespace):
+    """A policy that is switched on must not stop what runs: its labels, its finalizers, its deletion."""
+    there = ("--namespace", namespace)
+    before = item("before", "vaults/Staging/items/x")
+    before["metadata"]["finalizers"] = [names.LEGACY_FINALIZER]
+    kubectl("create", *there, "-f", "-", input=json.dumps(before))
+    kubectl("create", *there, "-f", "-", input=json.dumps(workload("before", "vaults/Staging/items/x")))
+    await limited()
+
+    kubectl("label", *there, "opi", "before", "a=b")
+    kubectl("rollout", "restart", *there, "deployment", "before")
+    for kind, patch in (
+        ("opi", {"spec": {"itemPath": "vaults/Other/items/x"}}),
+        ("deployment", {"metadata": {"annotations": {names.ITEM_PATH: "vaults/Other/items/x"}}}),
+    ):
+        refused = kubectl("patch", *there, kind, "before", "--type=merge", "-p", json.dumps(patch), check=False)
+        assert 'the vault "Other" may not be named' in refused.stderr
+    kubectl("delete", *there, "opi", "before", "--wait=false")
+    kubectl("patch", *there, "opi", "before", "--type=merge", "-p", json.dumps({"metadata": {"finalizers": None}}))
+    assert kubectl("get", *there, "opi", "--output=name").stdout == ""
