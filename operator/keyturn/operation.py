@@ -140,6 +140,7 @@ class Operator:
             now=_now,
             restarted=metrics.restarted,
             tell=lambda about, note: self._say(about, reason="Restarted", message=note, warning=False),
+            tell_status=statuses.restarts,
             refresh_mounts=settings.refresh_mounts,
         )
         self._restarter = Restarter(

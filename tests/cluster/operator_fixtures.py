@@ -3,8 +3,10 @@
 import base64
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ from typing import Any
 import pytest
 
 from connect_emulator.admin_client import AdminClient
-from keyturn.cluster.errors import NotFound
+from keyturn.cluster.errors import ClusterError, NotFound
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, ONEPASSWORD_ITEMS, SECRETS
+from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, ONEPASSWORD_ITEMS, SECRETS, Resource
 from keyturn.core import names
 from support.emulator import EmulatorProcess
 from support.operator import PATIENCE_S, OperatorProcess, eventually
@@ -28,6 +30,18 @@ GET_ITEM = "GET /v1/vaults/{vault}/items/{item}"
 GET_ITEMS = "GET /v1/vaults/{vault}/items"
 GET_VAULTS = "GET /v1/vaults"
 HEARTBEAT = "GET /heartbeat"
+
+
+_POLICIES = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicy",
+    namespaced=False,
+)
+_POLICY_BINDINGS = replace(
+    _POLICIES, plural="validatingadmissionpolicybindings", kind="ValidatingAdmissionPolicyBinding"
+)
 
 
 class Stage:
@@ -240,6 +254,34 @@ class Stage:
         }
         await self.cluster.create(DEPLOYMENTS, self.namespace, name, body, field_manager="kubectl")
         await self.settled(name)
+
+    @asynccontextmanager
+    async def untouchable(self, name: str) -> AsyncIterator[None]:
+        """While this lasts, a policy lets nobody change a Deployment."""
+        rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
+        mine = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}}
+        spec = {
+            "matchConstraints": {"resourceRules": [{**rule, "resourceNames": [name]}], **mine},
+            "validations": [{"expression": "false"}],
+        }
+        bound = {"policyName": self.namespace, "validationActions": ["Deny"]}
+        await self.cluster.create(_POLICIES, None, self.namespace, {"spec": spec}, field_manager="tests")
+        await self.cluster.create(_POLICY_BINDINGS, None, self.namespace, {"spec": bound}, field_manager="tests")
+
+        async def denied() -> None:
+            patch = {"metadata": {"annotations": {"touched": str(time.monotonic())}}}
+            try:
+                await self.cluster.merge_patch(DEPLOYMENTS, self.namespace, name, patch, field_manager="tests")
+            except ClusterError:
+                return
+            raise AssertionError("the policy is not in force yet")
+
+        await eventually(denied)
+        try:
+            yield
+        finally:
+            await self.cluster.delete(_POLICY_BINDINGS, None, self.namespace)
+            await self.cluster.delete(_POLICIES, None, self.namespace)
 
     async def settled(self, name: str, *, restarts: int | None = None) -> Json:
         """Wait until the Deployment's controller has done its part, and until it was restarted so often if told."""

@@ -1,11 +1,7 @@
-import time
-from dataclasses import replace
-
 import pytest
 from operator_fixtures import VAULT, annotations_of
 
-from keyturn.cluster.errors import ClusterError
-from keyturn.cluster.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES, STATEFULSETS, Resource
+from keyturn.cluster.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES, STATEFULSETS
 from keyturn.core import names
 from support.operator import eventually
 
@@ -221,41 +217,13 @@ async def test_a_workload_that_cannot_be_patched_keeps_no_other_from_its_restart
     await stage.provide("login")
     await stage.deploy("a-stuck", secret="login")
     await stage.deploy("web", secret="login")
-    policy = Resource(
-        "admissionregistration.k8s.io",
-        "v1",
-        "validatingadmissionpolicies",
-        "ValidatingAdmissionPolicy",
-        namespaced=False,
-    )
-    binding = replace(policy, plural="validatingadmissionpolicybindings", kind="ValidatingAdmissionPolicyBinding")
-    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
-    mine = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}}
-    spec = {
-        "matchConstraints": {"resourceRules": [{**rule, "resourceNames": ["a-stuck"]}], **mine},
-        "validations": [{"expression": "false"}],
-    }
-    await stage.cluster.create(policy, None, stage.namespace, {"spec": spec}, field_manager="tests")
-    bound = {"spec": {"policyName": stage.namespace, "validationActions": ["Deny"]}}
-    await stage.cluster.create(binding, None, stage.namespace, bound, field_manager="tests")
+    async with stage.untouchable("a-stuck"):
+        before = await stage.restarts("a-stuck")
+        stage.rotate("login", "second")
+        await stage.settled("web", restarts=1)
+        assert await stage.restarts("a-stuck") == before
+        assert names.RESTART_OWED in annotations_of(await stage.secret("login"))
 
-    async def denied():
-        patch = {"metadata": {"annotations": {"touched": str(time.monotonic())}}}
-        try:
-            await stage.cluster.merge_patch(DEPLOYMENTS, stage.namespace, "a-stuck", patch, field_manager="tests")
-        except ClusterError:
-            return
-        raise AssertionError("the policy is not in force yet")
-
-    await eventually(denied)
-    before = await stage.restarts("a-stuck")
-    stage.rotate("login", "second")
-    await stage.settled("web", restarts=1)
-    assert await stage.restarts("a-stuck") == before
-    assert names.RESTART_OWED in annotations_of(await stage.secret("login"))
-
-    await stage.cluster.delete(binding, None, stage.namespace)
-    await stage.cluster.delete(policy, None, stage.namespace)
     await stage.paid("login")
     assert await stage.restarts("a-stuck") == before + 1
     assert await stage.restarts("web") == 1

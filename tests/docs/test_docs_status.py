@@ -21,7 +21,7 @@ def test_the_documented_reasons_are_the_codes():
 
 
 @pytest.mark.parametrize(
-    "member", ["observedGeneration", "conditions", "itemPath", "itemVersion", "lastSyncTime", "secret"]
+    "member", ["observedGeneration", "conditions", "itemPath", "itemVersion", "lastSyncTime", "secret", "restarts"]
 )
 def test_each_member_of_the_status_is_documented_and_in_the_schema(member):
     """What the operator writes, the API server must keep and the page explain."""

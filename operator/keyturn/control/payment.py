@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,9 +23,11 @@ from keyturn.cluster import (
 )
 from keyturn.control.kinds import WorkloadKind
 from keyturn.control.mounts import Mounts
+from keyturn.core.binding import Key
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import RESTART_MANAGER, RESTART_OWED
-from keyturn.core.restarts import Debt, described, judge, restart_annotations
+from keyturn.core.restart_status import counted
+from keyturn.core.restarts import Debt, Verdict, described, judge, restart_annotations
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +69,8 @@ class _Namespace:
         policy: annotations of the namespace.
         outcome: how it goes.
         complete: every workload there is was looked at.
-        owed: how many workloads still wait for a restart, by the name of the Secret.
+        left: how many workloads are still owed a restart, by the name of the Secret.
+        done: how many have got it.
     """
 
     name: str
@@ -75,7 +78,8 @@ class _Namespace:
     policy: Mapping[str, str]
     outcome: Outcome
     complete: bool = True
-    owed: Counter[str] = field(default_factory=Counter)
+    left: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)
 
 
 class Payer:
@@ -88,6 +92,7 @@ class Payer:
         now: the time, with its zone.
         restarted: told of each workload's kind and outcome.
         tell: posts an Event about a workload.
+        tell_status: writes what the status of a Secret's OnePasswordItem says of restarts.
         refresh_mounts: whether pods are looked at, too, that want changed files at once.
     """
 
@@ -100,6 +105,7 @@ class Payer:
         now: Callable[[], datetime],
         restarted: Callable[[str, str], None],
         tell: Callable[[About, str], None],
+        tell_status: Callable[[Key, Mapping[str, Any]], Awaitable[None]],
         refresh_mounts: bool = False,
     ) -> None:
         self._cluster = cluster
@@ -108,6 +114,7 @@ class Payer:
         self._now = now
         self._restarted = restarted
         self._tell = tell
+        self._tell_status = tell_status
         self._writing = asyncio.Semaphore(_PATCHES_AT_ONCE)
         self._mounts = Mounts(cluster, writing=self._writing) if refresh_mounts else None
         # Revisions that a workload's switch declined, by the uids of workload and Secret, until the mark is gone.
@@ -140,7 +147,7 @@ class Payer:
         here = _Namespace(namespace, {debt.secret.name: debt for debt in debts}, policy, outcome)
         await asyncio.gather(self._refresh_mounts(here), *(self._pay_kind(kind, here) for kind in self._kinds))
         if here.complete:
-            await asyncio.gather(*(self._clear(debt, here) for name, debt in here.debts.items() if not here.owed[name]))
+            await asyncio.gather(*(self._settle(debt, here) for debt in here.debts.values()))
         return outcome
 
     async def _policy(self, namespace: str) -> Mapping[str, str]:
@@ -166,8 +173,9 @@ class Payer:
             here.outcome.fail(f"files of pods in the namespace {here.name} cannot be refreshed", error)
 
     async def _look_at(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
-        due = self._due(kind, workload, here)
-        if not due:
+        verdict = self._judge(kind, workload, here)
+        here.done.update(verdict.done)
+        if not verdict.due:
             return
         key = ObjectMeta.of(workload).key
         try:
@@ -178,9 +186,11 @@ class Payer:
             return
         except ClusterError as error:
             # One workload that cannot be patched must not keep the others from their restart.
-            here.owed.update(due.keys())
+            here.left.update(verdict.due.keys())
             here.outcome.fail(f"restarting {kind.resource.kind} {'/'.join(key)}", error)
             self._restarted(kind.resource.kind, "failed")
+        else:
+            here.done.update(verdict.due.keys())
 
     async def _restart(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
         """Restart a workload, looking at it again as often as it changes meanwhile."""
@@ -196,7 +206,7 @@ class Payer:
 
     async def _patch(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
         """Restart a workload once for all that it is owed, and touch nothing but two annotations of its template."""
-        due, template = self._due(kind, workload, here), kind.template_of(workload)
+        due, template = self._judge(kind, workload, here).due, kind.template_of(workload)
         if not due or template is None:
             return
         metadata = ObjectMeta.of(workload)
@@ -210,17 +220,37 @@ class Payer:
         _log.info("restarted %s %s/%s for %s", kind.resource.kind, *metadata.key, causes)
         self._tell(About(kind.resource, *metadata.key, metadata.uid), f"restarted for {causes}")
 
-    def _due(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> Mapping[str, tuple[str, ...]]:
+    def _judge(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> Verdict:
         metadata, template = ObjectMeta.of(workload), kind.template_of(workload)
         if template is None or metadata.deletion_timestamp is not None:
-            return {}
+            return Verdict()
         declined = self._declined.get(metadata.uid, {})
         verdict = judge(metadata, template, here.debts, policy=here.policy, default=self._default, declined=declined)
         for debt in (here.debts[name] for name in verdict.declined):
             self._declined.setdefault(metadata.uid, {})[debt.secret.uid] = debt.revision
-        return verdict.due
+        return verdict
 
-    async def _clear(self, debt: Debt, here: _Namespace) -> None:
+    async def _settle(self, debt: Debt, here: _Namespace) -> None:
+        """Say how many were restarted, and then remove the mark if nobody is left: a crash in between loses neither."""
+        secret, left = debt.secret, here.left[debt.secret.name]
+        try:
+            async with self._writing:
+                if debt.owed.changes:
+                    await self._say(debt, left=left, done=here.done[secret.name])
+                if not left:
+                    await self._clear(debt)
+                    here.outcome.progress = True
+        except ClusterError as error:
+            here.outcome.fail(f"restarts owed by the Secret {'/'.join(secret.key)}", error)
+
+    async def _say(self, debt: Debt, *, left: int, done: int) -> None:
+        try:
+            await self._tell_status(Key(*debt.secret.key), counted(debt.revision, debt.owed, left=left, done=done))
+        except (Forbidden, Invalid) as error:
+            # Trying again would not help, and the mark must not stay for it.
+            _log.warning("the status of %s cannot tell of restarts: %s", "/".join(debt.secret.key), error)
+
+    async def _clear(self, debt: Debt) -> None:
         """Remove the very mark that was paid, whatever else has changed on the Secret meanwhile."""
         secret = debt.secret
         mark = f"/metadata/annotations/{RESTART_OWED.replace('/', '~1')}"
@@ -230,13 +260,8 @@ class Payer:
             {"op": "remove", "path": mark},
         ]
         try:
-            async with self._writing:
-                await self._cluster.json_patch(SECRETS, *secret.key, operations, field_manager=RESTART_MANAGER)
+            await self._cluster.json_patch(SECRETS, *secret.key, operations, field_manager=RESTART_MANAGER)
         except (Invalid, NotFound):
             # Another mark stands there now, or none: the watch tells, and another pass looks at it.
             return
-        except ClusterError as error:
-            here.outcome.fail(f"the Secret {'/'.join(secret.key)}, whose restarts are done, cannot be marked so", error)
-            return
-        here.outcome.progress = True
         self._cleared[secret.uid] = secret.resource_version

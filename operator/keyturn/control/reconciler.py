@@ -232,7 +232,8 @@ class Reconciler:
             return SUPERSEDED
         warnings = Warnings(found.warnings, fetched.skipped, unreadable_switch(binding.annotations))
         keys = tuple(sorted(fetched.data))
-        await self._statuses.synced(latest, Synced(str(found.path), fetched.revision, keys, warnings))
+        synced = Synced(str(found.path), fetched.revision, keys, warnings, revision=written.revision, owed=written.owed)
+        await self._statuses.synced(latest, synced)
         self._failures.doubts.settle(binding.key)
         if written.applied and binding.synced_generation and binding.status.get("itemVersion") == fetched.revision:
             # Nothing new came from 1Password: somebody else changed the Secret.

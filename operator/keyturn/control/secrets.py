@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from keyturn.cluster import SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
@@ -12,7 +12,8 @@ from keyturn.core.binding import Binding, Key
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import SECRET_MANAGER
-from keyturn.core.owed import OwedRestart
+from keyturn.core.owed import OwedRestart, owed_restart
+from keyturn.core.restarts import revision_of
 from keyturn.core.secret import Apply, Create, Desired, Keep, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
@@ -29,12 +30,16 @@ class Written:
         applied: it was there and was written.
         changed: names of the keys that were given other bytes.
         repaired: what was changed had been edited by somebody else.
+        revision: of the Secret.
+        owed: what the Secret owes now; None for nothing.
     """
 
     created: bool = False
     applied: bool = False
     changed: tuple[str, ...] = ()
     repaired: bool = False
+    revision: int = 0
+    owed: OwedRestart | None = None
 
 
 class SecretWriter:
@@ -106,24 +111,25 @@ class SecretWriter:
     async def _carry_out(
         self, plan: Create | Apply | Keep, present: dict[str, Any] | None, binding: Binding
     ) -> Written:
-        if isinstance(plan, Keep) or (present is None and not isinstance(plan, Create)):
-            return Written()
         if isinstance(plan, Create):
-            await self._create(plan, binding)
-            return Written(created=True)
+            return _owing(Written(created=True), await self._create(plan, binding))
+        if present is None:
+            return Written()
+        if isinstance(plan, Keep):
+            return _owing(Written(), present)
         manifest = dict(plan.manifest)
         if plan.take_over and present is not None:
             version = await self._take_over(present, binding.key, wrong=plan.wrong)
             manifest["metadata"] = {**manifest["metadata"], "resourceVersion": version}
-        await self._cluster.apply(
+        answer = await self._cluster.apply(
             SECRETS, binding.key.namespace, binding.key.name, manifest, field_manager=SECRET_MANAGER
         )
-        return Written(applied=True, changed=plan.changed, repaired=plan.repairs)
+        return _owing(Written(applied=True, changed=plan.changed, repaired=plan.repairs), answer)
 
-    async def _create(self, plan: Create, binding: Binding) -> None:
+    async def _create(self, plan: Create, binding: Binding) -> dict[str, Any]:
         """Create by POST, which refuses where an apply would overwrite a Secret that appeared meanwhile."""
-        key = binding.key
-        await self._cluster.create(SECRETS, key.namespace, key.name, dict(plan.manifest), field_manager=SECRET_MANAGER)
+        key, manifest = binding.key, dict(plan.manifest)
+        return await self._cluster.create(SECRETS, key.namespace, key.name, manifest, field_manager=SECRET_MANAGER)
 
     async def _take_over(self, present: dict[str, Any], key: Key, *, wrong: frozenset[str]) -> str:
         """Gather the ownership of the data in our hand, so that the apply after this one can remove stale keys.
@@ -159,3 +165,10 @@ class SecretWriter:
             return await self._cluster.get(SECRETS, key.namespace, key.name)
         except NotFound:
             return None
+
+
+def _owing(written: Written, secret: Mapping[str, Any]) -> Written:
+    """The same with what the Secret says of itself: its revision, and what it owes."""
+    metadata = ObjectMeta.of(secret)
+    owed = owed_restart(metadata.annotations, metadata.managed_fields)
+    return replace(written, revision=revision_of(metadata.annotations), owed=owed)

@@ -14,6 +14,7 @@ from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metada
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.owed import NOTHING_OWED, OwedRestart, owed_restart
 from keyturn.core.paths import ItemPath
+from keyturn.core.restart_status import are_owed, owed_by, revision_known
 from keyturn.core.restarts import revision_of
 from keyturn.core.status import Failure, Reason
 
@@ -113,6 +114,7 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
         and metadata.deletion_timestamp is None
         and _describes(metadata, desired)
         and not is_drifted(metadata.managed_fields, key_names)
+        and (names.RESTART_OWED in metadata.annotations or not are_owed(desired.binding.status))
     )
 
 
@@ -146,13 +148,16 @@ def plan_secret(
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
-    revision, owed = revision_of(metadata.annotations), owed_restart(metadata.annotations, metadata.managed_fields)
+    owed = owed_restart(metadata.annotations, metadata.managed_fields)
+    # The highest that anybody knows: workloads would take a number that they carry already for one they have seen.
+    known = revision_known(desired.binding.status)
+    revision = max(revision_of(metadata.annotations), owed.revision if owed else 0, known, 1)
     if changed and not repairs:
-        revision = max(revision, owed.revision if owed else 0) + 1
+        revision += 1
         owed = (owed or NOTHING_OWED).with_change(revision, changed)
     obsolete = (old.keys() - desired.data.keys()) | _obsolete_metadata(metadata, desired)
     return Apply(
-        _manifest(desired, revision=max(revision, 1), owed=owed, looked_at=metadata),
+        _manifest(desired, revision=revision, owed=owed, looked_at=metadata),
         take_over=must_take_over(metadata.managed_fields, obsolete),
         wrong=frozenset(changed) & desired.data.keys(),
         changed=changed,
@@ -220,7 +225,7 @@ def _owed_for_recreation(desired: Desired, lost: OwedRestart | None) -> OwedRest
     status = desired.binding.status
     known = status.get("secret") or {}
     same = status.get("itemPath") == str(desired.path) and status.get("itemVersion") == desired.item_revision
-    owed = lost.of_new_secret() if lost is not None else NOTHING_OWED
+    owed = (lost.of_new_secret() if lost is not None else owed_by(status)) or NOTHING_OWED
     if known and not same:
         owed = owed.with_change(1, {*(known.get("keys") or ()), *desired.data})
     return owed if owed.changes else None

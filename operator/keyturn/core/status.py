@@ -16,7 +16,9 @@ from typing import Any
 from keyturn.core import names
 from keyturn.core.binding import Binding
 from keyturn.core.content import Skipped
+from keyturn.core.owed import OwedRestart
 from keyturn.core.paths import shorten
+from keyturn.core.restart_status import after_sync
 
 
 class Reason(StrEnum):
@@ -114,12 +116,16 @@ class Synced:
         path: of the item, by ids.
         item_revision: of the item.
         keys: names of the Secret's keys, sorted.
+        revision: of the Secret.
+        owed: what the Secret owes; None for nothing.
     """
 
     path: str
     item_revision: str
     keys: tuple[str, ...]
     warnings: Warnings = Warnings()
+    revision: int = 0
+    owed: OwedRestart | None = None
 
 
 def synced_status(binding: Binding, synced: Synced, *, now: datetime) -> dict[str, Any]:
@@ -128,7 +134,9 @@ def synced_status(binding: Binding, synced: Synced, *, now: datetime) -> dict[st
     conditions = [("Ready", "True", Reason.SYNCED, message)]
     if warning := synced.warnings.condition():
         conditions.append(("Warning", "True", *warning))
+    restarts = after_sync(binding.status, synced.revision, synced.owed)
     return {
+        **({"restarts": restarts} if restarts else {}),
         "observedGeneration": binding.generation,
         "conditions": _conditions(binding, conditions, now=now),
         "itemPath": synced.path,
@@ -174,6 +182,11 @@ def silent_status(binding: Binding, message: str, *, now: datetime) -> dict[str,
     }
 
 
+def restarts_status(binding: Binding, restarts: Mapping[str, Any]) -> dict[str, Any]:
+    """The status of an object whose Secret's restarts were counted; what it says of the Secret stays."""
+    return {**binding.status, "restarts": dict(restarts)}
+
+
 def is_worth_writing(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether two statuses differ in anything but times, which alone are not worth a watch event for everybody."""
     return _timeless(old) != _timeless(new)
@@ -197,7 +210,7 @@ def _unfinished(binding: Binding, ready: str, beside: str, failure: Failure, *, 
 
 
 def _kept(binding: Binding) -> dict[str, Any]:
-    kept = ("itemPath", "itemVersion", "lastSyncTime", "secret")
+    kept = ("itemPath", "itemVersion", "lastSyncTime", "secret", "restarts")
     return {name: binding.status[name] for name in kept if name in binding.status}
 
 

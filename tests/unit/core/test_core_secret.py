@@ -207,6 +207,43 @@ def test_a_secret_made_again_owes_what_the_deleted_one_owed():
     )
 
 
+RESTARTS = {"revision": 5, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"]}
+
+
+@pytest.mark.parametrize(("owed", "again"), [(None, True), (1, True), (0, False)])
+def test_a_secret_made_again_owes_what_the_status_says(owed, again):
+    """The operator may have been killed together with what it remembered of the deleted one."""
+    restarts = RESTARTS if owed is None else {**RESTARTS, "owed": owed}
+    binding = replace(BINDING, status={**BINDING.status, "restarts": restarts})
+
+    plan = plan_secret(None, replace(DESIRED, binding=binding))
+
+    mark = owed_restart(plan.manifest["metadata"]["annotations"])
+    assert mark == (OwedRestart((Change(1, ("password",), NOW),)) if again else None)
+
+
+def test_a_status_that_owes_what_no_mark_does_is_looked_at():
+    """Somebody took the mark away, and the status must not go on promising restarts."""
+    secret = written(DESIRED)
+    promised = replace(DESIRED, binding=replace(BINDING, status={**BINDING.status, "restarts": RESTARTS}))
+
+    assert not is_current(ObjectMeta.of(secret), promised)
+    assert is_current(ObjectMeta.of(owing(secret, Change(5, ("password",)))), promised)
+
+
+def test_a_revision_that_somebody_took_away_goes_on_from_the_status():
+    """Templates that carry it must not take the next one for one they have seen."""
+    desired = replace(DESIRED, binding=replace(BINDING, status={**BINDING.status, "restarts": {**RESTARTS, "owed": 0}}))
+
+    secret = written(DESIRED)
+    del secret["metadata"]["annotations"][names.REVISION]
+    mended = plan_secret(secret, desired)
+    changed = plan_secret(secret, replace(desired, data={"password": b"newer"}))
+
+    assert mended.manifest["metadata"]["annotations"][names.REVISION] == "5"
+    assert changed.manifest["metadata"]["annotations"][names.REVISION] == "6"
+
+
 def test_a_secret_made_again_owes_what_changed_while_it_was_gone_too():
     """What was owed before and what may be new now both count."""
     moved = replace(DESIRED, binding=replace(BINDING, status={**BINDING.status, "itemVersion": "2"}))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from keyturn.core.binding import Binding, Key
 from keyturn.core.content import Skipped
+from keyturn.core.owed import Change, OwedRestart
 from keyturn.core.status import (
     WAITING,
     Failure,
@@ -19,6 +20,7 @@ from keyturn.core.status import (
     is_worth_writing,
     progressing_status,
     ready_reason,
+    restarts_status,
     silent_status,
     synced_status,
 )
@@ -175,3 +177,38 @@ def test_the_reason_of_ready_is_read_back():
     """It decides whether a waiting object is worth another write."""
     assert ready_reason(synced_status(FRESH, SYNCED, now=NOW)) == "Synced"
     assert ready_reason({}) == ""
+
+
+OWED = OwedRestart((Change(4, ("password",), NOW),))
+COUNTED = {"revision": 4, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"], "owed": 0, "done": 2}
+
+
+def test_a_status_says_that_restarts_are_owed_before_they_begin():
+    """Should the Secret go with its mark, this is what is left of it."""
+    status = synced_status(FRESH, replace(SYNCED, revision=4, owed=OWED), now=NOW)
+
+    assert status["restarts"] == {"revision": 4, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"]}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda binding: synced_status(binding, replace(SYNCED, revision=4, owed=OWED), now=LATER),
+        lambda binding: synced_status(binding, SYNCED, now=LATER),
+        lambda binding: failed_status(binding, Failure(Reason.ITEM_NOT_FOUND, "m"), now=LATER),
+        lambda binding: progressing_status(binding, now=LATER),
+        lambda binding: silent_status(binding, "m", now=LATER),
+    ],
+)
+def test_no_other_status_forgets_what_was_counted(write):
+    """Restarts are counted while the object is worked on, too."""
+    binding = replace(FRESH, status=restarts_status(FRESH, COUNTED))
+
+    assert write(binding)["restarts"] == COUNTED
+
+
+def test_counting_restarts_changes_nothing_else():
+    """Conditions and times are not its business."""
+    status = synced_status(FRESH, SYNCED, now=NOW)
+
+    assert restarts_status(replace(FRESH, status=status), COUNTED) == {**status, "restarts": COUNTED}

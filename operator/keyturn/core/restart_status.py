@@ -1,0 +1,78 @@
+"""What the status of a OnePasswordItem says of restarts: which keys changed when, and who still waits for a restart.
+
+It is written before restarts begin and before the mark on the Secret goes, so that what is owed outlives the Secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from keyturn.core.owed import Change, OwedRestart
+
+
+def begun(revision: int, owed: OwedRestart) -> dict[str, Any]:
+    """What is said before anybody has counted who is owed a restart.
+
+    Args:
+        revision: of the Secret.
+        owed: what it owes.
+    """
+    changed_at = (
+        {"changedAt": owed.changed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")} if owed.changed_at else {}
+    )
+    return {"revision": revision, **changed_at, "keys": list(owed.keys)}
+
+
+def counted(revision: int, owed: OwedRestart, *, left: int, done: int) -> dict[str, Any]:
+    """What is said after a pass over all workloads.
+
+    Args:
+        revision: of the Secret.
+        owed: what it owed before the pass.
+        left: how many workloads are still owed a restart.
+        done: how many have got it.
+    """
+    return {**begun(revision, owed), "owed": left, "done": done}
+
+
+def after_sync(status: Mapping[str, Any], revision: int, owed: OwedRestart | None) -> dict[str, Any] | None:
+    """What a status says of restarts once its Secret was looked at; None for nothing.
+
+    Args:
+        status: as it was.
+        revision: of the Secret.
+        owed: what the Secret owes now.
+    """
+    before: Mapping[str, Any] = status.get("restarts") or {}
+    if owed is not None:
+        now = begun(revision, owed)
+        # A pass may have counted already.
+        same = all(before.get(member) == now.get(member) for member in ("revision", "changedAt"))
+        return dict(before) if same else now
+    if not before:
+        return None
+    # A mark that somebody took away is no longer owed.
+    return {**before, "owed": 0, "done": before.get("done", 0)} if are_owed(status) else dict(before)
+
+
+def are_owed(status: Mapping[str, Any]) -> bool:
+    """Whether a status says that somebody may still be owed a restart."""
+    restarts = status.get("restarts") or {}
+    return bool(restarts) and restarts.get("owed") != 0
+
+
+def revision_known(status: Mapping[str, Any]) -> int:
+    """The Secret's revision by the status; 0 if it says none."""
+    return int((status.get("restarts") or {}).get("revision") or 0)
+
+
+def owed_by(status: Mapping[str, Any]) -> OwedRestart | None:
+    """What a Secret that is made again owes by what the status says of the one before; None for nothing."""
+    if not are_owed(status):
+        return None
+    restarts = status["restarts"]
+    changed_at = restarts.get("changedAt")
+    at = datetime.fromisoformat(changed_at) if changed_at else None
+    return OwedRestart((Change(1, tuple(restarts.get("keys") or ()), at),))
