@@ -9,8 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {
-    # what the container image and users install
+    # what users install
     "runtime.lock": [],
+    # what the container image holds: the emulator as well, for a trial
+    "image.lock": ["--extra", "emulator"],
     # what `make install` installs
     "dev.lock": ["--extra", "emulator", "--group", "dev"],
 }

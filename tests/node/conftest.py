@@ -4,8 +4,12 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from node_trial import Trial
 
+from localcluster.binaries import ensure_helm
 from localnode import LocalNode, obstacle
+from localnode.building import IMAGE, ensure_image
+from support.helm import Helm
 from support.traces import traces_of
 
 _TIMINGS = pytest.StashKey[list[str]]()
@@ -36,6 +40,20 @@ def node() -> Iterator[LocalNode]:
     with LocalNode.start() as running:
         yield running
     assert traces_of(running.directory, running.cgroup) == []
+
+
+@pytest.fixture(scope="session")
+def image(node) -> str:
+    """Keyturn's image, built from this tree and known to the node; returns its name."""
+    node.load(ensure_image())
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def trial(node, image, tmp_path_factory) -> Trial:
+    """The chart, to be installed by whoever asks."""
+    folder = tmp_path_factory.mktemp("helm")
+    return Trial(node, Helm(ensure_helm(), folder=folder, kubeconfig=node.cluster.kubeconfig))
 
 
 @pytest.fixture(autouse=True)

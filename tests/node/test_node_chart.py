@@ -1,0 +1,106 @@
+"""`helm install` makes a working operator, and what it writes reaches pods in every way that Kubernetes offers."""
+
+import os
+import time
+
+import pytest
+from node_trial import RELEASE, SYSTEM, VAULT, container, from_secret, item, workload
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(180)]
+
+BINARY = bytes(range(256)) + os.urandom(64 * 1024)
+
+
+@pytest.fixture(scope="module")
+def installed(node, trial):
+    """The release, as `helm install --wait` left it; returns how long that took in seconds."""
+    with node.inside():
+        yield trial.install()
+        trial.clear()
+
+
+@pytest.fixture
+def connect(trial, installed):
+    """What people do in 1Password."""
+    with trial.connect() as admin:
+        yield admin
+
+
+def test_install_waits_for_an_operator_that_is_ready(trial, installed, measured):
+    """`helm install --wait` that returns means that items can be asked for, not that a process was started."""
+    measured(f"helm install --wait, to an operator that is ready: {installed:.1f} s")
+    pod = trial.operator_pod()
+    assert {condition["type"]: condition["status"] for condition in pod["status"]["conditions"]}["Ready"] == "True"
+    assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_a_pod_that_was_applied_with_its_item_runs_and_holds_the_value(trial, installed, namespace, measured):
+    """One `kubectl apply` of everything: the pod waits for its Secret by itself, and not for long."""
+    pod = {"containers": [container(env=[from_secret("PASSWORD", "database", "password")])]}
+    began = time.monotonic()
+    trial.apply(namespace, item("database"), workload("Deployment", "app", pod))
+    trial.rolled_out(namespace, "deployment/app")
+    measured(
+        f"kubectl apply of item and Deployment, to a pod that runs with the value: {time.monotonic() - began:.1f} s"
+    )
+    [running] = trial.pods(namespace, app="app")
+    assert trial.environment(namespace, running["metadata"]["name"])["PASSWORD"] == "change-me-in-the-trial"
+
+
+def test_pods_get_the_secret_by_env_env_from_volume_and_projection(trial, connect, namespace):
+    """The Secret is an ordinary one: whatever a pod may do with a Secret works, and files are equal byte for byte."""
+    fields = [{"label": "username", "value": "ada"}, {"label": "password", "value": "first"}]
+    connect.create(VAULT, {"title": "everything", "category": "SECURE_NOTE", "fields": fields})
+    connect.create(VAULT, {"title": "files", "category": "SECURE_NOTE", "fields": []})
+    connect.attach(VAULT, "files", name="blob.bin", content=BINARY)
+    trial.apply(namespace, item("everything"), item("files"))
+    main = container(
+        env=[from_secret("PASSWORD", "everything", "password")],
+        envFrom=[{"prefix": "ALL_", "secretRef": {"name": "everything"}}],
+        volumeMounts=[
+            {"name": "volume", "mountPath": "/volume", "readOnly": True},
+            {"name": "projected", "mountPath": "/projected", "readOnly": True},
+        ],
+    )
+    chosen = {"name": "files", "items": [{"key": "blob.bin", "path": "deep/blob"}]}
+    volumes = [
+        {"name": "volume", "secret": {"secretName": "files"}},
+        {"name": "projected", "projected": {"sources": [{"secret": {"name": "everything"}}, {"secret": chosen}]}},
+    ]
+    trial.apply(namespace, workload("Deployment", "app", {"containers": [main], "volumes": volumes}))
+    trial.rolled_out(namespace, "deployment/app")
+    [pod] = trial.pods(namespace, app="app")
+    name = pod["metadata"]["name"]
+    environment = trial.environment(namespace, name)
+    assert environment["PASSWORD"] == environment["ALL_password"] == "first"
+    assert environment["ALL_username"] == "ada"
+    assert trial.read(namespace, name, "/volume/blob.bin") == BINARY
+    assert trial.read(namespace, name, "/projected/password") == b"first"
+    assert trial.read(namespace, name, "/projected/deep/blob") == BINARY
+
+
+async def test_a_rotation_rolls_every_kind_of_workload_to_the_new_value(trial, connect, namespace, measured):
+    """What counts in the end is what processes hold: the pods of all kinds are new ones, with the new value."""
+    fields = [{"label": "password", "value": "first"}]
+    connect.create(VAULT, {"title": "rotated", "category": "SECURE_NOTE", "fields": fields})
+    pod = {"containers": [container(env=[from_secret("PASSWORD", "rotated", "password")])]}
+    restarts = {"operator.1password.io/auto-restart": "true"}
+    kinds = ("Deployment", "StatefulSet", "DaemonSet")
+    trial.apply(namespace, item("rotated"), *(workload(kind, kind.lower(), pod, **restarts) for kind in kinds))
+    for kind in kinds:
+        trial.rolled_out(namespace, f"{kind}/{kind.lower()}")
+        await trial.holds(namespace, "first", app=kind.lower())
+    began = time.monotonic()
+    connect.rotate(VAULT, "rotated", value="second")
+    for kind in kinds:
+        await trial.holds(namespace, "second", app=kind.lower())
+    measured(f"edit in 1Password, to pods of all three kinds that hold the new value: {time.monotonic() - began:.1f} s")
+
+
+def test_the_operators_pod_was_never_restarted_and_its_log_tells_no_error(trial, installed):
+    """After all that, the operator's own pod is the one that was installed."""
+    pod = trial.operator_pod()
+    assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+    log = trial.kubectl("logs", "-n", SYSTEM, f"deployment/{RELEASE}")
+    assert "Traceback" not in log
+    assert " ERROR " not in log

@@ -1,0 +1,85 @@
+"""The image holds the operator and nothing a stranger could use, and runs under the strictest profile."""
+
+import json
+import tarfile
+
+import pytest
+
+from localnode.building import IMAGE, ensure_image
+
+pytestmark = pytest.mark.node
+
+MEBIBYTE = 2**20
+STRICT = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@pytest.fixture(scope="module")
+def contents():
+    """The members of the image's layers, and its configuration."""
+    with tarfile.open(ensure_image()) as archive:
+        [manifest] = json.load(archive.extractfile("manifest.json"))
+        members = []
+        for name in manifest["Layers"]:
+            with tarfile.open(fileobj=archive.extractfile(name)) as layer:
+                members += layer.getmembers()
+        return members, json.load(archive.extractfile(manifest["Config"]))["config"]
+
+
+def run(kubectl, namespace, name, command):
+    """The log of a pod of our image that ran a command under the restricted profile."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "main", "image": IMAGE, "command": command, "securityContext": STRICT}],
+        },
+    }
+    kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(pod))
+    kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=30s")
+    return kubectl("logs", "-n", namespace, name)
+
+
+def test_the_image_is_small_and_holds_no_shell(contents, measured):
+    """Every node pulls it, and what it does not hold needs no update and helps nobody who broke in."""
+    members, config = contents
+    size = sum(member.size for member in members)
+    measured(f"image, unpacked: {size / MEBIBYTE:.0f} MiB")
+    assert size < 150 * MEBIBYTE
+    names = {member.name.rpartition("/")[2] for member in members}
+    assert not names & {"sh", "bash", "dash", "busybox", "apt", "dpkg", "pip", "pip3"}
+    assert config["User"] == "65532:65532"
+
+
+def test_everything_in_the_image_belongs_to_root_and_no_other_may_write_it(contents):
+    """The operator runs as another user, so that not even it can change what runs."""
+    members = [member for member in contents[0] if not member.issym()]
+    assert {(member.uid, member.gid) for member in members} == {(0, 0)}
+    assert [member.name for member in members if member.mode & 0o022 and member.name.strip("/.") != "tmp"] == []
+
+
+@pytest.mark.parametrize("program", ["keyturn", "connect-emulator"])
+def test_programs_start_under_the_restricted_profile(kubectl, namespace, image, program):
+    """Namespaces that enforce the restricted pod profile take the operator and its trial as they are."""
+    kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    assert "usage" in run(kubectl, namespace, program, [program, "--help"])
+
+
+def test_nothing_was_left_out_that_the_operator_imports(kubectl, namespace, image):
+    """The Kubernetes client's generated code is not in the image: whatever needed it would fail at its first use."""
+    script = (
+        "import importlib, pkgutil, keyturn, connect_emulator\n"
+        "for package in (keyturn, connect_emulator):\n"
+        "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "import sqlite3, ssl, ctypes, bz2, lzma, zoneinfo\n"
+        "print(len(ssl.create_default_context().get_ca_certs()) > 50)\n"
+    )
+    assert run(kubectl, namespace, "imports", ["python", "-c", script]) == "True\n"
