@@ -89,29 +89,34 @@ class OfficialOperator:
         """An annotated Deployment that uses the Secret it asks for; returns the Secret."""
         stage = self._stage
         annotations = {f"{PREFIX}item-path": f"vaults/{VAULT}/items/{title}", f"{PREFIX}item-name": item_name}
-        secret = item_name.lower().replace(" ", "-")
+        secret = secret_of({"metadata": {"name": name, "annotations": annotations}})
         await stage.deploy(name, secret=secret, annotations=annotations)
         deployment = await self.finalizer(DEPLOYMENTS, name)
         owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": deployment["metadata"]["uid"]}
-        copied = {
-            **annotations,
-            names.ITEM_PATH: ids_of(stage, title),
-            names.ITEM_VERSION: version_of(stage, title),
-        }
-        body = {"metadata": {"annotations": copied, "ownerReferences": [owner]}, "data": encoded(values)}
+        wanted = wanted_metadata(deployment, path=ids_of(stage, title), version=version_of(stage, title))
+        body = {"metadata": {**wanted, "ownerReferences": [owner]}, "data": encoded(values)}
         return await stage.cluster.create(SECRETS, stage.namespace, secret, body, field_manager=self._manager)
 
-    async def reconcile(self, name: str, *, title: str) -> Json:
-        """What it does about a OnePasswordItem when it starts, the values of the item being those of the Secret."""
+    async def reconcile(self, kind: Any, name: str, *, title: str) -> Json:
+        """What it does at its start about an object that asks for an item, whose values are those of the Secret."""
         stage = self._stage
-        await self.finalizer(ONEPASSWORD_ITEMS, name)
-        asked, secret = await stage.asked(name), await stage.secret(name)
-        assert (secret.get("type") or "Opaque") == (asked.get("type") or "Opaque")
+        await self.finalizer(kind, name)
+        asked = await stage.cluster.get(kind, stage.namespace, name)
+        secret = await stage.secret(secret_of(asked))
+        assert (secret.get("type") or "Opaque") == (asked.get("type") or "Opaque"), "it would refuse to write"
         wanted = wanted_metadata(asked, path=ids_of(stage, title), version=version_of(stage, title))
         if wanted == {"labels": labels_of(secret), "annotations": annotations_of(secret)}:
             return secret
         patch = [{"op": "replace", "path": f"/metadata/{part}", "value": value} for part, value in wanted.items()]
-        return await stage.cluster.json_patch(SECRETS, stage.namespace, name, patch, field_manager=self._manager)
+        return await stage.cluster.json_patch(
+            SECRETS, stage.namespace, secret_of(asked), patch, field_manager=self._manager
+        )
+
+
+def secret_of(asking: Mapping[str, Any]) -> str:
+    """The name of the Secret that a OnePasswordItem or an annotated Deployment asks for."""
+    item_name = annotations_of(asking).get(names.ITEM_NAME, asking["metadata"]["name"])
+    return item_name.lower().replace(" ", "-")
 
 
 def labels_of(obj: Mapping[str, Any]) -> dict[str, str]:
@@ -119,12 +124,14 @@ def labels_of(obj: Mapping[str, Any]) -> dict[str, str]:
     return obj["metadata"].get("labels") or {}
 
 
-def wanted_metadata(asked: Mapping[str, Any], *, path: str, version: str) -> dict[str, dict[str, str]]:
-    """The labels and annotations that its reconcile wants a OnePasswordItem's Secret to have, and no others."""
-    annotations = {names.ITEM_PATH: path, names.ITEM_VERSION: version}
-    if switch := annotations_of(asked).get(names.AUTO_RESTART):
-        annotations[names.AUTO_RESTART] = switch
-    return {"labels": labels_of(asked), "annotations": annotations}
+def wanted_metadata(asking: Mapping[str, Any], *, path: str, version: str) -> dict[str, dict[str, str]]:
+    """The labels and annotations that its reconcile wants a Secret to have, and no others."""
+    found = annotations_of(asking)
+    resolved = {names.ITEM_PATH: path, names.ITEM_VERSION: version}
+    if names.ITEM_NAME in found:
+        return {"labels": {}, "annotations": {names.ITEM_NAME: found[names.ITEM_NAME], **resolved}}
+    switch = {names.AUTO_RESTART: found[names.AUTO_RESTART]} if names.AUTO_RESTART in found else {}
+    return {"labels": labels_of(asking), "annotations": {**switch, **resolved}}
 
 
 def poll_would_write(stage: Stage, secret: Mapping[str, Any], *, title: str) -> bool:

@@ -14,7 +14,7 @@ from official_operator import (
 )
 from operator_fixtures import VAULT, annotations_of, condition_of, encoded
 
-from keyturn.cluster.resources import SECRETS
+from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 from keyturn.core.managed_fields import data_owners
 from support.operator import eventually
@@ -34,7 +34,7 @@ OFFICIAL_ARGUMENTS = "--zap-log-level=info", "--metrics-secure=false"
 
 
 async def a_namespace_in_use(stage, official):
-    """OnePasswordItems of every sort and the Deployments that use them; returns the names of the Secrets."""
+    """OnePasswordItems of every sort, annotated Deployments, and Deployments that use the Secrets of both."""
     stage.put_item("login", {"password": "first", "user name": "app", "none": ""})
     await official.item(
         "login",
@@ -52,27 +52,60 @@ async def a_namespace_in_use(stage, official):
     stage.put_item("basic", {"username": "app", "password": "first"})
     path = ids_of(stage, "basic")
     await official.item("basic", {"username": "app", "password": "first"}, path=path, type="kubernetes.io/basic-auth")
-    for number, secret in enumerate(("login", "store", "basic")):
+    stage.put_item("shop")
+    await official.workload("shop", {"password": "first"}, title="shop", item_name="Shop Secret")
+    await official.workload("lost", {"password": "first"}, title="shop", item_name="lost")
+    gone = dict.fromkeys((names.ITEM_PATH, names.ITEM_NAME))
+    await stage.cluster.merge_patch(
+        DEPLOYMENTS, stage.namespace, "lost", {"metadata": {"annotations": gone}}, field_manager="kubectl-annotate"
+    )
+    for number, secret in enumerate(TITLES):
         await stage.deploy(f"web-{number}", secret=secret)
-        await official.restarted(f"web-{number}")
-    return "login", "store", "basic"
+    for name in DEPLOYED:
+        await official.restarted(name)
+
+
+TITLES = {"login": "login", "store": "Key Store", "basic": "basic"}
+"""The item of each OnePasswordItem."""
+SECRETS_MADE = *TITLES, "shop-secret", "lost"
+"""Those of the OnePasswordItems, of an annotated Deployment, and of one that lost its annotations."""
+DEPLOYED = "web-0", "web-1", "web-2", "shop", "lost"
+
+
+async def deployments(stage):
+    """All that is known of the Deployments, but for the finalizers and who owns which field."""
+    found = {name: await stage.settled(name) for name in DEPLOYED}
+    for deployment in found.values():
+        for transient in ("finalizers", "managedFields", "resourceVersion"):
+            deployment["metadata"].pop(transient, None)
+    return found
+
+
+async def no_finalizers(stage):
+    """Wait until nothing is left on which a deletion would wait."""
+
+    async def check():
+        for kind in (ONEPASSWORD_ITEMS, DEPLOYMENTS):
+            for each in await stage.cluster.list(kind, stage.namespace):
+                assert "finalizers" not in each["metadata"], each["metadata"]["name"]
+
+    await eventually(check)
 
 
 @pytest.mark.parametrize("manager", ["manager", "onepassword-operator"])
 async def test_a_namespace_of_the_official_operator_is_taken_over_in_place(stage, manager):
     """Same environment, same arguments: no byte and no owner changes, nothing restarts, nothing is announced, deletions work."""
-    official = OfficialOperator(stage, manager=manager)
-    secrets = await a_namespace_in_use(stage, official)
-    before = {name: await stage.secret(name) for name in secrets}
-    deployments = [await stage.settled(f"web-{number}") for number in range(3)]
+    await a_namespace_in_use(stage, OfficialOperator(stage, manager=manager))
+    before = {name: await stage.secret(name) for name in SECRETS_MADE}
+    rolled = await deployments(stage)
 
     operator = stage.operator(*OFFICIAL_ARGUMENTS, **OFFICIAL_ENVIRONMENT, AUTO_RESTART="true")
-    for name in secrets:
-        asked = await stage.ready(name, itemVersion="1")
-        assert "finalizers" not in asked["metadata"]
+    for name in TITLES:
+        await stage.ready(name, itemVersion="1")
+    await no_finalizers(stage)
     await operator.polls(3)
 
-    for name in secrets:
+    for name in SECRETS_MADE:
         after = await stage.secret(name)
         assert after["data"] == before[name]["data"]
         assert after["type"] == before[name]["type"]
@@ -81,97 +114,107 @@ async def test_a_namespace_of_the_official_operator_is_taken_over_in_place(stage
         assert annotations_of(before[name]).items() <= annotations_of(after).items()
         assert labels_of(before[name]).items() <= labels_of(after).items()
         assert names.RESTART_OWED not in annotations_of(after)
-        owners = data_owners(after["metadata"]["managedFields"])
-        assert owners == {names.SECRET_MANAGER: frozenset(after["data"])}
         assert [event["reason"] for event in await stage.events(name)] == []
-    for number, deployment in enumerate(deployments):
-        assert await stage.settled(f"web-{number}") == deployment
+        if name != "lost":
+            owners = data_owners(after["metadata"]["managedFields"])
+            assert owners == {names.SECRET_MANAGER: frozenset(after["data"])}
+    assert await deployments(stage) == rolled
     writes = operator.api_writes()
-    assert writes.pop("patch onepassworditems.onepassword.com") == 3, "the finalizers"
-    assert not [what for what in writes if "deployments" in what or "create" in what]
+    assert writes.pop("patch onepassworditems.onepassword.com") == len(TITLES), "the finalizers"
+    assert writes.pop("patch deployments.apps") == 2, "the finalizers"
+    assert not [what for what in writes if "delete" in what]
+    assert operator.metric("keyturn_apiserver_requests_total", verb="create", resource="secrets", code="201") == 0
 
-    for name in secrets:
+    for name in TITLES:
         await stage.unask(name)
-    for name in secrets:
+    for name in ("shop", "lost"):
+        await stage.cluster.delete(DEPLOYMENTS, stage.namespace, name, propagation="Background")
+    for name in SECRETS_MADE:
         await stage.has_no_secret(name)
+    left = {each["metadata"]["name"] for each in await stage.cluster.list(DEPLOYMENTS, stage.namespace)}
+    assert left == {"web-0", "web-1", "web-2"}
 
 
 async def test_what_changed_between_the_two_operators_arrives_and_restarts(stage):
     """The official operator would write it at its start and restart nobody; here a rotation restarts whenever it is found."""
-    official = OfficialOperator(stage)
-    await a_namespace_in_use(stage, official)
+    await a_namespace_in_use(stage, OfficialOperator(stage))
+    before = {name: await stage.restarts(name) for name in DEPLOYED}
     stage.rotate("login", "second")
 
     stage.operator(AUTO_RESTART="true")
 
     await stage.holds("login", {"password": "second", "user-name": "app"})
+    await stage.settled("web-0", restarts=before["web-0"] + 1)
     await stage.paid("login")
-    assert [await stage.restarts(f"web-{number}") for number in range(3)] == [2, 1, 1]
+    assert {name: await stage.restarts(name) for name in DEPLOYED} == before | {"web-0": before["web-0"] + 1}
 
 
 async def test_the_official_operator_finds_nothing_to_do_on_what_is_left_to_it(stage):
     """After rotations and restarts by this operator its poll would write nothing, and its start no byte of data."""
-    official = OfficialOperator(stage)
-    secrets = await a_namespace_in_use(stage, official)
+    await a_namespace_in_use(stage, OfficialOperator(stage))
     operator = stage.operator(AUTO_RESTART="true")
-    for name in secrets:
+    for name in TITLES:
         await stage.ready(name)
     stage.rotate("login", "second")
+    stage.rotate("shop", "second")
     stage.put_item("fresh")
     await stage.ask("fresh", labels={"team": "red"}, annotations={names.AUTO_RESTART: "false"})
     await stage.ready("fresh")
     await stage.ready("login", itemVersion="2")
-    await stage.paid("login")
-    deployment = await stage.settled("web-0", restarts=2)
+    await stage.holds("shop-secret", {"password": "second"})
+    for name in ("login", "shop-secret"):
+        await stage.paid(name)
+    restarted = [await stage.settled("web-0", restarts=2), await stage.settled("shop", restarts=2)]
     operator.terminate()
 
-    titles = {"login": "login", "store": "Key Store", "basic": "basic", "fresh": "fresh"}
-    for name, title in titles.items():
+    asking = {name: await stage.asked(name) for name in (*TITLES, "fresh")}
+    asking["shop-secret"] = restarted[1]
+    for name, asked in asking.items():
         secret = await stage.secret(name)
+        title = {**TITLES, "fresh": "fresh", "shop-secret": "shop"}[name]
         [owner] = secret["metadata"]["ownerReferences"]
         assert owner.keys() == {"apiVersion", "kind", "name", "uid"}
         assert not poll_would_write(stage, secret, title=title)
-        wanted = wanted_metadata(await stage.asked(name), path=ids_of(stage, title), version=version_of(stage, title))
-        beside = labels_of(secret).items() - wanted["labels"].items()
-        assert beside == {(names.MANAGED_BY, names.PRODUCT)}
+        wanted = wanted_metadata(asked, path=ids_of(stage, title), version=version_of(stage, title))
+        assert labels_of(secret) == wanted["labels"] | {names.MANAGED_BY: names.PRODUCT}
         assert wanted["annotations"].items() <= annotations_of(secret).items()
         assert all(key.startswith("keyturn.dev/") for key in annotations_of(secret).keys() - wanted["annotations"])
-    restarted = deployment["spec"]["template"]["metadata"]["annotations"][names.LAST_RESTARTED]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", restarted)
-    assert restarted > RESTARTED
+    for deployment in restarted:
+        when = deployment["spec"]["template"]["metadata"]["annotations"][names.LAST_RESTARTED]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", when)
+        assert when > RESTARTED
 
 
 async def test_there_and_back_again_restarts_nothing(stage):
     """From the official operator to this one, back, and here again: all the while the same bytes and the same pods."""
     official = OfficialOperator(stage)
-    secrets = await a_namespace_in_use(stage, official)
-    before = {name: await stage.data(name) for name in secrets}
-    deployments = [await stage.settled(f"web-{number}") for number in range(3)]
+    await a_namespace_in_use(stage, official)
+    before = {name: await stage.data(name) for name in SECRETS_MADE}
+    rolled = await deployments(stage)
     operator = stage.operator(AUTO_RESTART="true")
-    for name in secrets:
+    for name in TITLES:
         await stage.ready(name)
+    await no_finalizers(stage)
     operator.terminate()
 
-    titles = {"login": "login", "store": "Key Store", "basic": "basic"}
-    for name in secrets:
-        secret = await official.reconcile(name, title=titles[name])
+    for kind, name, title in (*((ONEPASSWORD_ITEMS, *each) for each in TITLES.items()), (DEPLOYMENTS, "shop", "shop")):
+        secret = await official.reconcile(kind, name, title=title)
         assert labels_of(secret).get(names.MANAGED_BY) is None
-        assert not poll_would_write(stage, secret, title=titles[name])
-        assert await stage.data(name) == before[name]
+        assert not poll_would_write(stage, secret, title=title)
+    assert {name: await stage.data(name) for name in SECRETS_MADE} == before
 
     operator = stage.operator(AUTO_RESTART="true")
-    for name in secrets:
+    for name in (*TITLES, "shop-secret"):
 
         async def labelled(name=name):
             assert labels_of(await stage.secret(name)).get(names.MANAGED_BY) == names.PRODUCT
-            assert "finalizers" not in (await stage.asked(name))["metadata"]
 
         await eventually(labelled)
+    await no_finalizers(stage)
     await operator.polls(3)
 
-    assert {name: await stage.data(name) for name in secrets} == before
-    for number, deployment in enumerate(deployments):
-        assert await stage.settled(f"web-{number}") == deployment
+    assert {name: await stage.data(name) for name in SECRETS_MADE} == before
+    assert await deployments(stage) == rolled
 
 
 async def test_a_secret_of_the_official_operator_is_taken_over_without_a_restart(stage):
