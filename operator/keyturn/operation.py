@@ -17,7 +17,7 @@ from keyturn.control.catalogue import Catalogue
 from keyturn.control.claims import ASKING, Claims
 from keyturn.control.failures import Failures
 from keyturn.control.handlers import Callbacks, watch
-from keyturn.control.kinds import KINDS
+from keyturn.control.kinds import ChosenKind
 from keyturn.control.payment import Payer
 from keyturn.control.poller import Poller
 from keyturn.control.queue import WorkQueue
@@ -135,7 +135,7 @@ class Operator:
         )
         payer = Payer(
             cluster,
-            kinds=KINDS,
+            chosen=[ChosenKind(cluster, reference) for reference in settings.restart_kinds],
             default=settings.auto_restart,
             now=_now,
             restarted=metrics.restarted,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from keyturn.core.content import MappingOptions
+from keyturn.core.restart_kinds import BadKind, KindReference, parse_kinds
 from keyturn.core.restarts import parse_switch
 from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
 from keyturn.official import add_official_flags, proxy_for, switch, unused, with_two_dashes
@@ -40,6 +41,7 @@ class Settings:
         max_staleness: seconds that the vaults may be silent before `Ready` turns false.
         watch_namespaces: namespaces to serve; empty for all.
         auto_restart: whether workloads restart where neither Secret, workload nor Namespace say anything.
+        restart_kinds: kinds that are restarted beside those of Kubernetes itself.
         refresh_mounts: whether pods are touched that want files of a changed Secret at once.
         workers: how many items are worked on at once.
         enable_annotations: whether the Secret gets all annotations of its object, but for those by which other tools track it.
@@ -60,6 +62,7 @@ class Settings:
     max_staleness: float = 86400.0
     watch_namespaces: tuple[str, ...] = ()
     auto_restart: bool = False
+    restart_kinds: tuple[KindReference, ...] = ()
     refresh_mounts: bool = False
     workers: int = 10
     enable_annotations: bool = False
@@ -87,6 +90,7 @@ ENVIRONMENT = (
     "KEYTURN_FULL_PASS_INTERVAL",
     "KEYTURN_MAX_STALENESS",
     "KEYTURN_REFRESH_MOUNTS",
+    "KEYTURN_RESTART_KINDS",
     "KEYTURN_WORKERS",
 )
 """Variables that are read; others that begin with `OP_CONNECT_` or `KEYTURN_` are mistakes and reported."""
@@ -147,6 +151,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         max_staleness=variable("KEYTURN_MAX_STALENESS", 86400.0, _seconds),
         watch_namespaces=variable("WATCH_NAMESPACE", (), _namespaces),
         auto_restart=variable("AUTO_RESTART", False, _switch),
+        restart_kinds=variable("KEYTURN_RESTART_KINDS", (), _kinds),
         refresh_mounts=variable("KEYTURN_REFRESH_MOUNTS", False, _switch),
         workers=variable("KEYTURN_WORKERS", 10, _count),
         enable_annotations=flags.enable_annotations,
@@ -202,6 +207,13 @@ def _namespaces(name: str, text: str) -> tuple[str, ...]:
         if not _NAMESPACE.fullmatch(namespace):
             raise SettingsError(f"{name} names {namespace!r}, which cannot be a namespace")
     return tuple(dict.fromkeys(found))
+
+
+def _kinds(name: str, text: str) -> tuple[KindReference, ...]:
+    try:
+        return parse_kinds(text)
+    except BadKind as error:
+        raise SettingsError(f"{name}: {error}") from None
 
 
 def _address(flag: str, text: str) -> Bind | None:

@@ -310,6 +310,16 @@ class Stage:
 
         return await eventually(check)
 
+    async def paid_for(self, name: str, *, revision: int) -> Json:
+        """Wait until a Secret has come to a revision and owes no restart; returns it."""
+
+        async def check() -> Json:
+            annotations = annotations_of(await self.secret(name))
+            assert annotations[names.REVISION] == str(revision)
+            return await self.paid(name)
+
+        return await eventually(check)
+
     async def events(self, name: str) -> list[Json]:
         """All Events about the objects of a name."""
         found = await self.cluster.list(EVENTS, self.namespace)

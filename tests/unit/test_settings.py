@@ -34,6 +34,7 @@ def test_everything_can_be_chosen():
             "AUTO_RESTART": "TRUE",
             "KEYTURN_FULL_PASS_INTERVAL": "60",
             "KEYTURN_MAX_STALENESS": "30",
+            "KEYTURN_RESTART_KINDS": "argoproj.io/v1alpha1/Rollout",
             "KEYTURN_WORKERS": "3",
         },
     )
@@ -42,6 +43,7 @@ def test_everything_can_be_chosen():
     assert settings.connect_token_file == Path("/token")
     assert settings.connect_ca_file == Path("/ca.pem")
     assert settings.watch_namespaces == ("a", "b")
+    assert [str(kind) for kind in settings.restart_kinds] == ["argoproj.io/v1alpha1/Rollout"]
     assert (settings.polling_interval, settings.full_pass_interval, settings.max_staleness) == (10.0, 60.0, 30.0)
     assert (settings.auto_restart, settings.workers, settings.mapping.allow_empty_values) == (True, 3, True)
     assert (settings.health_address, settings.metrics_address) == (None, Bind("::1", 9))
@@ -60,6 +62,7 @@ def test_everything_can_be_chosen():
         ([], {**GOOD, "AUTO_RESTART": "yes"}, "AUTO_RESTART"),
         ([], {**GOOD, "WATCH_NAMESPACE": "a,B"}, "'B'"),
         ([], {**GOOD, "KEYTURN_WORKERS": "0"}, "KEYTURN_WORKERS"),
+        ([], {**GOOD, "KEYTURN_RESTART_KINDS": "batch/v1/Job"}, "KEYTURN_RESTART_KINDS"),
         ([], {**GOOD, "KEYTURN_WORKER": "5"}, "KEYTURN_WORKER "),
         ([], {**GOOD, "OP_CONNECT_TIMEOUT": "5"}, "OP_CONNECT_TIMEOUT"),
         ([], {**GOOD, "MANAGE_CONNECT": "true"}, "connect.create=true"),

@@ -2,7 +2,7 @@
 
 from keyturn.cluster.access import Access, Credentials
 from keyturn.cluster.defects import log_defect
-from keyturn.cluster.discovery import crd_served
+from keyturn.cluster.discovery import crd_served, find_resource
 from keyturn.cluster.errors import (
     AlreadyExists,
     Cause,
@@ -73,6 +73,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "crd_served",
+    "find_resource",
     "log_defect",
     "parts_of",
 ]

@@ -1,4 +1,4 @@
-"""Whether the API server knows the kinds we depend on."""
+"""Whether the API server knows a kind, and how it addresses it."""
 
 from __future__ import annotations
 
@@ -21,3 +21,20 @@ async def crd_served(cluster: Cluster, resource: Resource = ONEPASSWORD_ITEMS) -
     except NotFound:
         return False
     return any(kind.get("name") == resource.plural for kind in served.get("resources") or ())
+
+
+async def find_resource(cluster: Cluster, *, group: str, version: str, kind: str) -> Resource | None:
+    """How the API server addresses a kind whose plural nobody has told us; None if it does not serve it now.
+
+    Raises:
+        ClusterError: The question could not be answered.
+    """
+    try:
+        served = await cluster.get_path(f"/apis/{group}/{version}")
+    except NotFound:
+        return None
+    for found in served.get("resources") or ():
+        # Subresources are listed beside the kinds: `rollouts/status`.
+        if found.get("kind") == kind and "/" not in found["name"]:
+            return Resource(group, version, found["name"], kind, namespaced=bool(found.get("namespaced")))
+    return None

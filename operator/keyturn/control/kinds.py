@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keyturn.cluster import WORKLOADS, Resource
+from keyturn.cluster import WORKLOADS, Cluster, Resource, find_resource
+from keyturn.core.restart_kinds import KindReference
+from keyturn.observe import OncePerState
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +43,39 @@ class WorkloadKind:
 
 KINDS = tuple(map(WorkloadKind, WORKLOADS))
 """Those of Kubernetes itself. A Job or CronJob never runs because a Secret changed."""
+
+
+class ChosenKind:
+    """A kind that somebody chose, looked for anew each time: it may be installed, or gone, at any time.
+
+    Args:
+        cluster: the API server.
+        reference: names the kind.
+    """
+
+    def __init__(self, cluster: Cluster, reference: KindReference) -> None:
+        self._cluster = cluster
+        self._reference = reference
+        self._state = OncePerState(_log, f"The kind {reference}, whose objects are to be restarted,")
+
+    def __str__(self) -> str:
+        return str(self._reference)
+
+    async def find(self) -> WorkloadKind | None:
+        """The kind as it is served now; None while it is not, since then there are no objects of it.
+
+        Raises:
+            ClusterError: the API server could not be asked.
+        """
+        reference = self._reference
+        found = await find_resource(
+            self._cluster, group=reference.group, version=reference.version, kind=reference.kind
+        )
+        if found is None:
+            self._state.bad("is not served by the API server")
+            return None
+        if not found.namespaced:
+            self._state.bad("lives in no namespace, so it cannot use a Secret")
+            return None
+        self._state.good()
+        return WorkloadKind(found, reference.template)

@@ -21,7 +21,7 @@ from keyturn.cluster import (
     Invalid,
     NotFound,
 )
-from keyturn.control.kinds import WorkloadKind
+from keyturn.control.kinds import KINDS, ChosenKind, WorkloadKind
 from keyturn.control.mounts import Mounts
 from keyturn.core.binding import Key
 from keyturn.core.metadata import ObjectMeta
@@ -87,7 +87,7 @@ class Payer:
 
     Args:
         cluster: the API server.
-        kinds: of the workloads to look at.
+        chosen: kinds of workloads to look at beside those of Kubernetes itself.
         default: whether to restart where neither Secret, workload nor Namespace say anything.
         now: the time, with its zone.
         restarted: told of each workload's kind and outcome.
@@ -100,7 +100,7 @@ class Payer:
         self,
         cluster: Cluster,
         *,
-        kinds: Sequence[WorkloadKind],
+        chosen: Sequence[ChosenKind],
         default: bool,
         now: Callable[[], datetime],
         restarted: Callable[[str, str], None],
@@ -109,7 +109,7 @@ class Payer:
         refresh_mounts: bool = False,
     ) -> None:
         self._cluster = cluster
-        self._kinds = kinds
+        self._chosen = chosen
         self._default = default
         self._now = now
         self._restarted = restarted
@@ -145,7 +145,11 @@ class Payer:
             outcome.fail(f"restarts in the namespace {namespace}", error)
             return outcome
         here = _Namespace(namespace, {debt.secret.name: debt for debt in debts}, policy, outcome)
-        await asyncio.gather(self._refresh_mounts(here), *(self._pay_kind(kind, here) for kind in self._kinds))
+        await asyncio.gather(
+            self._refresh_mounts(here),
+            *(self._pay_kind(kind, here) for kind in KINDS),
+            *(self._pay_chosen(kind, here) for kind in self._chosen),
+        )
         if here.complete:
             await asyncio.gather(*(self._settle(debt, here) for debt in here.debts.values()))
         return outcome
@@ -157,6 +161,16 @@ class Payer:
         except (Forbidden, NotFound):
             return {}
         return ObjectMeta.of(answer).annotations
+
+    async def _pay_chosen(self, chosen: ChosenKind, here: _Namespace) -> None:
+        try:
+            kind = await chosen.find()
+        except ClusterError as error:
+            here.complete = False
+            here.outcome.fail(f"whether the kind {chosen} is served", error)
+            return
+        if kind is not None:
+            await self._pay_kind(kind, here)
 
     async def _pay_kind(self, kind: WorkloadKind, here: _Namespace) -> None:
         try:
