@@ -5,7 +5,9 @@ import base64
 import pytest
 from operator_fixtures import VAULT, annotations_of, condition_of
 
+from keyturn.cluster.resources import ONEPASSWORD_ITEMS
 from keyturn.core import names
+from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -107,3 +109,37 @@ async def test_the_secret_is_described_as_the_official_operator_describes_it(sta
     assert secret["type"] == "kubernetes.io/basic-auth"
     assert "immutable" not in secret
     assert condition_of(await stage.asked("login"), "Warning") == {}
+
+
+async def test_a_condition_of_somebody_else_stays(stage):
+    """Other controllers may say something of an object too; the official operator drops what they say."""
+    stage.operator()
+    await stage.provide("login")
+    theirs = {"type": "example.com/Approved", "status": "True"}
+    await stage.cluster.apply(
+        ONEPASSWORD_ITEMS,
+        stage.namespace,
+        "login",
+        {"status": {"conditions": [theirs]}},
+        field_manager="approver",
+        subresource="status",
+    )
+
+    stage.rotate("login", "second")
+    found = await stage.ready("login", itemVersion="2")
+
+    assert condition_of(found, "example.com/Approved")["status"] == "True"
+
+
+async def test_an_object_deleted_without_its_dependents_leaves_its_secret(stage):
+    """`kubectl delete --cascade=orphan` means what it says, also where the official operator would delete the Secret."""
+    stage.operator()
+    await stage.provide("login")
+    await stage.cluster.delete(ONEPASSWORD_ITEMS, stage.namespace, "login", propagation="Orphan")
+
+    async def orphaned():
+        assert await stage.cluster.list(ONEPASSWORD_ITEMS, stage.namespace) == []
+        assert "ownerReferences" not in (await stage.secret("login"))["metadata"]
+
+    await eventually(orphaned, within=60)
+    assert await stage.data("login") == {"password": b"first"}

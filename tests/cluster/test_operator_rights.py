@@ -156,3 +156,25 @@ async def test_a_namespace_without_its_role_keeps_no_other_from_being_served(
             assert annotations_of(await late.secret("login"))[names.ITEM_VERSION] == "1"
         finally:
             early.stop()
+
+
+async def test_the_operators_own_switch_holds_where_the_namespace_cannot_be_read(
+    guarded, kubeconfig, rules, emulator, tmp_path
+):
+    """Without the right to read its Namespace a workload restarts as AUTO_RESTART says, not never."""
+    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+        await cluster.create(NAMESPACES, None, "closed", {}, field_manager="tests")
+        blind = [rule for rule in rules if "namespaces" not in rule["resources"]]
+        assert len(blind) < len(rules)
+        await a_role_in(cluster, "closed", blind)
+        stage = Stage(cluster, namespace="closed", emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig)
+        stage.operator(AUTO_RESTART="true")
+        try:
+            await stage.provide("login")
+            await stage.deploy("web", secret="login")
+            stage.rotate("login", "second")
+
+            await stage.settled("web", restarts=1)
+            await stage.paid("login")
+        finally:
+            stage.stop()

@@ -177,6 +177,23 @@ async def test_the_nearest_switch_decides(stage, on_secret, on_workload, on_name
     assert await stage.restarts("web") == restarts
 
 
+async def test_a_switch_on_the_pod_template_counts_for_nothing(stage):
+    """As with the official operator, which looks at the top level alone: pods carry all sorts of annotations."""
+    operator = stage.operator(AUTO_RESTART="false")
+    await stage.provide("login")
+    await stage.deploy("web", secret="login")
+    template = {"spec": {"template": {"metadata": {"annotations": {names.AUTO_RESTART: "true"}}}}}
+    await stage.cluster.merge_patch(DEPLOYMENTS, stage.namespace, "web", template, field_manager="kubectl")
+    await stage.settled("web", restarts=1)
+
+    stage.rotate("login", "second")
+    await stage.holds("login", {"password": "second"})
+    await stage.paid("login")
+    await operator.polls(1)
+
+    assert await stage.restarts("web") == 1
+
+
 async def test_a_workload_made_after_the_change_is_not_restarted(stage):
     """A Deployment created after a rotation holds the new value and is left alone by later restarts for that rotation."""
     stage.operator(AUTO_RESTART="true")
