@@ -20,6 +20,7 @@ from keyturn.cluster.resources import CRDS, NAMESPACES
 from localcluster import LocalCluster, NotRunning, existing_kubeconfig
 from localcluster.binaries import ensure_helm
 from support.helm import Helm
+from support.judge import Judge
 
 _CRDS = Path(__file__).resolve().parents[1] / "crds"
 
@@ -128,3 +129,11 @@ def helm_program():
 def helm(helm_program, tmp_path):
     """Helm without a cluster."""
     return Helm(helm_program, folder=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def judge():
+    """Verdicts of kstatus, kind and the Prometheus operator."""
+    judge = Judge()
+    yield judge
+    judge.close()

@@ -1,4 +1,4 @@
-"""Installs 1Password's JavaScript and Go clients for the tests here, with visible progress: `make test` does it first."""
+"""Installs 1Password's JavaScript and Go clients and the tests' own Go program, with visible progress: `make test` does it first."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.clients.installing import InstallFailed, go_driver, javascript_modules
+from support.judge import judge_program
 
 
 def main() -> int:
@@ -13,6 +14,7 @@ def main() -> int:
     try:
         javascript_modules()
         go_driver()
+        judge_program()
     except InstallFailed as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one line a user gets
         return 1

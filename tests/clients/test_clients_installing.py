@@ -9,6 +9,7 @@ import pytest
 
 from support.clients import installing
 from support.clients.installing import InstallFailed, go_driver, javascript_modules
+from support.judge import judge_program
 
 pytestmark = pytest.mark.clients
 
@@ -39,6 +40,7 @@ def test_what_is_installed_needs_no_network():
     """A second run asks nobody and says nothing."""
     javascript_modules()
     go_driver()
+    judge_program()
     again = prepare(**_OFFLINE)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 

@@ -1,4 +1,4 @@
-"""Puts 1Password's JavaScript and Go clients into the user's cache, once per lock: never into the repository."""
+"""Puts 1Password's JavaScript and Go clients, and our programs in Go, into the user's cache, once per lock: never into the repository."""
 
 import fcntl
 import hashlib
@@ -27,7 +27,7 @@ _SIGN_S = 10.0
 
 
 class InstallFailed(Exception):
-    """A client cannot be installed; the text ends with the last words of the tool that tried."""
+    """Something cannot be installed; the text ends with the last words of the tool that tried."""
 
 
 def node() -> Path:
@@ -52,7 +52,21 @@ def javascript_modules() -> Path:
 
 def go_driver() -> Path:
     """The program around the Go client; built if it is missing."""
-    sources = sorted((*GO.glob("*.go"), GO / "go.mod", GO / "go.sum"))
+    return go_program(GO, "go", label="1Password's Go client from its module")
+
+
+def go_program(source: Path, name: str, *, label: str) -> Path:
+    """A program of the tests that is written in Go; built if it is missing.
+
+    Args:
+        source: the folder of its module.
+        name: its folder in the cache.
+        label: what it is, for the one who waits.
+
+    Raises:
+        InstallFailed: it cannot be built.
+    """
+    sources = sorted((*source.glob("*.go"), source / "go.mod", source / "go.sum"))
 
     def build(folder: Path) -> None:
         arguments = ("build", "-trimpath", "-buildvcs=false", "-o", folder / "driver", ".")
@@ -60,9 +74,9 @@ def go_driver() -> Path:
             compiler = find_go()
         except BuildFailed as error:
             raise InstallFailed(str(error)) from error
-        _run([compiler, *arguments], cwd=GO, env=go_environment())
+        _run([compiler, *arguments], cwd=source, env=go_environment())
 
-    return _once("go", sources, build, label="1Password's Go client from its module") / "driver"
+    return _once(name, sources, build, label=label) / "driver"
 
 
 def _once(name: str, pins: Iterable[Path], make: Callable[[Path], None], *, label: str) -> Path:

@@ -1,0 +1,117 @@
+// Judge answers questions of the chart's tests with other projects' own code. It takes one question per line, as JSON, and answers each
+// with a line: what the verdict is, or why there is none.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kind "sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/yaml"
+)
+
+// question names a judge and what it is asked about.
+type question struct {
+	Judge   string          `json:"judge"`
+	Subject json.RawMessage `json:"subject"`
+}
+
+type failure struct {
+	Status  int    `json:"status"`
+	Message string `json:"message"`
+}
+
+type answer struct {
+	Value any      `json:"value"`
+	Error *failure `json:"error,omitempty"`
+}
+
+var judges = map[string]func(json.RawMessage) (any, error){
+	"kstatus": kstatus,
+	"monitor": monitor,
+	"kind":    kindConfig,
+}
+
+func main() {
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 16<<20)
+	answers := json.NewEncoder(os.Stdout)
+	for lines.Scan() {
+		value, err := ask(lines.Bytes())
+		said := answer{Value: value}
+		if err != nil {
+			said.Error = &failure{Message: err.Error()}
+		}
+		if err := answers.Encode(said); err != nil {
+			os.Exit(1)
+		}
+	}
+}
+
+func ask(line []byte) (any, error) {
+	var asked question
+	if err := json.Unmarshal(line, &asked); err != nil {
+		return nil, err
+	}
+	judge, known := judges[asked.Judge]
+	if !known {
+		return nil, fmt.Errorf("no judge is called %q", asked.Judge)
+	}
+	return judge(asked.Subject)
+}
+
+// kstatus says how far an object is, as Helm's --wait and Flux's health checks see it.
+func kstatus(subject json.RawMessage) (any, error) {
+	object := &unstructured.Unstructured{}
+	if err := object.UnmarshalJSON(subject); err != nil {
+		return nil, err
+	}
+	result, err := status.Compute(object)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"status": result.Status.String(), "message": result.Message}, nil
+}
+
+// monitor reads a ServiceMonitor or PodMonitor with the Prometheus operator's own types, which know every field there is.
+func monitor(subject json.RawMessage) (any, error) {
+	object := &unstructured.Unstructured{}
+	if err := object.UnmarshalJSON(subject); err != nil {
+		return nil, err
+	}
+	targets := map[string]any{
+		monitoring.ServiceMonitorsKind: &monitoring.ServiceMonitor{},
+		monitoring.PodMonitorsKind:     &monitoring.PodMonitor{},
+	}
+	target, known := targets[object.GetKind()]
+	if !known || object.GetAPIVersion() != monitoring.SchemeGroupVersion.String() {
+		return nil, fmt.Errorf("%s %s is no monitor", object.GetAPIVersion(), object.GetKind())
+	}
+	return object.GetKind(), yaml.UnmarshalStrict(subject, target)
+}
+
+// kindConfig has kind read a configuration file. Its loader is reachable only on the way to a cluster: a second option, which is read
+// after the file, ends that way before anything is made.
+func kindConfig(subject json.RawMessage) (any, error) {
+	var path string
+	if err := json.Unmarshal(subject, &path); err != nil {
+		return nil, err
+	}
+	const end = "end"
+	provider := kind.NewProvider(kind.ProviderWithDocker())
+	err := provider.Create("", kind.CreateWithConfigFile(path), kind.CreateWithRawConfig([]byte("apiVersion: "+end)))
+	if err == nil {
+		return nil, errors.New("kind went on")
+	}
+	if strings.HasSuffix(err.Error(), "unknown apiVersion: "+end) {
+		return "read", nil
+	}
+	return nil, err
+}
