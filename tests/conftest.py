@@ -133,7 +133,7 @@ def helm(helm_program, tmp_path):
 
 @pytest.fixture(scope="session")
 def judge():
-    """Verdicts of kstatus, kind and the Prometheus operator."""
+    """Verdicts of the code of other projects."""
     judge = Judge()
     yield judge
     judge.close()

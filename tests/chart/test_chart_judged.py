@@ -17,12 +17,12 @@ async def test_prometheus_reads_the_monitors(helm, judge):
     manifests = helm.render(EVERYTHING)
     for kind in MONITORS:
         (monitor,) = of_kind(manifests, kind)
-        await judge.monitor(monitor)
+        await judge.strict(monitor)
 
         endpoints = "endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"
         monitor["spec"][endpoints][0]["intervall"] = "1s"
         with pytest.raises(Refused, match="intervall"):
-            await judge.monitor(monitor)
+            await judge.strict(monitor)
 
 
 async def test_kind_reads_its_configuration(judge, tmp_path):

@@ -1,4 +1,4 @@
-"""Verdicts of other projects' own code: Helm's and Flux's kstatus, kind's configuration loader, the Prometheus operator's types."""
+"""Verdicts of other projects' own code: Helm's and Flux's kstatus, kind's loader, types of Flux and the Prometheus operator."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ _SOURCE = Path(__file__).resolve().parents[1] / "chart" / "go"
 
 def judge_program() -> Path:
     """The program around them; built if it is missing."""
-    return go_program(_SOURCE, "judge", label="kstatus, kind's loader and Prometheus' types from their modules")
+    return go_program(
+        _SOURCE, "judge", label="kstatus, kind's loader and types of Flux and Prometheus from their modules"
+    )
 
 
 class Judge:
@@ -25,9 +27,9 @@ class Judge:
         verdict = await self._ask("kstatus", manifest)
         return str(verdict["status"])
 
-    async def monitor(self, manifest: dict[str, Any]) -> None:
-        """Read a ServiceMonitor or PodMonitor, strictly."""
-        await self._ask("monitor", manifest)
+    async def strict(self, manifest: dict[str, Any]) -> None:
+        """Read an object of the Prometheus operator or of Flux, which must have no field that its type lacks."""
+        await self._ask("strict", manifest)
 
     async def kind_config(self, path: Path) -> None:
         """Read a configuration of kind, strictly."""

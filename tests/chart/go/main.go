@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	helmrelease "github.com/fluxcd/helm-controller/api/v2"
+	kustomization "github.com/fluxcd/kustomize-controller/api/v1"
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kind "sigs.k8s.io/kind/pkg/cluster"
@@ -35,7 +37,7 @@ type answer struct {
 
 var judges = map[string]func(json.RawMessage) (any, error){
 	"kstatus": kstatus,
-	"monitor": monitor,
+	"strict":  strict,
 	"kind":    kindConfig,
 }
 
@@ -80,21 +82,24 @@ func kstatus(subject json.RawMessage) (any, error) {
 	return map[string]string{"status": result.Status.String(), "message": result.Message}, nil
 }
 
-// monitor reads a ServiceMonitor or PodMonitor with the Prometheus operator's own types, which know every field there is.
-func monitor(subject json.RawMessage) (any, error) {
+// strict reads an object with the types of the project that it belongs to, which know every field there is.
+func strict(subject json.RawMessage) (any, error) {
 	object := &unstructured.Unstructured{}
 	if err := object.UnmarshalJSON(subject); err != nil {
 		return nil, err
 	}
 	targets := map[string]any{
-		monitoring.ServiceMonitorsKind: &monitoring.ServiceMonitor{},
-		monitoring.PodMonitorsKind:     &monitoring.PodMonitor{},
+		"monitoring.coreos.com/v1 ServiceMonitor":      &monitoring.ServiceMonitor{},
+		"monitoring.coreos.com/v1 PodMonitor":          &monitoring.PodMonitor{},
+		"kustomize.toolkit.fluxcd.io/v1 Kustomization": &kustomization.Kustomization{},
+		"helm.toolkit.fluxcd.io/v2 HelmRelease":        &helmrelease.HelmRelease{},
 	}
-	target, known := targets[object.GetKind()]
-	if !known || object.GetAPIVersion() != monitoring.SchemeGroupVersion.String() {
-		return nil, fmt.Errorf("%s %s is no monitor", object.GetAPIVersion(), object.GetKind())
+	kind := object.GetAPIVersion() + " " + object.GetKind()
+	target, known := targets[kind]
+	if !known {
+		return nil, fmt.Errorf("%s has no types here", kind)
 	}
-	return object.GetKind(), yaml.UnmarshalStrict(subject, target)
+	return kind, yaml.UnmarshalStrict(subject, target)
 }
 
 // kindConfig has kind read a configuration file. Its loader is reachable only on the way to a cluster: a second option, which is read

@@ -1,0 +1,280 @@
+"""What kstatus and Argo CD make of real objects in each state: never green too early, never in progress for ever."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from operator_fixtures import VAULT, Stage, condition_of
+
+from keyturn.cluster.resources import ONEPASSWORD_ITEMS, SECRETS
+from keyturn.core import names
+from support.argocd import built_in_health, configured_health
+from support.helm import Helm, HelmFailed
+
+pytestmark = pytest.mark.cluster
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PATH = f"vaults/{VAULT}/items/login"
+
+
+def documented():
+    """The states of docs/status.md, with what kstatus and Argo CD say in them."""
+    table = (DOCS / "status.md").read_text().split("## For tools")[1]
+    rows = re.findall(r"^\| ([^|]+) \| (\w+) \| (\w+)[^|]* \|$", table, re.MULTILINE)
+    return {state: (kstatus, argo) for state, kstatus, argo in rows if state != "state"}
+
+
+def snippet():
+    """The health rule that docs/gitops.md gives to users of Argo CD."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (DOCS / "gitops.md").read_text(), re.MULTILINE | re.DOTALL)
+    (config,) = (block for block in map(yaml.safe_load, blocks) if block["metadata"]["name"] == "argocd-cm")
+    return config["data"]["resource.customizations.health.onepassword.com_OnePasswordItem"]
+
+
+async def nobody_looked(stage: Stage):
+    await stage.ask("login")
+
+
+async def connect_down_from_the_start(stage: Stage):
+    stage.put_item("login")
+    stage.connect.outage(True)
+    stage.operator(ready=False)
+    await stage.ask("login")
+    await stage.says("login", "VaultUnavailable")
+
+
+async def synced(stage: Stage):
+    stage.operator()
+    await stage.provide("login")
+
+
+async def connect_down_later(stage: Stage):
+    operator = stage.operator()
+    await stage.provide("login")
+    stage.connect.outage(True)
+    stage.rotate("login", "second")
+    await operator.polls(2)
+
+
+async def a_human_must_act(stage: Stage):
+    stage.operator()
+    await stage.ask("login", "nonsense")
+    await stage.says("login", "InvalidPath")
+
+
+async def silent_for_too_long(stage: Stage):
+    stage.operator(KEYTURN_MAX_STALENESS="1")
+    await stage.provide("login")
+    stage.connect.outage(True)
+    await stage.says("login", "SourceSilent")
+
+
+async def edited_while_nobody_looks(stage: Stage):
+    stage.operator()
+    await stage.provide("login")
+    stage.stop()
+    await stage.edit("login", {"spec": {"itemPath": f"{PATH}-2"}})
+
+
+async def being_deleted(stage: Stage):
+    stage.operator()
+    await stage.provide("login")
+    await stage.edit("login", {"metadata": {"finalizers": ["example.com/hold"]}})
+    await stage.unask("login")
+
+
+STATES = {
+    "nobody has looked yet": nobody_looked,
+    "first sync under way, or Connect down before it": connect_down_from_the_start,
+    "synced": synced,
+    "Connect down later": connect_down_later,
+    "a human must act": a_human_must_act,
+    "silent for longer than permitted": silent_for_too_long,
+    "spec edited, nobody has looked yet": edited_while_nobody_looks,
+    "being deleted": being_deleted,
+}
+
+
+@pytest.fixture
+async def clean(stage):
+    """The test's namespace can be deleted afterwards."""
+    yield
+    for item in await stage.cluster.list(ONEPASSWORD_ITEMS, stage.namespace):
+        await stage.edit(item["metadata"]["name"], {"metadata": {"finalizers": None}})
+
+
+def test_each_documented_state_is_tried():
+    """The table is a promise to whoever waits for an object."""
+    assert documented().keys() == STATES.keys()
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_the_tools_see_what_is_documented(stage, clean, judge, state):
+    """A pipeline that waits must neither go on too early nor wait for what no waiting brings."""
+    await STATES[state](stage)
+    item = await stage.asked("login")
+    kstatus, argo = documented()[state]
+
+    assert await judge.kstatus(item) == kstatus
+    assert built_in_health(item) == argo
+    own, _ = configured_health(snippet(), item)
+    assert own == ("Progressing" if state == "spec edited, nobody has looked yet" else argo)
+
+
+async def no_such_item(stage: Stage):
+    await stage.ask("login", f"vaults/{VAULT}/items/lost")
+
+
+async def no_such_vault(stage: Stage):
+    await stage.ask("login", "vaults/lost/items/login")
+
+
+async def somebody_elses_secret(stage: Stage):
+    await stage.cluster.create(SECRETS, stage.namespace, "login", {"data": {}}, field_manager="kubectl")
+    await stage.ask("login")
+
+
+async def a_type_without_its_keys(stage: Stage):
+    await stage.ask("login", type="kubernetes.io/tls")
+
+
+HUMAN = {
+    "ItemNotFound": no_such_item,
+    "VaultNotFound": no_such_vault,
+    "SecretNotOurs": somebody_elses_secret,
+    "SecretInvalid": a_type_without_its_keys,
+}
+
+
+@pytest.mark.parametrize("reason", HUMAN)
+async def test_what_only_a_human_ends_fails_at_once_and_ends_when_mended(stage, judge, reason):
+    """A wait that fails in a second with the reason is worth more than one that fails in ten minutes without."""
+    stage.put_item("login")
+    stage.operator()
+    await HUMAN[reason](stage)
+    item = await stage.says("login", reason)
+
+    assert await judge.kstatus(item) == "Failed"
+    assert configured_health(snippet(), item) == ("Degraded", condition_of(item, "Ready")["message"])
+    assert built_in_health(item) == "Degraded"
+
+    if reason == "SecretNotOurs":
+        await stage.cluster.delete(SECRETS, stage.namespace, "login")
+    await stage.edit("login", {"type": None, "spec": {"itemPath": PATH}})
+    item = await stage.ready("login")
+    assert await judge.kstatus(item) == "Current"
+
+
+async def test_an_item_that_is_to_be_left_alone_is_no_trouble(stage, judge):
+    """Freezing an item in 1Password must not turn an application red."""
+    stage.put_item("login", tags=[names.IGNORE_TAG])
+    stage.operator()
+    await stage.ask("login")
+    item = await stage.says("login", "Frozen")
+
+    assert await judge.kstatus(item) == "Current"
+    assert built_in_health(item) == "Healthy"
+
+
+async def test_no_version_of_an_object_is_green_too_early_or_contradicts_itself(stage, judge):
+    """Tools watch, so each version of an object counts, however short it lives: all of a long story are judged."""
+    await stage.ask("login")
+    seen: asyncio.Queue = asyncio.Queue()
+    watching = asyncio.create_task(_record(stage, seen))
+    stage.put_item("login")
+    stage.put_item("other")
+
+    stage.operator()
+    await stage.ready("login")
+    await stage.edit("login", {"spec": {"itemPath": f"vaults/{VAULT}/items/lost"}})
+    await stage.says("login", "ItemNotFound")
+    stage.put_item("lost")
+    await stage.ready("login")
+    stage.rotate("lost", "second")
+    await stage.ready("login", itemVersion="2")
+    stage.connect.outage(True)
+    await stage.edit("login", {"spec": {"itemPath": f"vaults/{VAULT}/items/other"}})
+    await stage.says("login", "VaultUnavailable")
+    stage.connect.outage(False)
+    await stage.ready("login", itemVersion="1")
+    await stage.edit("login", {"metadata": {"labels": {"a": "b"}}})
+    await stage.edit("login", {"spec": {"itemPath": "nonsense"}})
+    last = await stage.says("login", "InvalidPath")
+
+    verdicts = set()
+    async with asyncio.timeout(30):
+        while (version := await seen.get()) != last:
+            verdicts.add(await _consistent(judge, version))
+    watching.cancel()
+    assert verdicts | {await _consistent(judge, last)} == {"Current", "Failed", "InProgress"}
+
+
+async def _consistent(judge, version) -> str:
+    """What kstatus says of a version, after it was held against everything else that the version says."""
+    kstatus = await judge.kstatus(version)
+    truths = {each["type"] for each in version["status"].get("conditions", ()) if each["status"] == "True"}
+    observed = version["status"]["observedGeneration"] == version["metadata"]["generation"]
+    assert (kstatus == "Current") == ("Ready" in truths and observed)
+    assert (kstatus == "Failed") == ("Stalled" in truths and observed)
+    assert not {"Reconciling", "Stalled"} <= truths
+    health, _ = configured_health(snippet(), version)
+    assert health == {"Current": "Healthy", "Failed": "Degraded", "InProgress": "Progressing"}[kstatus]
+    return kstatus
+
+
+async def _record(stage: Stage, seen: asyncio.Queue) -> None:
+    """Note each version of the objects, from the one that is there on."""
+    there = await stage.asked("login")
+    seen.put_nowait(there)
+    watch = stage.cluster.watch(
+        ONEPASSWORD_ITEMS,
+        stage.namespace,
+        resource_version=there["metadata"]["resourceVersion"],
+        accept="application/json",
+    )
+    async with watch as events:
+        async for event in events:
+            if event.type == "MODIFIED":
+                seen.put_nowait(event.object)
+
+
+CHART = {"apiVersion": "v2", "name": "app", "version": "0.1.0"}
+
+
+@pytest.fixture
+def install(stage, api_server, helm_program, tmp_path):
+    """A function that installs a chart of somebody's that holds a OnePasswordItem, and waits."""
+    chart = tmp_path / "app"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text(yaml.safe_dump(CHART))
+    item = {"apiVersion": "onepassword.com/v1", "kind": "OnePasswordItem", "metadata": {"name": "login"}}
+    helm = Helm(helm_program, folder=tmp_path, kubeconfig=api_server.kubeconfig)
+
+    async def install(path: str) -> None:
+        (chart / "templates" / "item.yaml").write_text(yaml.safe_dump({**item, "spec": {"itemPath": path}}))
+        await asyncio.to_thread(
+            helm, "install", "app", chart, f"--namespace={stage.namespace}", "--wait", "--timeout=60s"
+        )
+
+    return install
+
+
+async def test_helm_waits_until_the_secret_is_there(stage, install):
+    """`helm install --wait` of an application's chart must not return before its pods could start."""
+    stage.put_item("login")
+    stage.operator()
+
+    await install(PATH)
+
+    assert await stage.data("login") == {"password": b"first"}
+
+
+async def test_helm_fails_with_the_reason_long_before_its_time_out(stage, install):
+    """Whoever deploys reads at once what is wrong, in the words that stand on the object."""
+    stage.operator()
+
+    async with asyncio.timeout(30):
+        with pytest.raises(HelmFailed, match=r"login not ready\. status: Failed, message: the vault .* has no item"):
+            await install(f"vaults/{VAULT}/items/lost")
