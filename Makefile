@@ -27,11 +27,12 @@ $(INSTALLED): pyproject.toml requirements/dev.lock requirements/build.lock
 
 install: $(INSTALLED) ## make .venv with the locked dependencies
 
-lint: install ## ruff, mypy strict, the layers of the house
+lint: install ## ruff, mypy strict, the layers of the house, what the chart repeats
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python dev/chart.py --check
 
 format: install ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix-only .

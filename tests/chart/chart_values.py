@@ -31,6 +31,11 @@ EVERYTHING: Json = {
         "applicationName": "secrets",
         "replicas": 3,
         "autoRestart": True,
+        "refreshMounts": True,
+        "restartKinds": [
+            {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "resource": "rollouts"},
+            {"apiVersion": "example.com/v1", "kind": "Thing", "resource": "things", "template": "spec.pod"},
+        ],
         "pollingInterval": 30,
         "enableAnnotations": True,
         "allowEmptyValues": True,
@@ -62,7 +67,7 @@ EVERYTHING: Json = {
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
         "extraEgress": [{"ports": [{"port": 3128}]}],
     },
-    "rbac": {"extraRules": [{"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["list", "patch"]}]},
+    "rbac": {"extraRules": [{"apiGroups": ["example.com"], "resources": ["things"], "verbs": ["get"]}]},
     "vaultPolicy": {"enabled": True, "default": ["Shared"]},
 }
 

@@ -77,6 +77,14 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 - name: KEYTURN_REFRESH_MOUNTS
   value: "true"
 {{- end }}
+{{- with $operator.restartKinds }}
+{{- $kinds := list }}
+{{- range . }}
+{{- $kinds = append $kinds (printf "%s/%s%s" .apiVersion .kind (empty .template | ternary "" (printf "=%s" .template))) }}
+{{- end }}
+- name: KEYTURN_RESTART_KINDS
+  value: {{ join "," $kinds | quote }}
+{{- end }}
 - name: KEYTURN_WORKERS
   value: {{ $operator.workers | int64 | quote }}
 {{- if include "keyturn.elects" . }}

@@ -33,6 +33,12 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- range .Values.operator.restartKinds }}
+# The same, for a kind that somebody named.
+- apiGroups: [{{ splitList "/" .apiVersion | first }}]
+  resources: [{{ .resource }}]
+  verbs: [get, list, patch]
+{{- end }}
 {{- with .Values.rbac.extraRules }}
 {{ toYaml . }}
 {{- end }}
