@@ -38,6 +38,7 @@ OURS: Final = f"{MANAGED_BY}={PRODUCT}"
 SECRET_MANAGER: Final = PRODUCT
 STATUS_MANAGER: Final = f"{PRODUCT}-status"
 RESTART_MANAGER: Final = f"{PRODUCT}-restart"
+LEASE_MANAGER: Final = f"{PRODUCT}-lease"
 
 # Labels and annotations by which other tools track what is theirs. A copy of one on the Secret would make
 # that tool prune or adopt it. An entry that ends in "/" stands for every key below that prefix.
