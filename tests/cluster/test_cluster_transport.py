@@ -218,3 +218,54 @@ async def test_a_refused_connection_names_host_and_port():
 
     assert f"127.0.0.1:{port}" in str(failed)
     assert not failed.timed_out
+
+
+class Barrier:
+    """Shut or open, as the test wants it."""
+
+    def __init__(self, why=None):
+        self.why = why
+
+    def __call__(self):
+        return self.why
+
+
+@asynccontextmanager
+async def barred(server, *, pool_size=20, why=None):
+    barrier = Barrier(why)
+    transport = ApiTransport(Configuration(host=server.url), pool_size, barrier=barrier)
+    try:
+        yield transport, barrier
+    finally:
+        await transport.aclose()
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+async def test_the_barrier_holds_back_every_write_and_no_read(server, method):
+    """One who may not lead any more may look, but not touch, and its connections are none the worse for it."""
+    async with barred(server, why="the Lease is not ours") as (transport, barrier):
+        assert (await transport.send(Request("GET", "/echo"), 30.0)).status == 200
+        with pytest.raises(TransportError, match="the Lease is not ours") as failed:
+            await transport.send(Request(method, "/echo", body={}), 30.0)
+        assert failed.value.barred
+        assert len(server.requests) == 1
+
+        barrier.why = None
+        assert (await transport.send(Request(method, "/echo", body={}), 30.0)).status == 200
+        assert len(server.requests) == 2
+
+
+async def test_the_barrier_is_asked_after_the_wait_for_a_connection(server):
+    """A write that began while all was well, and waited until it was not, is not sent."""
+    async with barred(server, pool_size=1) as (transport, barrier):
+        first = asyncio.create_task(transport.send(Request("GET", "/hang"), 30.0))
+        await server.arrived.wait()
+        second = asyncio.create_task(transport.send(Request("PATCH", "/echo", body={}), 30.0))
+        await asyncio.sleep(0)
+        barrier.why = "not renewed for too long"
+        server.release.set()
+        await first
+
+        with pytest.raises(TransportError, match="not renewed for too long"):
+            await second
+        assert len(server.requests) == 1

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from keyturn.cluster.errors import ClusterError, Unavailable, classify
+from keyturn.cluster.errors import ClusterError, NotLeading, Unavailable, classify
 from keyturn.cluster.resources import Resource
 from keyturn.cluster.transport import Answer, Request, Transport, TransportError
 
@@ -56,7 +56,7 @@ class Caller:
         try:
             answer = await self._send(request)
         except TransportError as error:
-            failure = _unavailable(error, request, template)
+            failure = _not_answered(error, request, template)
         finally:
             self._observe(verb, resource, answer.status if answer else 0, started)
         if answer is not None:
@@ -105,7 +105,7 @@ class Caller:
         except TransportError as error:
             if status == 0:
                 self._observe(verb, resource, 0, started)
-            failure = _unavailable(error, request, template)
+            failure = _not_answered(error, request, template)
         if failure is not None:
             raise failure
 
@@ -148,6 +148,8 @@ def _refused(
     )
 
 
-def _unavailable(error: TransportError, request: Request, template: str) -> ClusterError:
+def _not_answered(error: TransportError, request: Request, template: str) -> ClusterError:
+    if error.barred:
+        return NotLeading(str(error), reason="NotLeading", method=request.method, path=template)
     reason = "Timeout" if error.timed_out else "NoConnection"
     return Unavailable(str(error), reason=reason, method=request.method, path=template)

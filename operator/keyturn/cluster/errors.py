@@ -12,6 +12,7 @@ ClusterError
 ├── Invalid             400 and 422: the API server understood the object and refuses it
 ├── TooManyRequests     429: wait `retry_after` seconds
 ├── Unavailable         5xx, a time-out, no connection, or an answer that is no JSON
+├── NotLeading          a write was held back, because another replica may lead; nothing was sent
 └── Misconfigured       no usable kubeconfig or service account; nothing was sent
 ```
 
@@ -134,6 +135,10 @@ class TooManyRequests(ClusterError):
 
 class Unavailable(ClusterError):
     """The API server could not answer; the same call may succeed later. A write may or may not have happened."""
+
+
+class NotLeading(ClusterError):
+    """A write was held back, because another replica may lead. Trying again is of no use: this process is about to end."""
 
 
 class Misconfigured(ClusterError):

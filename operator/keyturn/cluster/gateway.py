@@ -11,7 +11,7 @@ from keyturn.cluster.access import Access
 from keyturn.cluster.calls import JSON, Caller, Observer
 from keyturn.cluster.reading import METADATA_ONLY, Reader
 from keyturn.cluster.resources import Resource, fill
-from keyturn.cluster.transport import ApiTransport, Request, Transport
+from keyturn.cluster.transport import ApiTransport, Barrier, Request, Transport
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
@@ -48,10 +48,21 @@ class Cluster(Reader):
 
     @classmethod
     def at(
-        cls, access: Access, *, pool_size: int = 20, deadline: float = 30.0, observer: Observer | None = None
+        cls,
+        access: Access,
+        *,
+        pool_size: int = 20,
+        deadline: float = 30.0,
+        observer: Observer | None = None,
+        barrier: Barrier = lambda: None,
     ) -> Self:
-        """The cluster that `access` leads to, with at most `pool_size` calls under way at once; the others wait."""
-        transport = ApiTransport(access.configuration, pool_size, trust_env=access.trust_env)
+        """The cluster that `access` leads to, with at most `pool_size` calls under way at once; the others wait.
+
+        Where the barrier gives a reason, writes raise `NotLeading`. It is asked before a write is sent; how long that is on its way
+        nobody knows, so a write that could do harm to what another replica has written since carries the `uid` or
+        `resourceVersion` of what it changes.
+        """
+        transport = ApiTransport(access.configuration, pool_size, trust_env=access.trust_env, barrier=barrier)
         return cls(transport, deadline=deadline, observer=observer)
 
     async def __aenter__(self) -> Self:

@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
+from aiohttp.tracing import Trace
 from kubernetes.aio.client import ApiClient, Configuration
 
 _CONNECT_SECONDS = 10.0
+
+Barrier = Callable[[], str | None]
+"""Tells why nothing may be written now, or None."""
 
 # Failures that say something useful about host, port, DNS or certificates. The texts of all others may quote received bytes.
 _TELLING = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError)
@@ -58,11 +63,13 @@ class TransportError(Exception):
 
     Attributes:
         timed_out: Whether a limit of ours ended the wait.
+        barred: Whether the barrier held the request back; nothing was sent.
     """
 
-    def __init__(self, text: str, *, timed_out: bool = False) -> None:
+    def __init__(self, text: str, *, timed_out: bool = False, barred: bool = False) -> None:
         super().__init__(text)
         self.timed_out = timed_out
+        self.barred = barred
 
 
 class Transport(Protocol):
@@ -97,11 +104,20 @@ class ApiTransport:
         pool_size: Connections for ordinary calls. Streams live for minutes and have a pool of their own without a limit:
             sharing one would let enough watched namespaces starve every other call.
         trust_env: Whether proxy variables of the environment apply.
+        barrier: Asked before each write, as late as that can be.
     """
 
-    def __init__(self, configuration: Configuration, pool_size: int, *, trust_env: bool = False) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        pool_size: int,
+        *,
+        trust_env: bool = False,
+        barrier: Barrier = lambda: None,
+    ) -> None:
         self._pool_size = pool_size
         self._trust_env = trust_env
+        self._barrier = barrier
         self._calls = ApiClient(configuration)
         self._streams = ApiClient(configuration)
         self._calls.user_agent = self._streams.user_agent = "keyturn"
@@ -149,7 +165,7 @@ class ApiTransport:
     async def _begin(self, client: ApiClient, size: int, request: Request, limits: aiohttp.ClientTimeout) -> Any:
         rest = client.rest_client
         if rest.pool_manager is None:
-            connector = aiohttp.TCPConnector(limit=size, ssl=rest.ssl_context, socket_factory=_lively_socket)
+            connector = _Connector(self._barrier, size=size, ssl_context=rest.ssl_context)
             rest.pool_manager = _Session(connector, trust_env=self._trust_env)
         method, url, headers, body, _ = await client.param_serialize(
             request.method,
@@ -160,6 +176,31 @@ class ApiTransport:
             auth_settings=["BearerToken"],
         )
         return await client.call_api(method, url, header_params=headers, body=body, _request_timeout=limits)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives a connection to a write only where the barrier is open.
+
+    Asked here and not when the call begins, because between the two lies the wait for a connection: a pool that is busy, a
+    server that does not accept, a process that was stopped meanwhile.
+    """
+
+    def __init__(self, barrier: Barrier, *, size: int, ssl_context: ssl.SSLContext) -> None:
+        super().__init__(limit=size, ssl=ssl_context, socket_factory=_lively_socket)
+        self._barrier = barrier
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
+    ) -> aiohttp.connector.Connection:
+        """See `aiohttp.BaseConnector.connect`; also raises `TransportError`."""
+        connection = await super().connect(req, traces, timeout)
+        if req.method != "GET" and (why := self._barrier()) is not None:
+            connection.release()
+            raise TransportError(why, barred=True)
+        return connection
 
 
 class _Session:

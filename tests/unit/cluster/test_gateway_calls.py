@@ -1,7 +1,7 @@
 import pytest
 from cluster_fakes import ScriptedTransport, answer, status
 
-from keyturn.cluster.errors import Gone, Invalid, NotFound, Unavailable
+from keyturn.cluster.errors import Gone, Invalid, NotFound, NotLeading, Unavailable
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import CRDS, DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, Resource, fill
 from keyturn.cluster.transport import Request, TransportError
@@ -160,6 +160,17 @@ async def test_a_write_is_sent_once(verb):
         await getattr(called.cluster, verb)(SECRETS, "apps", "login", {}, field_manager="t")
 
     assert len(called.transport.requests) == 1
+
+
+async def test_a_write_that_was_held_back_is_told_from_an_outage():
+    """Nothing was sent, and to try again would be of no use."""
+    called = Called(TransportError("the Lease is not ours", barred=True))
+
+    with pytest.raises(NotLeading, match="the Lease is not ours") as held_back:
+        await called.cluster.apply(SECRETS, "apps", "login", {}, field_manager="keyturn")
+
+    assert not isinstance(held_back.value, Unavailable)
+    assert called.counted == [("apply", "secrets", 0)]
 
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[]", b""])
