@@ -1,4 +1,4 @@
-"""The Kubernetes side: one gateway to the API server, a metadata informer, events."""
+"""The Kubernetes side: one gateway to the API server, informers, the Lease, events."""
 
 from keyturn.cluster.access import Access, Credentials
 from keyturn.cluster.defects import log_defect
@@ -13,6 +13,7 @@ from keyturn.cluster.errors import (
     Invalid,
     Misconfigured,
     NotFound,
+    NotLeading,
     TooLarge,
     TooManyRequests,
     Unauthorized,
@@ -21,6 +22,7 @@ from keyturn.cluster.errors import (
 from keyturn.cluster.events import About, EventPoster
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.informer import METADATA, Informer, parts_of
+from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
 from keyturn.cluster.resources import (
     CRDS,
     DAEMONSETS,
@@ -58,14 +60,18 @@ __all__ = [
     "ClusterError",
     "Conflict",
     "Credentials",
+    "Elector",
     "EventPoster",
     "Forbidden",
     "Gone",
     "Informer",
     "Invalid",
     "Key",
+    "LeaseLost",
+    "LeaseName",
     "Misconfigured",
     "NotFound",
+    "NotLeading",
     "ObjectMeta",
     "Resource",
     "TooLarge",
