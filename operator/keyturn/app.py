@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import secrets
+import signal
+import socket
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
-from keyturn.cluster import ONEPASSWORD_ITEMS, Access, Cluster, ClusterError, crd_served
+from keyturn.cluster import ONEPASSWORD_ITEMS, Access, Cluster, ClusterError, Elector, LeaseName, crd_served
 from keyturn.connect import (
     BadAddress,
     ConfigError,
@@ -17,7 +21,9 @@ from keyturn.connect import (
     StaticToken,
     TokenFile,
 )
-from keyturn.observe import CannotListen, HealthServer, Metrics
+from keyturn.core import names
+from keyturn.core.lease import Terms
+from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics
 from keyturn.operation import Operator
 from keyturn.settings import Settings, SettingsError
 
@@ -34,23 +40,40 @@ async def run(settings: Settings) -> None:
     Raises:
         SettingsError: a setting cannot be used.
         StartError: it cannot start all the same.
+        LeaseLost: another replica leads, or may lead from now on.
+        CancelledError: the signal came before the work had begun.
     """
+    # Until kopf takes the signals over.
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     metrics = Metrics(version=version("keyturn"))
     async with AsyncExitStack() as stack:
         vaults = ConnectVaults(_connect_client(settings, metrics))
         stack.push_async_callback(vaults.close)
         try:
             access = await Access.load(kubeconfig=str(settings.kubeconfig) if settings.kubeconfig else None)
+            server = HealthServer(
+                health=settings.health_address, metrics=settings.metrics_address, expose=metrics.expose
+            )
+            server.readiness["start"] = lambda: "the work has not begun"
+            elector = await _candidate(settings, access=access, metrics=metrics, server=server, stack=stack)
+            await stack.enter_async_context(server)
+            if elector is not None:
+                await elector.acquire()
+                stack.push_async_callback(elector.release)
             cluster = await stack.enter_async_context(
-                Cluster.at(access, pool_size=2 * settings.workers, observer=metrics.api_request)
+                Cluster.at(
+                    access,
+                    pool_size=2 * settings.workers,
+                    observer=metrics.api_request,
+                    barrier=elector.barrier if elector else lambda: None,
+                )
             )
             operator = Operator(settings, cluster=cluster, access=access, vaults=vaults, metrics=metrics)
-            server = HealthServer(
-                health=settings.health_address, metrics=settings.metrics_address, expose=operator.expose
-            )
-            server.readiness |= {"connect": operator.source.not_ready, "kubernetes": operator.informer_trouble}
+            server.expose = operator.expose
+            server.remark = ""
+            server.readiness = {"connect": operator.source.not_ready, "kubernetes": operator.informer_trouble}
             server.liveness["loops"] = operator.heartbeat.check
-            await stack.enter_async_context(server)
             if not await crd_served(cluster):
                 raise StartError(
                     f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label} is not installed in this cluster: "
@@ -59,7 +82,36 @@ async def run(settings: Settings) -> None:
         except (ClusterError, CannotListen) as error:
             raise StartError(str(error)) from None
         _log.info("Keyturn %s serves %s", version("keyturn"), ", ".join(settings.watch_namespaces) or "all namespaces")
-        await operator.run()
+        await operator.run(*([elector.keep()] if elector else []))
+
+
+async def _candidate(
+    settings: Settings, *, access: Access, metrics: Metrics, server: HealthServer, stack: AsyncExitStack
+) -> Elector | None:
+    """Who takes the Lease and keeps it for us; None where nobody asked for that. Makes `server` that of a standby."""
+    if not settings.leader_elect:
+        return None
+    namespace = settings.leader_election_namespace or (access.namespace if access.in_cluster else "")
+    if not namespace:
+        raise SettingsError(
+            "--leader-elect needs to know where its Lease is: set --leader-election-namespace or POD_NAMESPACE"
+        )
+    terms = Terms(settings.lease_duration)
+    store = Cluster.at(access, pool_size=1, deadline=terms.call_within, observer=metrics.api_request)
+    heartbeat = Heartbeat()
+    elector = Elector(
+        await stack.enter_async_context(store),
+        LeaseName(namespace, names.PRODUCT),
+        identity=f"{settings.pod_name or socket.gethostname()}_{secrets.token_hex(4)}",
+        terms=terms,
+        on_change=metrics.leads,
+        on_beat=heartbeat.expect("lease", 60.0),
+    )
+    metrics.leads(leading=False)
+    server.remark = "standby, ready to take over"
+    server.readiness = {"lease": lambda: elector.trouble}
+    server.liveness["lease"] = heartbeat.check
+    return elector
 
 
 def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:

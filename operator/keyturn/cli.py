@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from keyturn.app import StartError, run
+from keyturn.cluster import LeaseLost
 from keyturn.observe import configure
 from keyturn.settings import SettingsError, read_settings
 
@@ -23,7 +24,7 @@ Keeps Kubernetes Secrets equal to items of a 1Password vault, and restarts what 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 2 for a mistake in the settings, 1 if the operator cannot start."""
+    """Run a command. Returns the exit code: 2 for a mistake in the settings, 1 if the operator cannot start, or must not go on."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     match words:
         case ["--version" | "version"]:
@@ -48,6 +49,12 @@ def _run(flags: Sequence[str]) -> int:
     except (SettingsError, StartError) as error:
         sys.stderr.write(f"keyturn: {error}\n")
         return 2 if isinstance(error, SettingsError) else 1
+    except LeaseLost:
+        # Said already, when it happened. Whoever started this process starts a new one, which stands by.
+        return 1
+    except asyncio.CancelledError:
+        # A signal to end came before there was any work to stop.
+        return 0
     except KeyboardInterrupt:
         return 130
     return 0

@@ -161,8 +161,10 @@ class Operator:
             chance=random.random,
         )
 
-    async def run(self) -> None:
-        """Run until a signal comes. Raises what a part of ours died of."""
+    async def run(self, *companions: Coroutine[Any, Any, None]) -> None:
+        """Run until a signal comes, with others that live and die as parts of ours do. Raises what a part died of."""
+        for companion in companions:
+            self._spawn(companion, "companion")
         self._spawn(self._secrets.run(), "secrets")
         self._spawn(self._serve(), "serve")
         callbacks = Callbacks(seen=self._seen, gone=self._deleted, log_in=self._access.log_in, stopping=self.stop)

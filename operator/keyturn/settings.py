@@ -49,6 +49,10 @@ class Settings:
         kubeconfig: an explicit kubeconfig; else `KUBECONFIG`, else the pod's own service account.
         health_address: where `/healthz` and `/readyz` are served; None for nowhere.
         metrics_address: where `/metrics` is served; None for nowhere.
+        leader_elect: whether to work only while holding a Lease, so that there may be several of us.
+        leader_election_namespace: where that Lease is; empty for the pod's own namespace.
+        lease_duration: whole seconds after which the Lease of one who fell silent is taken.
+        pod_name: what to call ourselves in it; empty for the host's name.
         unused: a line for each flag of the official operator that was given and changes nothing here.
     """
 
@@ -70,6 +74,10 @@ class Settings:
     kubeconfig: Path | None = None
     health_address: Bind | None = None
     metrics_address: Bind | None = None
+    leader_elect: bool = False
+    leader_election_namespace: str = ""
+    lease_duration: int = 15
+    pod_name: str = ""
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
     unused: tuple[str, ...] = ()
@@ -92,6 +100,9 @@ ENVIRONMENT = (
     "KEYTURN_REFRESH_MOUNTS",
     "KEYTURN_RESTART_KINDS",
     "KEYTURN_WORKERS",
+    "KEYTURN_LEASE_DURATION",
+    "POD_NAMESPACE",
+    "POD_NAME",
 )
 """Variables that are read; others that begin with `OP_CONNECT_` or `KEYTURN_` are mistakes and reported."""
 
@@ -108,10 +119,14 @@ def run_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="keyturn run", allow_abbrev=False, description="Run the operator.")
     parser.add_argument("--health-probe-bind-address", default=":8081", metavar="ADDRESS", help="0 turns it off")
     parser.add_argument("--metrics-bind-address", default=":8080", metavar="ADDRESS", help="0 turns it off")
+    parser.add_argument(
+        "--leader-election-namespace", metavar="NAMESPACE", help="default: $POD_NAMESPACE, else the pod's own"
+    )
     parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, else the pod's service account")
     for flag, meaning in (
         ("--allow-empty-values", "keep keys whose value is empty"),
         ("--enable-annotations", "copy an object's annotations to its Secret"),
+        ("--leader-elect", "work only while holding a Lease, so that several replicas may run"),
     ):
         parser.add_argument(flag, type=switch, nargs="?", const=True, default=False, metavar="true|false", help=meaning)
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
@@ -153,12 +168,17 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         auto_restart=variable("AUTO_RESTART", False, _switch),
         restart_kinds=variable("KEYTURN_RESTART_KINDS", (), _kinds),
         refresh_mounts=variable("KEYTURN_REFRESH_MOUNTS", False, _switch),
-        workers=variable("KEYTURN_WORKERS", 10, _count),
+        workers=variable("KEYTURN_WORKERS", 10, _from(1, 100)),
         enable_annotations=flags.enable_annotations,
         mapping=MappingOptions(allow_empty_values=flags.allow_empty_values),
         kubeconfig=flags.kubeconfig,
         health_address=_address("--health-probe-bind-address", flags.health_probe_bind_address),
         metrics_address=_address("--metrics-bind-address", flags.metrics_bind_address),
+        leader_elect=flags.leader_elect,
+        leader_election_namespace=_namespace("--leader-election-namespace", flags.leader_election_namespace or "")
+        or variable("POD_NAMESPACE", "", _namespace),
+        lease_duration=variable("KEYTURN_LEASE_DURATION", 15, _from(5, 300)),
+        pod_name=environment.get("POD_NAME", "").strip(),
         log_level=flags.log_level,
         log_format=flags.log_format,
         unused=unused(flags),
@@ -188,10 +208,13 @@ def _seconds(name: str, text: str) -> float:
     return float(text)
 
 
-def _count(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 100:
-        raise SettingsError(f"{name}={text!r} must be a whole number from 1 to 100")
-    return int(text)
+def _from(least: int, most: int) -> Callable[[str, str], int]:
+    def read(name: str, text: str) -> int:
+        if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
+            raise SettingsError(f"{name}={text!r} must be a whole number from {least} to {most}")
+        return int(text)
+
+    return read
 
 
 def _switch(name: str, text: str) -> bool:
@@ -202,10 +225,7 @@ def _switch(name: str, text: str) -> bool:
 
 
 def _namespaces(name: str, text: str) -> tuple[str, ...]:
-    found = [part.strip() for part in text.split(",") if part.strip()]
-    for namespace in found:
-        if not _NAMESPACE.fullmatch(namespace):
-            raise SettingsError(f"{name} names {namespace!r}, which cannot be a namespace")
+    found = [_namespace(name, part.strip()) for part in text.split(",") if part.strip()]
     return tuple(dict.fromkeys(found))
 
 
@@ -214,6 +234,12 @@ def _kinds(name: str, text: str) -> tuple[KindReference, ...]:
         return parse_kinds(text)
     except BadKind as error:
         raise SettingsError(f"{name}: {error}") from None
+
+
+def _namespace(name: str, text: str) -> str:
+    if text and not _NAMESPACE.fullmatch(text):
+        raise SettingsError(f"{name} names {text!r}, which cannot be a namespace")
+    return text
 
 
 def _address(flag: str, text: str) -> Bind | None:

@@ -176,6 +176,16 @@ class OperatorProcess:
         """Send SIGTERM and wait for the end; returns the exit code."""
         return self._end(signal.SIGTERM, within)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, within: float) -> int:
+        """Wait for its end, which somebody or something else brings about; returns the exit code."""
+        assert self._process is not None
+        return self._process.wait(within)
+
     def kill(self) -> None:
         """End it as the kernel does when memory runs out."""
         self._end(signal.SIGKILL, 10.0)

@@ -64,6 +64,10 @@ def test_everything_can_be_chosen():
         ([], {**GOOD, "KEYTURN_WORKERS": "0"}, "KEYTURN_WORKERS"),
         ([], {**GOOD, "KEYTURN_RESTART_KINDS": "batch/v1/Job"}, "KEYTURN_RESTART_KINDS"),
         ([], {**GOOD, "KEYTURN_WORKER": "5"}, "KEYTURN_WORKER "),
+        ([], {**GOOD, "KEYTURN_LEASE_DURATION": "4"}, "from 5 to 300"),
+        ([], {**GOOD, "KEYTURN_LEASE_DURATION": "301"}, "KEYTURN_LEASE_DURATION"),
+        ([], {**GOOD, "POD_NAMESPACE": "Ops"}, "POD_NAMESPACE"),
+        (["--leader-election-namespace=a/b"], GOOD, "--leader-election-namespace"),
         ([], {**GOOD, "OP_CONNECT_TIMEOUT": "5"}, "OP_CONNECT_TIMEOUT"),
         ([], {**GOOD, "MANAGE_CONNECT": "true"}, "connect.create=true"),
         ([], {**GOOD, "MANAGE_CONNECT": "maybe"}, "MANAGE_CONNECT"),
@@ -123,3 +127,22 @@ def test_any_list_of_namespaces_is_read_or_refused(text):
         return
     assert all(name and name.strip() == name for name in settings.watch_namespaces)
     assert bool(settings.watch_namespaces) == bool(text.replace(",", " ").strip())
+
+
+def test_leader_election_is_off_unless_asked_for():
+    """As in the official operator, whose manifests set POD_NAME all the same."""
+    plain = read_settings([], {**GOOD, "POD_NAME": "keyturn-0", "POD_NAMESPACE": "ops"})
+    asked = read_settings(["--leader-elect"], {**GOOD, "POD_NAME": "keyturn-0", "POD_NAMESPACE": "ops"})
+
+    assert (plain.leader_elect, asked.leader_elect) == (False, True)
+    assert (asked.pod_name, asked.leader_election_namespace, asked.lease_duration) == ("keyturn-0", "ops", 15)
+
+
+def test_the_flag_for_the_leases_namespace_goes_before_the_variable():
+    """Whoever types it means it."""
+    settings = read_settings(
+        ["--leader-elect", "--leader-election-namespace=leases"],
+        {**GOOD, "POD_NAMESPACE": "ops", "KEYTURN_LEASE_DURATION": "5"},
+    )
+
+    assert (settings.leader_election_namespace, settings.lease_duration) == ("leases", 5)

@@ -90,13 +90,14 @@ class Heartbeat:
         return "; ".join(stuck) or None
 
 
-def report(name: str, checks: Mapping[str, Check], *, verbose: bool) -> tuple[int, str]:
+def report(name: str, checks: Mapping[str, Check], *, verbose: bool, remark: str = "") -> tuple[int, str]:
     """Run checks and write the answer, in the form of Kubernetes' own health endpoints.
 
     Args:
         name: Of the endpoint, for the last line.
         checks: By name.
         verbose: List the checks also when all is well.
+        remark: Added where all is well.
 
     Returns:
         HTTP status (200 or 503) and plain text.
@@ -110,10 +111,14 @@ def report(name: str, checks: Mapping[str, Check], *, verbose: bool) -> tuple[in
             problem = f"the check itself failed ({type(error).__name__})"
         healthy = healthy and problem is None
         lines.append(f"[+]{title} ok" if problem is None else f"[-]{title} failed: {problem}")
-    if healthy and not verbose:
-        return 200, "ok"
-    lines.append(f"{name} check {'passed' if healthy else 'failed'}")
-    return (200 if healthy else 503), "\n".join(lines) + "\n"
+    if not healthy:
+        lines.append(f"{name} check failed")
+        return 503, "\n".join(lines) + "\n"
+    remark = f": {remark}" if remark else ""
+    if not verbose:
+        return 200, f"ok{remark}"
+    lines.append(f"{name} check passed{remark}")
+    return 200, "\n".join(lines) + "\n"
 
 
 class HealthServer:
@@ -125,6 +130,8 @@ class HealthServer:
         expose: Gives the metrics.
 
     Attributes:
+        expose: The same; may be replaced at any time.
+        remark: What a `/readyz` that is well adds, such as what it is ready for.
         liveness: Checks of `/healthz`: whether a restart of the process would help.
         readiness: Checks of `/readyz`: whether it does its work now. Both may be added to at any time.
         addresses: Host and port of `health` and `metrics` as they turned out, for port 0.
@@ -133,7 +140,8 @@ class HealthServer:
     def __init__(self, *, health: Bind | None, metrics: Bind | None, expose: Expose) -> None:
         self._health = health
         self._metrics = metrics
-        self._expose = expose
+        self.expose = expose
+        self.remark = ""
         self._runners: list[web.AppRunner] = []
         self.liveness: dict[str, Check] = {}
         self.readiness: dict[str, Check] = {}
@@ -182,13 +190,13 @@ class HealthServer:
             return _plain(*report("healthz", self.liveness, verbose="verbose" in request.query))
 
         async def readyz(request: web.Request) -> web.Response:
-            return _plain(*report("readyz", self.readiness, verbose="verbose" in request.query))
+            return _plain(*report("readyz", self.readiness, verbose="verbose" in request.query, remark=self.remark))
 
         return [web.get("/healthz", healthz), web.get("/readyz", readyz)]
 
     def _metrics_route(self) -> web.RouteDef:
         async def metrics(request: web.Request) -> web.Response:
-            body, content_type = self._expose(request.headers.get("Accept", ""))
+            body, content_type = self.expose(request.headers.get("Accept", ""))
             return web.Response(body=body, headers={"Content-Type": content_type})
 
         return web.get("/metrics", metrics)

@@ -62,11 +62,18 @@ class Metrics:
         self._now = now
         self._started = now()
         self._last_poll: float | None = None
+        self._leading = True
         ProcessCollector(registry=registry)
 
         build = Info("keyturn_build", "Version of Keyturn and of the Python that runs it.", registry=registry)
         build.info({"version": version, "python": platform.python_version()})
 
+        self._leader = Gauge(
+            "keyturn_leader",
+            "1 while this process does the work, 0 while it stands by until another gives the Lease back.",
+            registry=registry,
+        )
+        self._leader.set(1)
         self._connect_requests = Counter(
             "keyturn_connect_requests",
             "Requests to the Connect server, by route template and outcome (HTTP status, or the kind of failure).",
@@ -137,7 +144,7 @@ class Metrics:
         )
         self._poll_age = Gauge(
             "keyturn_last_successful_poll_age_seconds",
-            "How long ago that was; counted from the start of the process while there was none.",
+            "How long ago that was; counted from when the process began to lead while there was none; 0 while it stands by.",
             registry=registry,
         )
         self._poll_age.set_function(self._age)
@@ -179,6 +186,13 @@ class Metrics:
             _reasons(),
         )
         self._code = Words(r"[0-9]{1,3}")
+
+    def leads(self, *, leading: bool) -> None:
+        """Set whether this process does the work; without a Lease it does from its start."""
+        if leading and not self._leading:
+            self._started = self._now()
+        self._leading = leading
+        self._leader.set(1 if leading else 0)
 
     def connect_request(self, route: str, outcome: str, seconds: float) -> None:
         """Count a request to Connect; `route` is a template (`/v1/vaults/{vault}/items`), `outcome` a status or error class."""
@@ -250,4 +264,7 @@ class Metrics:
         return encoder(self.registry), content_type
 
     def _age(self) -> float:
+        if not self._leading:
+            # Nobody should be woken because one does not poll whose business it is not.
+            return 0.0
         return self._now() - (self._started if self._last_poll is None else self._last_poll)

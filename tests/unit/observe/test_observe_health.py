@@ -49,6 +49,21 @@ def test_all_well_is_one_word_or_a_list():
     assert report("readyz", checks, verbose=True) == (200, "[+]poller ok\n[+]watch ok\nreadyz check passed\n")
 
 
+def test_a_remark_is_added_to_good_news_only():
+    """`kubectl get --raw` on a standby's probe tells what it is ready for."""
+    good, bad = {"lease": lambda: None}, {"lease": lambda: "forbidden"}
+
+    assert report("readyz", good, verbose=False, remark="standby") == (200, "ok: standby")
+    assert report("readyz", good, verbose=True, remark="standby") == (
+        200,
+        "[+]lease ok\nreadyz check passed: standby\n",
+    )
+    assert report("readyz", bad, verbose=False, remark="standby") == (
+        503,
+        "[-]lease failed: forbidden\nreadyz check failed\n",
+    )
+
+
 def test_a_failed_check_says_why_and_hides_no_other():
     """The answer is 503 and lists every check without being asked to."""
     checks = {"poller": lambda: "Connect unreachable", "watch": lambda: None}

@@ -133,3 +133,17 @@ def test_is_exposed_in_both_formats(metrics):
     assert modern.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
     assert b'keyturn_build_info{python="' in text
+
+
+def test_a_standby_has_no_last_poll_and_alarms_nobody(metrics, clock):
+    """The age of the last poll is counted from when a process began to lead: before, polling is another's business."""
+    assert value(metrics, "keyturn_leader") == 1
+    metrics.leads(leading=False)
+    clock.now += 3600
+
+    assert value(metrics, "keyturn_leader") == 0
+    assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 0
+    metrics.leads(leading=True)
+    clock.now += 5
+    assert value(metrics, "keyturn_leader") == 1
+    assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 5
