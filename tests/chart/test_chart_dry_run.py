@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from chart_values import COMBINATIONS, OFFICIAL
 
+from support.chart_values import COMBINATIONS, OFFICIAL
 from support.helm import of_kind
 
 pytestmark = pytest.mark.cluster

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from chart_values import OFFICIAL
 
 from localcluster import LocalCluster
+from support.chart_values import OFFICIAL
 from support.helm import CHART, Helm, HelmFailed
 
 pytestmark = pytest.mark.cluster

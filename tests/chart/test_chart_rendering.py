@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from chart_values import AVAILABLE, COMBINATIONS, OFFICIAL, TRIAL
 
 from connect_emulator.clock import Clock
 from connect_emulator.server import ConnectEmulator
 from keyturn.settings import read_settings
+from support.chart_values import AVAILABLE, COMBINATIONS, OFFICIAL, TRIAL
 from support.helm import CHART, container, environment, of_kind, only
 
 ROOT = Path(__file__).resolve().parents[2]

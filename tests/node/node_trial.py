@@ -82,10 +82,19 @@ class Trial:
 
     # --- the release -------------------------------------------------------------------------------------------------
 
-    def install(self, values: Mapping[str, Any] = VALUES, *, chart: Path = CHART, command: str = "install") -> float:
+    def install(
+        self,
+        values: Mapping[str, Any] = VALUES,
+        *,
+        chart: Path = CHART,
+        command: str = "install",
+        take_ownership: bool = False,
+    ) -> float:
         """Install the chart and wait as a user does; returns how many seconds that took."""
         began = time.monotonic()
-        flags = (f"--namespace={SYSTEM}", "--create-namespace", "--wait", "--timeout=90s")
+        flags = [f"--namespace={SYSTEM}", "--create-namespace", "--wait", "--timeout=90s"]
+        if take_ownership:
+            flags.append("--take-ownership")
         self.helm(command, RELEASE, str(chart), *flags, values=values, timeout=120)
         return time.monotonic() - began
 

@@ -4,7 +4,9 @@ import os
 import time
 
 import pytest
-from node_trial import RELEASE, SYSTEM, VAULT, container, from_secret, item, workload
+from node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
+
+from support.operator import eventually
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(180)]
 
@@ -15,7 +17,7 @@ BINARY = bytes(range(256)) + os.urandom(64 * 1024)
 def installed(node, trial):
     """The release, as `helm install --wait` left it; returns how long that took in seconds."""
     with node.inside():
-        yield trial.install()
+        yield trial.install({**VALUES, "operator": {**VALUES["operator"], "refreshMounts": True}})
         trial.clear()
 
 
@@ -95,6 +97,37 @@ async def test_a_rotation_rolls_every_kind_of_workload_to_the_new_value(trial, c
     for kind in kinds:
         await trial.holds(namespace, "second", app=kind.lower())
     measured(f"edit in 1Password, to pods of all three kinds that hold the new value: {time.monotonic() - began:.1f} s")
+
+
+async def test_a_mounted_file_turns_at_once_where_that_is_asked_for(trial, connect, namespace, measured):
+    """An application that reads its files anew by itself has a rotation within seconds, and is not restarted for it."""
+    fields = [{"label": "password", "value": "first"}]
+    connect.create(VAULT, {"title": "mounted", "category": "SECURE_NOTE", "fields": fields})
+    main = container(volumeMounts=[{"name": "files", "mountPath": "/files"}])
+    volumes = [{"name": "files", "secret": {"secretName": "mounted"}}]
+    asked = item("mounted", **{"keyturn.dev/refresh-mounts": "true"})
+    trial.apply(namespace, asked, workload("Deployment", "app", {"containers": [main], "volumes": volumes}))
+    trial.rolled_out(namespace, "deployment/app")
+    [pod] = trial.pods(namespace, app="app")
+    name = pod["metadata"]["name"]
+    assert trial.read(namespace, name, "/files/password") == b"first"
+    # Three in a row: the kubelet's own look, once a minute, may help one of them at most.
+    times = []
+    for value in (b"second", b"third", b"fourth"):
+        began = time.monotonic()
+        connect.rotate(VAULT, "mounted", value=value.decode())
+
+        async def turned(value: bytes = value) -> None:
+            assert trial.read(namespace, name, "/files/password") == value
+
+        await eventually(turned)
+        times.append(time.monotonic() - began)
+    measured(
+        f"edit in 1Password, to the new file in a pod that runs on: {', '.join(f'{each:.1f}' for each in times)} s"
+    )
+    [same] = trial.pods(namespace, app="app")
+    assert same["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert same["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 def test_the_operators_pod_was_never_restarted_and_its_log_tells_no_error(trial, installed):

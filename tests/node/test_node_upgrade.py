@@ -1,0 +1,88 @@
+"""A release lives on: upgraded with its CRD, uninstalled without touching what users have, and leaves nothing that hangs."""
+
+import shutil
+
+import pytest
+import yaml
+from node_trial import RELEASE, SYSTEM, VALUES, container, from_secret, item, workload
+
+from support.helm import CHART
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(240)]
+
+CRD = "onepassworditems.onepassword.com"
+
+
+@pytest.fixture
+def previous_chart(tmp_path):
+    """The chart as an earlier version: its CRD has no columns, and lacks what the present one knows of a status."""
+    chart = tmp_path / "previous"
+    shutil.copytree(CHART, chart)
+    description = yaml.safe_load((chart / "Chart.yaml").read_text())
+    (chart / "Chart.yaml").write_text(yaml.safe_dump({**description, "version": "0.0.1"}))
+    path = chart / "files" / "crds" / "onepassworditems.yaml"
+    crd = yaml.safe_load(path.read_text())
+    [version] = crd["spec"]["versions"]
+    del version["additionalPrinterColumns"]
+    status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    status.pop("default", None)
+    status["properties"] = {"conditions": status["properties"]["conditions"]}
+    path.write_text(yaml.safe_dump(crd))
+    return chart
+
+
+@pytest.fixture
+def cleared(trial):
+    """Whatever the test leaves of the release and its CRD goes at its end."""
+    yield
+    trial.clear()
+
+
+def test_upgrade_brings_the_new_crd_and_uninstall_leaves_what_users_have(
+    trial, cleared, namespace, previous_chart, measured
+):
+    """The whole life of a release, with an application beside it that must not notice."""
+    trial.install(chart=previous_chart)
+    pod = {"containers": [container(env=[from_secret("PASSWORD", "database", "password")])]}
+    restarts = {"operator.1password.io/auto-restart": "true"}
+    trial.apply(namespace, item("database"), workload("Deployment", "app", pod, **restarts))
+    trial.rolled_out(namespace, "deployment/app")
+    [before] = trial.pods(namespace, app="app")
+    secret = trial.get("secret", "database", namespace)
+    assert "additionalPrinterColumns" not in trial.get("crd", CRD, "default")["spec"]["versions"][0]
+
+    measured(f"helm upgrade --wait, with a changed CRD: {trial.install(command='upgrade'):.1f} s")
+    crd = trial.get("crd", CRD, "default")
+    assert crd["spec"]["versions"][0]["additionalPrinterColumns"]
+    trial.kubectl("wait", "-n", namespace, "--for=condition=Ready", "opi/database", "--timeout=30s")
+    # The new operator writes what only the new definition knows.
+    trial.kubectl(
+        "wait", "-n", namespace, "--for=jsonpath={.status.observedGeneration}=1", "opi/database", "--timeout=30s"
+    )
+
+    trial.uninstall()
+    after = trial.get("secret", "database", namespace)
+    assert after["metadata"]["uid"] == secret["metadata"]["uid"]
+    assert after["data"] == secret["data"]
+    assert trial.get("crd", CRD, "default")["metadata"]["uid"] == crd["metadata"]["uid"]
+    [still] = trial.pods(namespace, app="app")
+    assert still["metadata"]["uid"] == before["metadata"]["uid"]
+    ours = ("-l", f"app.kubernetes.io/instance={RELEASE}")
+    trial.kubectl("wait", "-n", SYSTEM, "--for=delete", "pod", *ours, "--timeout=40s")
+    namespaced = "all,configmap,secret,serviceaccount,role,rolebinding"
+    assert trial.kubectl("get", namespaced, "-n", SYSTEM, *ours, "-o", "name") == ""
+    assert trial.kubectl("get", "clusterrole,clusterrolebinding", *ours, "-o", "name") == ""
+
+    # Without an operator, nothing waits for one.
+    trial.kubectl("delete", "-n", namespace, "opi/database", "--timeout=20s")
+    trial.kubectl("wait", "-n", namespace, "--for=delete", "secret/database", "--timeout=20s")
+    trial.kubectl("delete", "namespace", SYSTEM, "--timeout=30s")
+
+
+def test_a_release_can_be_installed_again_where_one_was_uninstalled(trial, cleared, namespace):
+    """The CRD that an uninstall keeps belongs to the same release when it comes back, with everything asked for meanwhile."""
+    trial.install()
+    trial.uninstall()
+    trial.apply(namespace, item("database"))
+    trial.install(VALUES)
+    trial.kubectl("wait", "-n", namespace, "--for=condition=Ready", "opi/database", "--timeout=30s")
