@@ -1,0 +1,315 @@
+"""Mass rotations during which operators are killed, and whatever else can break breaks; and an account of every restart."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keyturn.cluster.gateway import Cluster
+from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
+from keyturn.core.names import RESTART_OWED, REVISION
+from support.api_proxy import ApiProxy, Fault, Moment
+from support.emulator import EmulatorProcess
+from support.operator import OperatorProcess, eventually
+
+VAULT = "Production"
+_SHARE = 5
+"""So many Secrets have one more workload in common."""
+
+_FAULTS: tuple[Fault, ...] = ("500", "503", "429", "unsent", "unanswered")
+_SETTLING_S = 180.0
+_API_SERVER_RESTARTS = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done.
+
+    Attributes:
+        secrets: how many there are, each with a workload of its own and one that does not use what is rotated.
+        rotations: how often all of them are rotated at once.
+        seed: of everything that is left to chance.
+        kills: at most so many per rotation, and at least one.
+        api_faults: every tenth request to the API server fails.
+        connect_flaps: Connect comes and goes.
+        replicas: how many operators there are; more than one elect a leader.
+        restart_api_server: restarts it; called in every fourth rotation, from the second on.
+    """
+
+    secrets: int
+    rotations: int
+    seed: int
+    kills: int = 1
+    api_faults: bool = False
+    connect_flaps: bool = False
+    replicas: int = 1
+    restart_api_server: Callable[[], None] | None = None
+
+
+@dataclass
+class Account:
+    """What became of it.
+
+    Attributes:
+        owed: restarts that workloads of one Secret were owed.
+        lost: of those, how many were not made.
+        double: restarts of them that nobody owed.
+        shared_lost: revisions that a workload of several Secrets was not restarted for.
+        shared_double: restarts of such a workload that brought it no new revision.
+        shared: restarts of workloads of several Secrets.
+        needless: restarts of workloads that do not use what was rotated.
+        kills: how many operators were killed.
+        requests: that came to the API server.
+        seconds: that it took.
+        wrong: workloads with a wrong number of restarts, in words.
+    """
+
+    owed: int = 0
+    lost: int = 0
+    double: int = 0
+    shared: int = 0
+    shared_lost: int = 0
+    shared_double: int = 0
+    needless: int = 0
+    kills: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing was lost, and nothing made in vain."""
+        return not (self.lost or self.double or self.shared_lost or self.shared_double or self.needless)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.owed} restarts owed: {self.lost} lost, {self.double} double, {self.needless} needless; "
+            f"{self.shared} of shared workloads: {self.shared_lost} lost, {self.shared_double} double; "
+            f"{self.kills} kills, {self.requests} requests, {self.seconds:.0f} s"
+        )
+
+
+class Chaos:
+    """One run in one namespace.
+
+    Args:
+        plan: what is done.
+        cluster: the API server, past the proxy.
+        namespace: an empty one.
+        proxy: between the operators and the API server.
+        emulator: a Connect server with an empty vault.
+        folder: for logs.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        cluster: Cluster,
+        namespace: str,
+        proxy: ApiProxy,
+        emulator: EmulatorProcess,
+        folder: Path,
+    ) -> None:
+        self._plan = plan
+        self._cluster = cluster
+        self._namespace = namespace
+        self._proxy = proxy
+        self._emulator = emulator
+        self._chance = random.Random(plan.seed)
+        arguments = ["--leader-elect"] if plan.replicas > 1 else []
+        variables = {
+            "KUBECONFIG": proxy.kubeconfig(folder),
+            "WATCH_NAMESPACE": namespace,
+            "POD_NAMESPACE": namespace,
+            "OP_CONNECT_HOST": emulator.url,
+            "OP_CONNECT_TOKEN": emulator.token("all"),
+            "AUTO_RESTART": "true",
+        }
+        self._operators = [
+            OperatorProcess(variables, log=folder / f"operator-{number}.log", arguments=arguments)
+            for number in range(plan.replicas)
+        ]
+        self._secrets = [f"s{number:03d}" for number in range(plan.secrets)]
+        self._shared = {
+            f"shared-{start:03d}": self._secrets[start : start + _SHARE] for start in range(0, plan.secrets, _SHARE)
+        }
+        self.account = Account()
+
+    async def run(self) -> Account:
+        """Do it all, and give an account of it."""
+        began = time.monotonic()
+        try:
+            for operator in self._operators:
+                await asyncio.to_thread(operator.start)
+            await self._set_up()
+            for rotation in range(1, self._plan.rotations + 1):
+                await self._rotate(rotation)
+            # A restart too many might come late.
+            async with asyncio.timeout(30):
+                await self._operators[-1].polls(2)
+            await self._settled(self._plan.rotations + 1)
+            await self._take_account()
+        finally:
+            for operator in self._operators:
+                operator.stop()
+        self.account.requests = self._proxy.requests
+        self.account.seconds = time.monotonic() - began
+        return self.account
+
+    def last_words(self) -> str:
+        """What the operators said last, for whoever must find out what went wrong."""
+        return "".join(f"--- {each.log.name}\n{each.logged()[-4000:]}\n" for each in self._operators)
+
+    async def _set_up(self) -> None:
+        fields = [{"label": "username", "value": "app"}, {"label": "password", "value": "first"}]
+        item = {"category": "SECURE_NOTE", "fields": fields}
+        await asyncio.to_thread(
+            lambda: self._emulator.admin.bulk_create(VAULT, len(self._secrets), title="s{n:03d}", item=item)
+        )
+        for name in self._secrets:
+            path = {"spec": {"itemPath": f"vaults/{VAULT}/items/{name}"}}
+            await self._cluster.create(ONEPASSWORD_ITEMS, self._namespace, name, path, field_manager="tests")
+            await self._deploy(f"own-{name}", [name], "password")
+            await self._deploy(f"bystander-{name}", [name], "username")
+        for name, secrets in self._shared.items():
+            await self._deploy(name, secrets, "password")
+        await self._settled(1)
+
+    async def _deploy(self, name: str, secrets: Sequence[str], key: str) -> None:
+        sources = [{"secretKeyRef": {"name": secret, "key": key}} for secret in secrets]
+        variables = [{"name": f"V{number}", "valueFrom": each} for number, each in enumerate(sources)]
+        container = {"name": "main", "image": "nowhere.example/none", "env": variables}
+        labels = {"app": name}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+        spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+        await self._cluster.create(DEPLOYMENTS, self._namespace, name, {"spec": spec}, field_manager="tests")
+
+    async def _rotate(self, rotation: int) -> None:
+        """Rotate everything at once, and kill operators at moments of what follows."""
+        async with AsyncExitStack() as trouble:
+            if self._plan.api_faults:
+                self._proxy.fault = self._tenth
+            if self._plan.connect_flaps:
+                await trouble.enter_async_context(_beside(self._flap(), to_its_end=False))
+            await asyncio.to_thread(self._emulator.admin.bulk_rotate, VAULT)
+            if self._plan.restart_api_server is not None and rotation % _API_SERVER_RESTARTS == 2:
+                restarting = self._restart_api_server(self._plan.restart_api_server)
+                await trouble.enter_async_context(_beside(restarting, to_its_end=True))
+            settled = asyncio.create_task(self._settled(rotation + 1))
+            try:
+                for _ in range(self._chance.randint(1, self._plan.kills)):
+                    await self._kill(settled)
+                await settled
+            finally:
+                settled.cancel()
+        self._proxy.fault = lambda: None
+
+    async def _kill(self, settled: asyncio.Task[None]) -> None:
+        """Kill an operator in the midst of a write that chance has chosen, and start it again."""
+        operator = self._chance.choice(self._operators)
+        struck = asyncio.Event()
+        pid = operator.pid
+
+        def strike() -> None:
+            os.kill(pid, signal.SIGKILL)
+            struck.set()
+
+        # A rotation costs five writes per Secret: itself, its status twice, a restart or more, and the end of the mark.
+        moment: Moment = self._chance.choice(("before", "after"))
+        self._proxy.at_write(self._chance.randint(1, 5 * len(self._secrets)), moment, strike)
+        waiting = asyncio.create_task(struck.wait())
+        await asyncio.wait({waiting, settled}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        self._proxy.forget_awaited()
+        operator.kill()
+        self.account.kills += 1
+        await asyncio.to_thread(operator.start, ready=False)
+
+    def _tenth(self) -> Fault | None:
+        return self._chance.choice(_FAULTS) if self._chance.random() < 0.1 else None
+
+    async def _flap(self) -> None:
+        """Let Connect come and go until cancelled."""
+        admin = self._emulator.admin
+        try:
+            while True:
+                await asyncio.sleep(self._chance.uniform(0.2, 1.5))
+                mode = self._chance.choice(("refuse", "reset"))
+                await asyncio.to_thread(lambda mode=mode: admin.outage(True, mode=mode))
+                await asyncio.sleep(self._chance.uniform(0.1, 0.7))
+                await asyncio.to_thread(admin.outage, False)
+        finally:
+            admin.outage(False)
+
+    async def _restart_api_server(self, restart: Callable[[], None]) -> None:
+        await asyncio.sleep(self._chance.uniform(0.5, 3.0))
+        await asyncio.to_thread(restart)
+
+    async def _settled(self, revision: int) -> None:
+        """Wait until every Secret has come to a revision and owes nothing."""
+
+        async def check() -> None:
+            secrets = await self._cluster.list_metadata(SECRETS, self._namespace)
+            annotations = [each["metadata"].get("annotations") or {} for each in secrets]
+            late = sum(each.get(REVISION) != str(revision) or RESTART_OWED in each for each in annotations)
+            assert len(secrets) == len(self._secrets), f"there are {len(secrets)} Secrets"
+            assert late == 0, f"{late} Secrets are not done with revision {revision}"
+
+        await eventually(check, within=_SETTLING_S)
+
+    async def _take_account(self) -> None:
+        rotations = self._plan.rotations
+        found = await self._cluster.list(DEPLOYMENTS, self._namespace)
+        templates = {each["metadata"]["name"]: each["spec"]["template"]["metadata"] for each in found}
+        # Nothing but its template is ever changed here.
+        restarts = {each["metadata"]["name"]: int(each["metadata"]["generation"]) - 1 for each in found}
+        account = self.account
+        for secret in self._secrets:
+            missing = rotations - restarts[f"own-{secret}"]
+            account.owed += rotations
+            account.lost += max(0, missing)
+            account.double += max(0, -missing)
+            account.needless += restarts[f"bystander-{secret}"]
+            if missing or restarts[f"bystander-{secret}"]:
+                made = (restarts[f"own-{secret}"], restarts[f"bystander-{secret}"])
+                account.wrong.append(f"{secret}: {made[0]} restarts of {rotations}, {made[1]} of 0")
+        for name, secrets in self._shared.items():
+            account.shared += restarts[name]
+            carried = {mark.split("=")[0] for mark in _marks(templates[name]) if mark.endswith(f".{rotations + 1}")}
+            account.shared_lost += len(set(secrets) - carried)
+        account.shared_double += _in_vain(self._proxy, frozenset(self._shared))
+
+
+def _marks(template_metadata: Mapping[str, Any]) -> list[str]:
+    """The revisions of Secrets that a pod template carries."""
+    return str((template_metadata.get("annotations") or {}).get(REVISION, "")).split(",")
+
+
+def _in_vain(proxy: ApiProxy, workloads: frozenset[str]) -> int:
+    """How many restarts of these workloads brought no revision that they did not carry already."""
+    carried: dict[str, frozenset[str]] = {}
+    number = 0
+    for restart in proxy.restarts:
+        if restart.workload in workloads:
+            number += restart.marks <= carried.get(restart.workload, frozenset())
+            carried[restart.workload] = restart.marks
+    return number
+
+
+@asynccontextmanager
+async def _beside(coroutine: Coroutine[Any, Any, None], *, to_its_end: bool) -> AsyncIterator[None]:
+    """Let something happen during the block."""
+    task = asyncio.create_task(coroutine)
+    try:
+        yield
+    finally:
+        if not to_its_end:
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=not to_its_end)
