@@ -15,6 +15,7 @@ from keyturn.cluster.resources import (
     DEPLOYMENTS,
     NAMESPACES,
     ONEPASSWORD_ITEMS,
+    PODS,
     SECRETS,
     STATEFULSETS,
 )
@@ -35,7 +36,7 @@ rules:
     users: ["system:serviceaccount:{HOME}:keyturn"]
   - level: None
 """
-VALUES: dict = {}
+VALUES = {"operator": {"replicas": 2, "refreshMounts": True}}
 WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 
 
@@ -80,11 +81,8 @@ def as_installed(helm, stage: Stage, folder: Path):
     token.write_text(stage.emulator.token("all"))
     elsewhere = ("--health-probe-bind-address", "--metrics-bind-address")
     flags = [flag for flag in container(manifests)["args"][1:] if not flag.startswith(elsewhere)]
-    # As the downward API would tell it.
-    fields = {"metadata.name": "keyturn-0", "metadata.namespace": HOME}
-    variables = {name: fields.get(value, value) for name, value in environment(manifests).items()}
     there = {"OP_CONNECT_HOST": stage.emulator.url, "OP_CONNECT_TOKEN_FILE": str(token), "OP_CONNECT_TOKEN": None}
-    return flags, {**variables, **there, "POLLING_INTERVAL": "1"}
+    return flags, {**environment(manifests), **there, "POLLING_INTERVAL": "1"}
 
 
 def granted(helm):
@@ -128,6 +126,32 @@ async def ask_by_annotations(stage, resource):
     )
 
 
+async def show_files(stage, secret):
+    """A pod that shows a Secret as files and wants them at once; returns when it is there."""
+    metadata = {"annotations": {names.REFRESH_MOUNTS: "true"}}
+    spec = {
+        "containers": [{"name": "main", "image": "nowhere.example/none"}],
+        "volumes": [{"name": "files", "secret": {"secretName": secret}}],
+    }
+
+    async def made():
+        # Until the namespace has its default service account.
+        await stage.cluster.create(
+            PODS, stage.namespace, "shows", {"metadata": metadata, "spec": spec}, field_manager="kubectl"
+        )
+
+    await eventually(made)
+
+
+async def touched(stage):
+    """Wait until the kubelet is told to look at the pod's files."""
+
+    async def check():
+        assert names.REFRESHED in annotations_of(await stage.cluster.get(PODS, stage.namespace, "shows"))
+
+    await eventually(check)
+
+
 async def restarted(stage, resource):
     """Wait until a workload's template was changed once, and the finalizer of 1Password's operator is gone."""
 
@@ -155,8 +179,10 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
         await ask_by_annotations(stage, resource)
         await stage.holds(resource.plural, {"password": "first"})
 
-    # A rotation, and the restarts.
+    # A rotation, and the restarts; mounted files, too.
+    await show_files(stage, "deployments")
     stage.rotate("login", "second")
+    await touched(stage)
     for resource in WORKLOADS:
         await stage.holds(resource.plural, {"password": "second"})
         await restarted(stage, resource)

@@ -90,6 +90,7 @@ def test_the_schema_knows_each_value_and_no_other():
         ("operator.fullPassInterval", "full_pass_interval"),
         ("operator.maxStaleness", "max_staleness"),
         ("operator.workers", "workers"),
+        ("operator.leaderElection.leaseDuration", "lease_duration"),
         ("operator.autoRestart", "auto_restart"),
         ("operator.enableAnnotations", "enable_annotations"),
         ("operator.logLevel", "log_level"),

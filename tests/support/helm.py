@@ -104,9 +104,12 @@ def container(manifests: Iterable[Json], *, component: str = "operator") -> Json
     return only(manifests, "Deployment", component=component)["spec"]["template"]["spec"]["containers"][0]
 
 
-def environment(manifests: Iterable[Json]) -> dict[str, str]:
-    """The operator's environment, with the names of fields where the kubelet would put their values."""
+def environment(manifests: Iterable[Json], *, pod: str = "keyturn-0") -> dict[str, str]:
+    """The operator's environment, as the kubelet would make it for a pod of that name."""
+    facts = {"metadata.name": pod, "metadata.namespace": only(manifests, "Deployment")["metadata"]["namespace"]}
     return {
-        variable["name"]: variable["value"] if "value" in variable else variable["valueFrom"]["fieldRef"]["fieldPath"]
+        variable["name"]: variable["value"]
+        if "value" in variable
+        else facts[variable["valueFrom"]["fieldRef"]["fieldPath"]]
         for variable in container(manifests)["env"]
     }
