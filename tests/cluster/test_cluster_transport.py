@@ -112,7 +112,7 @@ async def test_a_body_beyond_a_mebibyte_goes_out_whole(transport):
 
 async def test_the_deadline_ends_a_call_and_its_connection(server, transport):
     """The server sees the client go."""
-    failed = await failure(transport, "/hang", deadline=0.05)
+    failed = await failure(transport, "/hang", deadline=0.5)
 
     assert failed.timed_out
     await asyncio.wait_for(server.gone.wait(), 5)
