@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Parallel test processes: cluster tests mostly wait, so one per core and one more.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
-.PHONY: help install demo test unit node lint format chart lock bench chaos cluster-up cluster-down clean
+.PHONY: help install demo test unit node lint format chart lock bench bench-node chaos cluster-up cluster-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -62,6 +62,10 @@ chart: install ## write what the chart repeats: its README's table, its copy of 
 
 bench: install ## measure what the README promises (UPDATE=1 puts the table there)
 	@$(BIN)/python tests/bench/run.py $(if $(UPDATE),--update-readme)
+
+bench-node: install ## memory of the operator's pod with 0, 1,000 and 5,000 items, on a real node
+	@$(BIN)/python -m localnode prepare
+	@PYTHONPATH=tests $(BIN)/python tests/node/measure_memory.py
 
 chaos: install ## kill the operator in mass rotations, at length (CHAOS="--seed 7 --trouble api-faults" chooses)
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(CHAOS)

@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {
     # what users install
     "runtime.lock": [],
-    # what the container image holds: the emulator as well, for a trial
-    "image.lock": ["--extra", "emulator"],
     # what `make install` installs
     "dev.lock": ["--extra", "emulator", "--group", "dev"],
+    # what the container image holds: the emulator as well, for a trial, and everything as it was tested
+    "image.lock": ["--extra", "emulator", "--constraints", "requirements/dev.lock"],
 }
 UV = ["uv==0.13.8"]
 

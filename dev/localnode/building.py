@@ -24,7 +24,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _BASE = "localhost/base:1"
 _BASE_PACKAGES = ("python3-venv", "dash", "bash", "coreutils", "libc-bin")
 # As in .dockerignore.
-_CONTEXT = (
+CONTEXT = (
     *("Dockerfile", ".dockerignore", "LICENSE", "README.md", "pyproject.toml", "dev/image/assemble.py"),
     *("requirements/build.lock", "requirements/image.lock"),
 )
@@ -57,7 +57,7 @@ def _digest() -> str:
     """Name the image by all that it is made of."""
     digest = hashlib.sha256(repr(_BASE_PACKAGES).encode())
     sources = sorted(path for path in (_ROOT / "operator").rglob("*") if path.is_file() and path.suffix != ".pyc")
-    for path in (*(_ROOT / name for name in _CONTEXT), *sources):
+    for path in (*(_ROOT / name for name in CONTEXT), *sources):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(_ROOT)} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]

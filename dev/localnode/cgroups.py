@@ -32,3 +32,12 @@ def _folders(name: str) -> Iterator[Path]:
             _, point, kind, *_ = line.split()
             if kind in _KINDS:
                 yield Path(point) / name
+
+
+def processes(name: str, pod: str) -> list[int]:
+    """Return the processes of a pod, named by its uid, in the node's cgroup `name`."""
+    found: set[int] = set()
+    for folder in _folders(name):
+        for file in folder.glob(f"**/pod{pod}/**/cgroup.procs"):
+            found.update(map(int, file.read_text(encoding="ascii").split()))
+    return sorted(found)

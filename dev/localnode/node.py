@@ -13,7 +13,7 @@ from typing import IO, Self, cast
 
 from localcluster import LocalCluster
 from localcluster.binaries import ensure_binaries
-from localnode import network
+from localnode import cgroups, network
 from localnode.errors import NodeFailed, NodeUnavailable
 from localnode.layout import Layout
 from localnode.packages import obstacle
@@ -86,6 +86,10 @@ class LocalNode:
     def cgroup(self) -> str:
         """The name of the cgroup that all pods are below."""
         return self._layout.cgroup
+
+    def processes(self, pod: str) -> list[int]:
+        """Return the processes of a pod, which is named by its uid."""
+        return cgroups.processes(self.cgroup, pod)
 
     @contextmanager
     def inside(self) -> Iterator[None]:

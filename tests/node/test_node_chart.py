@@ -6,6 +6,7 @@ import time
 import pytest
 from node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 
+from keyturn.core import names
 from support.operator import eventually
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(180)]
@@ -105,7 +106,7 @@ async def test_a_mounted_file_turns_at_once_where_that_is_asked_for(trial, conne
     connect.create(VAULT, {"title": "mounted", "category": "SECURE_NOTE", "fields": fields})
     main = container(volumeMounts=[{"name": "files", "mountPath": "/files"}])
     volumes = [{"name": "files", "secret": {"secretName": "mounted"}}]
-    asked = item("mounted", **{"keyturn.dev/refresh-mounts": "true"})
+    asked = item("mounted", **{names.REFRESH_MOUNTS: "true"})
     trial.apply(namespace, asked, workload("Deployment", "app", {"containers": [main], "volumes": volumes}))
     trial.rolled_out(namespace, "deployment/app")
     [pod] = trial.pods(namespace, app="app")
