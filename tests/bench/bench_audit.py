@@ -69,16 +69,43 @@ class AuditLog:
         Raises:
             TooSlow: there were fewer when the time was up.
         """
+
+        def created(request: Request) -> bool:
+            return request.verb == "create" and request.resource == resource and request.status == 201
+
+        return self.until(created, count, within=within, check=check, what=f"{resource} were created")
+
+    def until(
+        self,
+        counts: Callable[[Request], bool],
+        number: int,
+        *,
+        within: float,
+        check: Callable[[], None],
+        what: str = "requests were seen",
+    ) -> list[Request]:
+        """The requests since the last call, as soon as there are so many that count.
+
+        Args:
+            counts: tells which.
+            number: how many.
+            within: seconds.
+            check: called while waiting; raises if there is nothing left to wait for.
+            what: in words, after the number.
+
+        Raises:
+            TooSlow: there were fewer when the time was up.
+        """
         deadline = time.monotonic() + within
         seen: list[Request] = []
         while True:
             seen += self._read()
-            made = sum(each.verb == "create" and each.resource == resource and each.status == 201 for each in seen)
-            if made >= count:
+            found = sum(map(counts, seen))
+            if found >= number:
                 return seen
             check()
             if time.monotonic() > deadline:
-                raise TooSlow(f"{made} of {count} {resource} were created within {within:.0f} s")
+                raise TooSlow(f"{found} of {number} {what} within {within:.0f} s")
             # The log is a file, which nothing announces.
             time.sleep(_POLL_S)
 

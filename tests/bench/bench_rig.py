@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,10 +147,28 @@ class Rig:
         spec = {"replicas": 0, "paused": True, "selector": {"matchLabels": {"app": "unrelated"}}, "template": template}
         body = {"metadata": {"labels": {"team": "red"}}, "spec": spec}
         self._create(DEPLOYMENTS, ELSEWHERE, ((f"unrelated-{n:05d}", body) for n in range(count)))
+        self._until_settled(ELSEWHERE, count)
+
+    def create_users(self, namespace: str, secrets: Sequence[str], users: Mapping[str, Sequence[str]]) -> None:
+        """Create a namespace with a OnePasswordItem for each Secret, and Deployments that use them and want restarts.
+
+        Args:
+            namespace: its name.
+            secrets: the titles of their items.
+            users: the Secrets that each Deployment uses, by its name.
+        """
+        self.cluster.kubectl("create", "namespace", namespace)
+        paths = ((name, {"spec": {"itemPath": f"vaults/{VAULT}/items/{name}"}}) for name in secrets)
+        self._create(ONEPASSWORD_ITEMS, namespace, paths)
+        self._create(DEPLOYMENTS, namespace, ((name, _user(name, used)) for name, used in users.items()))
+        self._until_settled(namespace, len(users))
+
+    def _until_settled(self, namespace: str, count: int) -> None:
+        """Wait until the controller of Deployments has looked at as many."""
         path = "{range .items[*]}{.status.observedGeneration}{'\\n'}{end}"
         deadline = time.monotonic() + _SETTLING_S
         while True:
-            told = self.cluster.kubectl("-n", ELSEWHERE, "get", "deployments", "-o", f"jsonpath={path}", timeout=60.0)
+            told = self.cluster.kubectl("-n", namespace, "get", "deployments", "-o", f"jsonpath={path}", timeout=60.0)
             if told.stdout.count("1") >= count:
                 return
             if time.monotonic() > deadline:
@@ -230,6 +248,15 @@ class Running:
 def secret_name(number: int) -> str:
     """The name of an item's Secret."""
     return TITLE.format(n=number)
+
+
+def _user(name: str, secrets: Sequence[str]) -> dict[str, Any]:
+    """A Deployment that uses Secrets and wants to be restarted; no pod of it ever starts."""
+    sources = [{"secretRef": {"name": secret}} for secret in secrets]
+    container = {"name": "main", "image": "none", "envFrom": sources}
+    template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": {"app": name}}, "template": template}
+    return {"metadata": {"annotations": {"operator.1password.io/auto-restart": "true"}}, "spec": spec}
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

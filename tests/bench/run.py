@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 from bench_audit import TooSlow
-from bench_measures import measure_flowing, measure_steady
+from bench_fanout import ITEMS, broken_fanouts, fanout_markdown, measure_fanouts
+from bench_measures import ROTATIONS, measure_flowing, measure_steady
 from bench_report import Result, broken, markdown
 
 from demo.programs import ProgramFailed
@@ -54,11 +55,13 @@ def _bench(*, update: bool) -> int:
         _say(f"Other processes use {busy:.0f} % of this machine: times and CPU figures mean little.")
     with tempfile.TemporaryDirectory(prefix="keyturn-bench-") as folder:
         results = [_measure(items, Path(folder)) for items in SIZES]
+        _say(f"Mass rotations of {ITEMS:,} Secrets, in three shapes")
+        fanouts = measure_fanouts(folder=Path(folder))
     busy = max(busy, *(load for each in results for load in (each.steady.others_percent, each.flowing.others_percent)))
-    table = f"{markdown(results)}\n\n{_conditions(busy)}"
+    table = f"{markdown(results)}\n\n{fanout_markdown(fanouts)}\n\n{_conditions(busy)}"
     _say(f"Measured in {time.monotonic() - began:.0f} s.")
     sys.stdout.write(f"\n{table}\n")
-    if failures := list(broken(results)):
+    if failures := [*broken(results), *broken_fanouts(fanouts)]:
         sys.stdout.write("\nBroken promises:\n" + "".join(f"- {failure}\n" for failure in failures))
         return 1
     if update and busy > BUSY_PERCENT:
@@ -80,7 +83,7 @@ def _busy() -> float:
 def _measure(items: int, folder: Path) -> Result:
     _say(f"N = {items:,}: a cold start, half a minute of rest, 5,000 foreign Secrets, a restart")
     steady = measure_steady(items, folder=folder)
-    _say(f"N = {items:,}: kubectl apply at a running operator, 20 rotations")
+    _say(f"N = {items:,}: kubectl apply at a running operator, {ROTATIONS} rotations")
     return Result(items, steady, measure_flowing(items, folder=folder))
 
 

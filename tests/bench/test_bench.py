@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from bench_audit import AuditLog, TooSlow
+from bench_fanout import SHAPES, FanOut, broken_fanouts, fanout_markdown
 from bench_measures import Flowing, Steady, quantile
 from bench_report import Result, broken, markdown
 
@@ -103,3 +104,38 @@ def test_only_what_was_created_is_waited_for(tmp_path):
     path.write_text(json.dumps(event("create", "secrets", 409, 1)) + "\n")
     with pytest.raises(TooSlow, match="0 of 1 secrets"):
         AuditLog(path).until_created("secrets", 1, within=0.0, check=lambda: None)
+
+
+def fanout(shape=SHAPES[1], **changes):
+    figures = FanOut(shape, restarts=shape.workloads, to_secrets=2.0, to_workloads=3.0, lists=6, reads=10, writes=2500)
+    return replace(figures, **changes)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_a_mass_rotation_restarts_everybody_once(shape):
+    """One restart too few or too many breaks the promise, and so does a listing for each Secret."""
+    assert list(broken_fanouts([fanout(shape)])) == []
+    for wrong in ({"restarts": shape.workloads + 1}, {"restarts": shape.workloads - 1}, {"lists": 100}):
+        [line] = broken_fanouts([fanout(shape, **wrong)])
+        assert shape.what in line
+
+
+def test_every_shape_says_who_uses_what():
+    """One Secret of all, one each, or all of one."""
+    users = {shape.name: shape.users([f"s{n}" for n in range(shape.secrets)]) for shape in SHAPES}
+
+    assert {name: (len(by), len(by["w0000"])) for name, by in users.items()} == {
+        "wide": (500, 1),
+        "broad": (500, 1),
+        "deep": (1, 50),
+    }
+    assert users["broad"]["w0007"] == ["s7"]
+    assert users["wide"]["w0007"] == ["s0"]
+
+
+def test_the_second_table_has_a_line_for_each_shape():
+    """As wide as its head."""
+    lines = fanout_markdown([fanout(shape) for shape in SHAPES]).splitlines()
+
+    assert len(lines) == 2 + len(SHAPES)
+    assert {line.count("|") for line in lines} == {8}
