@@ -15,7 +15,7 @@ DURATION = 6
 SAFE = DURATION * 2 / 3
 LOOK = 1.2
 """Seconds between two looks of a standby, at most."""
-SLACK = 3.0
+SLACK = 15.0
 """Seconds for a busy machine."""
 
 
@@ -63,6 +63,12 @@ async def everything(stage: Stage) -> dict[str, str]:
     return found
 
 
+def said_at(operator: OperatorProcess, words: str) -> str:
+    """The time of the only line of an operator's log that says this."""
+    [line] = [line for line in operator.logged().splitlines() if words in line]
+    return line.split()[0]
+
+
 async def ended(operator: OperatorProcess, *, within: float) -> int:
     """Wait until an operator has ended by itself; returns its exit code."""
     return await asyncio.to_thread(operator.wait, within)
@@ -95,8 +101,8 @@ async def test_a_leader_that_is_asked_to_end_hands_over_in_about_a_second(stage)
     first.send(signal.SIGTERM)
     took = await leads(second, within=SLACK)
 
-    assert await ended(first, within=SLACK) == 0
     assert took < 3
+    assert await ended(first, within=SLACK) == 0
     assert (await lease_of(stage))["leaseTransitions"] == 1
     stage.rotate("login", "second")
     await stage.holds("login", {"password": "second"})
@@ -191,9 +197,9 @@ async def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_lea
 
         door.shut(silently=silently)
         code = await ended(first, within=SAFE + SLACK)
-        assert second.metric("keyturn_leader") == 0
+        await leads(second, within=DURATION + LOOK + SLACK)
 
     assert code == 1
-    await leads(second, within=DURATION + LOOK + SLACK)
+    assert said_at(first, "no longer leading") < said_at(second, "leading: second_")
     stage.rotate("login", "second")
     await stage.holds("login", {"password": "second"})

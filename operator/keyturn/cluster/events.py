@@ -206,6 +206,8 @@ class EventPoster:
         namespace = post.said.about.namespace or "default"
         moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
+            # Neither is tied to what was there before: the name was drawn by this process, so nobody else's can be meant, and one
+            # that is written late, when another replica leads, at worst tells something twice.
             if post.count == 1:
                 body = _event(post.said, namespace, moment, self._instance)
                 await self._writer.create(EVENTS, namespace, post.name, body, field_manager="keyturn")
