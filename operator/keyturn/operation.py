@@ -75,7 +75,7 @@ class Operator:
         self._binding_of = partial(binding_of, copy_annotations=settings.enable_annotations)
         self._lost_debts: dict[Key, OwedRestart] = {}
         self._repairs: Repairs[Key] = Repairs(asyncio.get_running_loop().time)
-        self._events = EventPoster(cluster, on_outcome=metrics.event)
+        self._events = EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event)
         self._queue: WorkQueue[Key] = WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random)
         self._secrets = Informer(
             cluster,

@@ -23,7 +23,7 @@ def replica(stage: Stage, name: str, **variables) -> OperatorProcess:
     """One of several operators of a stage."""
     flags = "--leader-elect", f"--leader-election-namespace={stage.namespace}"
     usual = {"POD_NAME": name, "KEYTURN_LEASE_DURATION": str(DURATION), "AUTO_RESTART": "true"}
-    return stage.operator(*flags, **usual, **variables)
+    return stage.operator(*flags, **{**usual, **variables})
 
 
 async def leads(operator: OperatorProcess, *, within: float) -> float:
@@ -106,6 +106,7 @@ async def test_a_leader_that_is_asked_to_end_hands_over_in_about_a_second(stage)
     assert (await lease_of(stage))["leaseTransitions"] == 1
     stage.rotate("login", "second")
     await stage.holds("login", {"password": "second"})
+    assert (await stage.event("login", "Updated"))["reportingInstance"] == "second"
 
 
 async def test_a_standby_that_is_asked_to_end_does_so_at_once(stage):

@@ -64,14 +64,14 @@ def rules(helm):
     return role["rules"]
 
 
-async def a_role_in(cluster, namespace, rules):
+async def a_role_in(cluster, namespace, rules, *, name="keyturn"):
     """Let the service account do in one namespace what the operator must."""
-    await cluster.create(ROLES, namespace, "keyturn", {"rules": rules}, field_manager="tests")
+    await cluster.create(ROLES, namespace, name, {"rules": rules}, field_manager="tests")
     binding = {
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "keyturn"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": "home"}],
     }
-    await cluster.create(ROLE_BINDINGS, namespace, "keyturn", binding, field_manager="tests")
+    await cluster.create(ROLE_BINDINGS, namespace, name, binding, field_manager="tests")
 
 
 def requests_of_the_account(local):
@@ -176,5 +176,42 @@ async def test_the_operators_own_switch_holds_where_the_namespace_cannot_be_read
 
             await stage.settled("web", restarts=1)
             await stage.paid("login")
+        finally:
+            stage.stop()
+
+
+async def test_a_replica_without_rights_on_its_lease_says_so_and_leads_when_it_has_them(
+    guarded, kubeconfig, helm, emulator, tmp_path
+):
+    """It asks for the Lease and for nothing else until then, and what the chart grants on it is enough to hand it over."""
+    roles = of_kind(helm.render({"operator": {"replicas": 2, "watchNamespace": ["elected"]}}), "Role")
+    granted = {role["metadata"]["name"].endswith("-lease"): role["rules"] for role in roles}
+    flags = "--leader-elect", "--leader-election-namespace=elected"
+    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+        await cluster.create(NAMESPACES, None, "elected", {}, field_manager="tests")
+        stage = Stage(cluster, namespace="elected", emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig)
+        before = len(list(requests_of_the_account(guarded)))
+        first = stage.operator(*flags, ready=False)
+        try:
+
+            async def told():
+                status, text = first.get("/readyz")
+                assert status == 503
+                assert f'User "{USER}" cannot get resource "leases"' in text
+                assert first.get("/healthz")[0] == 200
+
+            await eventually(told)
+            asked = list(requests_of_the_account(guarded))[before:]
+            assert {request[:3] for request in asked} == {("get", "elected", "leases")}
+
+            await a_role_in(cluster, "elected", granted[False])
+            await a_role_in(cluster, "elected", granted[True], name="keyturn-lease")
+            await stage.provide("login")
+            second = stage.operator(*flags)
+            assert second.get("/readyz")[1].startswith("ok: standby")
+            assert first.terminate() == 0
+            stage.rotate("login", "second")
+            await stage.holds("login", {"password": "second"})
+            assert second.metric("keyturn_leader") == 1
         finally:
             stage.stop()
