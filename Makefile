@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+VERSION = $(shell sed -n 's/^appVersion: //p' helm/keyturn/Chart.yaml)
 # Parallel test processes: cluster tests mostly wait, so one per core and one more.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
@@ -59,6 +60,16 @@ demo: install ## the whole story in the terminal, on a real control plane (KEEP=
 chart: install ## write what the chart repeats: its README's table, its copy of crds/, the reviewed files of its tests
 	@$(BIN)/python dev/chart.py
 	@KEYTURN_RENEW_SNAPSHOTS=1 $(BIN)/pytest tests/chart/test_chart_rendering.py -q -k reviewed
+
+kind-demo: ## a trial on a cluster of its own; needs docker, kind, helm and kubectl (end: kind delete cluster --name keyturn)
+	docker build --tag keyturn:$(VERSION) .
+	kind create cluster --config kind-config.yaml
+	kind load docker-image keyturn:$(VERSION) --name keyturn
+	helm install keyturn helm/keyturn --kube-context=kind-keyturn --namespace keyturn --create-namespace --set emulator.enabled=true --set operator.pollingInterval=5 --wait
+	kubectl --context=kind-keyturn apply -f examples/database.yaml -f examples/web.yaml
+	kubectl --context=kind-keyturn wait --for=condition=Ready opi/database --timeout=60s
+	kubectl --context=kind-keyturn get opi,deployments
+	kubectl --context=kind-keyturn describe secret database
 
 bench: install ## measure what the README promises (UPDATE=1 puts the table there)
 	@$(BIN)/python tests/bench/run.py $(if $(UPDATE),--update-readme)
