@@ -12,9 +12,9 @@ def create(name: str) -> None:
     """Make the cgroup `name` in every hierarchy."""
     for folder in _folders(name):
         folder.mkdir()
-        # A new cpuset of version 1 is empty, and nothing can run in it.
+        # A new cpuset of version 1 is empty, and nothing can run in it. In version 2 it is its parent's, and the root has none.
         for share in ("cpuset.cpus", "cpuset.mems"):
-            if (folder / share).exists() and not (folder / share).read_text(encoding="ascii").strip():
+            if (folder.parent / share).exists():
                 (folder / share).write_text((folder.parent / share).read_text(encoding="ascii"), encoding="ascii")
 
 

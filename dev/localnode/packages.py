@@ -1,6 +1,7 @@
 """What the node takes from the machine: root, and a few packages of Debian."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from localnode.errors import NodeUnavailable
 
 CNI_PLUGINS = Path("/usr/lib/cni")
+_CAP_SYS_ADMIN = 21
 # By what shows that a package is there.
 _RUNTIME = {
     "containerd": "containerd",
@@ -30,8 +32,17 @@ def obstacle() -> str | None:
     """Say in one line why no node can run here, and what helps; None if one can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "a real node needs Linux and root: containers, namespaces and cgroups are made"
+    if not _may_make_namespaces():
+        return "a real node needs CAP_SYS_ADMIN, which this container lacks: run it privileged, or use a machine"
     packages = missing_packages()
     return f"a real node needs more packages: apt-get install {' '.join(packages)}" if packages else None
+
+
+def _may_make_namespaces() -> bool:
+    [capabilities] = re.findall(
+        r"^CapEff:\s*(\w+)$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE
+    )
+    return bool(int(capabilities, 16) >> _CAP_SYS_ADMIN & 1)
 
 
 def install() -> None:

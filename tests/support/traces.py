@@ -16,7 +16,8 @@ def traces_of(directory: Path, cgroup: str) -> list[str]:
             for line in Path("/proc/mounts").read_text().splitlines()
             if str(directory) in line
         ),
-        *(f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{cgroup}")),
+        # Version 2 has one hierarchy, version 1 several.
+        *(f"cgroup {path}" for root in (".", "*") for path in Path("/sys/fs/cgroup").glob(f"{root}/{cgroup}")),
         *(f"interface {path.name}" for path in Path("/sys/class/net").iterdir() if path.name.startswith(_INTERFACES)),
         *([f"directory {directory}"] if directory.exists() else []),
     ]
