@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from keyturn.control.payment import Payer
@@ -44,6 +44,7 @@ class Restarter:
         chance: random numbers of [0, 1).
         schedule: calls back after a number of seconds.
         clock: monotonic seconds.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Restarter:
         chance: Callable[[], float],
         schedule: Callable[[float, Callable[[], None]], object],
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._payer = payer
         self._secrets = secrets
@@ -63,6 +65,7 @@ class Restarter:
         self._backoff = Backoff(first=1.0, longest=_LONGEST_REST)
         self._schedule = schedule
         self._clock = clock
+        self._sleep = sleep
         self._resting: dict[str, _Rest] = {}
         self._wake = asyncio.Event()
         # Namespaces that are being paid, and whether there was something new for them meanwhile.
@@ -112,7 +115,7 @@ class Restarter:
         started = marked = self._clock()
         while True:
             self._wake.clear()
-            await asyncio.sleep(_QUIET)
+            await self._sleep(_QUIET)
             now = self._clock()
             if self._wake.is_set():
                 marked = now
