@@ -57,6 +57,19 @@ def after_sync(status: Mapping[str, Any], revision: int, owed: OwedRestart | Non
     return {**before, "owed": 0, "done": before.get("done", 0)} if are_owed(status) else dict(before)
 
 
+def after_count(status: Mapping[str, Any], restarts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a status says of restarts after a pass, unless there has been another change since the pass began.
+
+    Args:
+        status: as it was.
+        restarts: what was counted.
+    """
+    before: Mapping[str, Any] = status.get("restarts") or {}
+    # The revision alone tells nothing: those of a Secret that was made again count anew.
+    later = str(before.get("changedAt", "")) > str(restarts.get("changedAt", ""))
+    return dict(before if later and revision_known(status) > restarts["revision"] else restarts)
+
+
 def are_owed(status: Mapping[str, Any]) -> bool:
     """Whether a status says that somebody may still be owed a restart."""
     restarts = status.get("restarts") or {}

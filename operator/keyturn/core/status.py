@@ -18,7 +18,7 @@ from keyturn.core.binding import Binding
 from keyturn.core.content import Skipped
 from keyturn.core.owed import OwedRestart
 from keyturn.core.paths import shorten
-from keyturn.core.restart_status import after_sync
+from keyturn.core.restart_status import after_count, after_sync
 
 
 class Reason(StrEnum):
@@ -184,7 +184,7 @@ def silent_status(binding: Binding, message: str, *, now: datetime) -> dict[str,
 
 def restarts_status(binding: Binding, restarts: Mapping[str, Any]) -> dict[str, Any]:
     """The status of an object whose Secret's restarts were counted; what it says of the Secret stays."""
-    return {**binding.status, "restarts": dict(restarts)}
+    return {**binding.status, "restarts": after_count(binding.status, restarts)}
 
 
 def is_worth_writing(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from keyturn.core.owed import Change, OwedRestart
-from keyturn.core.restart_status import after_sync, are_owed, begun, counted, owed_by, revision_known
+from keyturn.core.restart_status import after_count, after_sync, are_owed, begun, counted, owed_by, revision_known
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 OWED = OwedRestart((Change(4, ("user",), NOW - timedelta(1)), Change(5, ("password",), NOW)))
@@ -39,6 +39,26 @@ def test_what_is_owed_is_said_by_names():
 def test_a_look_at_the_secret_says_what_is_owed_now(before, revision, owed, after):
     """It must neither take back what was counted nor leave what nobody owes any more."""
     assert after_sync({"restarts": before} if before else {}, revision, owed) == after
+
+
+LATER = "2026-11-21T12:00:01Z"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({}, COUNTED, id="nothing yet"),
+        pytest.param(BEGUN, COUNTED, id="this very change"),
+        pytest.param({**BEGUN, "revision": 4, "changedAt": "2026-11-21T11:00:00Z"}, COUNTED, id="an earlier change"),
+        pytest.param(
+            {**BEGUN, "revision": 6, "changedAt": LATER}, {**BEGUN, "revision": 6, "changedAt": LATER}, id="a later one"
+        ),
+        pytest.param({**BEGUN, "revision": 9}, COUNTED, id="of the Secret before, that owed the same"),
+    ],
+)
+def test_a_count_says_nothing_of_a_change_that_came_since(before, after):
+    """What the later change owes must not pass for paid."""
+    assert after_count({"restarts": before}, COUNTED) == after
 
 
 @pytest.mark.parametrize(
