@@ -10,7 +10,7 @@ import socket
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
-from keyturn.cluster import ONEPASSWORD_ITEMS, Access, Cluster, ClusterError, Elector, LeaseName, crd_served
+from keyturn.cluster import ONEPASSWORD_ITEMS, Access, Cluster, ClusterError, Elector, LeaseName, crd_served, is_pruned
 from keyturn.connect import (
     BadAddress,
     ConfigError,
@@ -78,6 +78,11 @@ async def run(settings: Settings) -> None:
                 raise StartError(
                     f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label} is not installed in this cluster: "
                     "kubectl apply -f crds/"
+                )
+            if await is_pruned(cluster, "observedGeneration"):
+                raise StartError(
+                    f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label} is not Keyturn's, which knows more of a status; "
+                    "it takes its place and keeps every object: kubectl apply -f crds/"
                 )
         except (ClusterError, CannotListen) as error:
             raise StartError(str(error)) from None

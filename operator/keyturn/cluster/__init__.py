@@ -2,7 +2,7 @@
 
 from keyturn.cluster.access import Access, Credentials
 from keyturn.cluster.defects import log_defect
-from keyturn.cluster.discovery import crd_served, find_resource
+from keyturn.cluster.discovery import crd_served, find_resource, is_pruned
 from keyturn.cluster.errors import (
     AlreadyExists,
     Cause,
@@ -80,6 +80,7 @@ __all__ = [
     "Unavailable",
     "crd_served",
     "find_resource",
+    "is_pruned",
     "log_defect",
     "parts_of",
 ]
