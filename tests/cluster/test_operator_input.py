@@ -161,6 +161,20 @@ async def test_of_equal_titles_the_oldest_wins_and_a_warning_says_so(stage):
     await eventually(unwarned)
 
 
+async def test_a_twin_that_cannot_be_read_is_nobodys_trouble(stage):
+    """Titles are compared in the listing, so of two items of one title only the older is ever read."""
+    stage.put_item("login", created_at=1_600_000_000)
+    twin = stage.put_item("login", {"password": "newer"}, created_at=1_650_000_000)
+    vault = next(each["id"] for each in stage.connect.state()["vaults"] if each["name"] == VAULT)
+    stage.connect.fault(f"GET /v1/vaults/{vault}/items/{twin}", status=403, message="not for you")
+    stage.operator()
+
+    await stage.ask("login")
+    await stage.ready("login")
+
+    assert await stage.data("login") == {"password": b"first"}
+
+
 async def test_an_older_twin_takes_over_only_by_its_age(stage):
     """A second item of the title that is older than the first takes its place, as at every later start."""
     stage.operator()

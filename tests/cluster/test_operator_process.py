@@ -233,6 +233,11 @@ def test_a_mistake_in_the_settings_is_one_line(variables, flags, named):
         ({}, 1, "/nowhere cannot be used: there is no such file"),
         ({"OP_CONNECT_HOST": "not a url"}, 2, "OP_CONNECT_HOST: the address of the Connect server"),
         ({"OP_CONNECT_TOKEN": "two words"}, 2, "OP_CONNECT_TOKEN"),
+        (
+            {"OP_CONNECT_HOST": "http://connect", "HTTP_PROXY": "http://user:canary@proxy"},
+            2,
+            "HTTP_PROXY or HTTPS_PROXY: the address of the proxy must not hold a user name or password",
+        ),
     ],
 )
 def test_what_cannot_be_used_says_why(variables, code, named):
@@ -243,6 +248,7 @@ def test_what_cannot_be_used_says_why(variables, code, named):
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stderr.startswith("keyturn: ")
     assert named in ended.stderr
+    assert "canary" not in ended.stderr
 
 
 async def test_a_taken_port_is_told_in_one_line(stage):

@@ -215,3 +215,26 @@ async def test_a_replica_without_rights_on_its_lease_says_so_and_leads_when_it_h
             assert second.metric("keyturn_leader") == 1
         finally:
             stage.stop()
+
+
+async def test_a_status_that_cannot_be_written_keeps_no_secret_from_being_made(
+    guarded, kubeconfig, rules, emulator, tmp_path
+):
+    """The Secret matters most; what there is to say is said as soon as it may be."""
+    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+        await cluster.create(NAMESPACES, None, "mute", {}, field_manager="tests")
+        mute = [rule for rule in rules if "onepassworditems/status" not in rule["resources"]]
+        assert len(mute) < len(rules)
+        await a_role_in(cluster, "mute", mute)
+        stage = Stage(cluster, namespace="mute", emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig)
+        operator = stage.operator()
+        try:
+            stage.put_item("login")
+            await stage.ask("login")
+            await stage.holds("login", {"password": "first"})
+            assert "onepassworditems/status" in operator.logged()
+
+            await cluster.merge_patch(ROLES, "mute", "keyturn", {"rules": rules}, field_manager="tests")
+            await stage.ready("login")
+        finally:
+            stage.stop()

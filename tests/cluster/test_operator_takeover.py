@@ -235,6 +235,27 @@ async def test_a_secret_of_the_official_operator_is_taken_over_without_a_restart
     await stage.settled("web", restarts=1)
 
 
+async def test_a_secret_without_an_owner_waits_for_consent(stage):
+    """The official operator fills whatever bears its annotations or the object's name; here somebody must have said so."""
+    stage.put_item("login")
+    await OfficialOperator(stage).item("login", {"password": "first"})
+    await stage.edit_secret("login", {"metadata": {"ownerReferences": None}})
+    resolved = {names.ITEM_PATH: ids_of(stage, "login"), names.ITEM_VERSION: "1"}
+    stray = {"metadata": {"annotations": resolved}, "data": encoded({"password": "first"})}
+    await stage.cluster.create(SECRETS, stage.namespace, "stray", stray, field_manager="kubectl")
+    operator = stage.operator()
+
+    await stage.says("login", "SecretNotOurs", ready="False")
+    stage.rotate("login", "second")
+    await operator.polls(2)
+    assert await stage.data("login") == {"password": b"first"}
+
+    await stage.annotate_secret("login", {names.ADOPT: "true"})
+    await stage.holds("login", {"password": "second"})
+    await stage.ready("login", itemVersion="2")
+    assert await stage.data("stray") == {"password": b"first"}
+
+
 async def test_a_key_of_the_official_operators_that_left_the_item_goes(stage):
     """An apply alone would leave it for ever, since another manager wrote it."""
     await left_by_the_official_operator(stage, "login", {"password": "first", "user": "app"})

@@ -241,6 +241,20 @@ async def test_another_path_and_another_name_are_followed(stage):
     await stage.has_no_secret("renamed")
 
 
+async def test_an_item_made_anew_is_found_by_a_workloads_path(stage):
+    """The path on the workload counts, not the ids that it was resolved to first: those are of an item that is gone."""
+    stage.operator()
+    stage.put_item("login")
+    await deploy(stage, "web", asking("login", "web-login"))
+    first = await stage.holds("web-login", {"password": "first"})
+
+    stage.connect.delete(VAULT, "login")
+    stage.put_item("login", {"password": "anew"})
+
+    second = await stage.holds("web-login", {"password": "anew"})
+    assert annotations_of(second)[names.ITEM_PATH] != annotations_of(first)[names.ITEM_PATH]
+
+
 async def test_without_its_annotations_a_workload_keeps_its_secret(stage):
     """Its pods may use it still; it is no longer filled, and goes with the workload."""
     stage.put_item("login")

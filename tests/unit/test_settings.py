@@ -108,7 +108,13 @@ def test_service_links_are_no_mistakes(name):
 
 def test_what_the_official_operators_manifests_set_is_no_mistake():
     """A Deployment whose image is swapped keeps its environment."""
-    official = {"OPERATOR_NAME": "x", "POD_NAME": "y", "MANAGE_CONNECT": "false", "WATCH_NAMESPACE": "default"}
+    official = {
+        "OPERATOR_NAME": "x",
+        "POD_NAME": "y",
+        "OSDK_FORCE_RUN_MODE": "local",
+        "MANAGE_CONNECT": "false",
+        "WATCH_NAMESPACE": "default",
+    }
 
     assert read_settings([], {**GOOD, **official}).watch_namespaces == ("default",)
 

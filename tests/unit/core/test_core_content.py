@@ -52,6 +52,11 @@ def test_a_reference_is_copied_like_any_field():
             {"a": b"2"},
             id="last of two primary URLs",
         ),
+        pytest.param(
+            an_item(urls=[Url("1", "a b", primary=True), Url("2", "a/b"), Url("3", "c d"), Url("4", "c/d")]),
+            {"a-b": b"1", "c-d": b"4"},
+            id="URLs of two labels with one key",
+        ),
         pytest.param(an_item(text("a", ""), urls=[Url("u", "a")]), {"a": b"u"}, id="URL shows through an empty field"),
         pytest.param(an_item(text("a", "1"), text("a", "")), {"a": b"1"}, id="empty field does not overwrite"),
         pytest.param(an_item(text("a", " ")), {"a": b" "}, id="white space is not empty"),
