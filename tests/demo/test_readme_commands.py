@@ -28,6 +28,7 @@ MAKE = {
     "make demo STOP=1": "-m demo --stop",
     "make demo RECORD=1": "-m demo --record",
     "make bench UPDATE=1": "tests/bench/run.py --update-readme",
+    'make chaos CHAOS="--trouble api-faults --seed 7 --rotations 3"': "tests/chaos/run.py --trouble api-faults",
     "make cluster-up": "-m localcluster up",
     "make cluster-down": "-m localcluster down",
 }
