@@ -114,7 +114,7 @@ async def test_a_standby_that_is_asked_to_end_does_so_at_once(stage):
     first, second = await pair(stage)
     before = await lease_of(stage)
 
-    assert second.terminate(within=2.0) == 0
+    assert second.terminate() == 0
 
     assert first.metric("keyturn_leader") == 1
     assert (await lease_of(stage))["holderIdentity"] == before["holderIdentity"]
@@ -137,9 +137,10 @@ async def test_the_lease_of_a_killed_leader_is_taken_when_it_has_run_out(stage):
     assert second.api_writes().keys() <= {f"patch {LEASES.label}"}
 
 
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked to end"])
 @pytest.mark.parametrize("moment", ["fetched", "written"])
-async def test_a_rotation_begun_by_one_leader_is_finished_by_the_next(stage, moment):
-    """A leader killed in the midst of a rotation costs no restart and makes none twice."""
+async def test_a_rotation_begun_by_one_leader_is_finished_by_the_next(stage, moment, end):
+    """A leader that ends in the midst of a rotation costs no restart, and the next makes none twice."""
     first, second = await pair(stage)
     await stage.provide("login")
     await stage.deploy("web", secret="login")
@@ -149,7 +150,7 @@ async def test_a_rotation_begun_by_one_leader_is_finished_by_the_next(stage, mom
     stage.connect.wait_requests(1, route=GET_ITEM, since=since)
     if moment == "written":
         await stage.holds("login", {"password": "second"})
-    first.kill()
+    first.send(end)
     await leads(second, within=DURATION + LOOK + SLACK)
 
     await stage.holds("login", {"password": "second"})
@@ -181,7 +182,7 @@ async def test_a_leader_that_was_stopped_and_wakes_up_writes_nothing(stage):
     await second.polls(1)
 
     assert code == 1
-    assert first.logged().count("was not renewed for too long") == 1
+    assert "no longer leading, so this process ends" in first.logged()
     # It did try: the value that it had fetched before its sleep was still on its way.
     assert "secrets/{name}: NotLeading" in first.logged()
     assert await everything(stage) == versions

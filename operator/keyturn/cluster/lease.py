@@ -132,8 +132,8 @@ class Elector:
 
     async def acquire(self) -> None:
         """Wait until we lead, however long; no failure of the API server ends that."""
-        while not await self._try_to_take():
-            await self._sleep(jittered(self._terms.look_every, chance=self._chance(), spread=0.2))
+        while (pause := await self._try_to_take()) is not None:
+            await self._sleep(pause)
 
     async def keep(self) -> None:
         """Renew the Lease until cancelled.
@@ -177,8 +177,10 @@ class Elector:
             if record is not None and record.holder == self._identity:
                 await self._write(released(record))
 
-    async def _try_to_take(self) -> bool:
+    async def _try_to_take(self) -> float | None:
+        """Look, and take the Lease if that is right. Returns the seconds until the next look, or None if it is ours."""
         self._on_beat()
+        pause = jittered(self._terms.look_every, chance=self._chance(), spread=0.2)
         try:
             self._look(await self._read())
             assert self._seen is not None  # noqa: S101 - for the type checker
@@ -189,17 +191,20 @@ class Elector:
         except (AlreadyExists, Conflict, NotFound) as error:
             # Another was faster. Only of a namespace that is not there this is told again and again.
             self._note(str(error) if isinstance(error, NotFound) else None)
-            return False
+            return pause
         except ClusterError as error:
             self._note(str(error))
-            return False
+            return max(pause, min(error.retry_after or 0.0, self._terms.duration))
         self._note(None)
         if wanted is None:
-            return False
+            return pause
         self._renewal_began = began
+        if self.barrier() is not None:
+            # The answer took so long that nothing follows from it; the record names us, and is ours to take anew.
+            return pause
         _logger.info("leading: %s holds the Lease %s", self._identity, self._lease)
         self._on_change(leading=True)
-        return True
+        return None
 
     def _look(self, record: Record | None) -> None:
         before = self._seen

@@ -100,6 +100,7 @@ class Machine:
         wall: hours that its time of day is wrong, one after the other; the last for ever.
         pauses: from when to when it stands still, in seconds of true time.
         fates: of its requests, one after the other, and from the beginning again.
+        asked: how many requests it made.
     """
 
     offset: float = 0.0
@@ -108,6 +109,7 @@ class Machine:
     stuck: bool = False
     pauses: list[tuple[float, float]] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=lambda: [Fate()])
+    asked: int = 0
 
     def clock(self) -> float:
         return self.offset + self.rate * _now()
@@ -117,6 +119,7 @@ class Machine:
         return EPOCH + timedelta(hours=wrong, seconds=0 if self.stuck else _now())
 
     def fate(self) -> Fate:
+        self.asked += 1
         self.fates.append(self.fates.pop(0))
         return self.fates[-1]
 
@@ -156,7 +159,7 @@ class Client:
             if fate.kind == "lost":
                 raise Unavailable("lost on the way there")
             if fate.kind == "busy":
-                raise TooManyRequests("busy", retry_after=1.0)
+                raise TooManyRequests("busy", retry_after=3.0)
             answer = act()
             await asyncio.sleep(fate.back)
             if fate.kind == "unanswered":

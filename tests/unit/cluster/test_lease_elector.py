@@ -262,3 +262,38 @@ def test_a_renewal_counts_from_when_it_began():
     closed_after = told(first, second, story())
 
     assert closed_after == pytest.approx(TERMS.renew_every + TERMS.safe_for, abs=0.1)
+
+
+def test_a_standby_asks_once_a_second_and_less_often_where_it_is_asked_to():
+    """That is all a standby costs, and an API server in trouble must not be asked faster than it wants."""
+    _, first, second = two(second=Machine())
+    told(first, second, led_by(first, within=1), lasts=60)
+    assert 55 <= second.machine.asked <= 65
+
+    _, first, second = two(second=Machine(fates=[Fate(kind="busy")]))
+    told(first, second, led_by(first, within=1), lasts=60)
+    assert 18 <= second.machine.asked <= 21
+
+
+def test_a_lease_that_cannot_be_given_back_runs_out():
+    """An end must not wait for an API server that is away."""
+    _, first, second = two()
+
+    async def story():
+        await asyncio.sleep(39.9)
+        first.machine.fates = [Fate(kind="lost")]
+        return await led_by(second, within=30)
+
+    took = told(first, second, story(), ends={"first": 40.0})
+
+    assert TERMS.safe_for < took <= TERMS.duration + 1.5
+
+
+def test_an_answer_that_comes_too_late_makes_no_leader():
+    """The process stood still between asking for the Lease and hearing that it was its own."""
+    _, first, second = two(first=Machine(pauses=[(0.005, 12.0)]), second=Machine(pauses=[(0.0, 1e6)]))
+
+    took = told(first, second, led_by(first, within=20), lasts=30)
+
+    assert took > 12
+    assert (first.led, first.lost) == (1, [])
