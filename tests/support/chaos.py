@@ -1,7 +1,6 @@
 """Mass rotations during which operators are killed, and whatever else can break breaks; and an account of every restart."""
 
 import asyncio
-import os
 import random
 import signal
 import time
@@ -10,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
@@ -65,6 +66,7 @@ class Account:
         shared: restarts of workloads of several Secrets.
         needless: restarts of workloads that do not use what was rotated.
         kills: how many operators were killed.
+        ended: how many ended by themselves, since they could not work.
         requests: that came to the API server.
         seconds: that it took.
         wrong: workloads with a wrong number of restarts, in words.
@@ -78,6 +80,7 @@ class Account:
     shared_double: int = 0
     needless: int = 0
     kills: int = 0
+    ended: int = 0
     requests: int = 0
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
@@ -91,7 +94,7 @@ class Account:
         return (
             f"{self.owed} restarts owed: {self.lost} lost, {self.double} double, {self.needless} needless; "
             f"{self.shared} of shared workloads: {self.shared_lost} lost, {self.shared_double} double; "
-            f"{self.kills} kills, {self.requests} requests, {self.seconds:.0f} s"
+            f"{self.kills} kills, {self.ended} ends of their own, {self.requests} requests, {self.seconds:.0f} s"
         )
 
 
@@ -136,6 +139,7 @@ class Chaos:
             OperatorProcess(variables, log=folder / f"operator-{number}.log", arguments=arguments)
             for number in range(plan.replicas)
         ]
+        self._starting = {operator: asyncio.Lock() for operator in self._operators}
         self._secrets = [f"s{number:03d}" for number in range(plan.secrets)]
         self._shared = {
             f"shared-{start:03d}": self._secrets[start : start + _SHARE] for start in range(0, plan.secrets, _SHARE)
@@ -149,8 +153,9 @@ class Chaos:
             for operator in self._operators:
                 await asyncio.to_thread(operator.start)
             await self._set_up()
-            for rotation in range(1, self._plan.rotations + 1):
-                await self._rotate(rotation)
+            async with _beside(self._keep_running(), to_its_end=False):
+                for rotation in range(1, self._plan.rotations + 1):
+                    await self._rotate(rotation)
             await self._quiet()
             await self._settled(self._plan.rotations + 1)
             await self._take_account()
@@ -213,10 +218,10 @@ class Chaos:
         """Kill an operator in the midst of a write that chance has chosen, and start it again."""
         operator = self._chance.choice(self._operators)
         struck = asyncio.Event()
-        pid = operator.pid
 
         def strike() -> None:
-            os.kill(pid, signal.SIGKILL)
+            if operator.running():
+                operator.send(signal.SIGKILL)
             struck.set()
 
         # A rotation costs five writes per Secret: itself, its status twice, a restart or more, and the end of the mark.
@@ -226,9 +231,31 @@ class Chaos:
         await asyncio.wait({waiting, settled}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         self._proxy.forget_awaited()
-        operator.kill()
-        self.account.kills += 1
-        await asyncio.to_thread(operator.start, ready=False)
+        async with self._starting[operator]:
+            await asyncio.to_thread(operator.stop)
+            self.account.kills += 1
+            await self._start(operator)
+
+    async def _start(self, operator: OperatorProcess) -> None:
+        """Start an operator, as often as it takes: one that cannot work just now ends by itself."""
+        while True:
+            try:
+                await asyncio.to_thread(operator.start, ready=False)
+            except (RuntimeError, psutil.Error):
+                self.account.ended += 1
+            else:
+                return
+
+    async def _keep_running(self) -> None:
+        """Start whoever has ended by itself, as the kubelet does."""
+        while True:
+            for operator, starting in self._starting.items():
+                async with starting:
+                    if not operator.running():
+                        self.account.ended += 1
+                        await asyncio.to_thread(operator.stop)
+                        await self._start(operator)
+            await asyncio.sleep(0.5)
 
     def _tenth(self) -> Fault | None:
         return self._chance.choice(_FAULTS) if self._chance.random() < 0.1 else None
