@@ -25,9 +25,10 @@ from keyturn.control.kinds import KINDS, ChosenKind, WorkloadKind
 from keyturn.control.mounts import Mounts
 from keyturn.core.binding import Key
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import RESTART_MANAGER, RESTART_OWED
+from keyturn.core.names import AUTO_RESTART, RESTART_MANAGER, RESTART_OWED
+from keyturn.core.paths import shorten
 from keyturn.core.restart_status import counted
-from keyturn.core.restarts import Debt, Verdict, described, judge, restart_annotations
+from keyturn.core.restarts import Debt, Verdict, described, judge, restart_annotations, unreadable_switch
 
 _log = logging.getLogger(__name__)
 
@@ -242,6 +243,9 @@ class Payer:
         verdict = judge(metadata, template, here.debts, policy=here.policy, default=self._default, declined=declined)
         for debt in (here.debts[name] for name in verdict.declined):
             self._declined.setdefault(metadata.uid, {})[debt.secret.uid] = debt.revision
+            if said := unreadable_switch(debt.secret.annotations, metadata.annotations, here.policy):
+                what = f"{kind.resource.kind} {'/'.join(metadata.key)}"
+                _log.warning("%s is not restarted: %s is %r, neither true nor false", what, AUTO_RESTART, shorten(said))
         return verdict
 
     async def _settle(self, debt: Debt, here: _Namespace) -> None:

@@ -31,17 +31,18 @@ def wants_restart(*levels: Mapping[str, str] | None, default: bool) -> bool:
 
     A value that is no boolean counts as false, as in the official operator.
     """
-    for level in levels:
-        said = (level or {}).get(AUTO_RESTART, "")
-        if said:
-            return parse_switch(said) or False
-    return default
+    said = _first_said(levels)
+    return (parse_switch(said) or False) if said else default
 
 
-def unreadable_switch(annotations: Mapping[str, str]) -> str:
-    """What an object's switch says if that is neither true nor false; else an empty string."""
-    said = annotations.get(AUTO_RESTART, "")
+def unreadable_switch(*levels: Mapping[str, str] | None) -> str:
+    """What the first level that says anything says, if that is neither true nor false; else an empty string."""
+    said = _first_said(levels)
     return said if said and parse_switch(said) is None else ""
+
+
+def _first_said(levels: Iterable[Mapping[str, str] | None]) -> str:
+    return next((said for level in levels if (said := (level or {}).get(AUTO_RESTART, ""))), "")
 
 
 def revision_of(annotations: Mapping[str, str]) -> int:

@@ -270,6 +270,23 @@ async def test_who_declined_is_not_restarted_when_the_mark_stands_for_another(se
     assert not books.payer.is_paid(debts[0].secret)
 
 
+async def test_a_switch_that_nobody_can_read_is_told_once(server, caplog):
+    """It counts as false wherever it stands, and somebody waits for the restart."""
+    server.policy = {AUTO_RESTART: "yes"}
+    server.add("web", ["login"])
+    server.add("blocked", ["login"], **{AUTO_RESTART: "true"})
+    server.trouble = {("PATCH", "blocked"): [_status(503, "ServiceUnavailable")]}
+    books = Books(server)
+    debts = server.owing("login")
+
+    await books.payer.pay("app", debts)
+    await books.payer.pay("app", debts)
+
+    told = [message for message in caplog.messages if "neither true nor false" in message]
+    assert told == [f"Deployment app/web is not restarted: {AUTO_RESTART} is 'yes', neither true nor false"]
+    assert (server.carried("web"), server.carried("blocked")) == ("", "login=login.2")
+
+
 async def test_a_kind_of_our_users_is_found_and_listed_like_the_others(server):
     """Its plural is the API server's business; while it is not served there is nothing of it to restart."""
     server.add("web", ["login"], plural="rolloutses")

@@ -50,6 +50,7 @@ def test_other_spellings_are_neither(text):
 def test_a_switch_that_nobody_can_read_is_told_apart_from_none(text, told):
     """Whoever wrote `yes` waits for a restart that never comes, unless somebody says so."""
     assert unreadable_switch(switch(text)) == told
+    assert unreadable_switch(None, switch(""), switch(text), switch("maybe")) == (told or ("" if text else "maybe"))
     assert unreadable_switch({}) == ""
 
 
