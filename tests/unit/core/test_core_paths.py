@@ -15,6 +15,17 @@ def test_any_two_names_without_a_slash_make_a_path(vault, item):
     assert parse_item_path(f"vaults/{vault}/items/{item}") == ItemPath(vault, item)
 
 
+@given(st.lists(st.sampled_from(["vaults", "items", "a", " ", ""]), max_size=8).map("/".join))
+def test_what_the_official_operator_understands_means_the_same_here(text):
+    """Paths of more parts are ours to give a meaning to, since it refuses them; four parts mean what they always meant."""
+    match text.split("/"):
+        case ["vaults", vault, "items", item] if vault and item:
+            assert parse_item_path(text) == ItemPath(vault, item)
+        case parts if len(parts) <= 4:
+            with pytest.raises(BadPath):
+                parse_item_path(text)
+
+
 @given(PART, st.lists(PART, min_size=1, max_size=4))
 def test_a_title_may_hold_slashes(vault, parts):
     """What the official operator refuses for its many parts can mean only this, so no old manifest changes its meaning."""
