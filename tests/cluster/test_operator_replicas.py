@@ -6,7 +6,7 @@ import pytest
 from operator_fixtures import GET_ITEM, Stage
 
 from keyturn.cluster.resources import LEASES, ONEPASSWORD_ITEMS, SECRETS
-from support.operator import OperatorProcess, eventually
+from support.operator import OperatorProcess, eventually, run_to_end
 from support.partition import Partition
 
 pytestmark = pytest.mark.cluster
@@ -205,3 +205,12 @@ async def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_lea
     assert said_at(first, "no longer leading") < said_at(second, "leading: second_")
     stage.rotate("login", "second")
     await stage.holds("login", {"password": "second"})
+
+
+def test_a_lease_without_a_place_is_told_in_one_line(stage):
+    """Outside a pod nobody knows the operator's own namespace: a guess might elect two leaders in two places."""
+    ended = run_to_end(stage.variables(), "--leader-elect", "--health-probe-bind-address=0", "--metrics-bind-address=0")
+
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "set --leader-election-namespace or POD_NAMESPACE" in ended.stderr
