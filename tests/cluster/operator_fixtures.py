@@ -310,6 +310,16 @@ class Stage:
 
         return await eventually(check)
 
+    async def restarts_said(self, name: str, **restarts: Any) -> Json:
+        """Wait until the status says this of restarts; returns all it says of them."""
+
+        async def check() -> Json:
+            said: Json = (await self.asked(name))["status"].get("restarts", {})
+            assert said.items() >= restarts.items(), said
+            return said
+
+        return await eventually(check)
+
     async def paid_for(self, name: str, *, revision: int) -> Json:
         """Wait until a Secret has come to a revision and owes no restart; returns it."""
 

@@ -8,6 +8,7 @@ from operator_fixtures import VAULT, annotations_of
 from keyturn.cluster.resources import DEPLOYMENTS
 from keyturn.core import names
 from keyturn.core.owed import Change, OwedRestart
+from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -53,6 +54,32 @@ async def test_changes_that_accumulate_reach_everybody_once(stage):
         found = await stage.settled(name, restarts=1)
         assert annotations_of(found["spec"]["template"])[names.REVISION] == f"login={uid}.3"
     assert await stage.restarts("host") == 0
+
+
+async def test_a_workload_is_younger_than_one_change_and_older_than_another(stage):
+    """While a mark stands, each change keeps its own time: that of the API server, also when the mark is written anew."""
+    stage.operator(AUTO_RESTART="true")
+    await stage.provide("login", {"username": "root", "password": "first"})
+    await stage.deploy("stuck", secret="login", keys=["password"])
+    async with stage.untouchable("stuck"):
+        before = await stage.restarts("stuck")
+        stage.rotate("login", "second")
+        changed_at = (await stage.restarts_said("login", revision=2, owed=1))["changedAt"]
+
+        async def later() -> None:
+            assert datetime.now(UTC).replace(microsecond=0) > datetime.fromisoformat(changed_at)
+
+        # Creations are dated by whole seconds.
+        await eventually(later)
+        await stage.deploy("young", secret="login", keys=["password"])
+        await stage.deploy("reader", secret="login", keys=["username"])
+        stage.connect.rotate(VAULT, "login", label="username", value="admin")
+        await stage.settled("reader", restarts=1)
+
+    await stage.paid_for("login", revision=3)
+    assert await stage.restarts("stuck") == before + 1
+    assert await stage.restarts("young") == 0
+    assert await stage.restarts("reader") == 1
 
 
 async def test_a_switch_that_is_turned_on_later_fires_no_old_restart(stage):

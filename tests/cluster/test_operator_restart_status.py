@@ -6,20 +6,8 @@ from operator_fixtures import annotations_of
 from keyturn.cluster.errors import NotFound
 from keyturn.cluster.resources import SECRETS
 from keyturn.core import names
-from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
-
-
-async def counted(stage, name, **restarts):
-    """Wait until the status says this of restarts; returns all it says of them."""
-
-    async def check():
-        said = (await stage.asked(name))["status"].get("restarts", {})
-        assert said.items() >= restarts.items(), said
-        return said
-
-    return await eventually(check)
 
 
 async def test_the_status_counts_who_was_restarted(stage):
@@ -33,7 +21,7 @@ async def test_the_status_counts_who_was_restarted(stage):
     assert "restarts" not in first["status"]
 
     stage.rotate("login", "second")
-    said = await counted(stage, "login", revision=2, keys=["password"], owed=0, done=2)
+    said = await stage.restarts_said("login", revision=2, keys=["password"], owed=0, done=2)
     secret = await stage.paid("login")
     assert annotations_of(secret)[names.REVISION] == "2"
     assert said["changedAt"].endswith("Z")
@@ -54,9 +42,9 @@ async def test_the_status_tells_of_a_restart_that_cannot_be_made(stage):
 
     async with stage.untouchable("stuck"):
         stage.rotate("login", "second")
-        await counted(stage, "login", revision=2, owed=1, done=1)
+        await stage.restarts_said("login", revision=2, owed=1, done=1)
 
-    await counted(stage, "login", revision=2, owed=0, done=2)
+    await stage.restarts_said("login", revision=2, owed=0, done=2)
     await stage.paid("login")
 
 
@@ -68,7 +56,7 @@ async def test_a_restart_outlives_the_secret_that_owes_it_and_the_operator(stage
     async with stage.untouchable("web"):
         before = await stage.restarts("web")
         stage.rotate("login", "second")
-        await counted(stage, "login", owed=1)
+        await stage.restarts_said("login", owed=1)
         operator.kill()
         await stage.cluster.delete(SECRETS, stage.namespace, "login")
         with pytest.raises(NotFound):
@@ -76,7 +64,7 @@ async def test_a_restart_outlives_the_secret_that_owes_it_and_the_operator(stage
 
     stage.operator(AUTO_RESTART="true")
     await stage.holds("login", {"password": "second"})
-    await counted(stage, "login", revision=1, owed=0, done=1)
+    await stage.restarts_said("login", revision=1, owed=0, done=1)
     await stage.paid("login")
     assert await stage.restarts("web") == before + 1
 
@@ -88,11 +76,11 @@ async def test_a_mark_that_somebody_takes_away_is_promised_no_longer(stage):
     await stage.deploy("web", secret="login")
     async with stage.untouchable("web"):
         stage.rotate("login", "second")
-        await counted(stage, "login", owed=1)
+        await stage.restarts_said("login", owed=1)
         operator.kill()
         before = await stage.restarts("web")
         await stage.annotate_secret("login", {names.RESTART_OWED: None})
 
     stage.operator(AUTO_RESTART="true")
-    await counted(stage, "login", owed=0)
+    await stage.restarts_said("login", owed=0)
     assert await stage.restarts("web") == before
