@@ -18,6 +18,7 @@ from keyturn.control.claims import ASKING, Claims
 from keyturn.control.failures import Failures
 from keyturn.control.handlers import Callbacks, watch
 from keyturn.control.kinds import ChosenKind
+from keyturn.control.owners import Owners
 from keyturn.control.payment import Payer
 from keyturn.control.poller import Poller
 from keyturn.control.queue import WorkQueue
@@ -34,6 +35,7 @@ from keyturn.core.binding import Binding, Key, binding_of
 from keyturn.core.managed_fields import is_drifted
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.owed import OwedRestart, owed_restart
+from keyturn.core.ownership import missing_owners
 from keyturn.core.paths import BadPath, ItemPath, parse_item_path
 from keyturn.core.status import ready_reason
 from keyturn.core.vault import VaultError, Vaults
@@ -96,6 +98,7 @@ class Operator:
             queue=WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random),
             repairs=Repairs(asyncio.get_running_loop().time),
             beat=lambda name: self.heartbeat.expect(name, 300.0),
+            chance=random.random,
         )
         catalogue = Catalogue(vaults, wanted=self._wanted, source=self.source)
         statuses = StatusWriter(cluster, self._bindings, self._binding_of, self._announce, _now)
@@ -110,6 +113,7 @@ class Operator:
             catalogue=catalogue,
             vaults=vaults,
             writer=SecretWriter(cluster, known=self._secrets.objects.get, lost=self._lost_debts.get),
+            owners=Owners(cluster, self._announce),
             statuses=statuses,
             known=self._secrets.objects.get,
             options=settings.mapping,
@@ -230,7 +234,9 @@ class Operator:
         self._gone(binding.key, binding.uid)
 
     def _gone(self, key: Key, uid: str) -> None:
-        if self._bindings.remove(key, uid=uid):
+        self._bindings.remove(key, uid=uid)
+        # Also if a write of ours noticed it before: what workloads ask under that name is in force again.
+        if (binding := self._bindings.get(key)) is None or not binding.has_item:
             self._asked_otherwise(key)
 
     def _asked_otherwise(self, key: Key) -> None:
@@ -255,7 +261,7 @@ class Operator:
             # What a deleted Secret owed, the one that is made in its place owes too.
             self._lost_debts[binding.key] = debt
         keys = (binding.status.get("secret") or {}).get("keys") or ()
-        if new is None or is_drifted(new.managed_fields, keys):
+        if new is None or is_drifted(new.managed_fields, keys) or missing_owners(new, binding):
             self._queue.add_after(binding.key, self._repairs.patience(binding.key))
 
     def _wanted(self) -> list[ItemPath]:

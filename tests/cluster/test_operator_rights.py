@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from operator_fixtures import Stage, annotations_of
+from workload_fixtures import asking, deploy
 
 from keyturn.cluster.access import Access
 from keyturn.cluster.gateway import Cluster
@@ -39,22 +40,31 @@ def guarded(tmp_path_factory):
     policy = folder / "audit.yaml"
     policy.write_text(AUDIT)
     with LocalCluster.start(audit_policy=policy) as local:
-        local.kubectl("apply", "-f", str(CRDS))
-        local.kubectl("wait", "--for=condition=Established", "crd/onepassworditems.onepassword.com")
-        local.kubectl("create", "namespace", "home")
-        local.kubectl("create", "serviceaccount", ACCOUNT, "--namespace=home")
+        prepare(local)
         yield local
 
 
 @pytest.fixture
 def kubeconfig(guarded, tmp_path):
     """One that holds nothing but the service account's token."""
-    administrator = json.loads(guarded.kubeconfig.read_text())
-    token = guarded.kubectl("create", "token", ACCOUNT, "--namespace=home").stdout.strip()
+    return kubeconfig_of_the_account(guarded, tmp_path)
+
+
+def kubeconfig_of_the_account(local, folder):
+    administrator = json.loads(local.kubeconfig.read_text())
+    token = local.kubectl("create", "token", ACCOUNT, "--namespace=home").stdout.strip()
     administrator["users"][0]["user"] = {"token": token}
-    path = tmp_path / "account.kubeconfig"
+    path = folder / "account.kubeconfig"
     path.write_text(json.dumps(administrator))
     return path
+
+
+def prepare(local):
+    """Serve our custom resource, and make the service account."""
+    local.kubectl("apply", "-f", str(CRDS))
+    local.kubectl("wait", "--for=condition=Established", "crd/onepassworditems.onepassword.com")
+    local.kubectl("create", "namespace", "home")
+    local.kubectl("create", "serviceaccount", ACCOUNT, "--namespace=home")
 
 
 @pytest.fixture
@@ -238,3 +248,28 @@ async def test_a_status_that_cannot_be_written_keeps_no_secret_from_being_made(
             await stage.ready("login")
         finally:
             stage.stop()
+
+
+async def test_where_owners_must_not_be_changed_a_rotation_goes_on(rules, emulator, tmp_path):
+    """OpenShift lets only those add an owner who may delete the object; that is told, and stops nothing else."""
+    plugin = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement"
+    with LocalCluster.start(apiserver_args=[plugin]) as local:
+        prepare(local)
+        async with Cluster.at(await Access.load(kubeconfig=str(local.kubeconfig))) as cluster:
+            await cluster.create(NAMESPACES, None, "red", {}, field_manager="tests")
+            await a_role_in(cluster, "red", rules)
+            kubeconfig = kubeconfig_of_the_account(local, tmp_path)
+            stage = Stage(cluster, namespace="red", emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig)
+            stage.put_item("login")
+            try:
+                await deploy(stage, "one", asking("login", "shared"))
+                stage.operator()
+                await stage.holds("shared", {"password": "first"})
+                await deploy(stage, "two", asking("login", "shared"))
+                refused = await stage.event("two", "OwnerRefused")
+                assert "may the operator delete Secrets?" in refused["message"]
+
+                stage.rotate("login", "second")
+                await stage.holds("shared", {"password": "second"})
+            finally:
+                stage.stop()

@@ -98,7 +98,7 @@ class Bindings:
             return
         if not _is_older(replace(binding, resource_version=resource_version), known):
             self._bindings[binding.key] = replace(known, status=status, resource_version=resource_version)
-            if (item := self._items.get(binding.key)) is not None:
+            if (item := self._items.get(binding.key)) is not None and item.uid == binding.uid:
                 self._items[binding.key] = replace(item, status=status, resource_version=resource_version)
 
     def freed(self, binding: Binding, *, resource_version: str) -> None:
@@ -150,8 +150,8 @@ class Bindings:
         before = self._bindings.get(key)
         if before is None or before.has_item:
             return replace(claimed, status=status_from_secret(self._secret(key)))
-        # Workloads have no generation of their own for what they ask: any difference makes a new one.
-        same = replace(claimed, generation=before.generation) == before
+        # Workloads have no generation of their own for what they ask: any difference makes a new one, but for who asks.
+        same = replace(claimed, generation=before.generation, uid=before.uid, owners=before.owners) == before
         return replace(claimed, generation=before.generation + (not same), status=before.status)
 
     def _unindex(self, binding: Binding) -> None:

@@ -12,6 +12,7 @@ from keyturn.cluster import ONEPASSWORD_ITEMS, WORKLOADS, About, Cluster, Cluste
 from keyturn.control.bindings import Bindings
 from keyturn.control.queue import WorkQueue
 from keyturn.control.repairs import Repairs
+from keyturn.core.backoff import jittered
 from keyturn.core.binding import Key
 from keyturn.core.names import LEGACY_FINALIZER, PRODUCT
 from keyturn.core.workloads import AnnotatedWorkload, WorkloadKey, annotated_workload, overruled
@@ -20,6 +21,10 @@ _log = logging.getLogger(__name__)
 
 ASKING: Final = {resource.kind: resource for resource in (ONEPASSWORD_ITEMS, *WORKLOADS)}
 """The kinds of objects that can ask for a Secret."""
+
+
+_REMINDED_AFTER = 1500.0
+"""Seconds after which a mistake that is still there is said again."""
 
 
 class Announce(Protocol):
@@ -41,6 +46,7 @@ class Claims:
         queue: of workloads to free.
         repairs: counts how often a workload was freed: the official operator, if it still runs, takes it back each time.
         beat: gives what an informer calls whenever it shows life, by its name.
+        chance: random numbers of [0, 1).
     """
 
     def __init__(
@@ -54,7 +60,9 @@ class Claims:
         queue: WorkQueue[WorkloadKey],
         repairs: Repairs[WorkloadKey],
         beat: Callable[[str], Callable[[], None]],
+        chance: Callable[[], float],
     ) -> None:
+        self._chance = chance
         self._cluster = cluster
         self._bindings = bindings
         self._report = changed
@@ -78,6 +86,7 @@ class Claims:
         """Follow the cluster until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._free_all(), name="free workloads")
+            group.create_task(self._remind(), name="remind of mistakes")
             for informer in self._informers:
                 group.create_task(informer.run())
 
@@ -98,13 +107,15 @@ class Claims:
             self._workloads[new.key] = new
             if new.left_behind:
                 self._queue.add_after(new.key, self._repairs.patience(new.key))
-            if new.mistake is not None:
-                self._say(new, reason="InvalidAnnotations", message=new.mistake)
+            self._tell_mistake(new)
         elif old is not None:
             self._repairs.forget(old.key)
             self._queue.forget(old.key)
         for key in self._bindings.observe_workload(old, new):
             self._report(key)
+        if new is not None and new.secret is not None and (old is None or old.annotations != new.annotations):
+            # Who is not heard changes nothing by changing its mind.
+            self.tell_overruled(new.secret)
 
     def tell_overruled(self, key: Key) -> None:
         """Tell the workloads that ask for another item than the one that their Secret is filled with."""
@@ -115,6 +126,19 @@ class Claims:
         for workload in overruled(binding, self._bindings.claimants(key)):
             message = f"the Secret {key.name} is filled as {decides.kind} {decides.name} asks"
             self._say(workload, reason="Overruled", message=message)
+
+    def _tell_mistake(self, workload: AnnotatedWorkload) -> None:
+        if workload.mistake is not None:
+            self._say(workload, reason="InvalidAnnotations", message=workload.mistake)
+
+    async def _remind(self) -> None:
+        """Say again what nobody has mended: a workload has no status, and an Event is forgotten after an hour."""
+        while True:
+            await asyncio.sleep(jittered(_REMINDED_AFTER, chance=self._chance()))
+            for workload in self._workloads.values():
+                self._tell_mistake(workload)
+            for key in {workload.secret for workload in self._workloads.values() if workload.secret is not None}:
+                self.tell_overruled(key)
 
     def _say(self, workload: AnnotatedWorkload, *, reason: str, message: str) -> None:
         key = workload.key

@@ -134,7 +134,8 @@ class Failures:
         if (latest := self.latest(binding)) is None:
             return SUPERSEDED
         await self._statuses.failed(latest, failure)
-        unseen = unseen or failure.reason in _UNSEEN
+        # What only an Event tells must be told again, before the API server forgets it.
+        unseen = unseen or failure.reason in _UNSEEN or not binding.has_item
         return Next(failure.reason, after=self._recheck if unseen else None)
 
     def latest(self, binding: Binding) -> Binding | None:

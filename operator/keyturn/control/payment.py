@@ -71,6 +71,7 @@ class _Namespace:
         outcome: how it goes.
         complete: every workload there is was looked at.
         left: how many workloads are still owed a restart, by the name of the Secret.
+        unturned: names of the Secrets whose files may be old in pods that want them at once.
         done: how many have got it.
     """
 
@@ -80,6 +81,7 @@ class _Namespace:
     outcome: Outcome
     complete: bool = True
     left: Counter[str] = field(default_factory=Counter)
+    unturned: set[str] = field(default_factory=set)
     done: Counter[str] = field(default_factory=Counter)
 
 
@@ -183,9 +185,9 @@ class Payer:
         await asyncio.gather(*(self._look_at(kind, workload, here) for workload in workloads))
 
     async def _refresh_mounts(self, here: _Namespace) -> None:
-        for error in await self._mounts.refresh(here.name, here.debts) if self._mounts is not None else ():
-            here.complete = False
-            here.outcome.fail(f"files of pods in the namespace {here.name} cannot be refreshed", error)
+        for each in await self._mounts.refresh(here.name, here.debts) if self._mounts is not None else ():
+            here.unturned |= each.secrets
+            here.outcome.fail(f"files of pods in the namespace {here.name} cannot be refreshed", each.error)
 
     async def _look_at(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
         verdict = self._judge(kind, workload, here)
@@ -255,7 +257,7 @@ class Payer:
             async with self._writing:
                 if debt.owed.changes:
                     await self._say(debt, left=left, done=here.done[secret.name])
-                if not left:
+                if not left and secret.name not in here.unturned:
                     await self._clear(debt)
                     here.outcome.progress = True
         except ClusterError as error:

@@ -11,6 +11,7 @@ from keyturn.control.catalogue import Catalogue, Located
 from keyturn.control.failures import SUPERSEDED, Failures, Next
 from keyturn.control.fetching import Fetched, fetch
 from keyturn.control.locations import Locations
+from keyturn.control.owners import Owners
 from keyturn.control.repairs import Repairs
 from keyturn.control.secrets import SecretWriter, Written
 from keyturn.control.source import Source
@@ -44,6 +45,7 @@ class Reconciler:
         catalogue: which item a path names.
         vaults: where values come from.
         writer: writes Secrets.
+        owners: completes the owners of Secrets.
         statuses: writes statuses.
         known: metadata of a Secret of ours, or None; may lag behind.
         options: of mapping.
@@ -59,6 +61,7 @@ class Reconciler:
         catalogue: Catalogue,
         vaults: vault.Vaults,
         writer: SecretWriter,
+        owners: Owners,
         statuses: StatusWriter,
         known: Callable[[Key], ObjectMeta | None],
         options: MappingOptions,
@@ -70,6 +73,7 @@ class Reconciler:
         self._catalogue = catalogue
         self._vaults = vaults
         self._writer = writer
+        self._owners = owners
         self._statuses = statuses
         self._known = known
         self._options = options
@@ -128,6 +132,8 @@ class Reconciler:
         if binding.deleting:
             self.forget(binding.key)
             return Next("Gone")
+        # First of all, since it needs no vault: in an outage, too, a Secret must outlive the first of its owners.
+        await self._owners.complete(binding, self._known(binding.key))
         found = await self._locate(binding)
         if isinstance(found, Located) and names.IGNORE_TAG in found.ref.tags:
             return await self._freeze(binding, found, revision=found.ref.revision)

@@ -80,7 +80,10 @@ class StatusWriter:
             return
         if await self._write(binding, lambda latest: failed_status(latest, failure, now=self.now())):
             _log.warning("%s: %s: %s", binding.key, failure.reason, failure.message)
-            self.announce(binding, reason=failure.reason, message=failure.message, warning=True)
+        elif binding.has_item:
+            return
+        # A workload has no status that would tell of it for longer than an Event lives: that is said again.
+        self.announce(binding, reason=failure.reason, message=failure.message, warning=True)
 
     async def silent(self, binding: Binding, message: str) -> None:
         """The Secret was right when the vaults were last heard of, which is longer ago than permitted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from keyturn.core.metadata import ObjectMeta
@@ -21,8 +22,21 @@ def wants_refresh(secret: ObjectMeta, pod: ObjectMeta) -> bool:
     return False
 
 
-def refresh_patch(pod: Mapping[str, Any], debts: Mapping[str, Debt]) -> dict[str, Any] | None:
-    """A merge patch of a pod that shows files of Secrets which changed under it; None where there is nothing to do.
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What has the kubelet look at a pod's files.
+
+    Attributes:
+        patch: a merge patch.
+        secrets: names of the Secrets whose files are to turn.
+    """
+
+    patch: Mapping[str, Any]
+    secrets: frozenset[str]
+
+
+def touch_of(pod: Mapping[str, Any], debts: Mapping[str, Debt]) -> Touch | None:
+    """What to write on a pod that shows files of Secrets which changed under it; None where there is nothing to do.
 
     The kubelet looks at a pod's files about once a minute, and at once when the pod object changes: any annotation will
     do. This one says what was seen, so that no pod is written twice for one change.
@@ -46,4 +60,5 @@ def refresh_patch(pod: Mapping[str, Any], debts: Mapping[str, Debt]) -> dict[str
         return None
     kept = {name: mark for name, mark in carried_marks(metadata.annotations, REFRESHED).items() if name in mounted}
     # Tied to the uid: a pod of a StatefulSet comes back under its name.
-    return {"metadata": {"uid": metadata.uid, "annotations": {REFRESHED: written_marks({**kept, **due})}}}
+    patch = {"metadata": {"uid": metadata.uid, "annotations": {REFRESHED: written_marks({**kept, **due})}}}
+    return Touch(patch, frozenset(due))

@@ -25,6 +25,7 @@ REVISION: Final = "keyturn.dev/revision"
 RESTART_OWED: Final = "keyturn.dev/restart-owed"
 ADOPT: Final = "keyturn.dev/adopt"
 OPTIONS: Final = "keyturn.dev/options"
+KEYS: Final = "keyturn.dev/keys"
 REFRESH_MOUNTS: Final = "keyturn.dev/refresh-mounts"
 REFRESHED: Final = "keyturn.dev/refreshed"
 

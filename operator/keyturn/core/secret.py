@@ -13,6 +13,7 @@ from keyturn.core.content import changed_keys
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.owed import NOTHING_OWED, OwedRestart, owed_restart
+from keyturn.core.ownership import is_ours, reference_to
 from keyturn.core.paths import ItemPath
 from keyturn.core.restart_status import are_owed, owed_by, revision_known
 from keyturn.core.restarts import revision_of
@@ -46,16 +47,6 @@ class Desired:
         item = {names.ITEM_PATH: str(self.path), names.ITEM_VERSION: self.item_revision}
         return {**self.binding.annotations, **item, **recorded}
 
-    def owners(self) -> list[Mapping[str, Any]]:
-        """The references by which Kubernetes deletes the Secret after the last of those who ask for it.
-
-        As the official operator writes them: `blockOwnerDeletion` would ask for a right on finalizers.
-        """
-        return [
-            {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
-            for owner in self.binding.owners
-        ]
-
 
 @dataclass(frozen=True, slots=True)
 class Create:
@@ -85,25 +76,6 @@ class Apply:
 @dataclass(frozen=True, slots=True)
 class Keep:
     """The Secret is as it should be."""
-
-
-def is_ours(metadata: ObjectMeta, binding: Binding) -> bool:
-    """Whether a Secret may be written: made for one who asks for it, or handed over.
-
-    It belongs to an object if an owner reference names its uid, or, as after a restore from backup, names an object
-    of its kind and name while the official operator's annotations say that an operator filled it. Whoever may
-    annotate the Secret can hand it over with `keyturn.dev/adopt: "true"`.
-    """
-    annotations = metadata.annotations
-    if annotations.get(names.ADOPT) == "true":
-        return True
-    filled = names.ITEM_PATH in annotations and names.ITEM_VERSION in annotations
-    uids = {owner.uid for owner in binding.owners}
-    namesakes = {(owner.kind, owner.name) for owner in binding.owners}
-    return any(
-        reference.get("uid") in uids or (filled and (reference.get("kind"), reference.get("name")) in namesakes)
-        for reference in metadata.owner_references
-    )
 
 
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
@@ -192,20 +164,21 @@ def _not_ours(binding: Binding) -> Failure:
 
 
 def _describes(metadata: ObjectMeta, desired: Desired) -> bool:
-    """Whether labels, annotations and owners are all there, and none of ours is left from earlier."""
+    """Whether labels and annotations are all there, and none of ours is left from earlier."""
     annotations, labels = metadata.annotations, metadata.labels
     return (
         desired.annotations().items() <= annotations.items()
         and desired.labels().items() <= labels.items()
         and not _obsolete_metadata(metadata, desired)
         and names.REVISION in annotations
-        and {owner.uid for owner in desired.binding.owners} <= {owner.get("uid") for owner in metadata.owner_references}
     )
 
 
 def _obsolete_metadata(metadata: ObjectMeta, desired: Desired) -> frozenset[str]:
     """Labels and annotations of ours that the Secret should carry no more, as after they went from its object."""
     wanted = {*desired.labels(), *desired.annotations(), names.REVISION, names.RESTART_OWED}
+    if not desired.binding.has_item:
+        wanted.add(names.KEYS)
     return owned_metadata(metadata.managed_fields) - wanted
 
 
@@ -231,26 +204,15 @@ def _owed_for_recreation(desired: Desired, lost: OwedRestart | None) -> OwedRest
     return owed if owed.changes else None
 
 
-def _other_owners(desired: Desired, looked_at: ObjectMeta | None) -> list[Mapping[str, Any]]:
-    """Workloads that asked for the Secret before and may use it still: it must not go before they do.
-
-    Kubernetes itself removes references to those that are gone.
-    """
-    asking = {owner.uid for owner in desired.binding.owners}
-    references = looked_at.owner_references if looked_at is not None else ()
-    return [
-        reference
-        for reference in references
-        if reference.get("uid") not in asking and str(reference.get("apiVersion")).startswith("apps/")
-    ]
-
-
 def _manifest(
     desired: Desired, *, revision: int, owed: OwedRestart | None, looked_at: ObjectMeta | None = None
 ) -> dict[str, Any]:
     """The Secret to write; tied to the state that was looked at, so that a foreign change in between is not lost."""
     key = desired.binding.key
     annotations = {**desired.annotations(), names.REVISION: str(revision)}
+    if not desired.binding.has_item:
+        # What the status of a OnePasswordItem says; without it nobody could tell after a restart that a key is missing.
+        annotations[names.KEYS] = ",".join(sorted(desired.data))
     if owed:
         annotations[names.RESTART_OWED] = owed.to_annotation()
     metadata: dict[str, Any] = {
@@ -258,7 +220,10 @@ def _manifest(
         "namespace": key.namespace,
         "labels": desired.labels(),
         "annotations": annotations,
-        "ownerReferences": desired.owners() + _other_owners(desired, looked_at),
+        # Of a Secret that is there they stay as they are: where changing them is refused, its data must change all the same.
+        "ownerReferences": list(looked_at.owner_references)
+        if looked_at
+        else list(map(reference_to, desired.binding.owners)),
     }
     if looked_at is not None:
         metadata |= {"uid": looked_at.uid, "resourceVersion": looked_at.resource_version}

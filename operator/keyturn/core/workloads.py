@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 
 from keyturn.core.binding import Binding, Key, Owner
 from keyturn.core.keys import is_legal_name, secret_name
-from keyturn.core.managed_fields import data_owners
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import (
     AUTO_RESTART,
     ITEM_NAME,
     ITEM_PATH,
     ITEM_VERSION,
+    KEYS,
     LAST_RESTARTED,
     LEGACY_FINALIZER,
-    SECRET_MANAGER,
 )
 from keyturn.core.paths import shorten
 
@@ -177,7 +176,7 @@ def status_from_secret(metadata: ObjectMeta | None) -> dict[str, Any]:
 
     It spares a restart of the operator one fetch for each such Secret.
     """
-    if metadata is None or ITEM_PATH not in metadata.annotations:
+    if metadata is None or not {ITEM_PATH, KEYS} <= metadata.annotations.keys():
         return {}
     return {
         "observedGeneration": 1,
@@ -186,6 +185,6 @@ def status_from_secret(metadata: ObjectMeta | None) -> dict[str, Any]:
         "itemVersion": metadata.annotations.get(ITEM_VERSION, ""),
         "secret": {
             "name": metadata.name,
-            "keys": sorted(data_owners(metadata.managed_fields).get(SECRET_MANAGER, ())),
+            "keys": [key for key in metadata.annotations[KEYS].split(",") if key],
         },
     }

@@ -7,6 +7,7 @@ import pytest
 from keyturn.control.bindings import Bindings
 from keyturn.core import names
 from keyturn.core.binding import Binding, Key, Owner
+from keyturn.core.metadata import ObjectMeta
 from keyturn.core.workloads import AnnotatedWorkload, WorkloadKey
 
 A = Binding(Key("n", "a"), uid="1", generation=1, item_path="vaults/v/items/i", resource_version="5")
@@ -164,3 +165,34 @@ def test_an_object_that_is_going_yields_to_workloads_once_it_is_freed(bindings):
 
     bindings.observe(replace(ITEM, deleting=True, finalizers=("foreign",), resource_version="7"))
     assert not bindings.get(A.key).has_item
+
+
+def test_who_asks_is_no_other_request(bindings):
+    """Neither the second of a shared Secret that is listed at the start, nor one that goes, must cost a fetch."""
+    known = {
+        "metadata": {
+            "namespace": "n",
+            "name": "a",
+            "annotations": {names.ITEM_PATH: "vaults/v/items/w", names.KEYS: "k"},
+        }
+    }
+    bindings = Bindings(secret=lambda _: ObjectMeta.of(known))
+    for name in ("one", "two"):
+        bindings.observe_workload(None, workload(name))
+    assert bindings.get(A.key).synced_generation
+
+    assert list(bindings.observe_workload(workload("one"), None)) == [A.key]
+    assert bindings.get(A.key).synced_generation
+    assert bindings.get(A.key).uid == "uid-two"
+
+
+def test_what_is_said_of_workloads_stays_off_an_object_that_is_going(bindings):
+    """It is another's status, and an older sighting of the object would pass for a newer one."""
+    going = replace(ITEM, deleting=True, finalizers=("foreign",), resource_version="7", status={"its": 1})
+    bindings.observe_workload(None, workload())
+    bindings.observe(going)
+    bindings.wrote_status(bindings.get(A.key), {"theirs": 1}, resource_version="")
+    bindings.observe_workload(workload(), None)
+
+    assert bindings.get(A.key).status == {"its": 1}
+    assert bindings.get(A.key).resource_version == "7"

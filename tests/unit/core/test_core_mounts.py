@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from keyturn.core import names
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.mounts import refresh_patch
+from keyturn.core.mounts import touch_of
 from keyturn.core.owed import Change, OwedRestart
 from keyturn.core.restarts import Debt, carried_marks
 
@@ -72,31 +72,30 @@ def projected(name="db", *keys):
 )
 def test_a_pod_is_touched_if_it_asks_and_shows_what_changed(touched, found):
     """Every other write on a pod would be in vain."""
-    patch = refresh_patch(found, {"db": debt()})
-
-    assert (patch is not None) == touched
+    assert (touch_of(found, {"db": debt()}) is not None) == touched
 
 
 def test_the_object_asks_for_all_pods_but_those_that_decline():
     """The nearer switch wins, as with restarts."""
     asking = debt(annotations=ASKS)
 
-    assert refresh_patch(pod(secret(), annotations={}), {"db": asking}) is not None
-    assert refresh_patch(pod(secret(), annotations={names.REFRESH_MOUNTS: "false"}), {"db": asking}) is None
+    assert touch_of(pod(secret(), annotations={}), {"db": asking}) is not None
+    assert touch_of(pod(secret(), annotations={names.REFRESH_MOUNTS: "false"}), {"db": asking}) is None
 
 
 def test_a_pod_is_touched_once_for_several_secrets_and_once_for_each_change():
     """What it carries afterwards says what it has seen; what it shows no more is forgotten."""
     debts = {"db": debt(), "tls": debt("tls", keys=["crt"])}
     found = pod(secret(), projected("tls"), annotations={**ASKS, names.REFRESHED: "old=x.1"})
-    patch = refresh_patch(found, debts)
+    touch = touch_of(found, debts)
 
-    assert patch["metadata"]["uid"] == "pod-1"
-    written = patch["metadata"]["annotations"]
+    assert touch.patch["metadata"]["uid"] == "pod-1"
+    assert touch.secrets == {"db", "tls"}
+    written = touch.patch["metadata"]["annotations"]
     assert carried_marks(written, names.REFRESHED) == {"db": debts["db"].mark, "tls": debts["tls"].mark}
     after = pod(secret(), projected("tls"), annotations={**ASKS, **written})
-    assert refresh_patch(after, debts) is None
-    assert refresh_patch(after, {"db": debt(revision=4)}) is not None
+    assert touch_of(after, debts) is None
+    assert touch_of(after, {"db": debt(revision=4)}) is not None
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["volumes", "secret", "projected", "sources", "items", "secretName", "name"]), inner)))  # fmt: skip
@@ -104,4 +103,4 @@ def test_an_odd_pod_stops_nobody(spec):
     """One object that is not as the API promises must not end a pass over all others."""
     odd = {**pod(), "spec": spec}
 
-    assert refresh_patch(odd, {"db": debt()}) is None or spec
+    assert touch_of(odd, {"db": debt()}) is None or spec

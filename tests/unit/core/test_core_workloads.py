@@ -158,8 +158,7 @@ def test_the_status_of_a_workloads_secret_is_read_back_from_it():
             "metadata": {
                 "namespace": "app",
                 "name": "db",
-                "annotations": {PATH: "vaults/v/items/i", names.ITEM_VERSION: "3"},
-                "managedFields": [{"manager": "keyturn", "fieldsV1": {"f:data": {"f:password": {}}}}],
+                "annotations": {PATH: "vaults/v/items/i", names.ITEM_VERSION: "3", names.KEYS: "password,user"},
             }
         }
     )
@@ -168,5 +167,5 @@ def test_the_status_of_a_workloads_secret_is_read_back_from_it():
     assert binding.ever_acted_on
     assert binding.synced_generation
     assert binding.status["itemVersion"] == "3"
-    assert binding.status["secret"] == {"name": "db", "keys": ["password"]}
+    assert binding.status["secret"] == {"name": "db", "keys": ["password", "user"]}
     assert status_from_secret(None) == {}

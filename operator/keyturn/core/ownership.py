@@ -1,0 +1,74 @@
+"""Whose a Secret is: whether we may write it, and which of those who ask for it are not among its owners yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keyturn.core import names
+from keyturn.core.binding import Binding, Owner
+from keyturn.core.managed_fields import owned_metadata
+from keyturn.core.metadata import ObjectMeta
+
+
+def is_ours(metadata: ObjectMeta, binding: Binding) -> bool:
+    """Whether a Secret may be written: made for one who asks for it, or handed over.
+
+    - An owner reference names the uid of the OnePasswordItem: nobody else makes Secrets that one owns. Of a workload
+      that proves nothing by itself, since other controllers make Secrets for workloads, too.
+    - An operator filled it, by the official operator's annotations, and an owner is one who asks: by uid, or, as after
+      a restore from backup, by kind and name.
+    - We filled it for workloads: whoever asks under its name now shares it, as when a request moves from one workload
+      to another or to a OnePasswordItem.
+    - Whoever may annotate the Secret handed it over with `keyturn.dev/adopt: "true"`.
+    """
+    if metadata.annotations.get(names.ADOPT) == "true":
+        return True
+    filled = _is_filled(metadata)
+    uids = {owner.uid for owner in binding.owners if filled or owner.kind == names.KIND}
+    namesakes = {(owner.kind, owner.name) for owner in binding.owners if filled}
+    return _is_left_by_workloads(metadata) or any(
+        reference.get("uid") in uids or (reference.get("kind"), reference.get("name")) in namesakes
+        for reference in metadata.owner_references
+    )
+
+
+def missing_owners(metadata: ObjectMeta, binding: Binding) -> list[dict[str, str]]:
+    """References to those who ask for a Secret and do not own it yet; Kubernetes deletes it after its last owner."""
+    owning = {reference.get("uid") for reference in metadata.owner_references}
+    return [reference_to(owner) for owner in binding.owners if owner.uid not in owning]
+
+
+def reference_to(owner: Owner) -> dict[str, str]:
+    """An owner reference as the official operator writes it: `blockOwnerDeletion` would ask for a right on finalizers."""
+    return {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
+
+
+def owner_patch(metadata: ObjectMeta, missing: list[dict[str, str]]) -> list[Mapping[str, Any]]:
+    """A JSON patch that adds owners to the very state of the Secret that was looked at.
+
+    Where it has no owner the list is added as a whole, which must not replace one that came meanwhile.
+    """
+    same = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata.resource_version}
+    if not metadata.owner_references:
+        return [same, {"op": "add", "path": "/metadata/ownerReferences", "value": missing}]
+    return [same, *({"op": "add", "path": "/metadata/ownerReferences/-", "value": each} for each in missing)]
+
+
+def _is_filled(metadata: ObjectMeta) -> bool:
+    return names.ITEM_PATH in metadata.annotations and names.ITEM_VERSION in metadata.annotations
+
+
+def _is_left_by_workloads(metadata: ObjectMeta) -> bool:
+    """Whether we filled it, and only workloads own it, or none do but it was made for one.
+
+    A Secret that was orphaned from its OnePasswordItem on purpose is none of these.
+    """
+    references = metadata.owner_references
+    return (
+        metadata.labels.get(names.MANAGED_BY) == names.PRODUCT
+        and _is_filled(metadata)
+        and names.ITEM_VERSION in owned_metadata(metadata.managed_fields)
+        and all(str(reference.get("apiVersion")).startswith("apps/") for reference in references)
+        and (bool(references) or names.ITEM_NAME in metadata.annotations)
+    )

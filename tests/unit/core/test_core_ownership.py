@@ -1,0 +1,77 @@
+"""Whose a Secret is, and who is yet to own it."""
+
+import pytest
+
+from keyturn.core import names
+from keyturn.core.binding import Binding, Key, Owner
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.ownership import is_ours, missing_owners, owner_patch, reference_to
+
+KEY = Key("app", "db")
+ITEM = Owner(names.API_VERSION, names.KIND, "db", "item-1")
+WEB = Owner("apps/v1", "Deployment", "web", "web-1")
+WORKER = Owner("apps/v1", "StatefulSet", "worker", "worker-1")
+FILLED = {names.ITEM_PATH: "vaults/v/items/i", names.ITEM_VERSION: "3"}
+FOR_A_WORKLOAD = {**FILLED, names.ITEM_NAME: "db"}
+LABELS = {names.MANAGED_BY: names.PRODUCT}
+
+
+def asked_by(*owners):
+    return Binding(KEY, owners[0].uid, 1, "vaults/v/items/i", owners)
+
+
+def secret(*owners, annotations=FILLED, labels=None, manager="keyturn", **metadata):
+    owned = {"f:metadata": {"f:annotations": {f"f:{name}": {} for name in annotations}}}
+    return ObjectMeta.of(
+        {
+            "metadata": {
+                "namespace": "app",
+                "name": "db",
+                "resourceVersion": "7",
+                "annotations": dict(annotations),
+                "labels": labels or {},
+                "ownerReferences": [reference_to(owner) for owner in owners],
+                "managedFields": [{"manager": manager, "operation": "Apply", "fieldsV1": owned}],
+                **metadata,
+            }
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "asking", "ours"),
+    [
+        pytest.param(secret(ITEM, annotations={}), asked_by(ITEM), True, id="of the object"),
+        pytest.param(secret(WEB), asked_by(WEB), True, id="filled for the workload"),
+        pytest.param(secret(WEB, annotations={}), asked_by(WEB), False, id="another controller's, for the workload"),
+        pytest.param(secret(WEB._replace(uid="old")), asked_by(WEB), True, id="of the workload before a restore"),
+        pytest.param(
+            secret(WEB, labels=LABELS), asked_by(ITEM), True, id="ours for a workload, asked for by an object"
+        ),
+        pytest.param(secret(WEB, labels=LABELS), asked_by(WORKER), True, id="ours, asked for by another workload"),
+        pytest.param(secret(WEB), asked_by(WORKER), False, id="the official operator's, for another workload"),
+        pytest.param(secret(annotations=FOR_A_WORKLOAD, labels=LABELS), asked_by(WEB), True, id="ours, workload gone"),
+        pytest.param(secret(labels=LABELS), asked_by(ITEM), False, id="orphaned from its object on purpose"),
+        pytest.param(
+            secret(ITEM._replace(name="x", uid="x"), labels=LABELS), asked_by(WEB), False, id="another object's"
+        ),
+        pytest.param(secret(WEB, labels=LABELS, manager="other"), asked_by(WORKER), False, id="looks like ours"),
+    ],
+)
+def test_who_filled_it_and_who_owns_it_decide(found, asking, ours):
+    """Annotating a workload must not be a way to other people's Secrets, and asking in another way no way to lose one's own."""
+    assert is_ours(found, asking) == ours
+
+
+def test_all_who_ask_become_owners_of_what_is_there():
+    """Those that own already stay, also ones that ask no more; the patch is for the state that was looked at."""
+    missing = missing_owners(secret(WEB), asked_by(WORKER, WEB, ITEM))
+
+    assert missing == [reference_to(WORKER), reference_to(ITEM)]
+    assert owner_patch(secret(WEB), missing) == [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "add", "path": "/metadata/ownerReferences/-", "value": reference_to(WORKER)},
+        {"op": "add", "path": "/metadata/ownerReferences/-", "value": reference_to(ITEM)},
+    ]
+    assert owner_patch(secret(), missing)[1] == {"op": "add", "path": "/metadata/ownerReferences", "value": missing}
+    assert missing_owners(secret(WEB, WORKER), asked_by(WEB)) == []
