@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,29 @@ def test_the_notes_say_what_of_an_official_values_file_has_no_meaning(helm):
         "connect.sync, operator.hpa, operator.imageRepository, operator.serviceAccountToken, operator.version, "
         "acceptanceTests."
     )
+
+
+@pytest.mark.parametrize(
+    ("role", "may"),
+    [
+        ("view", {"get": "yes", "list": "yes", "create": "no", "delete": "no", "status": "no"}),
+        ("edit", {"get": "yes", "list": "yes", "create": "yes", "delete": "yes", "status": "no"}),
+        ("admin", {"get": "yes", "list": "yes", "create": "yes", "delete": "yes", "status": "no"}),
+    ],
+)
+def test_the_roles_that_teams_have_already_cover_the_objects(helm, local, role, may):
+    """Whoever may edit Deployments in a namespace may ask for Secrets there, and nobody may claim that one is ready."""
+    helm("install", "keyturn", CHART, "--namespace=roles", "--create-namespace")
+    local.kubectl("create", "rolebinding", f"--clusterrole={role}", f"--user={role}-er", role, "--namespace=roles")
+
+    def allowed(*what: str) -> str:
+        asked = local.kubectl("auth", "can-i", *what, "--namespace=roles", f"--as={role}-er", check=False)
+        return asked.stdout.strip()
+
+    deadline = time.monotonic() + 20
+    # The controller adds rules to the built-in roles a moment later.
+    while allowed("get", "opi") != "yes" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    found = {verb: allowed(verb, "opi") for verb in ("get", "list", "create", "delete")}
+    assert {**found, "status": allowed("patch", "opi", "--subresource=status")} == may
+    local.kubectl("delete", "rolebinding", role, "--namespace=roles")
