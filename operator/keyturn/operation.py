@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from keyturn.cluster import METADATA, SECRETS, About, Access, Cluster, EventPoster, Informer
+from keyturn.cluster import METADATA, SECRETS, About, Access, ByName, Cluster, EventPoster, Informer
 from keyturn.control.bindings import Bindings
 from keyturn.control.catalogue import Catalogue
 from keyturn.control.claims import ASKING, Claims
@@ -79,8 +79,18 @@ class Operator:
         self._repairs: Repairs[Key] = Repairs(asyncio.get_running_loop().time)
         self._events = EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event)
         self._queue: WorkQueue[Key] = WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random)
+        self._by_name: ByName | None = None
+        if settings.secrets_by_name:
+            self._by_name = ByName(
+                cluster,
+                SECRETS,
+                names=lambda: [(binding.key.namespace, binding.key.name) for binding in self._bindings],
+                label=(names.MANAGED_BY, names.PRODUCT),
+                interval=settings.full_pass_interval,
+            )
+            cluster.echo = self._by_name.take
         self._secrets = Informer(
-            cluster,
+            self._by_name or cluster,
             SECRETS,
             reading=METADATA,
             namespaces=settings.watch_namespaces or None,
@@ -204,7 +214,8 @@ class Operator:
 
     async def _serve(self) -> None:
         """Everything that must not begin before it is known which Secrets there are."""
-        await self._secrets.synced.wait()
+        if self._by_name is None:
+            await self._secrets.synced.wait()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._claims.run(), name="Claims")
             await self._claims.tried()
@@ -213,6 +224,10 @@ class Operator:
     async def _serve_all(self) -> None:
         # How to ask the vaults depends on how much is wanted of them, so that is learned before the first question.
         await self._sweeper.sweep_until_done()
+        if self._by_name is not None:
+            # Who asks for which Secret tells which there are to be got.
+            self._by_name.named.set()
+            await self._secrets.synced.wait()
         self._restarter.wake()
         async with asyncio.TaskGroup() as group:
             for part in (self._events, self._poller, self._workers, self._restarter, self._sweeper):

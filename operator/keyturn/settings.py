@@ -43,6 +43,7 @@ class Settings:
         auto_restart: whether workloads restart where neither Secret, workload nor Namespace say anything.
         restart_kinds: kinds that are restarted beside those of Kubernetes itself.
         refresh_mounts: whether pods are touched that want files of a changed Secret at once.
+        secrets_by_name: whether Secrets are got one by one, where there is no right to list and watch them.
         workers: how many items are worked on at once.
         enable_annotations: whether the Secret gets all annotations of its object, but for those by which other tools track it.
         mapping: what may be chosen about a Secret's content.
@@ -68,6 +69,7 @@ class Settings:
     auto_restart: bool = False
     restart_kinds: tuple[KindReference, ...] = ()
     refresh_mounts: bool = False
+    secrets_by_name: bool = False
     workers: int = 10
     enable_annotations: bool = False
     mapping: MappingOptions = field(default_factory=MappingOptions)
@@ -99,6 +101,7 @@ ENVIRONMENT = (
     "KEYTURN_MAX_STALENESS",
     "KEYTURN_REFRESH_MOUNTS",
     "KEYTURN_RESTART_KINDS",
+    "KEYTURN_SECRETS_BY_NAME",
     "KEYTURN_WORKERS",
     "KEYTURN_LEASE_DURATION",
     "POD_NAMESPACE",
@@ -168,6 +171,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         auto_restart=variable("AUTO_RESTART", False, _switch),
         restart_kinds=variable("KEYTURN_RESTART_KINDS", (), _kinds),
         refresh_mounts=variable("KEYTURN_REFRESH_MOUNTS", False, _switch),
+        secrets_by_name=variable("KEYTURN_SECRETS_BY_NAME", False, _switch),
         workers=variable("KEYTURN_WORKERS", 10, _from(1, 100)),
         enable_annotations=flags.enable_annotations,
         mapping=MappingOptions(allow_empty_values=flags.allow_empty_values),

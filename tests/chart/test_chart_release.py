@@ -89,6 +89,16 @@ def test_an_upgrade_upgrades_the_crd(helm, local, tmp_path):
     assert uid(local) == before
 
 
+def test_replicas_come_and_go(helm, local):
+    """What the API server fills in for several replicas must not stand in the way of one, nor the other way round."""
+    strategy = "--output=jsonpath={.spec.strategy.type} {.spec.replicas}"
+    helm("install", "keyturn", CHART, "--namespace=scaled", "--create-namespace")
+    for replicas, expected in ((2, "RollingUpdate 2"), (1, "Recreate 1"), (3, "RollingUpdate 3")):
+        helm("upgrade", "keyturn", CHART, "--namespace=scaled", values={"operator": {"replicas": replicas}})
+
+        assert local.kubectl("get", "deployment", "keyturn", "--namespace=scaled", strategy).stdout == expected
+
+
 def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
     """Whoever uninstalls must not lose every OnePasswordItem, nor find remains of ours; and may come back."""
     policy = {"enabled": True, "default": ["*"]}

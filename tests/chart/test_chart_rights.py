@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import secrets
 from itertools import product
 from pathlib import Path
 
 import pytest
-from operator_fixtures import Stage, annotations_of
+from operator_fixtures import GET_ITEM, Stage, annotations_of
 
 from keyturn.cluster import About, Access, Cluster, EventPoster
 from keyturn.cluster.events import Ledger
@@ -68,15 +69,16 @@ def account(guarded, tmp_path):
 async def stage(guarded, account, emulator, tmp_path):
     """A namespace of that control plane; operators on it are the chart's account."""
     async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
-        await cluster.create(NAMESPACES, None, "apps", {}, field_manager="tests")
-        stage = Stage(cluster, namespace="apps", emulator=emulator, folder=tmp_path, kubeconfig=account)
+        name = f"apps-{secrets.token_hex(4)}"
+        await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
+        stage = Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=account)
         yield stage
         stage.stop()
 
 
-def as_installed(helm, stage: Stage, folder: Path):
+def as_installed(helm, stage: Stage, folder: Path, values=VALUES):
     """Flags and environment of the chart's pod, for a process on this machine."""
-    manifests = helm.render(VALUES)
+    manifests = helm.render(values)
     token = folder / "token"
     token.write_text(stage.emulator.token("all"))
     elsewhere = ("--health-probe-bind-address", "--metrics-bind-address")
@@ -85,9 +87,9 @@ def as_installed(helm, stage: Stage, folder: Path):
     return flags, {**environment(manifests), **there, "POLLING_INTERVAL": "1"}
 
 
-def granted(helm):
+def granted(helm, values=VALUES):
     """Each right that the chart's roles give its account: API group, resource and verb."""
-    manifests = helm.render(VALUES)
+    manifests = helm.render(values)
     roles = [only(manifests, "ClusterRole"), *of_kind(manifests, "Role")]
     rules = [rule for role in roles for rule in role["rules"]]
     return {right for rule in rules for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])}
@@ -167,7 +169,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
     """Too few rights break a path in production that worked for the administrator; one too many is a gift to an intruder."""
     flags, variables = as_installed(helm, stage, tmp_path)
     policy = {"metadata": {"annotations": {names.AUTO_RESTART: "true"}}}
-    await stage.cluster.merge_patch(NAMESPACES, None, "apps", policy, field_manager="kubectl")
+    await stage.cluster.merge_patch(NAMESPACES, None, stage.namespace, policy, field_manager="kubectl")
     stage.put_item("login")
     operator = stage.operator(*flags, **variables)
 
@@ -229,3 +231,42 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
     assert [request for request in asked if request[3] in {401, 403}] == []
     used = {request[:3] for request in asked}
     assert sorted(granted(helm) - used) == []
+
+
+async def test_secrets_need_not_be_listed(helm, helm_program, guarded, stage, tmp_path):
+    """Whoever withholds the rights to list and watch Secrets gets the same, and foreign edits undone a pass later."""
+    values = {"operator": {"secretsByName": True, "fullPassInterval": 3}}
+    before = len(list(requests(guarded)))
+    install = Helm(helm_program, folder=tmp_path, kubeconfig=guarded.kubeconfig)
+    install("upgrade", "keyturn", CHART, f"--namespace={HOME}", values=values)
+    flags, variables = as_installed(helm, stage, tmp_path, values)
+    operator = stage.operator(*flags, **variables)
+    await stage.provide("login")
+    await stage.deploy("web", secret="login", annotations={names.AUTO_RESTART: "true"})
+
+    stage.rotate("login", "second")
+    await stage.settled("web", restarts=1)
+    await stage.paid("login")
+    await stage.edit_secret("login", {"data": None})
+    await stage.holds("login", {"password": "second"})
+    await stage.cluster.delete(SECRETS, stage.namespace, "login")
+    await stage.holds("login", {"password": "second"})
+    await stage.ready("login")
+    await operator.polls(2)
+    versions, fetched = await stage.versions("login"), len(stage.connect.requests(route=GET_ITEM))
+    assert operator.terminate() == 0
+
+    # Another start finds all right without writing, fetching or restarting anything.
+    operator = stage.operator(*flags, **variables)
+    await operator.polls(2)
+    assert await stage.versions("login") == versions
+    assert len(stage.connect.requests(route=GET_ITEM)) == fetched
+    assert await stage.restarts("web") == 1
+    assert operator.api_writes() == {}
+
+    asked = list(requests(guarded))[before:]
+    assert [request for request in asked if request[3] in {401, 403}] == []
+    assert {right for right in granted(helm, values) if right[1] == "secrets"} == {
+        ("", "secrets", verb) for verb in ("get", "create", "patch")
+    }
+    assert {verb for _, resource, verb, _ in asked if resource == "secrets"} == {"get", "create", "patch"}

@@ -77,6 +77,10 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 - name: KEYTURN_REFRESH_MOUNTS
   value: "true"
 {{- end }}
+{{- if $operator.secretsByName }}
+- name: KEYTURN_SECRETS_BY_NAME
+  value: "true"
+{{- end }}
 {{- with $operator.restartKinds }}
 {{- $kinds := list }}
 {{- range . }}

@@ -14,7 +14,7 @@
 # say so. Deleted they are by Kubernetes, when the object that owns them is.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, {{ if not .Values.operator.secretsByName }}list, watch, {{ end }}create, patch]
 # Which workloads ask for Secrets by annotations, who uses a Secret that changed, and its restart.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]

@@ -1,6 +1,7 @@
 """The Kubernetes side: one gateway to the API server, informers, the Lease, events."""
 
 from keyturn.cluster.access import Access, Credentials
+from keyturn.cluster.by_name import ByName
 from keyturn.cluster.defects import log_defect
 from keyturn.cluster.discovery import crd_served, find_resource, is_pruned
 from keyturn.cluster.errors import (
@@ -55,6 +56,7 @@ __all__ = [
     "About",
     "Access",
     "AlreadyExists",
+    "ByName",
     "Cause",
     "Cluster",
     "ClusterError",

@@ -118,7 +118,9 @@ class Cluster(Reader):
             accept=METADATA_ONLY,
             body=_complete(resource, namespace, name, body),
         )
-        return await self._caller.call("create", request, resource, template)
+        answer = await self._caller.call("create", request, resource, template)
+        self.echo(resource, answer)
+        return answer
 
     async def merge_patch(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -19,10 +19,15 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 
 class Reader:
-    """What a `Cluster` can be asked."""
+    """What a `Cluster` can be asked.
+
+    Attributes:
+        echo: told of each single object that was read or written, with the answer; must not raise, nor keep data of Secrets.
+    """
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        self.echo: Callable[[Resource, JSON], None] = lambda _resource, _answer: None
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON:
         """The whole object."""
@@ -156,4 +161,7 @@ class Reader:
         path = fill(template, namespace=namespace, name=name)
         accept = accept or ("application/json" if method == "GET" else METADATA_ONLY)
         request = Request(method, path, query=query or {}, content_type=kind, accept=accept, body=body)
-        return await self._caller.call(verb, request, resource, template)
+        answer = await self._caller.call(verb, request, resource, template)
+        if verb != "delete":
+            self.echo(resource, answer)
+        return answer
