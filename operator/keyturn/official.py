@@ -11,16 +11,18 @@ from keyturn.core.restarts import parse_switch
 
 _ZAP_LEVELS = {"debug": "debug", "info": "info", "error": "error", "panic": "error"}
 
+_PLAIN = "metrics are served over plain HTTP: restrict who reaches them with a NetworkPolicy"
+
 # Flags that change nothing here, and what to do about that; those that switch something on are worth a word only then.
 _UNUSED = {
-    "--metrics-cert-path": "metrics are served over plain HTTP: restrict who reaches them with a NetworkPolicy",
-    "--metrics-cert-name": "metrics are served over plain HTTP: restrict who reaches them with a NetworkPolicy",
-    "--metrics-cert-key": "metrics are served over plain HTTP: restrict who reaches them with a NetworkPolicy",
-    "--zap-stacktrace-level": "a stack trace is logged only for a defect",
+    "--metrics-cert-path": _PLAIN,
+    "--metrics-cert-name": _PLAIN,
+    "--metrics-cert-key": _PLAIN,
+    "--zap-stacktrace-level": "no stack trace is logged; a defect is told by its type and place",
     "--zap-time-encoding": "times are always logged in RFC 3339",
 }
 _UNUSED_SWITCHES = {
-    "--metrics-secure": "metrics are served over plain HTTP: restrict who reaches them with a NetworkPolicy",
+    "--metrics-secure": _PLAIN,
     "--enable-http2": "health and metrics are served over HTTP/1.1",
     "--zap-devel": "use --log-level=debug and --log-format=console instead",
 }
