@@ -1,6 +1,7 @@
 """Waiting until a cluster is usable, or saying readably why it is not going to be."""
 
 import http.client
+import signal
 import ssl
 import time
 from urllib.parse import urlsplit
@@ -8,9 +9,13 @@ from urllib.parse import urlsplit
 from localcluster.certificates import Authority
 from localcluster.errors import ComponentDied, NotReadyInTime
 from localcluster.layout import Layout, State
+from localcluster.processes import Process
 
 _INTERVAL = 0.05
 _TAIL = 15
+# These end by themselves when the API server is not healthy within ten seconds, as on a machine that is very busy.
+_IMPATIENT = frozenset({"kube-controller-manager", "kube-scheduler"})
+_MOST_RESTARTS = 3
 # In this order: the API server itself, then what the controller manager publishes first.
 _SIGNS = (
     "/readyz",
@@ -27,17 +32,23 @@ def wait_until_ready(layout: Layout, *, deadline: float) -> None:
         deadline: the moment to give up, on the monotonic clock.
 
     Raises:
-        ComponentDied: a component ended.
+        ComponentDied: a component ended; one that only waits for the API server is started again a few times before that.
         NotReadyInTime: the deadline passed.
     """
     state = State.read(layout)
     get = _Getter(layout, state.server)
+    restarted: list[Process] = []
     for sign in _SIGNS:
         # Nothing announces these, so ask until they are there.
         while (answer := get(sign)) != "200":
+            state = State.read(layout)
             for name, process in state.components.items():
-                if not process.alive():
+                if process in restarted or process.alive():
+                    continue
+                if name not in _IMPATIENT or len(restarted) == _MOST_RESTARTS:
                     raise ComponentDied(f"{name} ended by itself; its log ends with:\n{tail(layout, name)}")
+                restarted.append(process)
+                state.supervisor.send(signal.SIGUSR1)
             if time.monotonic() > deadline:
                 raise NotReadyInTime(
                     f"{state.server}{sign} is not ready in time (last answer: {answer}); "

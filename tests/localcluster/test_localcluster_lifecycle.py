@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from localcluster import ClusterSetupError, ComponentDied, LocalCluster, NotRunning
 from localcluster.errors import DirectoryInUse
 from localcluster.layout import Layout, State
+from localcluster.readiness import wait_until_ready
 
 pytestmark = pytest.mark.cluster
 
@@ -125,6 +127,32 @@ def test_component_that_cannot_run_is_named_with_its_last_words(tmp_path):
         LocalCluster.start(directory, apiserver_args=["--no-such-flag"])
     assert not directory.exists()
     assert processes_naming(directory) == []
+
+
+def test_component_that_always_ends_is_not_started_for_ever(tmp_path):
+    """A controller manager with a bad argument is tried a few times, and then named."""
+    with pytest.raises(ComponentDied, match=r"(?s)kube-controller-manager ended.*unknown flag: --no-such-flag"):
+        LocalCluster.start(tmp_path / "cluster", controller_manager_args=["--no-such-flag"])
+
+
+def test_component_that_lost_patience_with_a_slow_api_server_is_started_again(tmp_path):
+    """On a busy machine the API server takes longer than the others wait for it, and the start must not fail for that."""
+    layout = Layout(tmp_path / "cluster")
+    with LocalCluster.start(layout.directory):
+        slow, impatient = (
+            State.read(layout).components[name] for name in ("kube-apiserver", "kube-controller-manager")
+        )
+        slow.send(signal.SIGSTOP)
+        impatient.send(signal.SIGKILL)
+        assert impatient.wait(10)
+        waiting = threading.Thread(target=wait_until_ready, args=(layout,), kwargs={"deadline": time.monotonic() + 60})
+        waiting.start()
+        while State.read(layout).components["kube-controller-manager"] == impatient:
+            assert waiting.is_alive()
+            time.sleep(0.02)
+        slow.send(signal.SIGCONT)
+        waiting.join(60)
+        assert State.read(layout).components["kube-controller-manager"].alive()
 
 
 def test_start_that_takes_too_long_is_given_up(tmp_path):
