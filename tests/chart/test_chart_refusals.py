@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.chart_values import COMBINATIONS
 from support.helm import CHART, HelmFailed
 
 
@@ -53,6 +54,7 @@ def test_wrong_values_are_refused_in_words_that_name_them(helm, values, words):
     assert "canary-token" not in str(refused.value)
 
 
-def test_helm_lint_has_no_complaint(helm):
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_helm_lint_has_no_complaint(helm, name):
     """What Helm itself knows about charts is checked by Helm itself."""
-    assert "1 chart(s) linted, 0 chart(s) failed" in helm("lint", "--strict", CHART)
+    assert "1 chart(s) linted, 0 chart(s) failed" in helm("lint", "--strict", CHART, values=COMBINATIONS[name])

@@ -1,8 +1,10 @@
 """What the chart renders: whole combinations as they were reviewed, and a command line that the operator understands."""
 
 import os
+import re
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -160,6 +162,23 @@ async def test_the_emulators_token_opens_the_emulator(helm, tmp_path):
     assert "--seed=0" in arguments
     async with ConnectEmulator.start(description, seed=0, clock=Clock.manual(1.8e9)) as emulator:
         assert emulator.authority.check(f"Bearer {token}", missing="").name == "operator"
+
+
+async def test_the_notes_of_a_trial_rotate_a_password(helm, tmp_path):
+    """The first thing that somebody tries after an installation must work as it is printed."""
+    notes = helm("install", "keyturn", CHART, "--namespace=default", "--dry-run=client", values=TRIAL)
+    method, url, body = re.search(r"curl -X (\w+) http://127\.0\.0\.1:8081(\S+) -d '(.*)'", notes).groups()
+    assert "port-forward -n default deploy/keyturn-emulator 8081" in notes
+    description = tmp_path / "emulator.yaml"
+    description.write_text(only(helm.render(TRIAL), "ConfigMap", component="emulator")["data"]["emulator.yaml"])
+
+    async with (
+        ConnectEmulator.start(description, seed=0, clock=Clock.manual(1.8e9)) as emulator,
+        httpx.AsyncClient() as client,
+    ):
+        answer = await client.request(method, f"{emulator.admin_url}{url}", content=body)
+        assert answer.status_code == 200
+        assert emulator.cloud.item("Production", "database").version == 2
 
 
 def test_a_packed_chart_renders_the_same(helm, tmp_path):
