@@ -1,6 +1,8 @@
 """Objects as 1Password's own operator leaves them, and what its users put on items, on a real API server."""
 
+import asyncio
 import re
+import time
 
 import pytest
 from official_operator import (
@@ -240,6 +242,30 @@ async def test_a_secret_of_the_official_operator_is_taken_over_without_a_restart
     stage.rotate("login", "second")
     await stage.holds("login", {"password": "second", "user": "app"})
     await stage.settled("web", restarts=1)
+
+
+async def test_two_operators_at_once_slow_down_and_harm_nothing(stage):
+    """Somebody forgot to stop the other one: its finalizer is not fought at full speed, and no byte and no pod changes."""
+    official = OfficialOperator(stage)
+    stage.put_item("login")
+    await official.item("login", {"password": "first"})
+    await stage.deploy("web", secret="login")
+    stage.operator(AUTO_RESTART="true")
+    await stage.ready("login")
+
+    put_back = 0
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if "finalizers" not in (await stage.asked("login"))["metadata"]:
+            await official.reconcile(ONEPASSWORD_ITEMS, "login", title="login")
+            put_back += 1
+        await asyncio.sleep(0.05)
+
+    assert 3 <= put_back <= 8
+    assert await stage.data("login") == {"password": b"first"}
+    assert await stage.restarts("web") == 0
+    await no_finalizers(stage)
+    await stage.ready("login")
 
 
 async def test_a_secret_without_an_owner_waits_for_consent(stage):
