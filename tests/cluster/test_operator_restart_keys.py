@@ -119,9 +119,9 @@ async def test_a_workload_that_asks_for_a_secret_by_annotation_uses_it(stage):
 
 
 async def test_many_secrets_of_one_workload_that_rotate_together_restart_it_once(stage):
-    """Twenty Secrets in one Deployment are one rollout, not twenty."""
+    """Ten Secrets in one Deployment are one rollout, not ten."""
     stage.operator(AUTO_RESTART="true")
-    secrets = [f"s{number}" for number in range(20)]
+    secrets = [f"s{number}" for number in range(10)]
     for name in secrets:
         stage.put_item(name)
         await stage.ask(name)
