@@ -57,8 +57,7 @@ def main() -> int:
             node.load(image)
             trial = Trial(node, Helm(ensure_helm(), folder=Path(folder), kubeconfig=node.cluster.kubeconfig))
             for size in SIZES:
-                columns = measure(node, trial, size)
-                say(f"{size:>6}  {columns[0]!s:>12}  {columns[1]!s:>12}  {columns[2]!s:>16}")
+                measure(node, trial, size)
     except ClusterSetupError as error:
         say(f"bench-node: {error}")
         return 2
@@ -71,8 +70,8 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def measure(node: LocalNode, trial: Trial, size: int) -> list[Memory]:
-    """Install a release, give it so many items, and measure after each thing that costs memory."""
+def measure(node: LocalNode, trial: Trial, size: int) -> None:
+    """Install a release, give it so many items, and print what it takes after each thing that costs memory."""
     operator = VALUES["operator"] | {"resources": ROOM, "pollingInterval": 5}
     trial.install(VALUES | {"operator": operator, "emulator": {"enabled": True, "resources": ROOM}})
     trial.kubectl("create", "namespace", NAMESPACE)
@@ -88,7 +87,8 @@ def measure(node: LocalNode, trial: Trial, size: int) -> list[Memory]:
             found.append(settled(node, trial))
             trial.kubectl("rollout", "restart", "-n", SYSTEM, f"deployment/{RELEASE}")
             trial.rolled_out(SYSTEM, f"deployment/{RELEASE}")
-            return [*found, settled(node, trial)]
+            found.append(settled(node, trial))
+            say(f"{size:>6}  {found[0]!s:>12}  {found[1]!s:>12}  {found[2]!s:>16}")
     finally:
         trial.kubectl("delete", "namespace", NAMESPACE, "--timeout=300s", timeout=320)
         trial.clear()

@@ -1,5 +1,6 @@
 """`helm install` makes a working operator, and what it writes reaches pods in every way that Kubernetes offers."""
 
+import base64
 import os
 import time
 
@@ -138,3 +139,35 @@ def test_the_operators_pod_was_never_restarted_and_its_log_tells_no_error(trial,
     log = trial.kubectl("logs", "-n", SYSTEM, f"deployment/{RELEASE}")
     assert "Traceback" not in log
     assert " ERROR " not in log
+
+
+async def test_with_two_replicas_the_other_goes_on_when_the_leaders_pod_goes(trial, connect, namespace, measured):
+    """More replicas are one value away, and a rotation arrives although the pod that led is deleted just then."""
+    trial.install(VALUES | {"operator": VALUES["operator"] | {"replicas": 2}}, command="upgrade")
+    trial.apply(namespace, item("database"))
+    trial.kubectl("wait", "-n", namespace, "--for=condition=Ready", "opi/database", "--timeout=30s")
+    leader = leading(trial)
+    began = time.monotonic()
+    trial.kubectl("delete", "pod", leader, "-n", SYSTEM, "--wait=false")
+    connect.rotate(VAULT, "database", value="second")
+
+    async def arrived() -> None:
+        held = trial.get("secret", "database", namespace)["data"]["password"]
+        assert base64.b64decode(held) == b"second"
+
+    await eventually(arrived, within=60)
+    measured(
+        f"leader's pod deleted, to a rotation in the Secret by the other replica: {time.monotonic() - began:.1f} s"
+    )
+    assert leading(trial) != leader
+
+
+def leading(trial) -> str:
+    """The pod that holds the Lease."""
+    holder = trial.get("lease", RELEASE, SYSTEM)["spec"]["holderIdentity"]
+    [name] = [
+        name
+        for name in trial.kubectl("get", "pods", "-n", SYSTEM, "-o", "name").replace("pod/", "").split()
+        if name in holder
+    ]
+    return name
