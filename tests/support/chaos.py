@@ -14,7 +14,7 @@ import psutil
 
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
-from keyturn.core.names import RESTART_OWED, REVISION
+from keyturn.core.names import ITEM_NAME, ITEM_PATH, RESTART_OWED, REVISION
 from support.api_proxy import ApiProxy, Fault, Moment
 from support.emulator import EmulatorProcess
 from support.operator import OperatorProcess, eventually
@@ -22,6 +22,9 @@ from support.operator import OperatorProcess, eventually
 VAULT = "Production"
 _SHARE = 5
 """So many Secrets have one more workload in common."""
+
+_ANNOTATED = 4
+"""Every so many Secrets, one is asked for by annotations of its own workload, and not by a OnePasswordItem."""
 
 _FAULTS: tuple[Fault, ...] = ("500", "503", "429", "unsent", "unanswered")
 _SETTLING_S = 180.0
@@ -65,6 +68,7 @@ class Account:
         shared_double: restarts of such a workload that brought it no new revision.
         shared: restarts of workloads of several Secrets.
         needless: restarts of workloads that do not use what was rotated.
+        untold: statuses that do not say that everybody was restarted for the last rotation.
         kills: how many operators were killed.
         ended: how many ended by themselves, since they could not work.
         requests: that came to the API server.
@@ -79,6 +83,7 @@ class Account:
     shared_lost: int = 0
     shared_double: int = 0
     needless: int = 0
+    untold: int = 0
     kills: int = 0
     ended: int = 0
     requests: int = 0
@@ -88,12 +93,14 @@ class Account:
     @property
     def right(self) -> bool:
         """Whether nothing was lost, and nothing made in vain."""
-        return not (self.lost or self.double or self.shared_lost or self.shared_double or self.needless)
+        wrong = (self.lost, self.double, self.shared_lost, self.shared_double, self.needless, self.untold)
+        return not any(wrong)
 
     def __str__(self) -> str:
         return (
             f"{self.owed} restarts owed: {self.lost} lost, {self.double} double, {self.needless} needless; "
             f"{self.shared} of shared workloads: {self.shared_lost} lost, {self.shared_double} double; "
+            f"{self.untold} statuses wrong; "
             f"{self.kills} kills, {self.ended} ends of their own, {self.requests} requests, {self.seconds:.0f} s"
         )
 
@@ -176,23 +183,30 @@ class Chaos:
         await asyncio.to_thread(
             lambda: self._emulator.admin.bulk_create(VAULT, len(self._secrets), title="s{n:03d}", item=item)
         )
-        for name in self._secrets:
-            path = {"spec": {"itemPath": f"vaults/{VAULT}/items/{name}"}}
-            await self._cluster.create(ONEPASSWORD_ITEMS, self._namespace, name, path, field_manager="tests")
-            await self._deploy(f"own-{name}", [name], "password")
+        for number, name in enumerate(self._secrets):
+            path = f"vaults/{VAULT}/items/{name}"
+            if number % _ANNOTATED == 0:
+                await self._deploy(f"own-{name}", [name], "password", {ITEM_PATH: path, ITEM_NAME: name})
+            else:
+                body = {"spec": {"itemPath": path}}
+                await self._cluster.create(ONEPASSWORD_ITEMS, self._namespace, name, body, field_manager="tests")
+                await self._deploy(f"own-{name}", [name], "password")
             await self._deploy(f"bystander-{name}", [name], "username")
         for name, secrets in self._shared.items():
             await self._deploy(name, secrets, "password")
         await self._settled(1)
 
-    async def _deploy(self, name: str, secrets: Sequence[str], key: str) -> None:
+    async def _deploy(
+        self, name: str, secrets: Sequence[str], key: str, annotations: Mapping[str, str] | None = None
+    ) -> None:
         sources = [{"secretKeyRef": {"name": secret, "key": key}} for secret in secrets]
         variables = [{"name": f"V{number}", "valueFrom": each} for number, each in enumerate(sources)]
         container = {"name": "main", "image": "nowhere.example/none", "env": variables}
         labels = {"app": name}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
         spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
-        await self._cluster.create(DEPLOYMENTS, self._namespace, name, {"spec": spec}, field_manager="tests")
+        body = {"metadata": {"annotations": dict(annotations or {})}, "spec": spec}
+        await self._cluster.create(DEPLOYMENTS, self._namespace, name, body, field_manager="tests")
 
     async def _rotate(self, rotation: int) -> None:
         """Rotate everything at once, and kill operators at moments of what follows."""
@@ -322,6 +336,10 @@ class Chaos:
             account.shared += restarts[name]
             carried = {mark.split("=")[0] for mark in _marks(templates[name]) if mark.endswith(f".{rotations + 1}")}
             account.shared_lost += len(set(secrets) - carried)
+        for item in await self._cluster.list(ONEPASSWORD_ITEMS, self._namespace):
+            said = item["status"]["restarts"]
+            # Of its own workload and of the shared one.
+            account.untold += (said["revision"], said["owed"], said["done"]) != (rotations + 1, 0, 2)
         account.shared_double += _in_vain(self._proxy, frozenset(self._shared))
 
 
