@@ -138,6 +138,24 @@ async def test_bad_news_that_stays_is_told_and_the_secret_kept(stage, status, re
     await stage.ready("login")
 
 
+@pytest.mark.parametrize("huge", [False, True])
+@pytest.mark.parametrize(("status", "reason"), [(401, "CredentialRefused"), (403, "AccessDenied")])
+async def test_a_refused_id_is_never_taken_for_a_missing_title(stage, status, reason, huge):
+    """Who named the item by its id is told of the token, not that no item is titled like that."""
+    item = stage.put_item("login")
+    if huge:
+        stage.connect.bulk_create(VAULT, 600, title="filler-{n}", item={"category": "SECURE_NOTE"})
+    stage.connect.fault(GET_ITEM, status=status, message="not for you")
+    stage.operator(ready=False)
+
+    await stage.ask("login", f"vaults/{VAULT}/items/{item}")
+    found = await stage.says("login", reason)
+
+    assert "title" not in condition_of(found, "Ready")["message"]
+    stage.connect.clear_faults()
+    await stage.holds("login", {"password": "first"}, within=60)
+
+
 async def test_of_equal_titles_the_oldest_wins_and_a_warning_says_so(stage):
     """Where two items have the title, the older is used, and the object stays ready with a warning until one of them goes."""
     stage.operator()
