@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from chart_values import EVERYTHING
 
+from support.chart_values import EVERYTHING
 from support.clients.speaking import Refused
 from support.helm import of_kind
 
