@@ -3,6 +3,7 @@ import time
 
 import pytest
 from operator_fixtures import annotations_of, condition_of, decoded, encoded
+from workload_fixtures import owned_by
 
 from keyturn.cluster.resources import SECRETS
 from keyturn.core import names
@@ -181,9 +182,10 @@ async def test_a_foreign_secret_is_refused_untouched_until_it_is_handed_over(sta
     assert names.ADOPT in condition_of(refused, "Ready")["message"]
 
     await stage.annotate_secret("login", {names.ADOPT: "true"})
-    secret = await stage.holds("login", {"password": "first"})
+    await stage.holds("login", {"password": "first"})
     await stage.ready("login")
 
+    secret = await owned_by(stage, "login", "login")
     assert [owner["uid"] for owner in secret["metadata"]["ownerReferences"]] == [made["metadata"]["uid"]]
     assert secret["metadata"]["labels"] == {"theirs": "1", names.MANAGED_BY: names.PRODUCT}
 

@@ -44,7 +44,7 @@ async def annotate(stage, name, annotations):
 
 
 def owners(secret):
-    return [reference["name"] for reference in secret["metadata"]["ownerReferences"]]
+    return [reference["name"] for reference in secret["metadata"].get("ownerReferences", [])]
 
 
 async def owned_by(stage, name, *workloads):

@@ -254,7 +254,8 @@ class Reconciler:
             self._statuses.announce(
                 binding, reason="Updated", message=f"new bytes from 1Password: {_keys(written)}", warning=False
             )
-        return Next(_result(written))
+        # A Secret that was made for an item tagged to be ignored is left alone from the very next look on, which says so.
+        return Next(_result(written), after=0.0 if names.IGNORE_TAG in fetched.tags else None)
 
     def _desired(
         self, binding: Binding, found: Located, *, revision: str, data: dict[str, bytes] | None = None
