@@ -175,6 +175,16 @@ class LocalCluster:
             raise KubectlFailed(" ".join(("kubectl", *arguments)), returncode=result.returncode, stderr=result.stderr)
         return result
 
+    def wait_for_kind(self, definition: str) -> None:
+        """Wait until the kind of a CustomResourceDefinition of this name is served.
+
+        Raises:
+            KubectlFailed: it is not within half a minute.
+        """
+        # First for what stands there without conditions: kubectl fails at once on an object that has none yet.
+        for state in ("jsonpath={.status.acceptedNames.kind}", "condition=Established"):
+            self.kubectl("wait", f"--for={state}", f"crd/{definition}", "--timeout=30s")
+
     def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
         """Return the environment in which kubectl talks to this cluster and leaves nothing in the home folder."""
         return os.environ | {

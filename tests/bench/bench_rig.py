@@ -42,7 +42,7 @@ class Rig:
         self.audit = AuditLog(cluster.audit_log)
         self._kubeconfig = cluster.kubeconfig_for(user=USER, groups=["system:masters"])
         cluster.kubectl("apply", "-f", str(_ROOT / "crds"))
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        cluster.wait_for_kind("onepassworditems.onepassword.com")
         cluster.kubectl("create", "namespace", NAMESPACE)
         vaults = self.folder / "vaults.yaml"
         vaults.write_text(f"vaults: [{{name: {VAULT}}}]\ntokens: [{{name: operator, vaults: {{'*': r}}}}]\n")

@@ -51,7 +51,7 @@ def crd(local):
 
 def ask(local):
     """A OnePasswordItem, as soon as its kind is served; returns its uid."""
-    local.kubectl("wait", "--for=condition=Established", f"crd/{CRD}")
+    local.wait_for_kind(CRD)
     local.kubectl("create", "-f", "-", input=json.dumps(ITEM))
     return uid(local)
 
@@ -126,7 +126,7 @@ def test_a_crd_that_is_there_already_is_taken_over_when_told_so(helm, local):
     del definition["metadata"]["labels"]
     definition["spec"]["names"].pop("shortNames")
     local.kubectl("create", "-f", "-", input=json.dumps(definition))
-    local.kubectl("wait", "--for=condition=Established", f"crd/{CRD}")
+    local.wait_for_kind(CRD)
     local.kubectl("create", "-f", "-", input=json.dumps(ITEM))
     before = local.kubectl("get", "onepassworditem", "database", "--output=jsonpath={.metadata.uid}").stdout
     install = ("install", "keyturn", CHART, "--namespace=taken", "--create-namespace")

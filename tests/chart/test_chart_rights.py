@@ -50,7 +50,7 @@ def guarded(tmp_path_factory, helm_program):
     with LocalCluster.start(audit_policy=policy) as local:
         helm = Helm(helm_program, folder=folder, kubeconfig=local.kubeconfig)
         helm("install", "keyturn", CHART, f"--namespace={HOME}", "--create-namespace", values=VALUES)
-        local.kubectl("wait", "--for=condition=Established", "crd/onepassworditems.onepassword.com")
+        local.wait_for_kind("onepassworditems.onepassword.com")
         yield local
 
 

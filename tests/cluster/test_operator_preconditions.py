@@ -69,7 +69,7 @@ async def test_every_write_but_a_create_names_the_state_that_it_replaces(tmp_pat
     with LocalCluster.start(audit_policy=policy) as local:
         for file in sorted(CRDS.glob("*.yaml")):
             local.kubectl("apply", "-f", str(file))
-        local.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        local.wait_for_kind("onepassworditems.onepassword.com")
         audited = local.kubeconfig_for(user=USER, groups=["system:masters"])
         async with Cluster.at(await Access.load(kubeconfig=local.kubeconfig)) as cluster:
             await cluster.create(NAMESPACES, None, "here", {}, field_manager="tests")

@@ -62,7 +62,7 @@ def kubeconfig_of_the_account(local, folder):
 def prepare(local):
     """Serve our custom resource, and make the service account."""
     local.kubectl("apply", "-f", str(CRDS))
-    local.kubectl("wait", "--for=condition=Established", "crd/onepassworditems.onepassword.com")
+    local.wait_for_kind("onepassworditems.onepassword.com")
     local.kubectl("create", "namespace", "home")
     local.kubectl("create", "serviceaccount", ACCOUNT, "--namespace=home")
 

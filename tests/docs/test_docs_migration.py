@@ -176,7 +176,7 @@ def scene(tmp_path):
         EmulatorProcess(description, folder=tmp_path, knobs={"lag_s": 0}, log=tmp_path / "connect.log") as emulator,
     ):
         local.kubectl("apply", "-f", "-", input=json.dumps(OFFICIAL))
-        local.kubectl("wait", "--for=condition=Established", "crd/onepassworditems.onepassword.com")
+        local.wait_for_kind("onepassworditems.onepassword.com")
         scene = Scene(local, emulator, tmp_path)
         try:
             yield scene

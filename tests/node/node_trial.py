@@ -49,6 +49,10 @@ class Trial:
         """Run kubectl as administrator; returns what it printed."""
         return self._node.cluster.kubectl(*arguments, **options).stdout
 
+    def wait_for_kind(self, definition: str) -> None:
+        """Wait until the kind of a CustomResourceDefinition is served."""
+        self._node.cluster.wait_for_kind(definition)
+
     def get(self, kind: str, name: str, namespace: str) -> Json:
         """An object."""
         return json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))

@@ -171,7 +171,7 @@ def install_the_official_chart_and_use_it(trial, admin):
 
     for manifest in (CRD, ACCOUNT, ROLE, OFFICIAL_OPERATOR):
         create(SYSTEM, manifest, manager="helm")
-    trial.kubectl("wait", "--for=condition=Established", "crd/onepassworditems.onepassword.com", "--timeout=20s")
+    trial.wait_for_kind("onepassworditems.onepassword.com")
     create(APPS, ROLE_BINDING, manager="helm")
 
     asked = item("asked", **AUTO_RESTART)
