@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from localcluster.binaries import ensure_binaries, ensure_helm, kubernetes_version
+from localcluster.binaries import ensure_binaries, ensure_flux, ensure_helm, kubernetes_version
 from localcluster.cluster import LocalCluster
 from localcluster.components import Options
 from localcluster.errors import ClusterSetupError, NotRunning
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    command("build", _build, "build the control plane and Helm, if the cache does not hold them")
+    command("build", _build, "build the control plane, Helm and Flux, if the cache does not hold them")
     for name, run, summary in (
         ("up", _up, "start a cluster that stays up"),
         ("down", _down, "stop it and remove its directory"),
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 def _build(_: argparse.Namespace) -> int:
     print(ensure_binaries())
     print(ensure_helm())
+    print(ensure_flux())
     return 0
 
 

@@ -6,14 +6,14 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from localcluster.errors import UnsupportedPlatform
-from localcluster.gobuild import build
-from localcluster.paths import GO_MODULE, HELM_MODULE, cache_directory, pinned
+from localcluster.gobuild import build, source_of
+from localcluster.paths import FLUX_MODULE, GO_MODULE, HELM_MODULE, cache_directory, pinned
 from localcluster.toolchain import find_go
 
 _KUBERNETES_STAMPS = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -31,6 +31,7 @@ class Programs:
         version: the one that matters most of what is pinned.
         packages: the main package of each executable.
         stamps: values of Go variables, by which the executables know their own version.
+        crds: the Go modules whose CustomResourceDefinitions belong to the executables; they are put beside them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Programs:
     version: str
     packages: Mapping[str, str]
     stamps: Mapping[str, str] = field(default_factory=dict)
+    crds: Sequence[str] = ()
 
     @property
     def folder(self) -> Path:
@@ -94,6 +96,22 @@ def helm() -> Programs:
     )
 
 
+def flux() -> Programs:
+    """Flux's controllers of sources and Kustomizations, and their CustomResourceDefinitions."""
+    controllers = ("kustomize-controller", "source-controller")
+    modules = [f"github.com/fluxcd/{name}" for name in controllers]
+    version = pinned(FLUX_MODULE / "go.mod", rf"^\s*{modules[0]} (v\S+)")
+    return Programs(
+        name="flux",
+        title=f"Flux's controllers {version}",
+        patience="3 to 6 minutes",
+        module=FLUX_MODULE,
+        version=version,
+        packages=dict(zip(controllers, modules, strict=True)),
+        crds=modules,
+    )
+
+
 def ensure_binaries() -> Path:
     """Return the folder of the control plane's executables, building them first if it is not there yet.
 
@@ -107,6 +125,11 @@ def ensure_binaries() -> Path:
 def ensure_helm() -> Path:
     """Return the `helm` executable, building it first if it is not there yet; raises as `ensure_binaries` does."""
     return ensure(helm()) / "helm"
+
+
+def ensure_flux() -> Path:
+    """Return the folder of Flux's controllers and `crds`, building it first; raises as `ensure_binaries` does."""
+    return ensure(flux())
 
 
 def ensure(programs: Programs) -> Path:
@@ -147,6 +170,12 @@ def _build_all(programs: Programs, folder: Path) -> None:
             label=f"[{number}/{len(programs.packages)}] {name}",
             stamps=programs.stamps,
         )
+    for module in programs.crds:
+        described = source_of(go, programs.module, module) / "config" / "crd" / "bases"
+        # File by file: the module cache's folders are not writable, and a copy of one would not be either.
+        (partial / "crds").mkdir(exist_ok=True)
+        for file in described.glob("*.yaml"):
+            shutil.copyfile(file, partial / "crds" / file.name)
     partial.rename(folder)
     print(f"Built in {time.monotonic() - began:.0f} s: {folder}", file=sys.stderr, flush=True)
 

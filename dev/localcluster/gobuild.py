@@ -53,6 +53,19 @@ def build(
         raise BuildFailed(f"could not build {package}; go said at the end:\n{last_words}")
 
 
+def source_of(go: Path, main_module: Path, module: str) -> Path:
+    """Return the folder that holds the source of a module, from which something was built.
+
+    Raises:
+        BuildFailed: Go does not know it; the message is its own.
+    """
+    command: list[str | Path] = [go, "list", "-m", "-f", "{{.Dir}}", module]
+    result = subprocess.run(command, cwd=main_module, env=go_environment(), check=False, capture_output=True, text=True)
+    if result.returncode:
+        raise BuildFailed(f"the source of {module} is not there; go said:\n{result.stderr.strip()}")
+    return Path(result.stdout.strip())
+
+
 def _report(stderr: IO[bytes], progress: "_Progress") -> str:
     """Read Go's one line per downloaded module or compiled package; return the last ones."""
     last_words: deque[str] = deque(maxlen=_LAST_WORDS)

@@ -9,6 +9,7 @@ from localcluster.errors import ClusterSetupError
 _HERE = Path(__file__).resolve().parent
 GO_MODULE = _HERE.parent / "go"
 HELM_MODULE = _HERE.parent / "go-helm"
+FLUX_MODULE = _HERE.parent / "go-flux"
 
 
 def cache_directory() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import ClusterSetupError, existing_kubeconfig
-from localcluster.binaries import control_plane, ensure_binaries, ensure_helm, helm
+from localcluster.binaries import control_plane, ensure_binaries, ensure_flux, ensure_helm, flux, helm
 from localcluster.errors import BuildFailed
 
 PACKAGES = control_plane().packages
@@ -16,6 +16,7 @@ PACKAGES = control_plane().packages
 FAKE_GO = """#!/bin/sh
 case "$1" in
   env) echo go1.999.0 ;;
+  list) for module; do :; done; echo "$FAKE_GO_SOURCES/$module" ;;
   build)
     shift
     while [ "$1" != -o ]; do shift; done
@@ -79,6 +80,20 @@ def test_helm_is_built_apart_from_the_control_plane(calls):
     assert ensure_helm() == helm().folder / "helm"
     assert calls.read_text().split()[-1] == helm().packages["helm"]
     assert not helm().folder.is_relative_to(control_plane().folder.parent)
+
+
+def test_crds_lie_beside_the_controllers_they_belong_to(calls, tmp_path, monkeypatch):
+    """Controllers and CustomResourceDefinitions of different versions would be tried together otherwise."""
+    sources = tmp_path / "sources"
+    monkeypatch.setenv("FAKE_GO_SOURCES", str(sources))
+    for module in flux().crds:
+        described = sources / module / "config" / "crd" / "bases"
+        described.mkdir(parents=True)
+        (described / f"{Path(module).name}.yaml").write_text(module)
+    folder = ensure_flux()
+    assert calls.read_text().split() == list(flux().packages.values())
+    found = {file.name: file.read_text() for file in (folder / "crds").iterdir()}
+    assert found == {f"{Path(module).name}.yaml": module for module in flux().crds}
 
 
 def test_cache_follows_the_xdg_specification(monkeypatch):

@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 import psutil
 
 from keyturn.cluster.errors import ClusterError
+from support.processes import bound_to_us
 
 T = TypeVar("T")
 
@@ -24,16 +25,6 @@ _PAUSE_S = 0.05
 
 # The console script of the environment that runs the tests.
 KEYTURN = Path(sys.executable).with_name("keyturn")
-
-# Asks the kernel for a SIGKILL when the parent is gone, looks whether it is gone already, and becomes the command. A process in
-# between, because code that runs between fork and exec is unsafe in a parent with threads.
-_LAUNCHER = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 _SAMPLE = re.compile(r"(?P<name>[a-zA-Z_:]\w*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -103,10 +94,9 @@ class OperatorProcess:
     def start(self, *, ready: bool = True) -> Self:
         """Start it and wait until `/readyz` says yes; with `ready=False` only until it answers at all."""
         flags = ["--health-probe-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0", *self._arguments]
-        own = psutil.Process().pid
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(own), str(KEYTURN), "run", *flags],
+                bound_to_us([KEYTURN, "run", *flags]),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
