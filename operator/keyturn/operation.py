@@ -37,7 +37,7 @@ from keyturn.core.metadata import ObjectMeta
 from keyturn.core.owed import OwedRestart, owed_restart
 from keyturn.core.ownership import missing_owners
 from keyturn.core.paths import BadPath, ItemPath, parse_item_path
-from keyturn.core.status import ready_reason
+from keyturn.core.status import GOOD, ready_reason
 from keyturn.core.vault import VaultError, Vaults
 from keyturn.observe import Heartbeat, Metrics, OncePerState
 from keyturn.settings import Settings
@@ -200,7 +200,7 @@ class Operator:
     def expose(self, accept: str) -> tuple[bytes, str]:
         """All metrics, those that are a state brought up to now."""
         reasons = Counter(ready_reason(binding.status) or "New" for binding in self._bindings)
-        ready = reasons.pop("Synced", 0)
+        ready = sum(reasons.pop(reason, 0) for reason in GOOD)
         self._metrics.items(managed=len(self._bindings), ready=ready, failing=reasons)
         self._metrics.queue(len(self._queue), self._queue.oldest())
         self._metrics.restarts_owed(self._restarter.owed())

@@ -318,6 +318,7 @@ async def test_an_item_tagged_to_be_ignored_freezes_its_secret(stage):
 
     stage.connect.edit(VAULT, "login", tags=[names.IGNORE_TAG], fields=[{"label": "password", "value": "second"}])
     await stage.says("login", "Frozen", ready="True")
+    assert (operator.metric("keyturn_items_ready"), operator.metric("keyturn_items_failing")) == (1, 0)
     operator.stop()
     operator = stage.operator(AUTO_RESTART="true")
     await operator.polls(2)

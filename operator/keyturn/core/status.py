@@ -67,6 +67,9 @@ class Reason(StrEnum):
     """The vault could not be asked for longer than permitted."""
 
 
+GOOD = frozenset({Reason.SYNCED, Reason.FROZEN})
+"""Reasons why `Ready` is true."""
+
 WAITING = frozenset({Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED, Reason.CLUSTER_FORBIDDEN})
 """Reasons that end by themselves; every other failure is a human's to end."""
 

@@ -156,13 +156,13 @@ class Metrics:
         )
         self._secret_writes = Counter(
             "keyturn_secret_writes",
-            "Writes of Secrets, by what for (created, changed, repaired, ...).",
+            "Writes of Secrets, by what for (created, updated, repaired).",
             ["operation"],
             registry=registry,
         )
         self._restarts = Counter(
             "keyturn_restarts",
-            "Workloads asked to restart, by kind and outcome.",
+            "Workloads asked to restart, by kind and outcome (done, failed).",
             ["kind", "outcome"],
             registry=registry,
         )
