@@ -9,8 +9,8 @@ from support.helm import of_kind
 
 pytestmark = pytest.mark.cluster
 
-# Kinds of the Prometheus operator, which this API server does not know; test_chart_monitors.py has its types check them.
-FOREIGN = {"PodMonitor", "ServiceMonitor"}
+# Kinds of the Prometheus operator, which this API server does not know; test_chart_judged.py has its types check them.
+FOREIGN = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
 
 
 @pytest.mark.parametrize("name", [*COMBINATIONS, "official"])

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from promql_parser import VectorSelector, parse, walk
 
+from keyturn.observe import Metrics
 from support.chart_values import EVERYTHING
 from support.clients.speaking import Refused
 from support.helm import of_kind
@@ -23,6 +26,32 @@ async def test_prometheus_reads_the_monitors(helm, judge):
         monitor["spec"][endpoints][0]["intervall"] = "1s"
         with pytest.raises(Refused, match="intervall"):
             await judge.strict(monitor)
+
+
+async def test_prometheus_reads_the_alerts(helm, judge):
+    """An alert that is misspelt, or looks for a metric that nobody exposes, would never fire."""
+    (rule,) = of_kind(helm.render(EVERYTHING), "PrometheusRule")
+    await judge.strict(rule)
+    (group,) = rule["spec"]["groups"]
+    exposed, _ = Metrics(version="1").expose()
+    families = {family.name for family in text_string_to_metric_families(exposed.decode())}
+
+    assert len({alert["alert"] for alert in group["rules"]}) == len(group["rules"])
+    for alert in group["rules"]:
+        looked_for = selected(parse(alert["expr"]))
+        assert looked_for
+        assert {name.removesuffix("_total") for name in looked_for} <= families
+        assert alert["labels"] == {"severity": alert["labels"]["severity"], "team": "platform"}
+        alert["expresion"] = "1"
+    with pytest.raises(Refused, match="expresion"):
+        await judge.strict(rule)
+
+
+def selected(expression):
+    """The names of the metrics that an expression looks for."""
+    found = []
+    walk(expression, pre_visit=lambda node: found.append(node.name) if isinstance(node, VectorSelector) else None)
+    return found
 
 
 async def test_kind_reads_its_configuration(judge, tmp_path):

@@ -11,7 +11,7 @@ import yaml
 from connect_emulator.clock import Clock
 from connect_emulator.server import ConnectEmulator
 from keyturn.settings import read_settings
-from support.chart_values import AVAILABLE, COMBINATIONS, OFFICIAL, TRIAL
+from support.chart_values import AVAILABLE, COMBINATIONS, NAMESPACED, OFFICIAL, TRIAL
 from support.helm import CHART, container, environment, of_kind, only
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,6 +164,16 @@ async def test_the_emulators_token_opens_the_emulator(helm, tmp_path):
         assert emulator.authority.check(f"Bearer {token}", missing="").name == "operator"
 
 
+def test_the_emulator_runs_where_the_operator_may(helm):
+    """Where every node has a taint, a trial whose emulator waits for a node for ever would tell nothing."""
+    nodes = {"nodeSelector": {"pool": "system"}, "tolerations": [{"key": "system", "operator": "Exists"}]}
+    manifests = helm.render({**TRIAL, "operator": nodes})
+
+    for component in ("operator", "emulator"):
+        spec = only(manifests, "Deployment", component=component)["spec"]["template"]["spec"]
+        assert {name: spec[name] for name in nodes} == nodes
+
+
 async def test_the_notes_of_a_trial_rotate_a_password(helm, tmp_path):
     """The first thing that somebody tries after an installation must work as it is printed."""
     notes = helm("install", "keyturn", CHART, "--namespace=default", "--dry-run=client", values=TRIAL)
@@ -179,6 +189,13 @@ async def test_the_notes_of_a_trial_rotate_a_password(helm, tmp_path):
         answer = await client.request(method, f"{emulator.admin_url}{url}", content=body)
         assert answer.status_code == 200
         assert emulator.cloud.item("Production", "database").version == 2
+
+
+def test_the_notes_ask_in_a_namespace_that_is_served(helm):
+    """What is asked for elsewhere would be waited for in vain."""
+    notes = helm("install", "keyturn", CHART, "--namespace=keyturn", "--dry-run=client", values=NAMESPACED)
+
+    assert set(re.findall(r"kubectl (?:apply|wait|get opi) -n (\S+)", notes)) == {"red"}
 
 
 def test_a_packed_chart_renders_the_same(helm, tmp_path):

@@ -52,6 +52,10 @@ EVERYTHING: Json = {
         "tolerations": [{"key": "control-plane", "operator": "Exists"}],
         "affinity": {"podAntiAffinity": {}},
         "priorityClassName": "system-cluster-critical",
+        "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["connect.example.com"]}],
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["192.0.2.2"]},
+        "revisionHistoryLimit": 3,
         "annotations": {"example.com/a": "1"},
         "labels": {"example.com/b": "2"},
         "podAnnotations": {"example.com/c": "3"},
@@ -61,6 +65,7 @@ EVERYTHING: Json = {
     "metrics": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "30s"},
         "podMonitor": {"enabled": True, "interval": "1m"},
+        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}, "alertLabels": {"team": "platform"}},
     },
     "networkPolicy": {
         "enabled": True,

@@ -91,6 +91,7 @@ func strict(subject json.RawMessage) (any, error) {
 	targets := map[string]any{
 		"monitoring.coreos.com/v1 ServiceMonitor":      &monitoring.ServiceMonitor{},
 		"monitoring.coreos.com/v1 PodMonitor":          &monitoring.PodMonitor{},
+		"monitoring.coreos.com/v1 PrometheusRule":      &monitoring.PrometheusRule{},
 		"kustomize.toolkit.fluxcd.io/v1 Kustomization": &kustomization.Kustomization{},
 		"helm.toolkit.fluxcd.io/v2 HelmRelease":        &helmrelease.HelmRelease{},
 	}
