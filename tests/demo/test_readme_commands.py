@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -144,10 +143,3 @@ def test_the_readme_lists_every_flag_with_its_default():
         if action.option_strings[-1] != "--help" and action.help != argparse.SUPPRESS
     }
     assert table("flag") == flags
-
-
-def test_links_lead_somewhere():
-    """Every relative link of the README names a file or folder of the repository."""
-    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
-    assert links
-    assert [link for link in links if "://" not in link and not Path(ROOT, link).exists()] == []

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from keyturn.settings import read_settings
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("helm/**/*.md")])
 # Kinds of others, which no API server of ours knows; their own types check them.
@@ -72,15 +74,49 @@ def test_pages_and_examples_are_found():
 
 
 def test_links_between_pages_lead_somewhere():
-    """A page that was renamed leaves no dead end."""
-    dead = [
-        f"{page.relative_to(ROOT)}: {target}"
+    """A page or a part of one that was renamed leaves no dead end."""
+    links = [
+        (page, target, anchor)
         for page in PAGES
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", _without_code(page.read_text()))
-        if not (page.parent / target).exists()
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", _without_code(page.read_text()))
+    ]
+    dead = [
+        f"{page.relative_to(ROOT)}: {target}#{anchor}"
+        for page, target, anchor in links
+        if not (there := page.parent / target if target else page).exists()
+        or (anchor and anchor not in _anchors(there))
     ]
 
+    assert len([anchor for _, _, anchor in links if anchor]) > 10
     assert dead == []
+
+
+def test_every_page_with_commands_is_run():
+    """A command that nobody runs is the first to be wrong."""
+    run = {
+        *("README.md", "CONTRIBUTING.md"),  # test_readme_commands.py
+        *("install.md", "tenants.md", "troubleshooting.md"),  # test_docs_install.py
+        "migration.md",  # test_docs_migration.py
+        "restarts.md",  # below
+    }
+
+    assert {page.name for page in PAGES if "```shell\n" in page.read_text()} == run
+
+
+def test_the_kinds_of_the_page_on_restarts_are_a_setting():
+    """It is the one line of that page that is typed."""
+    [block] = re.findall(
+        r"^```shell\nexport (.*)=(.*)\n```$", (ROOT / "docs" / "restarts.md").read_text(), re.MULTILINE
+    )
+    settings = read_settings([], dict([block], OP_CONNECT_HOST="http://connect", OP_CONNECT_TOKEN="t"))
+
+    assert [str(kind) for kind in settings.restart_kinds] == [block[1]]
+
+
+def _anchors(page: Path) -> set[str]:
+    """What the heads of a page are called in links, as GitHub makes it of them."""
+    heads = re.findall(r"^#+ (.*)$", _without_code(page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 def _without_code(text: str) -> str:
