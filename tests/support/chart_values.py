@@ -23,6 +23,11 @@ AVAILABLE: Json = {
 
 TRIAL: Json = {"emulator": {"enabled": True}, "operator": {"pollingInterval": 5}}
 
+_RELABELLED: Json = {
+    "relabelings": [{"targetLabel": "cluster", "replacement": "one"}],
+    "metricRelabelings": [{"sourceLabels": ["__name__"], "regex": "process_.*", "action": "drop"}],
+}
+
 EVERYTHING: Json = {
     "commonLabels": {"team": "platform"},
     "image": {"repository": "registry.example.com/keyturn", "digest": f"sha256:{'0' * 64}"},
@@ -63,8 +68,8 @@ EVERYTHING: Json = {
         "pdb": {"enabled": True, "maxUnavailable": 0, "minAvailable": 1},
     },
     "metrics": {
-        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "30s"},
-        "podMonitor": {"enabled": True, "interval": "1m"},
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "30s", **_RELABELLED},
+        "podMonitor": {"enabled": True, "interval": "1m", **_RELABELLED},
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}, "alertLabels": {"team": "platform"}},
     },
     "networkPolicy": {
