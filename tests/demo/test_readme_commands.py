@@ -113,6 +113,15 @@ def test_contributing_names_a_test_that_exists():
     )
 
 
+def test_contributing_leads_to_modules_that_exist():
+    """Who reads the code for the first time follows this list."""
+    trip = (ROOT / "CONTRIBUTING.md").read_text().split("## One trip")[1].split("\n## ")[0]
+    modules = re.findall(r"`([a-z_/]+\.py)`", trip)
+
+    assert len(modules) > 15
+    assert [name for name in modules if not (ROOT / "operator" / "keyturn" / name).exists()] == []
+
+
 def table(head):
     """The rows of the README's table whose head begins so: first cell without its backticks, and second cell."""
     _, _, rest = README.read_text().partition(f"| {head} | default |")
