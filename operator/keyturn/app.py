@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
-from keyturn.cluster import ONEPASSWORD_ITEMS, Access, Cluster, ClusterError, Elector, LeaseName, crd_served, is_pruned
+from keyturn.cluster import (
+    ONEPASSWORD_ITEMS,
+    Access,
+    Cluster,
+    ClusterError,
+    Elector,
+    LeaseName,
+    TooManyRequests,
+    Unavailable,
+    crd_served,
+    is_pruned,
+)
 from keyturn.connect import (
     BadAddress,
     ConfigError,
@@ -22,12 +35,16 @@ from keyturn.connect import (
     TokenFile,
 )
 from keyturn.core import names
+from keyturn.core.backoff import Backoff
 from keyturn.core.lease import Terms
-from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics
+from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
 from keyturn.operation import Operator
 from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
+
+_LONGEST_PAUSE = 15.0
+"""Seconds at most until an API server is asked again that cannot answer at the start."""
 
 
 class StartError(Exception):
@@ -74,20 +91,44 @@ async def run(settings: Settings) -> None:
             server.remark = ""
             server.readiness = {"connect": operator.source.not_ready, "kubernetes": operator.informer_trouble}
             server.liveness["loops"] = operator.heartbeat.check
-            if not await crd_served(cluster):
-                raise StartError(
-                    f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label} is not installed in this cluster: "
-                    "kubectl apply -f crds/"
-                )
-            if await is_pruned(cluster, "observedGeneration"):
-                raise StartError(
-                    f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label} is not Keyturn's, which knows more of a status; "
-                    "it takes its place and keeps every object: kubectl apply -f crds/"
-                )
         except (ClusterError, CannotListen) as error:
             raise StartError(str(error)) from None
-        _log.info("Keyturn %s serves %s", version("keyturn"), ", ".join(settings.watch_namespaces) or "all namespaces")
-        await operator.run(*([elector.keep()] if elector else []))
+        await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster))
+
+
+async def _prepare(settings: Settings, cluster: Cluster, *, chance: Callable[[], float] = random.random) -> None:
+    """Ask the API server whether it serves our objects as we need them, however often that must be tried.
+
+    Raises:
+        StartError: it does not, or will not tell.
+    """
+    state = OncePerState(_log, "The API server")
+    pause = Backoff(first=1.0, longest=_LONGEST_PAUSE)
+    failures = 0
+    while True:
+        try:
+            await _check_definition(cluster)
+        except (TooManyRequests, Unavailable) as error:
+            failures += 1
+            state.bad("cannot be asked, so the work begins later", str(error))
+            await asyncio.sleep(max(error.retry_after or 0.0, pause.delay(failures, chance=chance())))
+        except ClusterError as error:
+            raise StartError(str(error)) from None
+        else:
+            break
+    state.good()
+    _log.info("Keyturn %s serves %s", version("keyturn"), ", ".join(settings.watch_namespaces) or "all namespaces")
+
+
+async def _check_definition(cluster: Cluster) -> None:
+    what = f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label}"
+    if not await crd_served(cluster):
+        raise StartError(f"{what} is not installed in this cluster: kubectl apply -f crds/")
+    if await is_pruned(cluster, "observedGeneration"):
+        raise StartError(
+            f"{what} is not Keyturn's, which knows more of a status; "
+            "it takes its place and keeps every object: kubectl apply -f crds/"
+        )
 
 
 async def _candidate(

@@ -70,7 +70,7 @@ class Operator:
         self._access = access
         self._metrics = metrics
         self._stop = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self.heartbeat = Heartbeat()
         self.source = Source(max_staleness=settings.max_staleness)
         self._source_log = OncePerState(_log, "Connect")
@@ -175,20 +175,34 @@ class Operator:
             chance=random.random,
         )
 
-    async def run(self, *companions: Coroutine[Any, Any, None]) -> None:
-        """Run until a signal comes, with others that live and die as parts of ours do. Raises what a part died of."""
+    async def run(self, *companions: Coroutine[Any, Any, None], first: Coroutine[Any, Any, None]) -> None:
+        """Run until a signal comes. Raises what a part died of.
+
+        Args:
+            companions: live and die as parts of ours do.
+            first: what must have ended well before the work begins.
+        """
         for companion in companions:
             self._spawn(companion, "companion")
-        self._spawn(self._secrets.run(), "secrets")
-        self._spawn(self._serve(), "serve")
         callbacks = Callbacks(seen=self._seen, gone=self._deleted, log_in=self._access.log_in, stopping=self.stop)
         try:
-            await watch(callbacks, namespaces=self._settings.watch_namespaces, stop=self._stop)
+            if await self._ends_well(first):
+                self._spawn(self._secrets.run(), "secrets")
+                self._spawn(self._serve(), "serve")
+                await watch(callbacks, namespaces=self._settings.watch_namespaces, stop=self._stop)
         finally:
             await self.stop()
         for task in self._tasks:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
+
+    async def _ends_well(self, first: Coroutine[Any, Any, None]) -> bool:
+        """Whether that came to a good end while all companions lived."""
+        loop = asyncio.get_running_loop()
+        waited_for = {loop.create_task(first, name="first"), loop.create_task(self._stop.wait(), name="stop")}
+        self._tasks += waited_for
+        done, _ = await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+        return not self._stop.is_set() and all(task.exception() is None for task in done)
 
     async def stop(self) -> None:
         """End every task, in flight or not. A Secret is written by one request, so none is left half done."""

@@ -11,6 +11,7 @@ from keyturn.cluster.gateway import Cluster
 from keyturn.core import names
 from keyturn.core.owed import Change, OwedRestart
 from localcluster import LocalCluster
+from support.api_proxy import ApiProxy
 from support.operator import eventually, run_to_end
 
 pytestmark = pytest.mark.cluster
@@ -273,6 +274,26 @@ def test_a_cluster_without_the_kind_is_told_what_to_do(tmp_path):
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
     assert "kubectl apply -f crds/" in ended.stderr
+
+
+@pytest.mark.parametrize("fault", ["503", "unsent"])
+async def test_an_api_server_that_is_away_at_the_start_is_waited_for(stage, api_server, fault):
+    """A node that boots may start us before the API server answers: the process stays, says so once, and begins later."""
+    async with ApiProxy.standing(api_server.kubeconfig) as proxy:
+        proxy.fault = lambda: fault
+        operator = await asyncio.to_thread(stage.operator, ready=False, KUBECONFIG=proxy.kubeconfig(stage.folder))
+
+        async def tried() -> None:
+            assert proxy.requests >= 3
+
+        await eventually(tried)
+        assert (await asyncio.to_thread(operator.get, "/readyz"))[0] == 503
+        assert (await asyncio.to_thread(operator.get, "/healthz"))[0] == 200
+        proxy.fault = lambda: None
+        await stage.provide("login")
+
+    assert operator.logged().count("The API server cannot be asked, so the work begins later: GET /apis/") == 1
+    assert "The API server is back" in operator.logged()
 
 
 def _last(stage) -> int:

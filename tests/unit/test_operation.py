@@ -1,9 +1,13 @@
 """What the parts tell each other, where no API server is needed to see it."""
 
+import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from keyturn.cluster import NotFound
+import pytest
+
+from keyturn.app import StartError
+from keyturn.cluster import LeaseLost, NotFound
 from keyturn.control.bindings import Bindings
 from keyturn.control.statuses import StatusWriter
 from keyturn.core import names
@@ -46,13 +50,46 @@ def status_writer(bindings, announce):
     return StatusWriter(WithoutTheObject(), bindings, binding_of, announce, lambda: datetime.now(UTC))
 
 
+def lonely_operator():
+    """An operator with nobody to speak to."""
+    nothing = SimpleNamespace(log_in=None)
+    settings = Settings(connect_host="http://connect")
+    return Operator(settings, cluster=nothing, access=nothing, vaults=nothing, metrics=Metrics(version="0"))
+
+
+async def test_who_loses_the_lease_before_the_work_began_ends():
+    """The API server may be away for longer than the Lease lasts, and whoever leads by then must be alone."""
+
+    async def loses():
+        raise LeaseLost("it is another's")
+
+    with pytest.raises(LeaseLost):
+        await lonely_operator().run(loses(), first=asyncio.Event().wait())
+
+
+async def test_what_must_come_first_ends_the_operator_where_it_fails():
+    """Nothing is watched where our objects are not served; a companion ends with the rest."""
+    ended = []
+
+    async def stays():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("companion")
+
+    async def fails():
+        await asyncio.sleep(0)
+        raise StartError("not installed")
+
+    with pytest.raises(StartError):
+        await lonely_operator().run(stays(), first=fails())
+
+    assert ended == ["companion"]
+
+
 async def test_the_end_of_an_object_that_our_own_write_noticed_first_is_news_to_workloads():
     """A status apply answers 404 a moment before the watch tells of the deletion."""
-    nothing = SimpleNamespace()
-    metrics = Metrics(version="0")
-    operator = Operator(
-        Settings(connect_host="http://connect"), cluster=nothing, access=nothing, vaults=nothing, metrics=metrics
-    )
+    operator = lonely_operator()
     operator._seen(ITEM)
     operator._claims._changed(None, None, WEB)
     key = await operator._queue.take()

@@ -18,11 +18,8 @@ async def crd_served(cluster: Cluster, resource: Resource = ONEPASSWORD_ITEMS) -
     Raises:
         ClusterError: The question could not be answered.
     """
-    try:
-        served = await cluster.get_path(f"/apis/{resource.api_version}")
-    except NotFound:
-        return False
-    return any(kind.get("name") == resource.plural for kind in served.get("resources") or ())
+    found = await find_resource(cluster, group=resource.group, version=resource.version, kind=resource.kind)
+    return found is not None and found.plural == resource.plural
 
 
 async def is_pruned(

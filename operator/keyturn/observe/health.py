@@ -64,14 +64,16 @@ class Heartbeat:
         self._beats: dict[str, float] = {}
 
     def expect(self, loop: str, limit: float) -> Callable[[], None]:
-        """From now on `loop` must beat at least every `limit` seconds; call what is returned at each turn of it."""
+        """From its first beat on `loop` must beat at least every `limit` seconds; call what is returned at each turn of it.
+
+        One that waits for something before it begins, as for an API server that cannot be reached, does not stand still.
+        """
         self._limits[loop] = limit
 
         def beat() -> None:
             if loop in self._limits:
                 self._beats[loop] = self._clock()
 
-        beat()
         return beat
 
     def forget(self, loop: str) -> None:
@@ -85,7 +87,7 @@ class Heartbeat:
         stuck = [
             f"{loop} has not moved for {now - self._beats[loop]:.0f} s (limit {limit:.0f} s)"
             for loop, limit in self._limits.items()
-            if now - self._beats[loop] > limit
+            if now - self._beats.get(loop, now) > limit
         ]
         return "; ".join(stuck) or None
 
