@@ -22,6 +22,7 @@ def test_a_binding_reads_what_the_object_asks_for():
 
     assert (binding.key, binding.uid, binding.generation) == (Key("app", "db"), "u", 3)
     assert (binding.item_path, binding.secret_type) == ("vaults/v/items/i", "Opaque")
+    assert binding_of(manifest(type="kubernetes.io/tls")).secret_type == "kubernetes.io/tls"
 
 
 @pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {}}, {"spec": {"itemPath": None}}])
@@ -90,6 +91,28 @@ def test_what_the_status_says_of_the_past(status, acted_on, synced):
     binding = binding_of(manifest(status=status))
 
     assert (binding.ever_acted_on, binding.synced_generation) == (acted_on, synced)
+
+
+READY, UNREADY = {"type": "Ready", "status": "True"}, {"type": "Ready", "status": "False"}
+STALE, FRESH = {"type": "Stale", "status": "True"}, {"type": "Stale", "status": "False"}
+
+
+@pytest.mark.parametrize(
+    ("generation", "conditions", "held"),
+    [
+        (3, [READY], True),
+        (3, [READY, FRESH], True),
+        (3, [UNREADY, STALE], True),
+        (3, [UNREADY, FRESH], False),
+        (3, [UNREADY], False),
+        (3, [{"type": "Ready", "status": "Unknown"}], False),
+        (2, [READY], False),
+        (2, [UNREADY, STALE], False),
+    ],
+)
+def test_a_secret_that_was_filled_is_held_however_long_the_vault_is_silent(generation, conditions, held):
+    """Silence takes nothing away from what was brought about before."""
+    assert binding_of(manifest(status={"observedGeneration": generation, "conditions": conditions})).held is held
 
 
 @given(st.sampled_from(TRACKING), st.text("abc-", max_size=5))

@@ -44,6 +44,10 @@ def secret(*owners, annotations=FILLED, labels=None, manager="keyturn", **metada
         pytest.param(secret(ITEM, annotations={}), asked_by(ITEM), True, id="of the object"),
         pytest.param(secret(WEB), asked_by(WEB), True, id="filled for the workload"),
         pytest.param(secret(WEB, annotations={}), asked_by(WEB), False, id="another controller's, for the workload"),
+        *(
+            pytest.param(secret(WEB, annotations={name: "x"}), asked_by(WEB), False, id=f"nothing but {name}")
+            for name in FILLED
+        ),
         pytest.param(secret(WEB._replace(uid="old")), asked_by(WEB), True, id="of the workload before a restore"),
         pytest.param(
             secret(WEB, labels=LABELS), asked_by(ITEM), True, id="ours for a workload, asked for by an object"

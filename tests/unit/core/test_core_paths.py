@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.paths import BadPath, ItemPath, looks_like_id, parse_item_path, shorten
+from keyturn.core.paths import BadPath, ItemPath, looks_like_id, parse_item_path, same_but_for_case, shorten
 
 PART = st.text(min_size=1, max_size=40).filter(lambda text: "/" not in text)
 
@@ -102,6 +102,25 @@ def test_the_refusal_quotes_the_path_but_not_without_end():
 def test_an_id_is_26_lower_case_letters_and_digits(text, expected):
     """The shape of an id is Connect's own."""
     assert looks_like_id(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Database", "dATABASE", True),
+        ("ÉTÉ", "été", True),
+        ("db", "db-2", False),
+        ("db-2", "db", False),
+        ("straße", "strasse", False),
+        ("straße", "STRAẞE", True),
+        ("db", "dc", False),
+        ("", "", True),
+    ],
+)
+def test_titles_are_the_same_but_for_case_as_a_whole(one, other, same):
+    """A title that only begins like another is another item, whose values nobody asked for."""
+    assert same_but_for_case(one, other) is same
+    assert same_but_for_case(other, one) is same
 
 
 @given(st.text(max_size=300), st.integers(min_value=1, max_value=200))

@@ -83,7 +83,7 @@ def test_an_unknown_vault_and_an_unknown_item_are_told_apart():
     with pytest.raises(VaultUnresolved, match="'Nope'"):
         find_vault([VAULT], "Nope")
     with pytest.raises(ItemUnresolved, match=r"'Production' has no item .* 'nope'"):
-        find_item([], "nope", vault=VAULT)
+        find_item([an_item("nope", "db"), an_item("2", "nop")], "nope", vault=VAULT)
 
 
 ITEMS = st.lists(

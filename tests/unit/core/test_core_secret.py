@@ -13,7 +13,7 @@ from keyturn.core.binding import Binding, Key, Owner
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.owed import Change, OwedRestart, owed_restart
 from keyturn.core.paths import ItemPath
-from keyturn.core.secret import Apply, Create, Desired, Keep, is_current, is_ours, plan_secret
+from keyturn.core.secret import Apply, Create, Desired, Keep, is_current, is_ours, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -364,6 +364,91 @@ def test_a_label_that_left_the_object_leaves_the_secret(operation):
     assert "old" not in plan.manifest["metadata"]["labels"]
     assert plan.take_over is (operation == "Update")
     assert plan.changed == ()
+
+
+@pytest.mark.parametrize("operation", ["Apply", "Update"])
+def test_a_key_that_left_the_item_leaves_the_secret(operation):
+    """Also one that our own POST wrote; a password that was taken out of 1Password must not live on in the cluster."""
+    more = replace(DESIRED, data={**DESIRED.data, "old": b"x"})
+
+    plan = plan_secret(written(more, operation=operation), DESIRED)
+
+    assert set(plan.manifest["data"]) == {"password"}
+    assert plan.changed == ("old",)
+    assert plan.wrong == set()
+    assert plan.take_over is (operation == "Update")
+
+
+FOR_A_WORKLOAD = replace(BINDING, owners=(Owner("apps/v1", "Deployment", "web", "web-1"),), status={})
+
+
+def test_a_secret_that_no_status_tells_of_names_its_keys_itself():
+    """Else nobody could tell after a restart of the operator that somebody took a key away meanwhile."""
+    desired = replace(DESIRED, binding=FOR_A_WORKLOAD, data={"b": b"1", "a": b"2"})
+    secret = written(desired)
+
+    assert secret["metadata"]["annotations"][names.KEYS] == "a,b"
+    assert plan_secret(secret, desired) == Keep()
+    assert names.KEYS not in written(DESIRED)["metadata"]["annotations"]
+
+
+def test_the_names_of_keys_go_when_a_status_tells_of_them():
+    """A list that nobody keeps up to date any more would be wrong one day."""
+    secret = written(replace(DESIRED, binding=FOR_A_WORKLOAD))
+
+    plan = plan_secret(secret, DESIRED)
+
+    assert isinstance(plan, Apply)
+    assert names.KEYS not in plan.manifest["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        pytest.param(replace(DESIRED, item_revision="4"), id="the item's version"),
+        pytest.param(replace(DESIRED, binding=replace(BINDING, labels={"team": "blue"})), id="a label"),
+    ],
+)
+def test_a_frozen_secret_follows_in_its_metadata_alone(moved):
+    """What the tag holds still is the data; the patch is for the very state that was looked at."""
+    metadata = ObjectMeta.of(written(DESIRED))
+
+    patch = plan_frozen(metadata, moved)
+
+    assert patch == {
+        "metadata": {"annotations": moved.annotations(), "labels": moved.labels(), "resourceVersion": "10"}
+    }
+    assert plan_frozen(metadata, DESIRED) == Keep()
+
+
+def test_a_frozen_item_gives_no_right_to_a_foreign_secret():
+    """Not even its metadata is touched."""
+    foreign = with_metadata(written(DESIRED), ownerReferences=[], annotations={})
+
+    assert plan_frozen(ObjectMeta.of(foreign), DESIRED).reason is Reason.SECRET_NOT_OURS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"path": ItemPath("v", "j")}, id="another item"),
+        pytest.param({"item_revision": "4"}, id="another version"),
+        pytest.param({"options": "allow-empty-values"}, id="other options"),
+    ],
+)
+def test_bytes_that_were_never_written_are_no_repair(changes):
+    """They are new to the pods, whoever else edited the Secret in between."""
+    plan = plan_secret(edited(written(DESIRED), password=b"hacked"), replace(DESIRED, **changes))
+
+    assert not plan.repairs
+    assert owed_restart(plan.manifest["metadata"]["annotations"]).keys == ("password",)
+
+
+def test_metadata_that_is_put_right_is_no_repair_of_bytes():
+    """Nobody is told of an undone edit where no byte was wrong."""
+    secret = edited(written(DESIRED), password=b"new")
+
+    assert not plan_secret(secret, DESIRED).repairs
 
 
 DATA = st.dictionaries(st.sampled_from("abcd"), st.sampled_from([b"1", b"2", b"3"]), max_size=4)
