@@ -75,6 +75,8 @@ EVERYTHING: Json = {
     "networkPolicy": {
         "enabled": True,
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "apiServerTo": [{"ipBlock": {"cidr": "192.0.2.3/32"}}],
+        "connectTo": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "onepassword"}}}],
         "extraEgress": [{"ports": [{"port": 3128}]}],
     },
     "rbac": {"extraRules": [{"apiGroups": ["example.com"], "resources": ["things"], "verbs": ["get"]}]},
