@@ -13,6 +13,7 @@ from keyturn.core.owed import Change, OwedRestart
 from localcluster import LocalCluster
 from support.api_proxy import ApiProxy
 from support.operator import eventually, run_to_end
+from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.cluster
 
@@ -176,6 +177,39 @@ async def test_a_signal_right_at_the_start_ends_it(stage):
 
     assert time.monotonic() - started < _KOPFS_PATIENCE_S
     assert "Traceback" not in operator.logged()
+
+
+class SlowToTellItsKinds(ApiProxy):
+    """Stands before an API server, and keeps whoever asks for the kinds there are waiting until `told` is set."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.asked = asyncio.Event()
+        self.told = asyncio.Event()
+
+    async def _pass_on(self, request, body):
+        if request.path == "/apis":
+            self.asked.set()
+            await self.told.wait()
+        return await super()._pass_on(request, body)
+
+
+async def test_a_signal_ends_it_while_kopf_asks_for_kinds(stage):
+    """A pod that is deleted while its start is slow has nothing to wait for."""
+    async with SlowToTellItsKinds.standing(stage.kubeconfig) as proxy:
+        kubeconfig = proxy.kubeconfig(stage.folder)
+        operator = await asyncio.to_thread(stage.operator, ready=False, KUBECONFIG=kubeconfig)
+        try:
+            await asyncio.wait_for(proxy.asked.wait(), PATIENCE_S)
+            started = time.monotonic()
+            code = await asyncio.to_thread(operator.terminate)
+            seconds = time.monotonic() - started
+        finally:
+            proxy.told.set()
+
+    assert code == 0
+    assert seconds < _KOPFS_PATIENCE_S
+    assert " ERROR " not in operator.logged()
 
 
 async def test_all_namespaces_are_watched_when_none_is_named(emulator, tmp_path):

@@ -16,6 +16,8 @@ from keyturn.cluster import Credentials
 from keyturn.core import names
 
 _PLURAL = "onepassworditems"
+_KOPFS_QUESTIONS = frozenset({"_read_old_api", "_read_new_apis", "_read_version"})
+"""The coroutines in which kopf asks the API server for the kinds there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,11 @@ def _registry(callbacks: Callbacks) -> kopf.OperatorRegistry:
 
     @kopf.on.cleanup(registry=registry, id="stop")
     async def stop(**_: object) -> None:
-        # A watcher of kopf that is cancelled between two events leaves this helper of its own behind, for which kopf
-        # would then wait five seconds.
+        # A watcher of kopf that is cancelled between two events leaves a helper of its own behind, and one that still asks
+        # for the kinds there are leaves its requests, which log in again and again. kopf would wait five seconds for them.
         for task in asyncio.all_tasks():
-            if task.get_name().startswith("pause-waiter for "):
+            asks = getattr(task.get_coro(), "__qualname__", "") in _KOPFS_QUESTIONS
+            if asks or task.get_name().startswith("pause-waiter for "):
                 task.cancel()
         await callbacks.stopping()
 
