@@ -88,20 +88,12 @@ class Stage:
         state = State.read(Layout(self.cluster.directory))
         controllers = state.components["kube-controller-manager"]
         controllers.send(signal.SIGTERM)
-        controllers.wait(10)
+        controllers.wait(60)
         state.supervisor.send(signal.SIGUSR1)
 
     def kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run kubectl in the repository, whether it succeeds or not."""
-        return subprocess.run(
-            [self.cluster.kubectl_path, *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=ROOT,
-            env=self.cluster.environment(),
-        )
+        return self.cluster.kubectl(*arguments, check=False, cwd=ROOT)
 
     def tail(self) -> str:
         """The end of the operator's log; empty if there is none."""

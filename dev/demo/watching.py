@@ -60,7 +60,7 @@ class Watch:
         self._connection.close()
         self._reader.join(5)
 
-    def until(self, seen: Sign, *, what: str, timeout: float = 20.0) -> float:
+    def until(self, seen: Sign, *, what: str, timeout: float = 60.0) -> float:
         """Wait for an event. Returns the moment it came, on the monotonic clock.
 
         Raises:

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,13 +14,15 @@ from typing import Self
 from localcluster.binaries import ensure_binaries
 from localcluster.certificates import Authority
 from localcluster.components import Options
-from localcluster.errors import DirectoryInUse, KubectlFailed, NotReadyInTime, NotRunning
+from localcluster.errors import DirectoryInUse, NotReadyInTime, NotRunning
 from localcluster.kubeconfig import write_kubeconfig
+from localcluster.kubectl import Kubectl
 from localcluster.launching import Lifeline, launch
 from localcluster.layout import Layout, State
 from localcluster.readiness import tail, wait_until_ready
 
-_START_TIMEOUT = 60.0
+# About 3 seconds on two idle cores.
+_START_TIMEOUT = 120.0
 _STOP_TIMEOUT = 10.0
 _POLL = 0.02
 
@@ -142,56 +142,24 @@ class LocalCluster:
         """Return the log file of `etcd`, `kube-apiserver`, `kube-controller-manager` or `kube-scheduler`."""
         return self._layout.log(component)
 
-    def kubectl(
-        self,
-        *arguments: str,
-        input: str | None = None,  # noqa: A002  named as in subprocess.run, whose result this returns
-        check: bool = True,
-        timeout: float = 60.0,
-        kubeconfig: Path | None = None,
-    ) -> subprocess.CompletedProcess[str]:
-        """Run kubectl, as the administrator unless another kubeconfig is given.
-
-        Args:
-            arguments: the command, such as `"get", "pods"`.
-            input: text for its standard input.
-            check: raise when it fails.
-            timeout: seconds; `subprocess.TimeoutExpired` is raised after them.
-            kubeconfig: whom to act as, from `kubeconfig_for`.
-
-        Raises:
-            KubectlFailed: it failed, and `check` is set.
-        """
-        result = subprocess.run(
-            [self.kubectl_path, *arguments],
-            input=input,
-            check=False,
-            timeout=timeout,
-            capture_output=True,
-            text=True,
-            env=self.environment(kubeconfig),
-        )
-        if check and result.returncode:
-            raise KubectlFailed(" ".join(("kubectl", *arguments)), returncode=result.returncode, stderr=result.stderr)
-        return result
+    @property
+    def kubectl(self) -> Kubectl:
+        """The cluster's own kubectl, as the administrator."""
+        return Kubectl(self.kubectl_path, kubeconfig=self.kubeconfig, cache=self.directory / "kubectl-cache")
 
     def wait_for_kind(self, definition: str) -> None:
         """Wait until the kind of a CustomResourceDefinition of this name is served.
 
         Raises:
-            KubectlFailed: it is not within half a minute.
+            KubectlFailed: it is not in time.
         """
         # First for what stands there without conditions: kubectl fails at once on an object that has none yet.
         for state in ("jsonpath={.status.acceptedNames.kind}", "condition=Established"):
-            self.kubectl("wait", f"--for={state}", f"crd/{definition}", "--timeout=30s")
+            self.kubectl.wait(f"--for={state}", f"crd/{definition}")
 
-    def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
-        """Return the environment in which kubectl talks to this cluster and leaves nothing in the home folder."""
-        return os.environ | {
-            "KUBECONFIG": str(kubeconfig or self.kubeconfig),
-            "KUBECACHEDIR": str(self.directory / "kubectl-cache"),
-            "KUBERC": "off",
-        }
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which any kubectl talks to this cluster and leaves nothing in the home folder."""
+        return self.kubectl.environment()
 
     def kubeconfig_for(self, *, user: str, groups: Sequence[str] = ()) -> Path:
         """Write a kubeconfig with a certificate for `user` in `groups` (and nothing else), and return its path."""

@@ -22,7 +22,7 @@ from localnode.errors import NodeFailed
 from localnode.images import write_tools_image
 from localnode.layout import Layout
 
-_START_TIMEOUT = 60.0
+_START_TIMEOUT = 120.0
 _INTERVAL = 0.05
 _BOX = Path(__file__).with_name("box.sh")
 

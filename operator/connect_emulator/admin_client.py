@@ -219,7 +219,7 @@ class AdminClient:
         route: str = "*",
         status: int | None = None,
         since: int = 0,
-        timeout_s: float = 10.0,
+        timeout_s: float = 60.0,
         started: bool = False,
     ) -> int:
         """Wait until `count` matching requests are finished, or only there with `started`; returns how many there are.

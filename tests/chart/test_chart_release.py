@@ -11,6 +11,7 @@ import yaml
 from localcluster import LocalCluster
 from support.chart_values import OFFICIAL
 from support.helm import CHART, Helm, HelmFailed
+from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.cluster
 
@@ -111,9 +112,7 @@ def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
     helm("uninstall", "keyturn", "--namespace=gone")
 
     # Deleted they are in the background.
-    local.kubectl(
-        "wait", "--for=delete", KINDS, "--all-namespaces", "--selector=app.kubernetes.io/instance=keyturn", check=False
-    )
+    local.kubectl.wait("--for=delete", KINDS, "--all-namespaces", "--selector=app.kubernetes.io/instance=keyturn")
     assert local.kubectl(*mine).stdout == ""
     assert uid(local) == before
     helm("install", "keyturn", CHART, "--namespace=gone")
@@ -178,7 +177,7 @@ def test_the_roles_that_teams_have_already_cover_the_objects(helm, local, role, 
         asked = local.kubectl("auth", "can-i", *what, "--namespace=roles", f"--as={role}-er", check=False)
         return asked.stdout.strip()
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     # The controller adds rules to the built-in roles a moment later.
     while allowed("get", "opi") != "yes" and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -10,6 +10,7 @@ import pytest
 from support.clients import installing
 from support.clients.installing import InstallFailed, go_driver, javascript_modules
 from support.judge import judge_program
+from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.clients
 
@@ -71,7 +72,7 @@ def test_parallel_processes_install_once(cache, tmp_path):
     asking = [
         subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(4)
     ]
-    answers = {process.communicate(timeout=60)[0] for process in asking}
+    answers = {process.communicate(timeout=PATIENCE_S)[0] for process in asking}
     assert len(answers) == 1
     assert answers.pop().startswith(f"all {cache}/thing-")
     assert (tmp_path / "calls").read_text() == "x"

@@ -19,7 +19,8 @@ from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, ONEPASSWORD_ITEMS, SECRETS, Resource
 from keyturn.core import names
 from support.emulator import EmulatorProcess
-from support.operator import PATIENCE_S, OperatorProcess, eventually
+from support.operator import OperatorProcess, eventually
+from support.patience import LONG_S, PATIENCE_S
 
 Json = dict[str, Any]
 
@@ -162,7 +163,7 @@ class Stage:
         return await self.cluster.list(SECRETS, self.namespace)
 
     async def has_no_secret(self, name: str) -> None:
-        """Wait until a Secret is not there; the garbage collector learns of a new kind only every half a minute."""
+        """Wait until a Secret is not there."""
 
         async def gone() -> None:
             try:
@@ -171,7 +172,7 @@ class Stage:
                 return
             raise AssertionError(f"the Secret {name} is still there")
 
-        await eventually(gone, within=60)
+        await eventually(gone, within=LONG_S)
 
     async def holds(self, name: str, values: Mapping[str, str | bytes], *, within: float = PATIENCE_S) -> Json:
         """Wait until a Secret holds exactly these values; returns it."""

@@ -9,6 +9,7 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from keyturn.cluster.transport import ApiTransport, Request, TransportError
+from support.patience import PATIENCE_S
 
 
 class Server:
@@ -115,7 +116,7 @@ async def test_the_deadline_ends_a_call_and_its_connection(server, transport):
     failed = await failure(transport, "/hang", deadline=0.5)
 
     assert failed.timed_out
-    await asyncio.wait_for(server.gone.wait(), 5)
+    await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
 
 
 async def test_cancelling_ends_a_call_and_its_connection(server, transport):
@@ -126,7 +127,7 @@ async def test_cancelling_ends_a_call_and_its_connection(server, transport):
     with pytest.raises(asyncio.CancelledError):
         await call
 
-    await asyncio.wait_for(server.gone.wait(), 5)
+    await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
 
 
 async def test_a_silent_stream_counts_as_broken(server, transport):
@@ -137,7 +138,7 @@ async def test_a_silent_stream_counts_as_broken(server, transport):
             await anext(stream.chunks)
 
     assert failed.value.timed_out
-    await asyncio.wait_for(server.gone.wait(), 5)
+    await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
 
 
 async def test_the_kernel_asks_silent_peers_whether_they_are_there(server, transport):
@@ -157,7 +158,7 @@ async def test_leaving_a_stream_closes_its_connection(server, transport):
         async for _ in stream.chunks:
             break
 
-    await asyncio.wait_for(server.gone.wait(), 5)
+    await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
 
 
 async def test_streams_do_not_starve_calls(server):

@@ -165,7 +165,7 @@ async def through_bad_answers(stage: Stage, operator: OperatorProcess, search: S
         since = stage.connect.last_request()
         stage.connect.fault(GET_ITEM, **rule)
         stage.rotate("login", f"{since} {CANARY}")
-        stage.connect.wait_requests(1, route=GET_ITEM, since=since, timeout_s=40)
+        stage.connect.wait_requests(1, route=GET_ITEM, since=since)
     for route in (GET_ITEMS, GET_VAULTS, HEARTBEAT):
         stage.connect.clear_faults()
         since = stage.connect.last_request()
@@ -173,7 +173,7 @@ async def through_bad_answers(stage: Stage, operator: OperatorProcess, search: S
         stage.connect.fault(route, kind="json", body=[{"id": CANARY, "name": CANARY}])
         stage.rotate("login", f"{since} {CANARY}")
         await stage.ask(f"late-{since}", f"vaults/{VAULT}/items/login")
-        stage.connect.wait_requests(2, route=route, since=since, timeout_s=40)
+        stage.connect.wait_requests(2, route=route, since=since)
         search.listen(operator)
         await search.look()
     stage.connect.clear_faults()
@@ -183,9 +183,7 @@ async def through_bad_answers(stage: Stage, operator: OperatorProcess, search: S
 async def holds_what_it_should(stage: Stage) -> None:
     """Wait until the Secret holds the item as it is after the edits above."""
     site = f"https://example.com/?token={CANARY}"
-    await stage.holds(
-        "login", {"password": stage.connect.value(VAULT, "login"), "file": CANARY * 2, "site": site}, within=40
-    )
+    await stage.holds("login", {"password": stage.connect.value(VAULT, "login"), "file": CANARY * 2, "site": site})
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])

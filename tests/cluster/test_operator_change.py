@@ -7,6 +7,7 @@ from keyturn.cluster.errors import NotFound
 from keyturn.cluster.resources import NAMESPACES
 from keyturn.core import names
 from support.operator import eventually
+from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
 
@@ -78,7 +79,7 @@ async def test_a_namespace_with_objects_can_be_deleted(stage):
             return
         raise AssertionError("the namespace is still there")
 
-    await eventually(gone, within=30)
+    await eventually(gone, within=LONG_S)
     await stage.cluster.create(NAMESPACES, None, stage.namespace, {}, field_manager="tests")
     await stage.ask("login")
     await stage.ready("login")

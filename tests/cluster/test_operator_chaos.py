@@ -5,7 +5,7 @@ import pytest
 from support.api_proxy import ApiProxy
 from support.chaos import Chaos, Plan
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(

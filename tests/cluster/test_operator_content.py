@@ -8,6 +8,7 @@ from operator_fixtures import VAULT, annotations_of, condition_of
 from keyturn.cluster.resources import ONEPASSWORD_ITEMS
 from keyturn.core import names
 from support.operator import eventually
+from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
 
@@ -141,5 +142,5 @@ async def test_an_object_deleted_without_its_dependents_leaves_its_secret(stage)
         assert await stage.cluster.list(ONEPASSWORD_ITEMS, stage.namespace) == []
         assert "ownerReferences" not in (await stage.secret("login"))["metadata"]
 
-    await eventually(orphaned, within=60)
+    await eventually(orphaned, within=LONG_S)
     assert await stage.data("login") == {"password": b"first"}

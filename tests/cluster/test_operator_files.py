@@ -101,7 +101,7 @@ async def test_a_file_that_cannot_be_read_for_a_while_keeps_the_secret(stage):
     since = stage.connect.last_request()
 
     stage.connect.edit(VAULT, "login", fields=[{"label": "password", "value": "second"}])
-    stage.connect.wait_requests(2, route="*/content", since=since, timeout_s=20)
+    stage.connect.wait_requests(2, route="*/content", since=since)
     kept = await stage.data("login")
     stage.connect.clear_faults()
 

@@ -8,32 +8,30 @@ from operator_fixtures import GET_ITEM, Stage
 from keyturn.cluster.resources import LEASES, ONEPASSWORD_ITEMS, SECRETS
 from support.operator import OperatorProcess, eventually, run_to_end
 from support.partition import Partition
+from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.cluster
 
 DURATION = 6
-SAFE = DURATION * 2 / 3
-LOOK = 1.2
-"""Seconds between two looks of a standby, at most."""
-SLACK = 15.0
-"""Seconds for a busy machine."""
+PLENTY = 30
+"""Seconds of a Lease that no pause of a busy machine costs its holder."""
 
 
-def replica(stage: Stage, name: str, **variables) -> OperatorProcess:
-    """One of several operators of a stage."""
+def replica(stage: Stage, name: str, *, duration: int, **variables) -> OperatorProcess:
+    """One of several operators of a stage, with a Lease of so many seconds."""
     flags = "--leader-elect", f"--leader-election-namespace={stage.namespace}"
-    usual = {"POD_NAME": name, "KEYTURN_LEASE_DURATION": str(DURATION), "AUTO_RESTART": "true"}
+    usual = {"POD_NAME": name, "KEYTURN_LEASE_DURATION": str(duration), "AUTO_RESTART": "true"}
     return stage.operator(*flags, **{**usual, **variables})
 
 
-async def leads(operator: OperatorProcess, *, within: float) -> float:
+async def leads(operator: OperatorProcess) -> float:
     """Wait until an operator leads and does its work; returns how long it took until it led."""
     started = time.monotonic()
 
     async def check():
         assert operator.metric("keyturn_leader") == 1
 
-    await eventually(check, within=within)
+    await eventually(check)
     led = time.monotonic() - started
 
     async def works():
@@ -43,11 +41,11 @@ async def leads(operator: OperatorProcess, *, within: float) -> float:
     return led
 
 
-async def pair(stage: Stage, **variables) -> tuple[OperatorProcess, OperatorProcess]:
-    """A leader that works, and a standby."""
-    first = replica(stage, "first", **variables)
-    await leads(first, within=SLACK)
-    return first, replica(stage, "second")
+async def pair(stage: Stage, *, duration: int = DURATION, **variables) -> tuple[OperatorProcess, OperatorProcess]:
+    """A leader that works, with these variables, and a standby."""
+    first = replica(stage, "first", duration=duration, **variables)
+    await leads(first)
+    return first, replica(stage, "second", duration=duration)
 
 
 async def lease_of(stage: Stage):
@@ -69,14 +67,14 @@ def said_at(operator: OperatorProcess, words: str) -> str:
     return line.split()[0]
 
 
-async def ended(operator: OperatorProcess, *, within: float) -> int:
+async def ended(operator: OperatorProcess) -> int:
     """Wait until an operator has ended by itself; returns its exit code."""
-    return await asyncio.to_thread(operator.wait, within)
+    return await asyncio.to_thread(operator.wait, PATIENCE_S)
 
 
 async def test_one_works_while_the_other_stands_by_and_asks_for_nothing_but_the_lease(stage):
     """A standby is ready, but costs Connect nothing, the API server one GET a second, and writes nothing."""
-    first, second = await pair(stage)
+    first, second = await pair(stage, duration=PLENTY)
     await stage.provide("login")
     await first.polls(2)
 
@@ -90,19 +88,20 @@ async def test_one_works_while_the_other_stands_by_and_asks_for_nothing_but_the_
     assert second.metric("keyturn_apiserver_requests_total") == looks
     lease = await lease_of(stage)
     assert lease["holderIdentity"].startswith("first_")
-    assert lease["leaseDurationSeconds"] == DURATION
+    assert lease["leaseDurationSeconds"] == PLENTY
 
 
 async def test_a_leader_that_is_asked_to_end_hands_over_in_about_a_second(stage):
     """SIGTERM stops the work, gives the Lease back, and the standby works on almost at once."""
-    first, second = await pair(stage)
+    first, second = await pair(stage, duration=PLENTY)
     await stage.provide("login")
 
     first.send(signal.SIGTERM)
-    took = await leads(second, within=SLACK)
+    took = await leads(second)
 
-    assert took < 3
-    assert await ended(first, within=SLACK) == 0
+    # A second on a quiet machine. A Lease that nobody gave back runs out after twice that at the earliest.
+    assert took < PLENTY / 3
+    assert await ended(first) == 0
     assert (await lease_of(stage))["leaseTransitions"] == 1
     stage.rotate("login", "second")
     await stage.holds("login", {"password": "second"})
@@ -111,7 +110,7 @@ async def test_a_leader_that_is_asked_to_end_hands_over_in_about_a_second(stage)
 
 async def test_a_standby_that_is_asked_to_end_does_so_at_once(stage):
     """Nobody notices when a standby goes."""
-    first, second = await pair(stage)
+    first, second = await pair(stage, duration=PLENTY)
     before = await lease_of(stage)
 
     assert second.terminate() == 0
@@ -128,7 +127,7 @@ async def test_the_lease_of_a_killed_leader_is_taken_when_it_has_run_out(stage):
     versions = await everything(stage)
 
     first.kill()
-    took = await leads(second, within=DURATION + LOOK + SLACK)
+    took = await leads(second)
     await second.polls(1)
 
     # Not at once either: for all the standby knew, the leader was alive.
@@ -151,7 +150,7 @@ async def test_a_rotation_begun_by_one_leader_is_finished_by_the_next(stage, mom
     if moment == "written":
         await stage.holds("login", {"password": "second"})
     first.send(end)
-    await leads(second, within=DURATION + LOOK + SLACK)
+    await leads(second)
 
     await stage.holds("login", {"password": "second"})
     await stage.settled("web", restarts=1)
@@ -171,14 +170,14 @@ async def test_a_leader_that_was_stopped_and_wakes_up_writes_nothing(stage):
     stage.connect.wait_requests(1, route=GET_ITEM, since=since)
     first.send(signal.SIGSTOP)
 
-    await leads(second, within=DURATION + LOOK + SLACK)
+    await leads(second)
     stage.rotate("login", "new")
     await stage.holds("login", {"password": "new"})
     await stage.paid("login")
     await stage.ready("login", itemVersion="3")
     versions, restarts = await everything(stage), await stage.restarts("web")
     first.send(signal.SIGCONT)
-    code = await ended(first, within=SLACK)
+    code = await ended(first)
     await second.polls(1)
 
     assert code == 1
@@ -198,8 +197,8 @@ async def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_lea
         await stage.provide("login")
 
         door.shut(silently=silently)
-        code = await ended(first, within=SAFE + SLACK)
-        await leads(second, within=DURATION + LOOK + SLACK)
+        code = await ended(first)
+        await leads(second)
 
     assert code == 1
     assert said_at(first, "no longer leading") < said_at(second, "leading: second_")

@@ -10,6 +10,7 @@ from workload_fixtures import annotate, asking, deploy, owned_by
 from keyturn.cluster.resources import DEPLOYMENTS, SECRETS, STATEFULSETS
 from keyturn.core import names
 from support.operator import eventually
+from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
 
@@ -25,7 +26,7 @@ async def test_a_stateful_set_made_again_with_its_pods_left_running_keeps_its_se
     async def gone():
         assert await stage.cluster.list(STATEFULSETS, stage.namespace) == []
 
-    await eventually(gone, within=60)
+    await eventually(gone, within=LONG_S)
     again = await deploy(stage, "web", asking("login", "web-login"), kind="StatefulSet")
     stage.rotate("login", "second")
 

@@ -11,6 +11,7 @@ from workload_fixtures import KINDS, annotate, asking, deploy, owned_by
 from keyturn.cluster.resources import DEPLOYMENTS, SECRETS
 from keyturn.core import names
 from support.operator import eventually
+from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
 
@@ -169,7 +170,7 @@ async def test_a_onepassworditem_decides_over_workloads_and_leaves_the_secret_to
     secret = await owned_by(stage, "shared", "shared", "web")
 
     await stage.unask("shared")
-    await stage.holds("shared", {"password": "workload's"}, within=60)
+    await stage.holds("shared", {"password": "workload's"}, within=LONG_S)
     after = await owned_by(stage, "shared", "web")
     assert after["metadata"]["uid"] == secret["metadata"]["uid"]
 

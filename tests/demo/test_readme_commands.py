@@ -13,6 +13,7 @@ from demo.programs import Emulator, Operator
 from demo.readme import README
 from keyturn.settings import ENVIRONMENT, Settings, read_settings, run_parser
 from localcluster import LocalCluster
+from support.patience import LONG_S
 
 ROOT = README.parent
 # What a target of these runs; the demo's are looked at in test_demo.py, the tests' are what runs this very line.
@@ -88,7 +89,7 @@ def test_the_readme_leads_to_a_secret(tmp_path):
                     operator.until_ready()
                 else:
                     assert words[0] == "kubectl", f"nothing here runs {line!r}"
-                    subprocess.run(words, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=60)
+                    subprocess.run(words, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=LONG_S)
             assert operator is not None
         finally:
             if operator is not None:

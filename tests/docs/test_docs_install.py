@@ -12,6 +12,7 @@ from localcluster import LocalCluster
 from support.emulator import EmulatorProcess
 from support.helm import CHART
 from support.operator import OperatorProcess
+from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
 
@@ -74,7 +75,7 @@ class Shell:
                 text=True,
                 cwd=ROOT,
                 env=self._environment,
-                timeout=100,
+                timeout=LONG_S,
             )
             assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
 

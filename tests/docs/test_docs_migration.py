@@ -15,6 +15,7 @@ from keyturn.core import names
 from localcluster import LocalCluster
 from support.emulator import EmulatorProcess
 from support.operator import OperatorProcess, eventually, run_to_end
+from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
 
@@ -98,7 +99,7 @@ class Scene:
     def refused(self) -> str:
         """What Keyturn says where it does not start."""
         nowhere = "--health-probe-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0"
-        ended = run_to_end(self._variables, *nowhere, timeout=40.0)
+        ended = run_to_end(self._variables, *nowhere)
         assert ended.returncode == 1
         return ended.stderr
 
@@ -106,7 +107,7 @@ class Scene:
         """What a command of the page prints."""
         environment = self.local.environment() | {"PATH": f"{self.local.kubectl_path.parent}:{os.environ['PATH']}"}
         done = subprocess.run(
-            shlex.split(line), cwd=ROOT, env=environment, check=True, capture_output=True, text=True, timeout=90
+            shlex.split(line), cwd=ROOT, env=environment, check=True, capture_output=True, text=True, timeout=LONG_S
         )
         return done.stdout
 

@@ -11,6 +11,7 @@ from connect_emulator.clock import Clock
 from connect_emulator.knobs import Knobs
 from connect_emulator.server import ConnectEmulator
 from support.emulator import DESCRIPTION, START, Launch, Rig
+from support.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def launch() -> AsyncIterator[Launch]:
                 )
             )
             client = await stack.enter_async_context(
-                httpx.AsyncClient(base_url=emulator.url, verify=False, trust_env=False, timeout=10)  # noqa: S501 - plain HTTP
+                httpx.AsyncClient(base_url=emulator.url, verify=False, trust_env=False, timeout=PATIENCE_S)  # noqa: S501 - plain HTTP
             )
             return Rig(emulator, client, clock)
 

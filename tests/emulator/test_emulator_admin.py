@@ -11,6 +11,7 @@ import pytest
 
 from connect_emulator.admin_client import AdminClient, AdminError
 from support.emulator import DESCRIPTION, NOWHERE
+from support.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ async def test_outage(rig, admin, mode):
     async with httpx.AsyncClient(verify=False, trust_env=False) as client:  # noqa: S501 - plain HTTP
         for _ in range(2):
             with pytest.raises(expected):
-                await client.get(url + "/heartbeat", timeout=httpx.Timeout(10, read=0.1))
+                await client.get(url + "/heartbeat", timeout=httpx.Timeout(PATIENCE_S, read=0.1))
     await admin.outage(False)
     assert rig.emulator.url == url
     async with httpx.AsyncClient(verify=False, trust_env=False) as client:  # noqa: S501 - plain HTTP
@@ -281,7 +282,7 @@ async def test_waiting_for_requests(rig, admin):
 async def test_many_wait_at_once(rig):
     """Waiting costs nothing per request but a comparison, and every waiter gets its own count."""
     log = rig.emulator.requests
-    waiters = [asyncio.create_task(log.wait(n, timeout_s=5)) for n in range(1, 21)]
+    waiters = [asyncio.create_task(log.wait(n, timeout_s=PATIENCE_S)) for n in range(1, 21)]
     await asyncio.sleep(0)
     for _ in range(20):
         await rig.get("/heartbeat")

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from connect_emulator.faults import FaultRule, Faults
 from connect_emulator.ids import Ids
+from support.patience import PATIENCE_S
 
 ITEM = "GET /v1/vaults/{vault}/items/{item}"
 
@@ -30,7 +31,7 @@ async def raw(rig, path, *, size=None):
     writer.write(
         f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         head = await reader.readuntil(b"\r\n\r\n")
         body = await (reader.read() if size is None else reader.readexactly(size))
     ended = True
@@ -219,8 +220,8 @@ async def test_c78_hang(rig):
     """C78: an answer may never come; the server notices that the client went away."""
     add(rig, kind="hang")
     with pytest.raises(httpx.ReadTimeout):
-        await rig.get("/v1/vaults", timeout=httpx.Timeout(10, read=0.1))
-    assert await rig.emulator.requests.wait(1, timeout_s=5, status=-1) == 1
+        await rig.get("/v1/vaults", timeout=httpx.Timeout(PATIENCE_S, read=0.1))
+    assert await rig.emulator.requests.wait(1, timeout_s=PATIENCE_S, status=-1) == 1
 
 
 async def test_c78_extra_headers(rig):

@@ -11,6 +11,7 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from support.emulator import NOWHERE
+from support.patience import PATIENCE_S
 
 CALLS = [
     ("GET", "/heartbeat"),
@@ -207,7 +208,7 @@ async def test_c12_idle_connections_end(launch):
     rig = await launch(keep_alive_s=0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(rig.emulator.url.rpartition(":")[2]))
     writer.write(b"GET /heartbeat HTTP/1.1\r\nHost: x\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert (await reader.read()).endswith(b".")
     writer.close()
 
@@ -225,7 +226,7 @@ async def test_c12_what_is_no_http_is_answered_as_go_does(rig, sent):
     """C12: a request that cannot be parsed gets Go's plain 400, without an echo of it, and the connection ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(rig.emulator.url.rpartition(":")[2]))
     writer.write(sent)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         received = await reader.read()
     writer.close()
     assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
@@ -237,7 +238,7 @@ async def answered(rig, sent):
     """The whole answer to some bytes, with a token in them."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(rig.emulator.url.rpartition(":")[2]))
     writer.write(sent.replace(b"TOKEN", rig.emulator.token("all").encode()).replace(b"VAULT", rig.vault().encode()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         received = await reader.read()
     writer.close()
     return received

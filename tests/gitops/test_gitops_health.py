@@ -12,6 +12,7 @@ from keyturn.cluster.resources import ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 from support.argocd import built_in_health, configured_health
 from support.helm import Helm, HelmFailed
+from support.patience import LONG_S, PATIENCE_S
 
 pytestmark = pytest.mark.cluster
 
@@ -204,7 +205,7 @@ async def test_no_version_of_an_object_is_green_too_early_or_contradicts_itself(
     last = await stage.says("login", "InvalidPath")
 
     verdicts = set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while (version := await seen.get()) != last:
             verdicts.add(await _consistent(judge, version))
     watching.cancel()
@@ -254,9 +255,8 @@ def install(stage, api_server, helm_program, tmp_path):
 
     async def install(path: str) -> None:
         (chart / "templates" / "item.yaml").write_text(yaml.safe_dump({**item, "spec": {"itemPath": path}}))
-        await asyncio.to_thread(
-            helm, "install", "app", chart, f"--namespace={stage.namespace}", "--wait", "--timeout=60s"
-        )
+        namespace, timeout = f"--namespace={stage.namespace}", f"--timeout={LONG_S:.0f}s"
+        await asyncio.to_thread(helm, "install", "app", chart, namespace, "--wait", timeout)
 
     return install
 
@@ -275,6 +275,6 @@ async def test_helm_fails_with_the_reason_long_before_its_time_out(stage, instal
     """Whoever deploys reads at once what is wrong, in the words that stand on the object."""
     stage.operator()
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONG_S / 2):
         with pytest.raises(HelmFailed, match=r"login not ready\. status: Failed, message: the vault .* has no item"):
             await install(f"vaults/{VAULT}/items/lost")

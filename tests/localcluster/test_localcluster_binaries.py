@@ -10,6 +10,7 @@ import pytest
 from localcluster import ClusterSetupError, existing_kubeconfig
 from localcluster.binaries import control_plane, ensure_binaries, ensure_flux, ensure_helm, flux, helm
 from localcluster.errors import BuildFailed
+from support.patience import PATIENCE_S
 
 PACKAGES = control_plane().packages
 
@@ -47,7 +48,7 @@ def test_parallel_processes_build_once(calls):
     """Of several processes one builds, and all get the same complete folder."""
     ask = "from localcluster.binaries import ensure_binaries; print(ensure_binaries())"
     asking = [subprocess.Popen([sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    answers = {process.communicate(timeout=60)[0].strip() for process in asking}
+    answers = {process.communicate(timeout=PATIENCE_S)[0].strip() for process in asking}
     assert answers == {str(control_plane().folder)}
     assert sorted(calls.read_text().split()) == sorted(PACKAGES.values())
     assert {path.name for path in control_plane().folder.iterdir()} == set(PACKAGES)

@@ -16,11 +16,10 @@ from localcluster import ClusterSetupError, ComponentDied, LocalCluster, NotRunn
 from localcluster.errors import DirectoryInUse
 from localcluster.layout import Layout, State
 from localcluster.readiness import wait_until_ready
+from support.patience import LONG_S, PATIENCE_S
 
 pytestmark = pytest.mark.cluster
 
-# About 3 seconds on two idle cores; other tests may run beside this one.
-START_BOUND = 30.0
 STARTER = """
 import sys
 from pathlib import Path
@@ -38,7 +37,7 @@ def command_line(*arguments, **environment):
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG_S,
         env=os.environ | environment,
     )
 
@@ -57,9 +56,9 @@ def processes_naming(directory):
 
 
 def assert_no_trace(directory, state):
-    """Assert that the processes end within seconds, and that files and port are gone with them."""
+    """Assert that the processes end, and that files and port are gone with them."""
     for process in (*state.components.values(), state.supervisor):
-        assert process.wait(10)
+        assert process.wait(PATIENCE_S)
     assert not directory.exists()
     assert processes_naming(directory) == []
     port = int(state.server.rpartition(":")[2])
@@ -67,12 +66,10 @@ def assert_no_trace(directory, state):
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_cluster_starts_in_time_and_stops_without_a_trace(tmp_path):
+def test_cluster_starts_and_stops_without_a_trace(tmp_path):
     """From nothing to usable, and back to nothing."""
     directory = tmp_path / "cluster"
-    began = time.monotonic()
     with LocalCluster.start(directory) as cluster:
-        assert time.monotonic() - began < START_BOUND
         state = State.read(Layout(directory))
         assert set(cluster.components()) == {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
         assert len(processes_naming(directory)) == 5
@@ -114,7 +111,7 @@ def test_killed_supervisor_takes_the_components_with_it(tmp_path):
         state = State.read(Layout(directory))
         state.supervisor.send(signal.SIGKILL)
         for process in state.components.values():
-            assert process.wait(10)
+            assert process.wait(PATIENCE_S)
         with pytest.raises(NotRunning, match="has ended"):
             LocalCluster.attach(directory)
     assert_no_trace(directory, state)
@@ -144,14 +141,16 @@ def test_component_that_lost_patience_with_a_slow_api_server_is_started_again(tm
         )
         slow.send(signal.SIGSTOP)
         impatient.send(signal.SIGKILL)
-        assert impatient.wait(10)
-        waiting = threading.Thread(target=wait_until_ready, args=(layout,), kwargs={"deadline": time.monotonic() + 60})
+        assert impatient.wait(PATIENCE_S)
+        waiting = threading.Thread(
+            target=wait_until_ready, args=(layout,), kwargs={"deadline": time.monotonic() + LONG_S}
+        )
         waiting.start()
         while State.read(layout).components["kube-controller-manager"] == impatient:
             assert waiting.is_alive()
             time.sleep(0.02)
         slow.send(signal.SIGCONT)
-        waiting.join(60)
+        waiting.join(LONG_S)
         assert State.read(layout).components["kube-controller-manager"].alive()
 
 

@@ -10,12 +10,13 @@ import pytest
 
 from localcluster.ports import HeldPort
 from localcluster.processes import Process, spawn
+from support.patience import PATIENCE_S
 
 
 @pytest.fixture
 def sleeper(tmp_path):
     """A process that does nothing for a minute."""
-    with spawn(["sleep", "60"], log=tmp_path / "log") as process:
+    with spawn(["sleep", "600"], log=tmp_path / "log") as process:
         yield process
         process.kill()
 
@@ -26,7 +27,7 @@ def test_process_lives_until_it_is_killed(sleeper):
     assert process.alive()
     assert not process.wait(0)
     process.send(signal.SIGKILL)
-    assert process.wait(10)
+    assert process.wait(PATIENCE_S)
     assert not process.alive()
 
 
@@ -61,7 +62,7 @@ def test_child_ends_when_its_parent_is_killed(tmp_path):
     ) as parent:
         child = Process.of(int(parent.stdout.readline()))
         parent.kill()
-    assert child.wait(10)
+    assert child.wait(PATIENCE_S)
 
 
 def test_held_port_is_nobody_elses_and_refuses_connections():

@@ -11,6 +11,7 @@ import pytest
 from localnode import LocalNode, NodeUnavailable, obstacle
 from localnode.layout import Layout
 from localnode.packages import missing_packages
+from support.patience import PATIENCE_S
 from support.traces import traces_of
 
 pytestmark = pytest.mark.node
@@ -28,16 +29,16 @@ from localnode import LocalNode
 node = LocalNode.start()
 with node.inside():
     node.cluster.kubectl("apply", "-f", "-", input='''{POD}''')
-    node.cluster.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+    node.cluster.kubectl.wait("--for=condition=Ready", "pod/sleeper")
 print(node.directory, flush=True)
 sys.stdin.read()
 """
 needs_a_node = pytest.mark.skipif(obstacle() is not None, reason=obstacle() or "")
 
 
-def awaited(check, *, within=20.0):
+def awaited(check):
     """What `check` returns once that is empty, or at last."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + PATIENCE_S
     while (found := check()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found
@@ -49,7 +50,7 @@ def test_nothing_is_left_of_a_node_with_a_pod():
     with LocalNode.start() as node:
         with node.inside():
             node.cluster.kubectl("apply", "-f", "-", input=POD)
-            node.cluster.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+            node.cluster.kubectl.wait("--for=condition=Ready", "pod/sleeper")
         assert any(line.startswith("cgroup") for line in traces_of(node.directory, node.cgroup))
     assert traces_of(node.directory, node.cgroup) == []
 

@@ -65,12 +65,8 @@ def inside(node) -> Iterator[None]:
 
 @pytest.fixture
 def kubectl(node):
-    """Run kubectl as administrator; returns what it printed."""
-
-    def run(*arguments: str, **options: object) -> str:
-        return node.cluster.kubectl(*arguments, **options).stdout
-
-    return run
+    """kubectl, as administrator."""
+    return node.cluster.kubectl
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from localnode import LocalNode
 from localnode.building import IMAGE
 from support.helm import CHART, Helm
 from support.operator import eventually
+from support.patience import LONG_S
 
 Json = dict[str, Any]
 
@@ -49,6 +50,10 @@ class Trial:
         """Run kubectl as administrator; returns what it printed."""
         return self._node.cluster.kubectl(*arguments, **options).stdout
 
+    def wait(self, namespace: str, *arguments: str) -> None:
+        """Run `kubectl wait`."""
+        self._node.cluster.kubectl.wait("-n", namespace, *arguments)
+
     def wait_for_kind(self, definition: str) -> None:
         """Wait until the kind of a CustomResourceDefinition is served."""
         self._node.cluster.wait_for_kind(definition)
@@ -70,7 +75,9 @@ class Trial:
     def rolled_out(self, namespace: str, workload: str) -> None:
         """Wait until all pods of a workload, named as `kind/name`, are of its present template and available."""
         try:
-            self.kubectl("rollout", "status", "-n", namespace, workload, "--timeout=40s")
+            self.kubectl(
+                "rollout", "status", "-n", namespace, workload, f"--timeout={LONG_S:.0f}s", timeout=LONG_S + 30
+            )
         except KubectlFailed as error:
             events = self.kubectl("events", "-n", namespace)
             raise AssertionError(f"{error}\n{events}") from error
@@ -96,22 +103,22 @@ class Trial:
     ) -> float:
         """Install the chart and wait as a user does; returns how many seconds that took."""
         began = time.monotonic()
-        flags = [f"--namespace={SYSTEM}", "--create-namespace", "--wait", "--timeout=90s"]
+        flags = [f"--namespace={SYSTEM}", "--create-namespace", "--wait", f"--timeout={LONG_S:.0f}s"]
         if take_ownership:
             flags.append("--take-ownership")
-        self.helm(command, RELEASE, str(chart), *flags, values=values, timeout=120)
+        self.helm(command, RELEASE, str(chart), *flags, values=values)
         return time.monotonic() - began
 
     def uninstall(self) -> None:
         """Uninstall the release and wait until its objects are gone."""
-        self.helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", "--timeout=60s", timeout=90)
+        self.helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", f"--timeout={LONG_S:.0f}s")
 
     def clear(self) -> None:
         """Remove every trace of the chart from the cluster, what an uninstall keeps as well."""
         with contextlib.suppress(Exception):
             self.uninstall()
-        self.kubectl("delete", "crd", "onepassworditems.onepassword.com", "--ignore-not-found", "--timeout=30s")
-        self.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--timeout=60s")
+        self.kubectl("delete", "crd", "onepassworditems.onepassword.com", "--ignore-not-found")
+        self.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found")
 
     def operator_pod(self) -> Json:
         """The operator's pod."""
@@ -142,7 +149,7 @@ class Trial:
 
     # --- what applications do ----------------------------------------------------------------------------------------
 
-    async def holds(self, namespace: str, value: str, *, within: float = 40.0, **labels: str) -> None:
+    async def holds(self, namespace: str, value: str, **labels: str) -> None:
         """Wait until there are pods with these labels, and all have the value in their environment's `PASSWORD`."""
 
         async def check() -> None:
@@ -156,7 +163,7 @@ class Trial:
                     raise AssertionError(str(error)) from error
                 assert held == value, f"{name} holds {held!r}"
 
-        await eventually(check, within=within)
+        await eventually(check, within=LONG_S)
 
 
 def item(name: str, **annotations: str) -> Json:

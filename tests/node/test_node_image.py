@@ -43,8 +43,8 @@ def run(kubectl, namespace, name, command):
         },
     }
     kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(pod))
-    kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=30s")
-    return kubectl("logs", "-n", namespace, name)
+    kubectl.wait("-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}")
+    return kubectl("logs", "-n", namespace, name).stdout
 
 
 def test_the_image_is_small_and_holds_no_shell(contents, measured):
@@ -91,6 +91,6 @@ def test_a_pod_that_is_deleted_while_it_starts_ends_at_once(kubectl, namespace, 
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "early"}, "spec": {"containers": [main]}}
     kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(pod))
     started = "--for=jsonpath={.status.containerStatuses[0].state.running}"
-    kubectl("wait", "-n", namespace, started, "pod/early", "--timeout=30s")
+    kubectl.wait("-n", namespace, started, "pod/early")
     # The kubelet would kill it after 30 seconds.
     kubectl("delete", "-n", namespace, "pod/early", "--timeout=20s")

@@ -42,18 +42,18 @@ spec:
 def test_pods_reach_each_other_by_the_name_of_a_service(kubectl, namespace):
     """The operator will reach Connect this way: name service, kube-proxy's rules, the bridge between pods."""
     kubectl("apply", "--namespace", namespace, "-f", "-", input=PODS)
-    kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/server", "--timeout=60s")
-    kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "pod/client", "--timeout=60s")
-    assert kubectl("logs", "-n", namespace, "client") == "hello\n"
-    assert kubectl("exec", "-n", namespace, "server", "--", "cat", "/tmp/index.html") == "hello\n"
+    kubectl.wait("-n", namespace, "--for=condition=Ready", "pod/server")
+    kubectl.wait("-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "pod/client")
+    assert kubectl("logs", "-n", namespace, "client").stdout == "hello\n"
+    assert kubectl("exec", "-n", namespace, "server", "--", "cat", "/tmp/index.html").stdout == "hello\n"
 
 
 async def test_a_test_reaches_pods_and_services_by_their_addresses(kubectl, namespace):
     """Tests look at the operator's metrics and steer the emulator without a port that is forwarded."""
     kubectl("apply", "--namespace", namespace, "-f", "-", input=PODS)
-    kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/server", "--timeout=60s")
-    service = json.loads(kubectl("get", "service", "web", "-n", namespace, "-o", "json"))
-    pod = json.loads(kubectl("get", "pod", "server", "-n", namespace, "-o", "json"))
+    kubectl.wait("-n", namespace, "--for=condition=Ready", "pod/server")
+    service = json.loads(kubectl("get", "service", "web", "-n", namespace, "-o", "json").stdout)
+    pod = json.loads(kubectl("get", "pod", "server", "-n", namespace, "-o", "json").stdout)
     for address in (f"{pod['status']['podIP']}:8080", f"{service['spec']['clusterIP']}:80"):
 
         async def check(url: str = f"http://{address}/") -> None:

@@ -12,7 +12,7 @@ from support.chart_values import OFFICIAL
 from support.helm import CHART
 from support.operator import eventually
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.node
 
 APPS = "apps"
 OPERATOR = "onepassword-connect-operator"
@@ -144,7 +144,7 @@ def connect(trial, node):
             admin.create(VAULT, {"title": title, "category": "SECURE_NOTE", "fields": fields})
         yield admin
     trial.clear()
-    trial.kubectl("delete", "namespace", APPS, "--timeout=60s")
+    trial.kubectl("delete", "namespace", APPS)
 
 
 def secret(name, values, **metadata):
@@ -250,7 +250,7 @@ async def test_the_official_chart_is_replaced_without_a_restart(trial, connect):
     )
     trial.kubectl("delete", "-n", APPS, f"rolebinding/{OPERATOR}-{APPS}")
     trial.install(MOVED, take_ownership=True)
-    trial.kubectl("wait", "-n", APPS, "--for=jsonpath={.status.observedGeneration}=1", "opi/asked", "--timeout=30s")
+    trial.wait(APPS, "--for=jsonpath={.status.observedGeneration}=1", "opi/asked")
     await polls(trial, 3)
 
     assert {pod["metadata"]["uid"] for name in ("web", "annotated") for pod in trial.pods(APPS, app=name)} == pods

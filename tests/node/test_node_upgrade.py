@@ -8,7 +8,7 @@ from node_trial import RELEASE, SYSTEM, VALUES, container, from_secret, item, wo
 
 from support.helm import CHART
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.node
 
 CRD = "onepassworditems.onepassword.com"
 
@@ -52,7 +52,7 @@ def test_upgrade_brings_the_new_crd_and_uninstall_leaves_what_users_have(
     measured(f"helm upgrade --wait, with a changed CRD: {trial.install(command='upgrade'):.1f} s")
     crd = trial.get("crd", CRD, "default")
     assert crd["spec"]["versions"][0]["additionalPrinterColumns"]
-    trial.kubectl("wait", "-n", namespace, "--for=condition=Ready", "opi/database", "--timeout=30s")
+    trial.wait(namespace, "--for=condition=Ready", "opi/database")
 
     trial.uninstall()
     after = trial.get("secret", "database", namespace)
@@ -62,16 +62,16 @@ def test_upgrade_brings_the_new_crd_and_uninstall_leaves_what_users_have(
     [still] = trial.pods(namespace, app="app")
     assert still["metadata"]["uid"] == before["metadata"]["uid"]
     ours = ("-l", f"app.kubernetes.io/instance={RELEASE}")
-    trial.kubectl("wait", "-n", SYSTEM, "--for=delete", "pod", *ours, "--timeout=40s")
+    trial.wait(SYSTEM, "--for=delete", "pod", *ours)
     namespaced = "all,configmap,secret,serviceaccount,role,rolebinding"
     assert trial.kubectl("get", namespaced, "-n", SYSTEM, *ours, "-o", "name") == ""
     assert trial.kubectl("get", "clusterrole,clusterrolebinding", *ours, "-o", "name") == ""
 
     # Without an operator, nothing waits for one. Kubernetes' garbage collector takes its time when the kind was defined
     # anew a moment ago, as here after earlier tests: it asks about owners it does not watch yet ever more rarely.
-    trial.kubectl("delete", "-n", namespace, "opi/database", "--timeout=20s")
-    trial.kubectl("wait", "-n", namespace, "--for=delete", "secret/database", "--timeout=150s", timeout=160)
-    trial.kubectl("delete", "namespace", SYSTEM, "--timeout=30s")
+    trial.kubectl("delete", "-n", namespace, "opi/database")
+    trial.wait(namespace, "--for=delete", "secret/database")
+    trial.kubectl("delete", "namespace", SYSTEM)
 
 
 def test_a_release_can_be_installed_again_where_one_was_uninstalled(trial, cleared, namespace):
@@ -80,4 +80,4 @@ def test_a_release_can_be_installed_again_where_one_was_uninstalled(trial, clear
     trial.uninstall()
     trial.apply(namespace, item("database"))
     trial.install(VALUES)
-    trial.kubectl("wait", "-n", namespace, "--for=condition=Ready", "opi/database", "--timeout=30s")
+    trial.wait(namespace, "--for=condition=Ready", "opi/database")

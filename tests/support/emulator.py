@@ -18,8 +18,8 @@ from connect_emulator.clock import Clock
 from connect_emulator.description import FileSpec, ItemSpec
 from connect_emulator.faults import FaultRule
 from connect_emulator.server import ConnectEmulator
+from support.patience import PATIENCE_S
 
-READY_S = 20.0
 START = 1_700_000_000.0
 NOWHERE = "a" * 26
 
@@ -144,7 +144,7 @@ class EmulatorProcess:
                 stderr=errors,
             )
         assert self._process.stdout is not None
-        readable, _, _ = select.select([self._process.stdout], [], [], READY_S)
+        readable, _, _ = select.select([self._process.stdout], [], [], PATIENCE_S)
         line = self._process.stdout.readline() if readable else b""
         if not line:
             self.stop()
@@ -161,7 +161,7 @@ class EmulatorProcess:
             return
         process.terminate()
         try:
-            process.wait(5)
+            process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

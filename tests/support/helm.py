@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from support.patience import LONG_S
+
 Json = dict[str, Any]
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "keyturn"
@@ -37,7 +39,9 @@ class Helm:
             "KUBECONFIG": str(kubeconfig or folder / "none"),
         }
 
-    def __call__(self, *arguments: str | Path, values: Mapping[str, Any] | None = None, timeout: float = 60.0) -> str:
+    def __call__(
+        self, *arguments: str | Path, values: Mapping[str, Any] | None = None, timeout: float = LONG_S + 30
+    ) -> str:
         """Run it; returns its standard output.
 
         Args:

@@ -15,12 +15,11 @@ from typing import Self, TypeVar
 import psutil
 
 from keyturn.cluster.errors import ClusterError
+from support.patience import PATIENCE_S
 from support.processes import bound_to_us
 
 T = TypeVar("T")
 
-READY_S = 30.0
-PATIENCE_S = 20.0
 _PAUSE_S = 0.05
 
 # The console script of the environment that runs the tests.
@@ -52,7 +51,7 @@ def operator_environment(variables: Mapping[str, str | Path]) -> dict[str, str]:
 
 
 def run_to_end(
-    variables: Mapping[str, str | Path], *arguments: str, timeout: float = 20.0
+    variables: Mapping[str, str | Path], *arguments: str, timeout: float = PATIENCE_S
 ) -> subprocess.CompletedProcess[str]:
     """Run `keyturn run` where it is expected to end by itself."""
     return subprocess.run(
@@ -111,7 +110,7 @@ class OperatorProcess:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of an answer of its health and metrics port."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -162,7 +161,7 @@ class OperatorProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def terminate(self, *, within: float = 10.0) -> int:
+    def terminate(self, *, within: float = PATIENCE_S) -> int:
         """Send SIGTERM and wait for the end; returns the exit code."""
         return self._end(signal.SIGTERM, within)
 
@@ -178,7 +177,7 @@ class OperatorProcess:
 
     def kill(self) -> None:
         """End it as the kernel does when memory runs out."""
-        self._end(signal.SIGKILL, 10.0)
+        self._end(signal.SIGKILL, PATIENCE_S)
 
     def stop(self) -> None:
         """End it if it runs."""
@@ -211,7 +210,7 @@ class OperatorProcess:
         return bool(ports)
 
     def _await(self, ready: Callable[[], object]) -> None:
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             assert self._process is not None
             if self._process.poll() is not None:
@@ -219,5 +218,5 @@ class OperatorProcess:
             if ready():
                 return
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the operator is not ready after {READY_S:.0f} s:\n{self.logged()[-2000:]}")
+                raise RuntimeError(f"the operator is not ready after {PATIENCE_S:.0f} s:\n{self.logged()[-2000:]}")
             time.sleep(_PAUSE_S)

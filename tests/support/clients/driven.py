@@ -12,8 +12,7 @@ from typing import Any
 from typing_extensions import override
 
 from support.clients.speaking import Client, Json, Refused, with_sections
-
-_ANSWER_S = 60.0
+from support.patience import PATIENCE_S
 
 
 class Driver:
@@ -39,7 +38,7 @@ class Driver:
         assert process.stdout is not None
         process.stdin.write(line)
         process.stdin.flush()
-        readable, _, _ = select.select([process.stdout], [], [], _ANSWER_S)
+        readable, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
         answer = process.stdout.readline() if readable else b""
         if not answer:
             process.kill()
@@ -52,7 +51,7 @@ class Driver:
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

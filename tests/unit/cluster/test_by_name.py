@@ -12,6 +12,7 @@ from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.informer import METADATA, Informer
 from keyturn.cluster.resources import DEPLOYMENTS, SECRETS
 from keyturn.cluster.transport import Answer
+from support.patience import PATIENCE_S
 
 OURS = {"app.kubernetes.io/managed-by": "keyturn"}
 LABEL = ("app.kubernetes.io/managed-by", "keyturn")
@@ -52,7 +53,7 @@ class Rig:
         self.changes = changes
 
     async def change(self):
-        return await asyncio.wait_for(self.changes.get(), 10)
+        return await asyncio.wait_for(self.changes.get(), PATIENCE_S)
 
     def versions(self):
         return {key: meta.resource_version for key, meta in self.informer.objects.items()}
@@ -75,7 +76,7 @@ async def following(server, *, names=(KEY,), interval=HOUR, namespaces=None, syn
     source.named.set()
     try:
         if synced:
-            await asyncio.wait_for(informer.synced.wait(), 10)
+            await asyncio.wait_for(informer.synced.wait(), PATIENCE_S)
         yield Rig(source, informer, changes)
     finally:
         running.cancel()
@@ -178,7 +179,7 @@ async def test_a_missing_right_is_told_and_waited_for():
     server.failure = Forbidden("no")
     async with following(server, synced=False) as rig:
         for _ in range(2):
-            await asyncio.wait_for(server.refused.get(), 10)
+            await asyncio.wait_for(server.refused.get(), PATIENCE_S)
         assert "cannot watch secrets" in rig.informer.trouble
         assert not rig.informer.synced.is_set()
         server.failure = None
@@ -192,7 +193,7 @@ async def test_it_shows_signs_of_life(monkeypatch):
     beats = asyncio.Queue()
     async with following(Server(secret(1)), beat=lambda: beats.put_nowait(None)):
         for _ in range(20):
-            await asyncio.wait_for(beats.get(), 10)
+            await asyncio.wait_for(beats.get(), PATIENCE_S)
 
 
 @pytest.mark.parametrize("verb", ["apply", "create", "merge_patch", "json_patch", "get", "get_metadata"])

@@ -12,8 +12,6 @@ from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import RESTART_OWED
 from keyturn.core.owed import Change, OwedRestart
 
-pytestmark = pytest.mark.timeout(10)
-
 
 class World:
     """Time that passes only where it is slept, Secrets, and a payer that says how it went as it is told to."""
