@@ -18,19 +18,21 @@ from keyturn.cluster.discovery import crd_served
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import CRDS, NAMESPACES
 from localcluster import LocalCluster, NotRunning, existing_kubeconfig
-from localcluster.binaries import ensure_helm
+from localcluster.binaries import ensure_binaries, ensure_helm
+from localcluster.kubectl import Kubectl
 from support.helm import Helm
 from support.judge import Judge
+from support.patience import PATIENCE_S
 
 _CRDS = Path(__file__).resolve().parents[1] / "crds"
 
 
 @dataclass(frozen=True)
 class ApiServer:
-    """The API server of this test run; `local` is None when somebody brought one with KEYTURN_TEST_KUBECONFIG."""
+    """The API server of this test run, and kubectl, as its administrator."""
 
     kubeconfig: Path
-    local: LocalCluster | None
+    kubectl: Kubectl
 
 
 class _Share:
@@ -77,13 +79,14 @@ _SHARE = pytest.StashKey[_Share]()
 @pytest.fixture(scope="session")
 def api_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ApiServer:
     """A running API server, or the one that KEYTURN_TEST_KUBECONFIG names."""
+    base = tmp_path_factory.getbasetemp()
     existing = existing_kubeconfig()
     if existing is not None:
-        return ApiServer(existing, None)
-    base = tmp_path_factory.getbasetemp()
+        program = ensure_binaries() / "kubectl"
+        return ApiServer(existing, Kubectl(program, kubeconfig=existing, cache=base / "kubectl-cache"))
     share = _Share(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
     request.config.stash[_SHARE] = share
-    return ApiServer(share.cluster.kubeconfig, share.cluster)
+    return ApiServer(share.cluster.kubeconfig, share.cluster.kubectl)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -114,7 +117,7 @@ async def crds(cluster):
     for file in sorted(_CRDS.glob("*.yaml")):
         for crd in yaml.safe_load_all(file.read_text()):
             await cluster.apply(CRDS, None, crd["metadata"]["name"], crd, field_manager="tests")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not await crd_served(cluster):  # noqa: ASYNC110 - it is the server we wait for
             await asyncio.sleep(0.05)
 

@@ -16,8 +16,6 @@ FOREIGN = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
 @pytest.mark.parametrize("name", [*COMBINATIONS, "official"])
 def test_the_api_server_takes_every_manifest(helm, api_server, namespace, name):
     """Misspelt fields, wrong types and impossible rules are found by the one who knows: fields are validated strictly."""
-    if api_server.local is None:
-        pytest.skip("kubectl comes with the local cluster")
     values = {"official": OFFICIAL, **COMBINATIONS}[name]
     # Objects in namespaces that are not there could not be tried.
     watched = {"watchNamespace": [namespace]} if values.get("operator", {}).get("watchNamespace") else {}
@@ -25,7 +23,7 @@ def test_the_api_server_takes_every_manifest(helm, api_server, namespace, name):
     manifests = [manifest for manifest in rendered if manifest["kind"] not in FOREIGN]
     assert len(manifests) > 3
 
-    taken = api_server.local.kubectl(
+    taken = api_server.kubectl(
         *("apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", "-"),
         input=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}),
     )
@@ -37,10 +35,8 @@ def test_the_api_server_takes_every_manifest(helm, api_server, namespace, name):
 @pytest.mark.parametrize("name", ["default", "trial", "everything", "official"])
 def test_pods_fit_the_restricted_profile(helm, api_server, cluster, namespace, name):
     """Clusters that enforce the strictest of Kubernetes' pod security standards take the pods as they are."""
-    if api_server.local is None:
-        pytest.skip("kubectl comes with the local cluster")
     label = "pod-security.kubernetes.io/enforce=restricted"
-    api_server.local.kubectl("label", "namespace", namespace, label)
+    api_server.kubectl("label", "namespace", namespace, label)
     for deployment in of_kind(
         helm.render({"official": OFFICIAL, **COMBINATIONS}[name], namespace=namespace), "Deployment"
     ):
@@ -53,4 +49,4 @@ def test_pods_fit_the_restricted_profile(helm, api_server, cluster, namespace, n
             "spec": {**spec, "serviceAccountName": "default"},
         }
 
-        api_server.local.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))
+        api_server.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))

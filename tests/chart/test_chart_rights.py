@@ -22,21 +22,13 @@ from keyturn.cluster.resources import (
 )
 from keyturn.core import names
 from localcluster import LocalCluster
+from support.accounts import audit_of_account, kubeconfig_of_account
 from support.helm import CHART, Helm, container, environment, of_kind
 from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
 
 HOME = "keyturn"
-AUDIT = f"""\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-  - level: Metadata
-    users: ["system:serviceaccount:{HOME}:keyturn"]
-  - level: None
-"""
 VALUES = {"operator": {"replicas": 2, "refreshMounts": True}}
 WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 
@@ -45,8 +37,7 @@ WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 def guarded(tmp_path_factory, helm_program):
     """A control plane of its own with the chart installed, whose audit log tells of every request of its account."""
     folder = tmp_path_factory.mktemp("guarded")
-    policy = folder / "audit.yaml"
-    policy.write_text(AUDIT)
+    policy = audit_of_account("keyturn", namespace=HOME, folder=folder)
     with LocalCluster.start(audit_policy=policy) as local:
         helm = Helm(helm_program, folder=folder, kubeconfig=local.kubeconfig)
         helm("install", "keyturn", CHART, f"--namespace={HOME}", "--create-namespace", values=VALUES)
@@ -57,12 +48,7 @@ def guarded(tmp_path_factory, helm_program):
 @pytest.fixture
 def account(guarded, tmp_path):
     """A kubeconfig that holds nothing but the token of the chart's service account."""
-    content = json.loads(guarded.kubeconfig.read_text())
-    token = guarded.kubectl("create", "token", "keyturn", f"--namespace={HOME}").stdout.strip()
-    content["users"][0]["user"] = {"token": token}
-    path = tmp_path / "account.kubeconfig"
-    path.write_text(json.dumps(content))
-    return path
+    return kubeconfig_of_account(guarded.kubectl, "keyturn", namespace=HOME, folder=tmp_path)
 
 
 @pytest.fixture

@@ -37,9 +37,7 @@ PATHS = (
 
 @pytest.fixture
 def kubectl(api_server):
-    if api_server.local is None:
-        pytest.skip("kubectl comes with the local cluster")
-    return api_server.local.kubectl
+    return api_server.kubectl
 
 
 @pytest.fixture

@@ -58,8 +58,6 @@ async def test_a_repeated_event_is_one_object_with_a_count(cluster, namespace, a
 
 async def test_kubectl_describe_shows_it(api_server, cluster, namespace, about):
     """Type, reason, count, source and note stand below the object."""
-    if api_server.local is None:
-        pytest.skip("kubectl comes with the local cluster")
     clock = Clock()
     async with posting(cluster, clock) as (poster, posted):
         poster.say(about, type="Warning", reason="VaultNotFound", note="vault v does not exist")
@@ -69,7 +67,7 @@ async def test_kubectl_describe_shows_it(api_server, cluster, namespace, about):
         await posted(1)
 
     described = await asyncio.to_thread(
-        api_server.local.kubectl, "describe", "onepassworditem", "login", "--namespace", namespace
+        api_server.kubectl, "describe", "onepassworditem", "login", "--namespace", namespace
     )
     [line] = [line.split() for line in described.stdout.splitlines() if "VaultNotFound" in line]
     assert line[:2] == ["Warning", "VaultNotFound"]

@@ -18,6 +18,7 @@ from keyturn.cluster.errors import (
 )
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import CRDS, DEPLOYMENTS, NAMESPACES, ONEPASSWORD_ITEMS, SECRETS, Resource
+from support.accounts import kubeconfig_of_account
 
 pytestmark = pytest.mark.cluster
 
@@ -262,18 +263,18 @@ async def test_a_terminating_namespace_is_recognised(cluster):
     await cluster.merge_patch(SECRETS, name, "held", {"metadata": {"finalizers": None}}, field_manager="tests")
 
 
-async def test_a_missing_right_is_told_in_the_authorizers_words(api_server, cluster, namespace):
+async def test_a_missing_right_is_told_in_the_authorizers_words(api_server, namespace, tmp_path):
     """Forbidden names user, verb, resource and namespace also for Secrets."""
-    if api_server.local is None:
-        pytest.skip("certificates for further users need the local cluster")
-    nobody = str(api_server.local.kubeconfig_for(user="nobody"))
+    api_server.kubectl("create", "serviceaccount", "nobody", "-n", namespace)
+    nobody = kubeconfig_of_account(api_server.kubectl, "nobody", namespace=namespace, folder=tmp_path)
 
-    async with Cluster.at(await Access.load(kubeconfig=nobody)) as stranger:
+    async with Cluster.at(await Access.load(kubeconfig=str(nobody))) as stranger:
         with pytest.raises(Forbidden) as refused:
             await apply_secret(stranger, namespace)
 
     assert refused.value.message == (
-        f'User "nobody" cannot patch resource "secrets" in API group "" in the namespace "{namespace}"'
+        f'User "system:serviceaccount:{namespace}:nobody" cannot patch resource "secrets" in API group "" '
+        f'in the namespace "{namespace}"'
     )
 
 

@@ -1,6 +1,5 @@
 import asyncio
 import base64
-import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -12,7 +11,8 @@ from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.informer import METADATA, Informer
 from keyturn.cluster.resources import NAMESPACES, SECRETS
 from keyturn.cluster.transport import ApiTransport
-from localcluster import LocalCluster, existing_kubeconfig
+from localcluster import LocalCluster
+from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.cluster
 
@@ -71,9 +71,9 @@ class Picture:
         """Names of all objects in the picture."""
         return {name for _, name in self.informer.objects}
 
-    async def until(self, condition, seconds=30):
+    async def until(self, condition):
         """Wait for changes until the condition holds."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
@@ -84,7 +84,7 @@ async def following(source, **options):
     picture = Picture(source, **{"label_selector": SELECTOR, **options})
     task = asyncio.create_task(picture.informer.run())
     try:
-        await asyncio.wait_for(picture.informer.synced.wait(), 30)
+        await asyncio.wait_for(picture.informer.synced.wait(), PATIENCE_S)
         yield picture
     finally:
         task.cancel()
@@ -179,8 +179,6 @@ async def test_several_namespaces_are_followed_and_others_are_not(cluster, names
 @pytest.fixture
 def own_api_server():
     """An API server that no other test uses, because this one breaks it."""
-    if existing_kubeconfig() is not None:
-        pytest.skip("somebody else's API server is not ours to break")
     with LocalCluster.start() as local:
         yield local
 
@@ -220,9 +218,7 @@ async def test_survives_a_restart_of_the_api_server(own_api_server, kill):
             await put(cluster, "default", "after")
             await cluster.delete(SECRETS, "default", "before")
 
-            started = time.monotonic()
             await picture.until(lambda: picture.names == {"after"})
-            assert time.monotonic() - started < 30
             await put(cluster, "default", "later")
             await picture.until(lambda: picture.names == {"after", "later"})
             assert picture.informer.trouble is None

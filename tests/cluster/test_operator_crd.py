@@ -74,8 +74,6 @@ async def test_what_the_official_definition_refuses_is_refused(cluster, crds, na
 
 def test_kubectl_applies_all_of_them_in_a_dry_run(api_server, cluster, crds, namespace):
     """`kubectl apply --dry-run=server`, which validates strictly, takes every one of these objects."""
-    if api_server.local is None:
-        pytest.skip("kubectl comes with the local cluster")
     items = [
         {
             "apiVersion": "onepassword.com/v1",
@@ -87,17 +85,15 @@ def test_kubectl_applies_all_of_them_in_a_dry_run(api_server, cluster, crds, nam
     ]
     manifest = {"apiVersion": "v1", "kind": "List", "items": items}
 
-    applied = api_server.local.kubectl("apply", "--dry-run=server", "-f", "-", input=json.dumps(manifest))
+    applied = api_server.kubectl("apply", "--dry-run=server", "-f", "-", input=json.dumps(manifest))
 
     assert len(applied.stdout.splitlines()) == len(ACCEPTED)
 
 
 async def test_a_short_name_finds_them(stage, api_server):
     """`opi` is short for the kind."""
-    if api_server.local is None:
-        pytest.skip("kubectl comes with the local cluster")
     await stage.ask("login")
 
-    shown = api_server.local.kubectl("get", "opi", "-n", stage.namespace, "-o", "name").stdout
+    shown = api_server.kubectl("get", "opi", "-n", stage.namespace, "-o", "name").stdout
 
     assert shown.strip() == "onepassworditem.onepassword.com/login"

@@ -49,14 +49,12 @@ async def test_an_object_gets_a_secret_and_becomes_ready(stage):
 
 async def test_kubectl_shows_what_there_is_to_know(stage, api_server):
     """`kubectl get opi` shows readiness, reason and version in columns."""
-    if api_server.local is None:
-        pytest.skip("kubectl comes with the local cluster")
     stage.operator()
     await stage.provide("login")
     await stage.ask("lost")
     await stage.says("lost", "ItemNotFound")
 
-    shown = api_server.local.kubectl("get", "opi", "-n", stage.namespace).stdout.splitlines()
+    shown = api_server.kubectl("get", "opi", "-n", stage.namespace).stdout.splitlines()
 
     head, *rows = [line.split() for line in shown]
     assert head == ["NAME", "READY", "REASON", "VERSION", "SYNCED", "AGE"]

@@ -68,8 +68,6 @@ async def test_an_edit_by_hand_is_undone_without_a_restart(stage, edit):
 
 async def test_a_replaced_secret_is_put_right(stage, api_server):
     """A Secret that somebody replaces as a whole with `kubectl replace` is put right, metadata and data."""
-    if api_server.local is None:
-        pytest.skip("kubectl comes with the local cluster")
     stage.operator(POLLING_INTERVAL="600")
     ready = await stage.provide("login")
     manifest = {
@@ -79,7 +77,7 @@ async def test_a_replaced_secret_is_put_right(stage, api_server):
         "stringData": {"password": "hacked", "extra": "hacked"},
     }
 
-    api_server.local.kubectl("replace", "-f", "-", input=json.dumps(manifest))
+    api_server.kubectl("replace", "-f", "-", input=json.dumps(manifest))
 
     secret = await stage.holds("login", {"password": "first"})
     assert secret["metadata"]["labels"][names.MANAGED_BY] == names.PRODUCT
@@ -91,7 +89,10 @@ async def test_a_fight_over_a_secret_slows_down(stage):
     operator = stage.operator(POLLING_INTERVAL="600")
     await stage.provide("login")
 
+    # The pause counts from the third repair, which is not before this.
+    started = 0.0
     for number in range(1, 4):
+        started = time.monotonic()
         await edit_a_value(stage)
         await stage.holds("login", {"password": "first"})
 
@@ -99,11 +100,10 @@ async def test_a_fight_over_a_secret_slows_down(stage):
             assert operator.metric("keyturn_secret_writes_total", operation="repaired") == number
 
         await eventually(counted)
-    started = time.monotonic()
     await edit_a_value(stage)
     await stage.holds("login", {"password": "first"})
 
-    assert time.monotonic() - started >= 0.7
+    assert time.monotonic() - started >= 0.75
 
 
 async def test_what_others_add_beside_the_data_stays(stage):

@@ -1,6 +1,7 @@
 """An operator that has a Role in each of its namespaces and no right on the cluster: everything works, nothing is refused."""
 
 import json
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import NAMESPACES, Resource
 from keyturn.core import names
 from localcluster import LocalCluster
+from support.accounts import audit_of_account, kubeconfig_of_account
 from support.helm import of_kind
 from support.operator import eventually
 
@@ -20,15 +22,6 @@ pytestmark = pytest.mark.cluster
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 ACCOUNT = "keyturn"
 USER = f"system:serviceaccount:home:{ACCOUNT}"
-AUDIT = f"""\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-  - level: Metadata
-    users: ["{USER}"]
-  - level: None
-"""
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 
@@ -36,27 +29,10 @@ ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "Rol
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
     """A control plane of its own, whose audit log tells of every request of the service account."""
-    folder = tmp_path_factory.mktemp("guarded")
-    policy = folder / "audit.yaml"
-    policy.write_text(AUDIT)
+    policy = audit_of_account(ACCOUNT, namespace="home", folder=tmp_path_factory.mktemp("guarded"))
     with LocalCluster.start(audit_policy=policy) as local:
         prepare(local)
         yield local
-
-
-@pytest.fixture
-def kubeconfig(guarded, tmp_path):
-    """One that holds nothing but the service account's token."""
-    return kubeconfig_of_the_account(guarded, tmp_path)
-
-
-def kubeconfig_of_the_account(local, folder):
-    administrator = json.loads(local.kubeconfig.read_text())
-    token = local.kubectl("create", "token", ACCOUNT, "--namespace=home").stdout.strip()
-    administrator["users"][0]["user"] = {"token": token}
-    path = folder / "account.kubeconfig"
-    path.write_text(json.dumps(administrator))
-    return path
 
 
 def prepare(local):
@@ -65,6 +41,26 @@ def prepare(local):
     local.wait_for_kind("onepassworditems.onepassword.com")
     local.kubectl("create", "namespace", "home")
     local.kubectl("create", "serviceaccount", ACCOUNT, "--namespace=home")
+
+
+@pytest.fixture
+def scene(guarded, emulator, tmp_path):
+    """A function that makes a namespace in which the account has these rights; operators act as the account."""
+    kubeconfig = kubeconfig_of_account(guarded.kubectl, ACCOUNT, namespace="home", folder=tmp_path)
+
+    @asynccontextmanager
+    async def scene(name, rules=None):
+        async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+            await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
+            if rules is not None:
+                await a_role_in(cluster, name, rules)
+            stage = Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig)
+            try:
+                yield stage
+            finally:
+                stage.stop()
+
+    return scene
 
 
 @pytest.fixture
@@ -84,6 +80,13 @@ async def a_role_in(cluster, namespace, rules, *, name="keyturn"):
     await cluster.create(ROLE_BINDINGS, namespace, name, binding, field_manager="tests")
 
 
+def without(resource, rules):
+    """The rules that do not speak of a resource."""
+    left = [rule for rule in rules if resource not in rule["resources"]]
+    assert len(left) < len(rules)
+    return left
+
+
 def requests_of_the_account(local):
     """Verb, namespace, resource and status of everything it asked for so far."""
     for line in local.audit_log.read_text().splitlines():
@@ -93,161 +96,115 @@ def requests_of_the_account(local):
         yield event["verb"], target.get("namespace", ""), target.get("resource", event["requestURI"]), status
 
 
-async def test_a_role_in_each_namespace_is_enough(guarded, kubeconfig, rules, emulator, tmp_path):
+async def test_a_role_in_each_namespace_is_enough(guarded, scene, rules):
     """Creation, rotation, restart, repair, take-over and deletion work without a single refusal or cluster-wide request."""
-    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
-        stages = []
-        for name in ("red", "blue"):
-            await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
-            await a_role_in(cluster, name, rules)
-            stages.append(Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig))
-        red, blue = stages
+    async with scene("red", rules) as red, scene("blue", rules) as blue:
+        stages = red, blue
         red.put_item("login")
         operator = red.operator(WATCH_NAMESPACE=" red , blue,")
-        try:
-            switch = {"metadata": {"annotations": {names.AUTO_RESTART: "true"}}}
-            await cluster.merge_patch(NAMESPACES, None, "blue", switch, field_manager="kubectl")
-            for stage in stages:
-                await stage.ask("login")
-                await stage.ready("login")
-                await stage.deploy("web", secret="login")
-                await stage.edit("login", {"metadata": {"finalizers": [names.LEGACY_FINALIZER]}})
-            red.rotate("login", "second")
-            await blue.settled("web", restarts=1)
-            for stage in stages:
-                await stage.holds("login", {"password": "second"})
-                await stage.paid("login")
-            assert await red.restarts("web") == 0
+        switch = {"metadata": {"annotations": {names.AUTO_RESTART: "true"}}}
+        await blue.cluster.merge_patch(NAMESPACES, None, "blue", switch, field_manager="kubectl")
+        for stage in stages:
+            await stage.ask("login")
+            await stage.ready("login")
+            await stage.deploy("web", secret="login")
+            await stage.edit("login", {"metadata": {"finalizers": [names.LEGACY_FINALIZER]}})
+        red.rotate("login", "second")
+        await blue.settled("web", restarts=1)
+        for stage in stages:
+            await stage.holds("login", {"password": "second"})
+            await stage.paid("login")
+        assert await red.restarts("web") == 0
 
-            await red.edit_secret("login", {"data": None})
-            await red.holds("login", {"password": "second"})
-            await red.event("login", "Repaired")
-            await blue.unask("login")
-            await blue.has_no_secret("login")
+        await red.edit_secret("login", {"data": None})
+        await red.holds("login", {"password": "second"})
+        await red.event("login", "Repaired")
+        await blue.unask("login")
+        await blue.has_no_secret("login")
 
-            asked = list(requests_of_the_account(guarded))
-            refused = [request for request in asked if request[3] in {401, 403}]
-            assert refused == []
-            assert operator.metric("keyturn_apiserver_requests_total", code="200") > 0
-            assert operator.metric("keyturn_apiserver_requests_total", code="403") == 0
-            reached = {(verb, where) for verb, where, what, _ in asked if not what.startswith("/")}
-            assert {where for _, where in reached} == {"red", "blue"}
-            assert operator.get("/readyz")[0] == 200
-        finally:
-            red.stop()
+        asked = list(requests_of_the_account(guarded))
+        refused = [request for request in asked if request[3] in {401, 403}]
+        assert refused == []
+        assert operator.metric("keyturn_apiserver_requests_total", code="200") > 0
+        assert operator.metric("keyturn_apiserver_requests_total", code="403") == 0
+        reached = {(verb, where) for verb, where, what, _ in asked if not what.startswith("/")}
+        assert {where for _, where in reached} == {"red", "blue"}
+        assert operator.get("/readyz")[0] == 200
 
 
-async def test_a_namespace_without_its_role_keeps_no_other_from_being_served(
-    guarded, kubeconfig, rules, emulator, tmp_path
-):
+async def test_a_namespace_without_its_role_keeps_no_other_from_being_served(scene, rules):
     """Whoever lists a namespace too early sees the others served, and that one as soon as it has its Role."""
-    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
-        stages = []
-        for name in ("early", "late"):
-            await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
-            stages.append(Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig))
-        early, late = stages
-        await a_role_in(cluster, "early", rules)
+    async with scene("early", rules) as early, scene("late") as late:
         early.put_item("login")
         operator = early.operator(WATCH_NAMESPACE="early,late", ready=False)
-        try:
-            for stage in stages:
-                await stage.ask("login")
-            await early.ready("login")
+        await early.ask("login")
+        await late.ask("login")
+        await early.ready("login")
 
-            async def told():
-                status, text = operator.get("/readyz")
-                assert status == 503
-                assert "late" in text
+        async def told():
+            status, text = operator.get("/readyz")
+            assert status == 503
+            assert "late" in text
 
-            await eventually(told)
-            await a_role_in(cluster, "late", rules)
-            await late.ready("login")
-            assert annotations_of(await late.secret("login"))[names.ITEM_VERSION] == "1"
-        finally:
-            early.stop()
+        await eventually(told)
+        await a_role_in(late.cluster, "late", rules)
+        await late.ready("login")
+        assert annotations_of(await late.secret("login"))[names.ITEM_VERSION] == "1"
 
 
-async def test_the_operators_own_switch_holds_where_the_namespace_cannot_be_read(
-    guarded, kubeconfig, rules, emulator, tmp_path
-):
+async def test_the_operators_own_switch_holds_where_the_namespace_cannot_be_read(scene, rules):
     """Without the right to read its Namespace a workload restarts as AUTO_RESTART says, not never."""
-    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
-        await cluster.create(NAMESPACES, None, "closed", {}, field_manager="tests")
-        blind = [rule for rule in rules if "namespaces" not in rule["resources"]]
-        assert len(blind) < len(rules)
-        await a_role_in(cluster, "closed", blind)
-        stage = Stage(cluster, namespace="closed", emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig)
+    async with scene("closed", without("namespaces", rules)) as stage:
         stage.operator(AUTO_RESTART="true")
-        try:
-            await stage.provide("login")
-            await stage.deploy("web", secret="login")
-            stage.rotate("login", "second")
+        await stage.provide("login")
+        await stage.deploy("web", secret="login")
+        stage.rotate("login", "second")
 
-            await stage.settled("web", restarts=1)
-            await stage.paid("login")
-        finally:
-            stage.stop()
+        await stage.settled("web", restarts=1)
+        await stage.paid("login")
 
 
-async def test_a_replica_without_rights_on_its_lease_says_so_and_leads_when_it_has_them(
-    guarded, kubeconfig, helm, emulator, tmp_path
-):
+async def test_a_replica_without_rights_on_its_lease_says_so_and_leads_when_it_has_them(guarded, scene, helm):
     """It asks for the Lease and for nothing else until then, and what the chart grants on it is enough to hand it over."""
     roles = of_kind(helm.render({"operator": {"replicas": 2, "watchNamespace": ["elected"]}}), "Role")
     granted = {role["metadata"]["name"].endswith("-lease"): role["rules"] for role in roles}
     flags = "--leader-elect", "--leader-election-namespace=elected"
-    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
-        await cluster.create(NAMESPACES, None, "elected", {}, field_manager="tests")
-        stage = Stage(cluster, namespace="elected", emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig)
+    async with scene("elected") as stage:
         before = len(list(requests_of_the_account(guarded)))
         first = stage.operator(*flags, ready=False)
-        try:
 
-            async def told():
-                status, text = first.get("/readyz")
-                assert status == 503
-                assert f'User "{USER}" cannot get resource "leases"' in text
-                assert first.get("/healthz")[0] == 200
+        async def told():
+            status, text = first.get("/readyz")
+            assert status == 503
+            assert f'User "{USER}" cannot get resource "leases"' in text
+            assert first.get("/healthz")[0] == 200
 
-            await eventually(told)
-            asked = list(requests_of_the_account(guarded))[before:]
-            assert {request[:3] for request in asked} == {("get", "elected", "leases")}
+        await eventually(told)
+        asked = list(requests_of_the_account(guarded))[before:]
+        assert {request[:3] for request in asked} == {("get", "elected", "leases")}
 
-            await a_role_in(cluster, "elected", granted[False])
-            await a_role_in(cluster, "elected", granted[True], name="keyturn-lease")
-            await stage.provide("login")
-            second = stage.operator(*flags)
-            assert second.get("/readyz")[1].startswith("ok: standby")
-            assert first.terminate() == 0
-            stage.rotate("login", "second")
-            await stage.holds("login", {"password": "second"})
-            assert second.metric("keyturn_leader") == 1
-        finally:
-            stage.stop()
+        await a_role_in(stage.cluster, "elected", granted[False])
+        await a_role_in(stage.cluster, "elected", granted[True], name="keyturn-lease")
+        await stage.provide("login")
+        second = stage.operator(*flags)
+        assert second.get("/readyz")[1].startswith("ok: standby")
+        assert first.terminate() == 0
+        stage.rotate("login", "second")
+        await stage.holds("login", {"password": "second"})
+        assert second.metric("keyturn_leader") == 1
 
 
-async def test_a_status_that_cannot_be_written_keeps_no_secret_from_being_made(
-    guarded, kubeconfig, rules, emulator, tmp_path
-):
+async def test_a_status_that_cannot_be_written_keeps_no_secret_from_being_made(scene, rules):
     """The Secret matters most; what there is to say is said as soon as it may be."""
-    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
-        await cluster.create(NAMESPACES, None, "mute", {}, field_manager="tests")
-        mute = [rule for rule in rules if "onepassworditems/status" not in rule["resources"]]
-        assert len(mute) < len(rules)
-        await a_role_in(cluster, "mute", mute)
-        stage = Stage(cluster, namespace="mute", emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig)
+    async with scene("mute", without("onepassworditems/status", rules)) as stage:
         operator = stage.operator()
-        try:
-            stage.put_item("login")
-            await stage.ask("login")
-            await stage.holds("login", {"password": "first"})
-            assert "onepassworditems/status" in operator.logged()
+        stage.put_item("login")
+        await stage.ask("login")
+        await stage.holds("login", {"password": "first"})
+        assert "onepassworditems/status" in operator.logged()
 
-            await cluster.merge_patch(ROLES, "mute", "keyturn", {"rules": rules}, field_manager="tests")
-            await stage.ready("login")
-        finally:
-            stage.stop()
+        await stage.cluster.merge_patch(ROLES, "mute", "keyturn", {"rules": rules}, field_manager="tests")
+        await stage.ready("login")
 
 
 async def test_where_owners_must_not_be_changed_a_rotation_goes_on(rules, emulator, tmp_path):
@@ -258,7 +215,7 @@ async def test_where_owners_must_not_be_changed_a_rotation_goes_on(rules, emulat
         async with Cluster.at(await Access.load(kubeconfig=str(local.kubeconfig))) as cluster:
             await cluster.create(NAMESPACES, None, "red", {}, field_manager="tests")
             await a_role_in(cluster, "red", rules)
-            kubeconfig = kubeconfig_of_the_account(local, tmp_path)
+            kubeconfig = kubeconfig_of_account(local.kubectl, ACCOUNT, namespace="home", folder=tmp_path)
             stage = Stage(cluster, namespace="red", emulator=emulator, folder=tmp_path, kubeconfig=kubeconfig)
             stage.put_item("login")
             try:

@@ -32,13 +32,11 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 async def test_what_is_applied_again_changes_nothing(stage, api_server, way):
     """A tool that took the mark of a restart for drift would restart every pod a second time, at every look."""
-    if api_server.local is None:
-        pytest.skip("kubectl comes with the local cluster")
     manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": [ITEM, WEB]})
 
     async def apply() -> None:
         command = (*WAYS[way], f"--namespace={stage.namespace}", "-f", "-")
-        await asyncio.to_thread(api_server.local.kubectl, *command, input=manifests)
+        await asyncio.to_thread(api_server.kubectl, *command, input=manifests)
 
     async def restarted():
         web = await stage.cluster.get(DEPLOYMENTS, stage.namespace, "web")

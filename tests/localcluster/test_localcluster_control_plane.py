@@ -5,6 +5,7 @@ import json
 import pytest
 
 from localcluster import KubectlFailed, LocalCluster
+from support.accounts import kubeconfig_of_account
 
 pytestmark = pytest.mark.cluster
 
@@ -46,9 +47,9 @@ def test_deployment_gets_a_replicaset_and_a_pod_that_waits_for_a_node(cluster):
     """The deployment controller, the replica set controller and the scheduler do their parts."""
     cluster.kubectl("create", "namespace", "rollout")
     cluster.kubectl("apply", "--namespace=rollout", "--filename=-", input=DEPLOYMENT)
-    wait = ("wait", "--namespace=rollout", "--timeout=30s")
-    cluster.kubectl(*wait, "deployment/web", "--for=jsonpath={.status.replicas}=1")
-    cluster.kubectl(*wait, "pod", "--selector=app=web", "--for=condition=PodScheduled=false")
+    here = "--namespace=rollout"
+    cluster.kubectl.wait(here, "deployment/web", "--for=jsonpath={.status.replicas}=1")
+    cluster.kubectl.wait(here, "pod", "--selector=app=web", "--for=condition=PodScheduled=false")
     owner = "jsonpath={.items[*].metadata.ownerReferences[0].name}"
     assert cluster.kubectl("get", "replicasets", "--namespace=rollout", f"--output={owner}").stdout == "web"
 
@@ -65,13 +66,13 @@ def test_dependents_are_collected_with_their_owner(cluster):
     }
     cluster.kubectl("create", "--filename=-", input=json.dumps(dependent))
     cluster.kubectl("delete", "configmap", "owner")
-    cluster.kubectl("wait", "configmap/dependent", "--for=delete", "--timeout=30s")
+    cluster.kubectl.wait("configmap/dependent", "--for=delete")
 
 
 def test_deleted_namespace_goes(cluster):
     """The namespace controller finalizes what is deleted."""
     cluster.kubectl("create", "namespace", "short-lived")
-    cluster.kubectl("delete", "namespace", "short-lived", "--timeout=30s")
+    cluster.kubectl("delete", "namespace", "short-lived")
 
 
 def test_user_without_rights_is_refused(cluster):
@@ -89,14 +90,9 @@ def test_every_group_of_a_user_counts(cluster):
     assert cluster.kubectl("auth", "can-i", "list", "configmaps", kubeconfig=bob).stdout == "yes\n"
 
 
-def test_service_account_tokens_are_accepted(cluster):
+def test_service_account_tokens_are_accepted(cluster, tmp_path):
     """A token that the API server issued names its service account."""
-    token = cluster.kubectl("create", "token", "default").stdout.strip()
-    # Without the administrator's certificate, which would win over the token.
-    bare = json.loads(cluster.kubeconfig.read_text())
-    bare["users"][0]["user"] = {"token": token}
-    kubeconfig = cluster.directory / "token.kubeconfig"
-    kubeconfig.write_text(json.dumps(bare))
+    kubeconfig = kubeconfig_of_account(cluster.kubectl, "default", namespace="default", folder=tmp_path)
     who = json.loads(cluster.kubectl("auth", "whoami", "--output=json", kubeconfig=kubeconfig).stdout)
     assert who["status"]["userInfo"]["username"] == "system:serviceaccount:default:default"
 

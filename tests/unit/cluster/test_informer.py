@@ -1,7 +1,7 @@
 import asyncio
 import json
 import logging
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from cluster_fakes import Chunks, ScriptedTransport, answer, status
@@ -67,13 +67,24 @@ class Followed:
 
     async def play(self):
         """Run until the script is exhausted, then cancel."""
+        async with self._running():
+            await self.transport.exhausted.wait()
+        return self
+
+    async def turn(self, times):
+        """Run for so many turns of the event loop, then cancel."""
+        async with self._running():
+            for _ in range(times):
+                await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def _running(self):
         task = asyncio.create_task(self.informer.run())
-        await self.transport.exhausted.wait()
+        yield
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
         assert task.cancelled()
-        return self
 
     @property
     def watched_from(self):
@@ -165,12 +176,7 @@ async def test_a_list_of_one_namespace_deletes_nothing_in_another():
         return script.pop(0)
 
     followed.transport._next = by_namespace
-    task = asyncio.create_task(followed.informer.run())
-    for _ in range(50):
-        await asyncio.sleep(0)
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await followed.turn(50)
 
     assert set(followed.informer.objects) == {("right", "b")}
     assert ("a", "1", None) in followed.told
@@ -187,12 +193,7 @@ async def test_one_forbidden_namespace_does_not_blind_the_others():
         return rights.pop(0)
 
     followed.transport._next = by_namespace
-    task = asyncio.create_task(followed.informer.run())
-    for _ in range(50):
-        await asyncio.sleep(0)
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await followed.turn(50)
 
     assert set(followed.informer.objects) == {("right", "b")}
     assert followed.informer.synced.is_set()
