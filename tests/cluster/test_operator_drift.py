@@ -79,7 +79,9 @@ async def test_a_replaced_secret_is_put_right(stage, api_server):
 
     api_server.kubectl("replace", "-f", "-", input=json.dumps(manifest))
 
-    secret = await stage.holds("login", {"password": "first"})
+    await stage.holds("login", {"password": "first"})
+    # Owners are added apart from the data.
+    secret = await owned_by(stage, "login", "login")
     assert secret["metadata"]["labels"][names.MANAGED_BY] == names.PRODUCT
     assert [owner["uid"] for owner in secret["metadata"]["ownerReferences"]] == [ready["metadata"]["uid"]]
 

@@ -13,14 +13,13 @@ from keyturn.core import names
 from localcluster.binaries import ensure_flux
 from support.flux import Json, Repository, controllers
 from support.operator import eventually
+from support.patience import LONG_S
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization", quotable=True)
 REPOSITORIES = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository", quotable=True)
-# Flux's controllers and the API server are at work; Keyturn itself has no part in how long that takes.
-PATIENCE_S = 90.0
 
 
 def documented() -> Json:
@@ -83,7 +82,7 @@ class Fleet:
             assert condition_of(found, "Ready").get("status") == "True", condition_of(found, "Ready")
             assert found["status"].get("lastAppliedRevision") == revision
 
-        await eventually(check, within=PATIENCE_S)
+        await eventually(check, within=LONG_S)
 
     async def says(self, kind: str, reason: str) -> Json:
         """Wait until a condition of the Kustomization has a reason; returns it."""
@@ -93,7 +92,7 @@ class Fleet:
             assert condition.get("reason") == reason, condition
             return condition
 
-        return await eventually(check, within=PATIENCE_S)
+        return await eventually(check, within=LONG_S)
 
     async def again(self) -> None:
         """Have Flux apply the same revision once more, and wait until it has."""
@@ -108,7 +107,7 @@ class Fleet:
             assert found["status"].get("lastHandledReconcileAt") == token
             assert condition_of(found, "Ready").get("status") == "True", condition_of(found, "Ready")
 
-        await eventually(check, within=PATIENCE_S)
+        await eventually(check, within=LONG_S)
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ async def fleet(stage, api_server, tmp_path):
         for resource in (KUSTOMIZATIONS, REPOSITORIES):
             assert await crd_served(stage.cluster, resource), f"{resource.label} is not served"
 
-    await eventually(served, within=PATIENCE_S)
+    await eventually(served, within=LONG_S)
     for folder in ("repository", "flux"):
         (tmp_path / folder).mkdir()
     repository = Repository(tmp_path / "repository")

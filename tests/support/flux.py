@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from support.patience import PATIENCE_S
 from support.processes import bound_to_us
 
 Json = dict[str, Any]
@@ -59,7 +60,7 @@ class Repository:
                     input=self.rfile.read(int(self.headers.get("Content-Length", 0))),
                     stdout=subprocess.PIPE,
                     check=True,
-                    timeout=30,
+                    timeout=PATIENCE_S,
                     env=os.environ
                     | _GIT
                     | {
@@ -101,7 +102,7 @@ class Repository:
             cwd=self._folder,
             env=os.environ | _GIT,
             check=True,
-            timeout=30,
+            timeout=PATIENCE_S,
             stdout=subprocess.PIPE,
             text=True,
         ).stdout
