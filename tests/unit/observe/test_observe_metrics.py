@@ -36,6 +36,17 @@ def test_every_metric_is_ours_named_and_explained(metrics):
         assert family.documentation.endswith(".")
 
 
+def test_no_series_comes_twice(metrics):
+    """The library would tell of each when it was first seen, in a series that costs Prometheus as much again."""
+    metrics.secret_written("created")
+    metrics.polled(seconds=0.1, error=None)
+
+    text, _ = metrics.expose("text/plain")
+    series = [line.split("{")[0].split()[0] for line in text.decode().splitlines() if not line.startswith("#")]
+    assert "keyturn_secret_writes_total" in series
+    assert not [name for name in series if name.endswith("_created")]
+
+
 def test_two_sets_of_metrics_count_separately(metrics):
     """Nothing is global."""
     other = Metrics(version="1")
