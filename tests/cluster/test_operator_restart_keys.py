@@ -102,6 +102,35 @@ async def test_a_switch_that_is_turned_on_later_fires_no_old_restart(stage):
     await stage.settled("web", restarts=before + 1)
 
 
+async def test_a_switch_that_is_turned_on_while_the_operator_is_dead_fires_no_old_restart(stage):
+    """Who declined is known to the next operator, too, while the mark stands for a workload that cannot be restarted."""
+    operator = stage.operator(AUTO_RESTART="true")
+    await stage.provide("login")
+    await stage.deploy("stuck", secret="login")
+    await stage.deploy("web", secret="login", annotations={names.AUTO_RESTART: "false"})
+    async with stage.untouchable("stuck"):
+        stuck = await stage.restarts("stuck")
+        stage.rotate("login", "second")
+        await stage.restarts_said("login", revision=2, owed=1)
+
+        async def noted() -> None:
+            assert names.RESTART_DECLINED in annotations_of(await stage.secret("login"))
+
+        await eventually(noted)
+        operator.kill()
+        patch = {"metadata": {"annotations": {names.AUTO_RESTART: "true"}}}
+        await stage.cluster.merge_patch(DEPLOYMENTS, stage.namespace, "web", patch, field_manager="kubectl")
+        before = await stage.restarts("web")
+        stage.operator(AUTO_RESTART="true")
+
+    secret = await stage.paid("login")
+    assert await stage.restarts("stuck") == stuck + 1
+    assert await stage.restarts("web") == before
+    assert names.RESTART_DECLINED not in annotations_of(secret)
+    stage.rotate("login", "third")
+    await stage.settled("web", restarts=before + 1)
+
+
 async def test_a_workload_that_asks_for_a_secret_by_annotation_uses_it(stage):
     """The official operator restarts a Deployment for the Secret that its own annotations name."""
     stage.operator(AUTO_RESTART="true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -25,10 +26,18 @@ from keyturn.control.kinds import KINDS, ChosenKind, WorkloadKind
 from keyturn.control.mounts import Mounts
 from keyturn.core.binding import Key
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import AUTO_RESTART, RESTART_MANAGER, RESTART_OWED
+from keyturn.core.names import AUTO_RESTART, RESTART_DECLINED, RESTART_MANAGER, RESTART_OWED
 from keyturn.core.paths import shorten
 from keyturn.core.restart_status import counted
-from keyturn.core.restarts import Debt, Verdict, described, judge, restart_annotations, unreadable_switch
+from keyturn.core.restarts import (
+    Debt,
+    Verdict,
+    described,
+    judge,
+    restart_annotations,
+    unreadable_switch,
+    written_marks,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -148,13 +157,15 @@ class Payer:
             outcome.fail(f"restarts in the namespace {namespace}", error)
             return outcome
         here = _Namespace(namespace, {debt.secret.name: debt for debt in debts}, policy, outcome)
+        for debt in here.debts.values():
+            for workload, revision in debt.declined().items():
+                self._declined.setdefault(workload, {}).setdefault(debt.secret.uid, revision)
         await asyncio.gather(
             self._refresh_mounts(here),
             *(self._pay_kind(kind, here) for kind in KINDS),
             *(self._pay_chosen(kind, here) for kind in self._chosen),
         )
-        if here.complete:
-            await asyncio.gather(*(self._settle(debt, here) for debt in here.debts.values()))
+        await asyncio.gather(*(self._settle(debt, here) for debt in here.debts.values()))
         return outcome
 
     async def _policy(self, namespace: str) -> Mapping[str, str]:
@@ -176,25 +187,30 @@ class Payer:
             await self._pay_kind(kind, here)
 
     async def _pay_kind(self, kind: WorkloadKind, here: _Namespace) -> None:
+        due: list[tuple[Mapping[str, Any], Iterable[str]]] = []
         try:
-            workloads = await self._cluster.list(kind.resource, here.name)
+            # Of each page only those stay in memory that are due.
+            async for page in self._cluster.pages(kind.resource, here.name):
+                for workload in page.get("items") or ():
+                    verdict = self._judge(kind, workload, here)
+                    here.done.update(verdict.done)
+                    if verdict.due:
+                        due.append((workload, verdict.due.keys()))
         except ClusterError as error:
             here.complete = False
             here.outcome.fail(f"{kind.resource.label} in the namespace {here.name} cannot be listed", error)
             return
-        await asyncio.gather(*(self._look_at(kind, workload, here) for workload in workloads))
+        await asyncio.gather(*(self._pay_one(kind, workload, secrets, here) for workload, secrets in due))
 
     async def _refresh_mounts(self, here: _Namespace) -> None:
         for each in await self._mounts.refresh(here.name, here.debts) if self._mounts is not None else ():
             here.unturned |= each.secrets
             here.outcome.fail(f"files of pods in the namespace {here.name} cannot be refreshed", each.error)
 
-    async def _look_at(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
-        verdict = self._judge(kind, workload, here)
-        here.done.update(verdict.done)
-        if not verdict.due:
-            return
-        key = ObjectMeta.of(workload).key
+    async def _pay_one(
+        self, kind: WorkloadKind, workload: Mapping[str, Any], secrets: Iterable[str], here: _Namespace
+    ) -> None:
+        """Restart a workload that is owed it by these Secrets."""
         try:
             async with self._writing:
                 await self._restart(kind, workload, here)
@@ -203,11 +219,11 @@ class Payer:
             return
         except ClusterError as error:
             # One workload that cannot be patched must not keep the others from their restart.
-            here.left.update(verdict.due.keys())
-            here.outcome.fail(f"restarting {kind.resource.kind} {'/'.join(key)}", error)
+            here.left.update(secrets)
+            here.outcome.fail(f"restarting {kind.resource.kind} {'/'.join(ObjectMeta.of(workload).key)}", error)
             self._restarted(kind.resource.kind, "failed")
         else:
-            here.done.update(verdict.due.keys())
+            here.done.update(secrets)
 
     async def _restart(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
         """Restart a workload, looking at it again as often as it changes meanwhile."""
@@ -255,13 +271,30 @@ class Payer:
         secret, left = debt.secret, here.left[debt.secret.name]
         try:
             async with self._writing:
-                if debt.owed.changes:
+                if here.complete and debt.owed.changes:
                     await self._say(debt, left=left, done=here.done[secret.name])
-                if not left and secret.name not in here.unturned:
+                if here.complete and not left and secret.name not in here.unturned:
                     await self._clear(debt)
                     here.outcome.progress = True
+                else:
+                    await self._note_declined(debt)
         except ClusterError as error:
             here.outcome.fail(f"restarts owed by the Secret {'/'.join(secret.key)}", error)
+
+    async def _note_declined(self, debt: Debt) -> None:
+        """Write down beside a mark that stays who declined, so that another operator after us knows it, too."""
+        secret = debt.secret
+        declined = {
+            workload: str(revisions[secret.uid])
+            for workload, revisions in self._declined.items()
+            if secret.uid in revisions
+        }
+        if (text := written_marks(declined)) == secret.annotations.get(RESTART_DECLINED, ""):
+            return
+        patch = {"metadata": {"uid": secret.uid, "annotations": {RESTART_DECLINED: text}}}
+        # A Secret that is gone, or was made anew, tells of itself.
+        with contextlib.suppress(Conflict, NotFound):
+            await self._cluster.merge_patch(SECRETS, *secret.key, patch, field_manager=RESTART_MANAGER)
 
     async def _say(self, debt: Debt, *, left: int, done: int) -> None:
         try:
@@ -273,11 +306,16 @@ class Payer:
     async def _clear(self, debt: Debt) -> None:
         """Remove the very mark that was paid, whatever else has changed on the Secret meanwhile."""
         secret = debt.secret
-        mark = f"/metadata/annotations/{RESTART_OWED.replace('/', '~1')}"
+        mark, declined = (
+            f"/metadata/annotations/{name.replace('/', '~1')}" for name in (RESTART_OWED, RESTART_DECLINED)
+        )
         operations = [
             {"op": "test", "path": "/metadata/uid", "value": secret.uid},
             {"op": "test", "path": mark, "value": secret.annotations[RESTART_OWED]},
             {"op": "remove", "path": mark},
+            # Our picture may lag, and to remove what is not there would be refused.
+            {"op": "add", "path": declined, "value": ""},
+            {"op": "remove", "path": declined},
         ]
         try:
             await self._cluster.json_patch(SECRETS, *secret.key, operations, field_manager=RESTART_MANAGER)

@@ -23,6 +23,7 @@ LEGACY_FINALIZER: Final = "onepassword.com/finalizer.secret"
 # Our own annotations.
 REVISION: Final = "keyturn.dev/revision"
 RESTART_OWED: Final = "keyturn.dev/restart-owed"
+RESTART_DECLINED: Final = "keyturn.dev/restart-declined"
 ADOPT: Final = "keyturn.dev/adopt"
 OPTIONS: Final = "keyturn.dev/options"
 KEYS: Final = "keyturn.dev/keys"

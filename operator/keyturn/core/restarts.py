@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_OWED, REVISION
+from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_DECLINED, RESTART_OWED, REVISION
 from keyturn.core.owed import NOTHING_OWED, OwedRestart, owed_restart
 from keyturn.core.usage import Keys, secrets_used, template_annotations
 
@@ -98,6 +98,11 @@ class Debt:
         revision = _whole_number(text) if prefix == _prefix(self.secret.uid) else 0
         # More than there is was carried on from before somebody set the Secret's own revision back.
         return revision if revision <= self.revision else 0
+
+    def declined(self) -> dict[str, int]:
+        """The revisions that nobody wanted workloads to be restarted for, by the workload's uid, as the Secret tells them."""
+        marks = carried_marks(self.secret.annotations, RESTART_DECLINED)
+        return {workload: min(_whole_number(text), self.revision) for workload, text in marks.items()}
 
 
 def _prefix(uid: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +13,7 @@ from keyturn.cluster.transport import Answer
 from keyturn.control.kinds import ChosenKind
 from keyturn.control.payment import Payer
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import AUTO_RESTART, RESTART_OWED, REVISION
+from keyturn.core.names import AUTO_RESTART, RESTART_DECLINED, RESTART_OWED, REVISION
 from keyturn.core.owed import Change, OwedRestart
 from keyturn.core.restart_kinds import parse_kinds
 from keyturn.core.restarts import Debt
@@ -30,11 +31,13 @@ class Server:
         asked: how often, by method and what was meant.
         trouble: answers to give instead, in order, by method and name.
         before_patch: called before a workload is patched.
+        noted: Secrets beside whose mark it was noted who declined, with the note.
     """
 
     def __init__(self):
         self.workloads = {}
         self.marks = {}
+        self.noted = []
         self.policy = {}
         self.asked = Counter()
         self.trouble = {}
@@ -69,6 +72,9 @@ class Server:
             return _answer({"metadata": {"name": "app", "annotations": self.policy}})
         if match is None:
             return _status(404, "NotFound")
+        if "plural" not in match.groupdict() and isinstance(request.body, dict):
+            self.noted.append((match["name"], request.body["metadata"]["annotations"][RESTART_DECLINED]))
+            return _answer({"metadata": {"name": match["name"]}})
         if "plural" not in match.groupdict():
             return self._clear(match["name"], request.body)
         return self._workload(request, match["plural"], match["name"])
@@ -268,6 +274,40 @@ async def test_who_declined_is_not_restarted_when_the_mark_stands_for_another(se
     assert books.payer.is_paid(debts[0].secret)
     books.payer.forget_all_but([])
     assert not books.payer.is_paid(debts[0].secret)
+
+
+async def test_another_operator_knows_who_declined(server):
+    """What was declined is written down while the mark stands for another, once, and read by whoever pays after a crash."""
+    server.add("unwilling", ["login"], **{AUTO_RESTART: "false"})
+    server.add("web", ["login"])
+    server.trouble = {("PATCH", "web"): [_status(503, "ServiceUnavailable")] * 2}
+    books, [debt] = Books(server), server.owing("login")
+    await books.payer.pay("app", [debt])
+    assert server.noted == [("login", "unwilling-uid=2")]
+
+    server.workloads["deployments", "unwilling"]["metadata"]["annotations"] = {}
+    noted = replace(debt.secret, annotations={**debt.secret.annotations, RESTART_DECLINED: server.noted[0][1]})
+    another = Books(server)
+    await another.payer.pay("app", [Debt.of(noted)])
+    await another.payer.pay("app", [Debt.of(noted)])
+
+    assert (server.carried("unwilling"), server.carried("web")) == ("", "login=login.2")
+    assert len(server.noted) == 1
+    assert server.marks == {}
+
+
+async def test_a_namespace_is_read_in_pages_of_which_only_the_due_are_kept(server):
+    """Thousands of whole workloads at once would be the operator's largest piece of memory."""
+    server.add("web", ["login"])
+    server.add("other", ["unrelated"])
+    first, second = server.workloads["deployments", "other"], server.workloads["deployments", "web"]
+    pages = [_answer({"items": [first], "metadata": {"continue": "more"}}), _answer({"items": [second]})]
+    server.trouble = {("GET", "deployments"): pages}
+
+    assert not (await Books(server).payer.pay("app", server.owing("login"))).failed
+
+    assert server.carried("web") == "login=login.2"
+    assert server.marks == {}
 
 
 async def test_a_switch_that_nobody_can_read_is_told_once(server, caplog):
