@@ -20,7 +20,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         return int(arguments.run(arguments))
-    except ClusterSetupError as error:
+    except (ClusterSetupError, OSError) as error:
         print(f"localcluster: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,18 +1,17 @@
 """The executables we need from elsewhere: built from pinned Go modules once, then taken from the user's cache."""
 
-import fcntl
 import hashlib
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from localcluster.errors import UnsupportedPlatform
 from localcluster.gobuild import build, source_of
+from localcluster.once import made_once
 from localcluster.paths import FLUX_MODULE, GO_MODULE, HELM_MODULE, cache_directory, pinned
 from localcluster.toolchain import find_go
 
@@ -139,22 +138,12 @@ def ensure(programs: Programs) -> Path:
     """
     if sys.platform != "linux":
         raise UnsupportedPlatform("the local cluster runs on Linux only: use a Linux machine or a container")
-    folder = programs.folder
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder.with_name(f"{folder.name}.lock"), programs.title):
-        if not folder.is_dir():
-            _build_all(programs, folder)
-    return folder
+    return made_once(programs.folder, lambda folder: _build_all(programs, folder), title=programs.title)
 
 
 def _build_all(programs: Programs, folder: Path) -> None:
-    """Build every executable into a folder aside, and move that into place as a whole."""
+    """Build every executable into a folder."""
     go = find_go()
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     began = time.monotonic()
     print(
         f"Building {programs.title} from source, once: {programs.patience} on two cores",
@@ -166,27 +155,14 @@ def _build_all(programs: Programs, folder: Path) -> None:
             go,
             module=programs.module,
             package=package,
-            output=partial / name,
+            output=folder / name,
             label=f"[{number}/{len(programs.packages)}] {name}",
             stamps=programs.stamps,
         )
     for module in programs.crds:
         described = source_of(go, programs.module, module) / "config" / "crd" / "bases"
         # File by file: the module cache's folders are not writable, and a copy of one would not be either.
-        (partial / "crds").mkdir(exist_ok=True)
+        (folder / "crds").mkdir(exist_ok=True)
         for file in described.glob("*.yaml"):
-            shutil.copyfile(file, partial / "crds" / file.name)
-    partial.rename(folder)
-    print(f"Built in {time.monotonic() - began:.0f} s: {folder}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _only_one(lock: Path, title: str) -> Iterator[None]:
-    """Let one process at a time pass; the kernel lets the next one in when the first ends, however it does."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Another process is building {title}: waiting for it", file=sys.stderr, flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            shutil.copyfile(file, folder / "crds" / file.name)
+    print(f"Built in {time.monotonic() - began:.0f} s: {programs.folder}", file=sys.stderr, flush=True)

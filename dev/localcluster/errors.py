@@ -13,6 +13,10 @@ class BuildFailed(ClusterSetupError):
     """The Go compiler is missing, too old, or could not build a component."""
 
 
+class CacheUnusable(ClusterSetupError):
+    """The folder for what is built once cannot be written."""
+
+
 class DirectoryInUse(ClusterSetupError):
     """The directory for a new cluster holds files already."""
 

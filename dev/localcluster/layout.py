@@ -74,7 +74,7 @@ class State:
         """
         try:
             stored = json.loads(layout.state.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise NotRunning(
                 f"no local cluster in {layout.directory}: start one with `python -m localcluster up`"
             ) from None

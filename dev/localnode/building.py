@@ -3,19 +3,17 @@
 The base lacks nothing that the Dockerfile uses; it differs from the real one in Python's version and in where Python lies.
 """
 
-import fcntl
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from localcluster.once import only_one
 from localcluster.paths import cache_directory
+from localnode.commands import run
 from localnode.errors import NodeFailed
 from localnode.images import write_image
 
@@ -29,7 +27,6 @@ CONTEXT = (
     *("requirements/build.lock", "requirements/image.lock"),
 )
 _KEPT = 3
-_LAST_WORDS = 3000
 
 
 def ensure_image() -> Path:
@@ -37,10 +34,10 @@ def ensure_image() -> Path:
 
     Raises:
         NodeFailed: it cannot be built; the message holds the last words of whoever failed.
+        CacheUnusable: the cache cannot be written.
     """
     folder = cache_directory() / "image"
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / "lock"):
+    with only_one(folder / "lock", title="Keyturn's image"):
         archive = folder / f"keyturn-{_digest()}.tar"
         if not archive.exists():
             began = time.monotonic()
@@ -70,7 +67,7 @@ def _ensure_base(folder: Path) -> Path:
     if not archive.exists():
         with tempfile.TemporaryDirectory(prefix="keyturn-base-") as scratch:
             layer = Path(scratch, "layer.tar")
-            _run(
+            run(
                 *("mmdebstrap", "--quiet", "--variant=extract", f"--include={','.join(_BASE_PACKAGES)}"),
                 # The release of this machine, whose keys and mirrors are at hand.
                 *(_release(), str(layer)),
@@ -96,8 +93,8 @@ def _build(base: Path, archive: Path) -> None:
         environment = _buildah_environment(Path(scratch))
         buildah = ("unshare", "--mount", "--propagation", "private", "buildah")
         policy = ("--signature-policy", str(Path(scratch, "policy.json")))
-        _run(*buildah, "pull", "--quiet", *policy, f"docker-archive:{base}", environment=environment)
-        _run(
+        run(*buildah, "pull", "--quiet", *policy, f"docker-archive:{base}", environment=environment)
+        run(
             *(*buildah, "build", "--isolation", "chroot", "--pull-never", *policy),
             *("--build-arg", f"BASE={_BASE}", "--tag", IMAGE),
             # What this machine trusts, pip must trust to reach PyPI, and the base brings no certificates.
@@ -105,7 +102,7 @@ def _build(base: Path, archive: Path) -> None:
             str(_ROOT),
             environment=environment,
         )
-        _run(*buildah, "push", "--quiet", *policy, IMAGE, f"docker-archive:{partial}:{IMAGE}", environment=environment)
+        run(*buildah, "push", "--quiet", *policy, IMAGE, f"docker-archive:{partial}:{IMAGE}", environment=environment)
     partial.rename(archive)
 
 
@@ -125,24 +122,3 @@ def _buildah_environment(scratch: Path) -> dict[str, str]:
         "CONTAINERS_REGISTRIES_CONF": str(registries),
         "TMPDIR": str(scratch),
     }
-
-
-def _run(*command: str, environment: dict[str, str] | None = None) -> None:
-    result = subprocess.run(
-        command,
-        check=False,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if result.returncode:
-        raise NodeFailed(f"`{' '.join(command)}` failed:\n{result.stdout[-_LAST_WORDS:]}")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -3,11 +3,10 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from localnode.errors import NodeUnavailable
+from localnode.commands import run
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 _CAP_SYS_ADMIN = 21
@@ -49,7 +48,7 @@ def install() -> None:
     """Install what is missing, as root on a Debian system.
 
     Raises:
-        NodeUnavailable: apt-get did not do it; the message holds its last words.
+        NodeFailed: apt-get did not do it; the message holds its last words.
     """
     packages = missing_packages()
     if not packages:
@@ -57,14 +56,4 @@ def install() -> None:
     print(f"Installing for the real node: {' '.join(packages)}", file=sys.stderr, flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-        result = subprocess.run(
-            ["apt-get", "--quiet", *command],
-            check=False,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if result.returncode:
-            raise NodeUnavailable(f"`apt-get {command[0]}` failed:\n{result.stdout[-2000:]}")
+        run("apt-get", "--quiet", *command, environment=environment)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from localcluster import ClusterSetupError
 from support.clients.installing import InstallFailed, go_driver, javascript_modules
 from support.judge import judge_program
 
@@ -15,7 +16,7 @@ def main() -> int:
         javascript_modules()
         go_driver()
         judge_program()
-    except InstallFailed as error:
+    except (ClusterSetupError, InstallFailed) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one line a user gets
         return 1
     return 0

@@ -54,6 +54,23 @@ def test_parallel_processes_build_once(calls):
     assert {path.name for path in control_plane().folder.iterdir()} == set(PACKAGES)
 
 
+def test_a_cache_that_cannot_be_written_is_told_in_one_line(tmp_path):
+    """Who starts a cluster for the first time reads which folder it is, and what to set, instead of a traceback."""
+    (tmp_path / "file").touch()
+    told = subprocess.run(
+        [sys.executable, "-m", "localcluster", "up"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "file")},
+    )
+    assert told.returncode == 1
+    [line] = told.stderr.splitlines()
+    assert line.startswith(f"localcluster: the cache {tmp_path}/file/keyturn/control-plane cannot be written")
+    assert "XDG_CACHE_HOME" in line
+
+
 def test_progress_names_every_binary_on_lines_of_its_own(calls, capsys):
     """A log without a terminal shows which binary is built, for how long, and where it went."""
     folder = ensure_binaries()

