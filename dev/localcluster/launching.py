@@ -46,22 +46,27 @@ class Lifeline:
 
 def launch(layout: Layout, *, binaries: Path, options: Options) -> Lifeline:
     """Start a supervisor, which this process's terminal, threads and signals do not reach."""
-    command = [sys.executable, "-P", "-m", "localcluster", "supervise", str(layout.directory), f"--binaries={binaries}"]
+    arguments = [f"--binaries={binaries}"]
     if options.audit_policy is not None:
-        command.append(f"--audit-policy={options.audit_policy.resolve()}")
-    command += [f"--apiserver-arg={argument}" for argument in options.apiserver_args]
-    command += [f"--controller-manager-arg={argument}" for argument in options.controller_manager_args]
-    with layout.log("supervisor").open("wb") as log:
-        process = subprocess.Popen(
-            command,
+        arguments.append(f"--audit-policy={options.audit_policy.resolve()}")
+    arguments += [f"--apiserver-arg={argument}" for argument in options.apiserver_args]
+    arguments += [f"--controller-manager-arg={argument}" for argument in options.controller_manager_args]
+    process = supervising("localcluster", layout.directory, *arguments, log=layout.log("supervisor"))
+    # The supervisor makes itself a child of the machine's first process, so nothing is left for us to reap.
+    process.wait()
+    return Lifeline(cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout))
+
+
+def supervising(package: str, *arguments: str | Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start the supervisor of a package of ours, with pipes to its standard input and output, out of a terminal's reach."""
+    with log.open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", package, "supervise", *arguments],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=errors,
             cwd="/",
             env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
             start_new_session=True,
         )
-    # The supervisor makes itself a child of the machine's first process, so nothing is left for us to reap.
-    process.wait()
-    return Lifeline(cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout))

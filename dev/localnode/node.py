@@ -1,9 +1,7 @@
 """The local node as tests see it."""
 
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import IO, Self, cast
 
 from localcluster import LocalCluster
 from localcluster.binaries import ensure_binaries
+from localcluster.launching import supervising
 from localnode import cgroups, network
 from localnode.errors import NodeFailed, NodeUnavailable
 from localnode.layout import Layout
@@ -50,18 +49,7 @@ class LocalNode:
         layout = Layout(Path(tempfile.mkdtemp(prefix="keyturn-node-")).resolve())
         layout.logs.mkdir()
         layout.containerd.mkdir()
-        command = [sys.executable, "-P", "-m", "localnode", "supervise", str(layout.directory), str(programs)]
-        with layout.log("supervisor").open("wb") as log:
-            supervisor = subprocess.Popen(
-                command,
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd="/",
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
-                start_new_session=True,
-            )
+        supervisor = supervising("localnode", layout.directory, programs, log=layout.log("supervisor"))
         if not cast("IO[bytes]", supervisor.stdout).readline():
             supervisor.wait()
             last_words = layout.tail("supervisor", lines=40)
