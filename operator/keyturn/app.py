@@ -34,7 +34,6 @@ from keyturn.connect import (
     StaticToken,
     TokenFile,
 )
-from keyturn.core import names
 from keyturn.core.backoff import Backoff
 from keyturn.core.lease import Terms
 from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
@@ -147,7 +146,7 @@ async def _candidate(
     heartbeat = Heartbeat()
     elector = Elector(
         await stack.enter_async_context(store),
-        LeaseName(namespace, names.PRODUCT),
+        LeaseName(namespace, settings.lease_name),
         identity=f"{settings.pod_name or socket.gethostname()}_{secrets.token_hex(4)}",
         terms=terms,
         on_change=metrics.leads,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from keyturn.core.content import MappingOptions
+from keyturn.core.names import PRODUCT
 from keyturn.core.restart_kinds import BadKind, KindReference, parse_kinds
 from keyturn.core.restarts import parse_switch
 from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
@@ -18,6 +19,7 @@ from keyturn.official import add_official_flags, proxy_for, switch, unused, with
 T = TypeVar("T")
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_OBJECT = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 # Kubernetes puts variables of these forms into every pod, for each Service of its namespace.
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
 
@@ -52,6 +54,7 @@ class Settings:
         metrics_address: where `/metrics` is served; None for nowhere.
         leader_elect: whether to work only while holding a Lease, so that there may be several of us.
         leader_election_namespace: where that Lease is; empty for the pod's own namespace.
+        lease_name: what it is called; installations that share a namespace need one each.
         lease_duration: whole seconds after which the Lease of one who fell silent is taken.
         pod_name: what to call ourselves in it; empty for the host's name.
         unused: a line for each flag of the official operator that was given and changes nothing here.
@@ -78,6 +81,7 @@ class Settings:
     metrics_address: Bind | None = None
     leader_elect: bool = False
     leader_election_namespace: str = ""
+    lease_name: str = PRODUCT
     lease_duration: int = 15
     pod_name: str = ""
     log_level: LogLevel = "info"
@@ -103,6 +107,7 @@ ENVIRONMENT = (
     "KEYTURN_RESTART_KINDS",
     "KEYTURN_SECRETS_BY_NAME",
     "KEYTURN_WORKERS",
+    "KEYTURN_LEASE_NAME",
     "KEYTURN_LEASE_DURATION",
     "POD_NAMESPACE",
     "POD_NAME",
@@ -181,6 +186,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         leader_elect=flags.leader_elect,
         leader_election_namespace=_namespace("--leader-election-namespace", flags.leader_election_namespace or "")
         or variable("POD_NAMESPACE", "", _namespace),
+        lease_name=variable("KEYTURN_LEASE_NAME", PRODUCT, _object),
         lease_duration=variable("KEYTURN_LEASE_DURATION", 15, _from(5, 300)),
         pod_name=environment.get("POD_NAME", "").strip(),
         log_level=flags.log_level,
@@ -243,6 +249,12 @@ def _kinds(name: str, text: str) -> tuple[KindReference, ...]:
 def _namespace(name: str, text: str) -> str:
     if text and not _NAMESPACE.fullmatch(text):
         raise SettingsError(f"{name} names {text!r}, which cannot be a namespace")
+    return text
+
+
+def _object(name: str, text: str) -> str:
+    if not _OBJECT.fullmatch(text):
+        raise SettingsError(f"{name}={text!r} cannot be the name of an object")
     return text
 
 

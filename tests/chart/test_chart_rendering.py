@@ -115,6 +115,17 @@ def test_election_comes_with_what_it_needs(helm, values):
     assert {group for rule in role["rules"] for group in rule["apiGroups"]} == {"coordination.k8s.io"}
 
 
+@pytest.mark.parametrize("release", ["keyturn", "second"])
+def test_each_release_has_a_lease_of_its_own_and_the_right_to_it(helm, release):
+    """Two releases in one namespace that shared a Lease would silently keep one of them from its work."""
+    manifests = helm.render(AVAILABLE, release=release)
+
+    lease = environment(manifests)["KEYTURN_LEASE_NAME"]
+    assert lease == only(manifests, "Deployment")["metadata"]["name"]
+    (role,) = of_kind(manifests, "Role")
+    assert [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule] == [[lease]]
+
+
 def test_namespaced_mode_asks_for_nothing_on_the_cluster(helm):
     """Whoever may not touch the cluster installs Keyturn for namespaces of theirs."""
     manifests = helm.render(COMBINATIONS["namespaced"])

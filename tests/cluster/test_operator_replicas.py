@@ -91,6 +91,18 @@ async def test_one_works_while_the_other_stands_by_and_asks_for_nothing_but_the_
     assert lease["leaseDurationSeconds"] == PLENTY
 
 
+async def test_two_installations_in_one_namespace_work_side_by_side(stage):
+    """Each has a Lease of its own, so that neither keeps the other from its work."""
+    await leads(replica(stage, "first", duration=PLENTY))
+    await leads(replica(stage, "other", duration=PLENTY, KEYTURN_LEASE_NAME="other"))
+
+    holders = [
+        (await stage.cluster.get(LEASES, stage.namespace, name))["spec"]["holderIdentity"].split("_")[0]
+        for name in ("keyturn", "other")
+    ]
+    assert holders == ["first", "other"]
+
+
 async def test_a_leader_that_is_asked_to_end_hands_over_in_about_a_second(stage):
     """SIGTERM stops the work, gives the Lease back, and the standby works on almost at once."""
     first, second = await pair(stage, duration=PLENTY)

@@ -66,6 +66,8 @@ def test_everything_can_be_chosen():
         ([], {**GOOD, "KEYTURN_WORKER": "5"}, "KEYTURN_WORKER "),
         ([], {**GOOD, "KEYTURN_LEASE_DURATION": "4"}, "from 5 to 300"),
         ([], {**GOOD, "KEYTURN_LEASE_DURATION": "301"}, "KEYTURN_LEASE_DURATION"),
+        ([], {**GOOD, "KEYTURN_LEASE_NAME": "Ours"}, "KEYTURN_LEASE_NAME"),
+        ([], {**GOOD, "KEYTURN_LEASE_NAME": "a..b"}, "KEYTURN_LEASE_NAME"),
         ([], {**GOOD, "POD_NAMESPACE": "Ops"}, "POD_NAMESPACE"),
         (["--leader-election-namespace=a/b"], GOOD, "--leader-election-namespace"),
         ([], {**GOOD, "OP_CONNECT_TIMEOUT": "5"}, "OP_CONNECT_TIMEOUT"),

@@ -100,6 +100,8 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
   valueFrom:
     fieldRef:
       fieldPath: metadata.namespace
+- name: KEYTURN_LEASE_NAME
+  value: {{ include "keyturn.name" . | quote }}
 - name: KEYTURN_LEASE_DURATION
   value: {{ $operator.leaderElection.leaseDuration | int64 | quote }}
 {{- end }}

@@ -44,13 +44,13 @@
 {{- end }}
 {{- end -}}
 
-{{/* In its own namespace, for settling which of several pods works. The Lease is named in the code. */}}
+{{/* In its own namespace, for settling which of several pods works. */}}
 {{- define "keyturn.leaseRights" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [keyturn]
+  resourceNames: [{{ include "keyturn.name" . | quote }}]
   verbs: [get, patch]
 {{- end -}}
