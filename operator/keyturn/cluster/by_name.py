@@ -21,8 +21,9 @@ from keyturn.core.metadata import Key
 
 _PAGE = 100
 
-# An informer must show signs of life while nothing happens.
+# An informer must show signs of life while nothing happens, and while a page of many is got that tells nothing new.
 _SIGN_OF_LIFE = 60.0
+_ALIVE = WatchEvent("BOOKMARK", {"metadata": {}})
 
 
 class Getter(Protocol):
@@ -102,9 +103,9 @@ class ByName:
         page: list[JSON] = []
         async with aclosing(self._look(namespace)) as events:
             async for event in events:
-                if event.type != "DELETED":
+                if event is not _ALIVE:
                     page.append(event.object)
-                if len(page) == _PAGE:
+                else:
                     yield {"items": page, "metadata": {"resourceVersion": "by-name"}}
                     page = []
         yield {"items": page, "metadata": {"resourceVersion": "by-name"}}
@@ -135,8 +136,8 @@ class ByName:
             try:
                 event = await asyncio.wait_for(echoes.get(), patience)
             except TimeoutError:
-                event = WatchEvent("BOOKMARK", {"metadata": {}})
-            if event.type == "BOOKMARK" or self._is_news(namespace, event):
+                event = _ALIVE
+            if event is _ALIVE or self._is_news(namespace, event):
                 yield event
             if self._clock() >= self._due[namespace]:
                 async with aclosing(self._look(namespace)) as events:
@@ -144,15 +145,17 @@ class ByName:
                         yield event
 
     async def _look(self, namespace: str | None) -> AsyncGenerator[WatchEvent]:
-        """Get all of them anew."""
+        """Get all of them anew, and show life once a page."""
         wanted = {key for key in self._names() if namespace in {None, key[0]}}
-        for key in sorted(wanted | self._told[namespace].keys()):
+        for number, key in enumerate(sorted(wanted | self._told[namespace].keys()), start=1):
             event = WatchEvent("DELETED", {"metadata": {"namespace": key[0], "name": key[1]}})
             if key in wanted:
                 with contextlib.suppress(NotFound):
                     event = self._event(await self._cluster.get_metadata(self._resource, *key))
             if self._is_news(namespace, event):
                 yield event
+            if number % _PAGE == 0:
+                yield _ALIVE
         self._due[namespace] = self._clock() + self._interval * (0.9 + 0.2 * self._chance())
 
     def _is_news(self, namespace: str | None, event: WatchEvent) -> bool:

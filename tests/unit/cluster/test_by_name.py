@@ -218,3 +218,19 @@ async def test_the_gateway_echoes_each_single_object(verb):
     await cluster.delete(SECRETS, "apps", "login")
 
     assert heard == [(SECRETS, "login")]
+
+
+async def test_a_long_look_that_finds_no_news_shows_life():
+    """Thousands of GETs take minutes where the API server is slow; a watchdog that heard nothing would end the process."""
+    many = [("apps", f"s{number:03}") for number in range(2 * by_name._PAGE)]
+    server = Server(*(secret(5, name=name) for _, name in many))
+    beats_at = []
+    async with following(server, names=many, beat=lambda: beats_at.append(len(server.asked))) as rig:
+        # One of the names is asked for last, and tells that the second look is over.
+        server.objects[many[-1]] = secret(6, name=many[-1][1])
+        rig.source._due[None] = 0.0
+        rig.source.take(SECRETS, secret(5, name=many[0][1]))
+        while (await rig.change())[1] != "6":
+            pass
+
+    assert any(len(many) < asked < 2 * len(many) for asked in beats_at)
