@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from keyturn.control.payment import Payer
+from keyturn.cluster import log_defect
+from keyturn.control.payment import Outcome, Payer
 from keyturn.core.backoff import Backoff
 from keyturn.core.metadata import Key, ObjectMeta
 from keyturn.core.names import RESTART_OWED
 from keyturn.core.restarts import Debt
+
+_log = logging.getLogger(__name__)
 
 _QUIET = 0.1
 """Seconds without a new mark after which a pass begins, so that a mass rotation costs few listings and restarts."""
@@ -130,7 +134,11 @@ class Restarter:
             # As they are by now: the wait may have been long.
             secrets = [secret for key in owing if (secret := self._secrets.get(key)) is not None]
             debts = [debt for secret in secrets if (debt := Debt.of(secret)) is not None]
-            outcome = await self._payer.pay(namespace, debts)
+            try:
+                outcome = await self._payer.pay(namespace, debts)
+            except Exception as error:  # noqa: BLE001 - a defect of ours on one namespace; the others must go on
+                log_defect(_log, f"restarting workloads in the namespace {namespace}", error)
+                outcome = Outcome(failed=True)
         if self._paying.pop(namespace):
             self._wake.set()
         before = self._resting.pop(namespace, None)

@@ -49,6 +49,8 @@ class World:
         self.passes.append((round(self.now, 1), namespace, sorted(debt.secret.name for debt in debts)))
         await self.gate.wait()
         outcome = self.outcomes.get(namespace, Outcome(progress=True))
+        if isinstance(outcome, Exception):
+            raise outcome
         if not outcome.failed:
             for debt in debts:
                 self.secrets.pop(debt.secret.key, None)
@@ -198,3 +200,20 @@ async def test_progress_ends_the_growth_of_pauses():
         await world.pass_time(6.0)
 
     assert len(world.passes) >= 6
+
+
+async def test_a_defect_in_one_namespace_keeps_no_other_from_its_restarts(caplog):
+    """An object of a shape that nobody foresaw must not end the operator, at each start anew; nor be quoted."""
+    world = World()
+    world.outcomes["odd"] = ValueError("canary")
+    async with world.running():
+        world.mark("login", "odd")
+        await world.turns()
+        world.mark("login", "app")
+        await world.pass_time(1.5)
+
+    assert (0.1, "odd", ["login"]) in world.passes
+    assert [names for _, namespace, names in world.passes if namespace == "app"] == [["login"]]
+    assert len([each for each in world.passes if each[1] == "odd"]) > 1
+    assert "restarting workloads in the namespace odd failed with ValueError" in caplog.text
+    assert "canary" not in caplog.text
