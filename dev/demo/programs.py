@@ -21,7 +21,7 @@ import psutil
 from connect_emulator.admin_client import AdminClient
 from localcluster.processes import Process, spawn
 
-_START_S = 30.0
+_START_S = 60.0
 _STOP_S = 15.0
 _POLL_S = 0.02
 
@@ -82,29 +82,34 @@ class Emulator(Program):
 
     Attributes:
         url: its API.
+        tls_url: the same with TLS, if it was asked for.
         admin: a client of its admin API.
         tokens: files of the tokens, by name.
     """
 
     url: str
+    tls_url: str | None
     admin: AdminClient
-    tokens: dict[str, Path]
+    tokens: Mapping[str, Path]
 
     @classmethod
-    def start(cls, config: Path, *, folder: Path, token: str, tied: bool = True) -> Self:
+    def start(
+        cls, config: Path, *, log: Path, tokens: Mapping[str, Path], flags: Sequence[str] = (), tied: bool = True
+    ) -> Self:
         """Start one and wait until it is ready.
 
         Args:
             config: the description of its vaults.
-            folder: where log and token go.
-            token: name of the token to write into a file.
+            log: where its log goes.
+            tokens: the files that it shall write tokens into, by the tokens' names.
+            flags: further flags.
             tied: whether it ends with us, however we end.
 
         Raises:
             ProgramFailed: it did not start.
         """
-        log, file = folder / "emulator.log", folder / f"{token}.token"
-        command = [sys.executable, "-m", "connect_emulator.cli", f"--config={config}", f"--token-file={token}={file}"]
+        command = [sys.executable, "-m", "connect_emulator.cli", f"--config={config}", *flags]
+        command += [f"--token-file={name}={path}" for name, path in tokens.items()]
         with log.open("ab") as errors:
             popen = subprocess.Popen(
                 [*command, "--until-stdin-closes"] if tied else command,
@@ -119,12 +124,13 @@ class Emulator(Program):
             readable, _, _ = select.select([popen.stdout], [], [], _START_S)
             line = popen.stdout.readline() if readable else b""
             if not line:
-                raise ProgramFailed(f"the Connect emulator did not start: {emulator.tail(1)}")
+                raise ProgramFailed(f"the Connect emulator did not start: {emulator.tail(1) or 'it says nothing'}")
         except BaseException:
             emulator.stop()
             raise
         ready = json.loads(line)
-        emulator.url, emulator.admin, emulator.tokens = ready["url"], AdminClient(ready["admin"]), {token: file}
+        emulator.url, emulator.tls_url = ready["url"], ready.get("tls_url")
+        emulator.admin, emulator.tokens = AdminClient(ready["admin"]), tokens
         return emulator
 
 

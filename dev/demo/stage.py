@@ -60,7 +60,8 @@ class Stage:
 
     def start_emulator(self) -> None:
         """Start the Connect server."""
-        self.emulator = Emulator.start(_VAULTS, folder=self.folder, token="operator", tied=not self._kept)  # noqa: S106 - a name
+        log, tokens = self.folder / "emulator.log", {"operator": self.folder / "operator.token"}
+        self.emulator = Emulator.start(_VAULTS, log=log, tokens=tokens, tied=not self._kept)
         self._started(self.emulator)
 
     def start_operator(self) -> float:

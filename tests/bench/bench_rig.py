@@ -46,7 +46,8 @@ class Rig:
         cluster.kubectl("create", "namespace", NAMESPACE)
         vaults = self.folder / "vaults.yaml"
         vaults.write_text(f"vaults: [{{name: {VAULT}}}]\ntokens: [{{name: operator, vaults: {{'*': r}}}}]\n")
-        self.emulator = Emulator.start(vaults, folder=self.folder, token="operator")
+        tokens = {"operator": self.folder / "operator.token"}
+        self.emulator = Emulator.start(vaults, log=self.folder / "emulator.log", tokens=tokens)
         fields = [{"label": "username", "value": "app"}, {"label": "password", "value": "first"}]
         urls = [{"label": "website", "href": "https://db.example.com"}]
         self.connect.bulk_create(VAULT, items, title=TITLE, item={"fields": fields, "urls": urls})

@@ -71,7 +71,8 @@ def test_continuous_integration_runs_a_command_of_the_readme():
 def test_the_readme_leads_to_a_secret(tmp_path):
     """Its commands, run in its order on a real cluster, install the operator, make a Secret, and delete it again."""
     with LocalCluster.start() as cluster:
-        emulator = Emulator.start(ROOT / "dev" / "demo" / "vault.yaml", folder=tmp_path, token="operator")
+        vaults, tokens = ROOT / "dev" / "demo" / "vault.yaml", {"operator": tmp_path / "operator.token"}
+        emulator = Emulator.start(vaults, log=tmp_path / "emulator.log", tokens=tokens)
         environment = cluster.environment() | {"PATH": f"{cluster.kubectl_path.parent}:{os.environ['PATH']}"}
         exported = {}
         operator = None

@@ -18,6 +18,7 @@ import trustme
 import yaml
 
 from connect_emulator import cli, logs
+from demo.programs import ProgramFailed
 from localcluster.processes import Process
 from support.emulator import DESCRIPTION, EmulatorProcess
 from support.patience import PATIENCE_S
@@ -335,6 +336,6 @@ def test_it_is_cheap(tmp_path):
 def test_the_helper_says_why_it_failed(tmp_path):
     """An emulator that cannot start is an error at once, not a time-out."""
     begun = time.monotonic()
-    with pytest.raises(RuntimeError, match=r"did not start: connect-emulator: .*vaults\[0\].name: Field required"):
+    with pytest.raises(ProgramFailed, match=r"did not start: connect-emulator: .*vaults\[0\].name: Field required"):
         EmulatorProcess({"vaults": [{}]}, folder=tmp_path).start()
     assert time.monotonic() - begun < PATIENCE_S

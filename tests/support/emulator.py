@@ -1,10 +1,6 @@
 """The Connect emulator for tests: as a process of its own, or inside the test with a client in front of it."""
 
 import base64
-import json
-import select
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +14,7 @@ from connect_emulator.clock import Clock
 from connect_emulator.description import FileSpec, ItemSpec
 from connect_emulator.faults import FaultRule
 from connect_emulator.server import ConnectEmulator
-from support.patience import PATIENCE_S
+from demo.programs import Emulator
 
 START = 1_700_000_000.0
 NOWHERE = "a" * 26
@@ -108,13 +104,11 @@ class EmulatorProcess:
         self.token_paths = {name: folder / f"{name}.token" for name in token_files}
         self.log = log or folder / "emulator.log"
         self._arguments = [
-            *(f"--config={self.config}", f"--listen=127.0.0.1:{port}", f"--seed={seed}"),
+            *(f"--listen=127.0.0.1:{port}", f"--seed={seed}"),
             *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),
-            *(f"--token-file={name}={path}" for name, path in self.token_paths.items()),
-            "--until-stdin-closes",
             *arguments,
         ]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._program: Emulator | None = None
         self.url = ""
         self.admin_url = ""
         self.tls_url: str | None = None
@@ -127,47 +121,25 @@ class EmulatorProcess:
     @property
     def pid(self) -> int:
         """The process id, for measurements."""
-        assert self._process is not None
-        return self._process.pid
+        assert self._program is not None
+        return self._program.pid
 
     def token(self, name: str) -> str:
         """The text of the latest token of that name."""
         return self.admin.token(name)
 
     def start(self) -> Self:
-        """Start the process and wait until it is ready (RuntimeError with its own words if it gives up)."""
-        with self.log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "connect_emulator.cli", *self._arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-            )
-        assert self._process.stdout is not None
-        readable, _, _ = select.select([self._process.stdout], [], [], PATIENCE_S)
-        line = self._process.stdout.readline() if readable else b""
-        if not line:
-            self.stop()
-            said = self.log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
-            raise RuntimeError(f"the emulator did not start: {said or 'it says nothing'}")
-        ready = json.loads(line)
-        self.url, self.admin_url, self.tls_url = ready["url"], ready["admin"], ready.get("tls_url")
+        """Start the process and wait until it is ready (`ProgramFailed` with its own words if it gives up)."""
+        started = Emulator.start(self.config, log=self.log, tokens=self.token_paths, flags=self._arguments)
+        self._program = started
+        self.url, self.admin_url, self.tls_url = started.url, started.admin.url, started.tls_url
         return self
 
     def stop(self) -> None:
         """End the process; does nothing if it has ended."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
+        program, self._program = self._program, None
+        if program is not None:
+            program.stop()
 
     def __enter__(self) -> Self:
         return self.start()
