@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 VERSION = $(shell sed -n 's/^appVersion: //p' helm/keyturn/Chart.yaml)
 # Parallel test processes: cluster tests mostly wait, so one per core and one more.
@@ -20,10 +21,10 @@ $(INSTALLED): pyproject.toml requirements/dev.lock requirements/build.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Keyturn needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "==> Python environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { echo "The venv module does not work: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
 	@echo "==> Locked dependencies (half a minute the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@{ $(PIP) --require-hashes -r requirements/build.lock && $(PIP) --require-hashes -r requirements/dev.lock && \
+	  $(PIP) --no-build-isolation --no-deps --editable .; } || \
+	  { echo "pip did not install the locked packages: it needs PyPI, or a mirror that PIP_INDEX_URL names" >&2; exit 1; }
 	@touch $@
 
 install: $(INSTALLED) ## make .venv with the locked dependencies
