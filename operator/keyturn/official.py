@@ -94,11 +94,11 @@ def _either(name: str, environment: Mapping[str, str]) -> str:
 def _is_listed(host: str, port: int, no_proxy: str) -> bool:
     """Whether a host is one of those that `NO_PROXY` lists: by name, with or without port, by domain or by network."""
     for entry in no_proxy.lower().split(","):
-        name, colon, its_port = entry.strip().partition(":")
-        domain = name.lstrip(".")
-        if colon and its_port != str(port):
-            domain = ""
-        if name == "*" or (domain and f".{host}".endswith(f".{domain}")) or _holds(entry.strip(), host):
+        name, _, its_port = entry.strip().partition(":")
+        # `a.b` is itself and all below it, `.b` and `*.b` only what is below.
+        domain = name.removeprefix("*")
+        is_there = host.endswith(domain) if domain.startswith(".") else f".{host}".endswith(f".{domain}")
+        if name == "*" or (domain and is_there and its_port in {"", str(port)}) or _holds(entry.strip(), host):
             return True
     return False
 

@@ -106,6 +106,9 @@ PROXIES = {"HTTP_PROXY": "http://plain:3128", "HTTPS_PROXY": "http://tls:3128"}
             "http://connect:8080", {**PROXIES, "NO_PROXY": "connect:80"}, "http://plain:3128", id="another port"
         ),
         pytest.param("http://c.ns.svc:8080", {**PROXIES, "no_proxy": ".svc"}, None, id="a domain"),
+        pytest.param("http://c.ns.svc", {**PROXIES, "NO_PROXY": "*.svc"}, None, id="a domain with a star"),
+        pytest.param("http://c.ns.svc", {**PROXIES, "NO_PROXY": "ns.svc"}, None, id="below a name"),
+        pytest.param("http://ns.svc", {**PROXIES, "NO_PROXY": ".ns.svc"}, "http://plain:3128", id="above a domain"),
         pytest.param("http://c.svcs", {**PROXIES, "NO_PROXY": ".svc"}, "http://plain:3128", id="half a domain"),
         pytest.param("http://c", {**PROXIES, "NO_PROXY": "*"}, None, id="everything"),
         pytest.param("http://10.1.2.3:8080", {**PROXIES, "NO_PROXY": "x,10.0.0.0/8"}, None, id="a network"),
