@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from keyturn.core.names import RESTART_OWED, SECRET_MANAGER
@@ -99,7 +99,12 @@ def _change(value: Mapping[str, Any]) -> Change:
     if at is not None and at.tzinfo is None:
         # It could not be compared with the creation of a workload.
         raise ValueError("a time without a zone")
-    return Change(int(value["revision"]), tuple(map(str, value["keys"])), at)
+    revision = int(value["revision"])
+    if not 0 < revision < 10**18:
+        # A pod template could not carry it in a form that is read back: its workload would be restarted for ever.
+        raise ValueError("a revision that is none")
+    # In UTC here, where a time that has none there is still a mark that nobody can read.
+    return Change(revision, tuple(map(str, value["keys"])), at and at.astimezone(UTC))
 
 
 def _written_at(managed_fields: Iterable[Mapping[str, Any]]) -> datetime | None:
