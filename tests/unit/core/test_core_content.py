@@ -73,6 +73,7 @@ def test_empty_values_are_kept_on_request():
     item = an_item(text("a", ""), text("b", None), urls=[Url("u", "a")])
 
     assert data_of(item, KEEP_EMPTY) == {"a": b"", "b": b""}
+    assert plan_content(an_item(a_file("empty", size=0)), KEEP_EMPTY).files.keys() == {"empty"}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,10 @@ def test_an_illegal_key_is_skipped_and_told_while_the_rest_stays():
     plan = plan_content(an_item(text("..secret", "x"), text("é", "y"), text("ok", "z")), MappingOptions())
 
     assert dict(plan.data) == {"ok": b"z"}
-    assert [skipped.label for skipped in plan.skipped] == ["..secret", "é"]
+    assert [(skipped.label, skipped.reason) for skipped in plan.skipped] == [
+        ("..secret", "a key may not be '.' nor start with '..'"),
+        ("é", "no character of it is legal in a key"),
+    ]
 
 
 def test_a_label_without_a_value_is_not_complained_of():

@@ -45,6 +45,7 @@ def test_a_foreign_edit_shows_as_lost_or_foreign_ownership(entries, expected):
         pytest.param([OURS], [], False, id="nothing to remove"),
         pytest.param([OURS], ["b"], False, id="an apply removes what an apply wrote"),
         pytest.param([entry("keyturn", ["a", "b"])], [], False, id="created, nothing to remove"),
+        pytest.param([entry("keyturn", ["a"]), OURS], ["b"], False, id="a POST wrote another key"),
         pytest.param([entry("keyturn", ["a", "b"])], ["b"], True, id="an apply does not remove what a POST wrote"),
         pytest.param([OURS], ["c"], True, id="a key that nobody owns"),
         pytest.param([entry("manager", ["a", "b"])], [], True, id="another operator's, before the first apply"),

@@ -50,6 +50,7 @@ def test_a_vault_is_found_by_title_then_by_id(vaults, name, expected):
         pytest.param([an_item("1", "DB")], "db", "1", id="ignoring case where nothing matches exactly"),
         pytest.param([an_item("1", "DB", age=9), an_item("2", "db")], "db", "2", id="exact case before age"),
         pytest.param([an_item(ID_A, "x"), an_item(ID_B, ID_A, age=9)], ID_A, ID_A, id="id before title"),
+        pytest.param([an_item("db", "x"), an_item("1", "DB")], "db", "1", id="an id that has not the shape of one"),
         pytest.param([an_item(ID_B, ID_A)], ID_A, ID_B, id="a title that looks like an id"),
         pytest.param([an_item("1", 'say "hi" \\ bye')], 'say "hi" \\ bye', "1", id="quotes and backslashes"),
         pytest.param([an_item("1", " a "), an_item("2", "a", age=9)], " a ", "1", id="blanks count"),
@@ -84,6 +85,31 @@ def test_an_unknown_vault_and_an_unknown_item_are_told_apart():
         find_vault([VAULT], "Nope")
     with pytest.raises(ItemUnresolved, match=r"'Production' has no item .* 'nope'"):
         find_item([an_item("nope", "db"), an_item("2", "nop")], "nope", vault=VAULT)
+
+
+@pytest.mark.parametrize("title", ["dbx", "xdb", "d", "ab", "", "db "])
+def test_another_title_is_another_thing(title):
+    """The Secret of one application must never be filled from the item of another."""
+    with pytest.raises(ItemUnresolved):
+        find_item([an_item("1", title)], "db", vault=VAULT)
+    with pytest.raises(VaultUnresolved):
+        find_vault([a_vault("1", title)], "db")
+
+
+@given(
+    st.lists(st.sampled_from(["db", "DB", "dB", "x", "dbx", ID_A, ID_B]), max_size=6),
+    st.sampled_from(["db", "DB", ID_A, "no"]),
+)
+def test_what_is_found_has_the_name_that_was_asked_for(titles, name):
+    """Whatever else is listed: by id or by title, ignoring case, and nothing is missed either."""
+    items = [an_item(ident, title) for ident, title in zip([ID_A, ID_B, *"cdef"], titles, strict=False)]
+    named = [item for item in items if name in {item.id, item.title} or item.title.lower() == name.lower()]
+
+    if named:
+        assert find_item(items, name, vault=VAULT).match in named
+    else:
+        with pytest.raises(ItemUnresolved):
+            find_item(items, name, vault=VAULT)
 
 
 ITEMS = st.lists(

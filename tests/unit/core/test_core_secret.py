@@ -477,3 +477,27 @@ def test_a_restart_is_owed_exactly_if_bytes_change(before, after):
 
     owed = owed_restart(plan.manifest["metadata"]["annotations"])
     assert (owed is not None) == (before != after)
+
+
+def test_a_secret_whose_data_is_right_is_not_repaired():
+    """Nobody needs an Event about bytes that never changed."""
+    plan = plan_secret(edited(written(DESIRED), password=b"new"), DESIRED)
+
+    assert (plan.changed, plan.wrong, plan.repairs) == ((), frozenset(), False)
+
+
+@pytest.mark.parametrize("known", [{}, {"secret": None}, {"secret": {"name": "db"}}])
+def test_a_secret_is_not_trusted_where_no_key_is_known(known):
+    """A status of another operator, or an old one, says nothing of the keys."""
+    desired = replace(DESIRED, binding=replace(BINDING, status=known))
+
+    assert not is_current(ObjectMeta.of(written(DESIRED)), desired)
+
+
+def test_a_secret_made_again_owes_the_keys_that_it_has_no_more():
+    """Who used one of them must learn that it is gone."""
+    gone = replace(BINDING, status={**BINDING.status, "secret": {"name": "db", "keys": ["gone"]}, "itemVersion": "2"})
+
+    owed = owed_restart(plan_secret(None, replace(DESIRED, binding=gone)).manifest["metadata"]["annotations"])
+
+    assert owed == OwedRestart((Change(1, ("gone", "password")),))

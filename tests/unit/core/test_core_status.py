@@ -138,6 +138,14 @@ def test_times_alone_are_not_worth_a_write():
     assert is_worth_writing(old, synced_status(FRESH, replace(SYNCED, item_revision="4"), now=NOW))
     assert is_worth_writing(old, synced_status(replace(FRESH, generation=3), SYNCED, now=NOW))
     assert is_worth_writing({}, old)
+    assert is_worth_writing(old, {**old, "conditions": [{**old["conditions"][0], "status": "False"}]})
+
+
+def test_the_order_of_conditions_is_not_worth_a_write():
+    """The API server may give a list by type in the order in which its managers came."""
+    status = failed_status(FRESH, Failure(Reason.ITEM_NOT_FOUND, "x"), now=NOW)
+
+    assert not is_worth_writing(status, {**status, "conditions": status["conditions"][::-1]})
 
 
 def test_warnings_name_who_won_and_what_was_left_out():

@@ -169,3 +169,11 @@ def test_the_status_of_a_workloads_secret_is_read_back_from_it():
     assert binding.status["itemVersion"] == "3"
     assert binding.status["secret"] == {"name": "db", "keys": ["password", "user"]}
     assert status_from_secret(None) == {}
+
+
+def test_a_workload_is_dated_and_an_empty_path_is_none():
+    """The oldest with a path decides, so both must be read as they are."""
+    found = read(deployment({NAME: "db", PATH: ""}))
+
+    assert found.created_at == "2026-11-25T10:00:00Z"
+    assert found.item_path is None
