@@ -11,12 +11,16 @@ from typing import NoReturn, TypeVar
 
 from keyturn.core.content import MappingOptions
 from keyturn.core.names import PRODUCT
+from keyturn.core.paths import shorten
 from keyturn.core.restart_kinds import BadKind, KindReference, parse_kinds
 from keyturn.core.restarts import parse_switch
 from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
 from keyturn.official import add_official_flags, proxy_for, switch, unused, with_two_dashes
 
 T = TypeVar("T")
+
+_LONGEST = 10**9
+"""Seconds, some thirty years: whoever writes more has made a mistake."""
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _OBJECT = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -213,15 +217,16 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
 
 
 def _seconds(name: str, text: str) -> float:
-    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise SettingsError(f"{name}={text!r} must be a whole number of seconds, 1 or more")
+    # As a float, since Python refuses to make an int of thousands of digits.
+    if not (text.isascii() and text.isdecimal()) or not 1 <= float(text) <= _LONGEST:
+        raise SettingsError(f"{name}={shorten(text)!r} must be a whole number of seconds from 1 to {_LONGEST}")
     return float(text)
 
 
 def _from(least: int, most: int) -> Callable[[str, str], int]:
     def read(name: str, text: str) -> int:
-        if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
-            raise SettingsError(f"{name}={text!r} must be a whole number from {least} to {most}")
+        if not (text.isascii() and text.isdecimal()) or not least <= float(text) <= most:
+            raise SettingsError(f"{name}={shorten(text)!r} must be a whole number from {least} to {most}")
         return int(text)
 
     return read
