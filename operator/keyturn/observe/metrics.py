@@ -257,7 +257,7 @@ class Metrics:
         """Count one write of a Secret, by what it was for."""
         self._secret_writes.labels(self._operation(operation)).inc()
 
-    def restarted(self, kind: str = "Deployment", outcome: str = "restarted") -> None:
+    def restarted(self, kind: str, outcome: str) -> None:
         """Count one workload that was asked to restart: its kind (`Deployment`), and how that went."""
         self._restarts.labels(self._kind(kind), self._restart_outcome(outcome)).inc()
 

@@ -62,7 +62,7 @@ def test_counts_what_it_is_told(metrics):
     metrics.api_request("apply", "secrets", 200, 0.01)
     metrics.reconciled("Synced", seconds=0.1)
     metrics.queue(3, 1.5)
-    metrics.restarted()
+    metrics.restarted("Deployment", "done")
     metrics.restarts_owed(2)
     metrics.event("posted")
 
@@ -72,7 +72,7 @@ def test_counts_what_it_is_told(metrics):
     assert value(metrics, "keyturn_reconciles_total", reason="Synced") == 1
     assert value(metrics, "keyturn_queue_depth") == 3
     assert value(metrics, "keyturn_queue_oldest_age_seconds") == 1.5
-    assert value(metrics, "keyturn_restarts_total", kind="Deployment", outcome="restarted") == 1
+    assert value(metrics, "keyturn_restarts_total", kind="Deployment", outcome="done") == 1
     assert value(metrics, "keyturn_restarts_owed") == 2
     assert value(metrics, "keyturn_events_total", outcome="posted") == 1
 
