@@ -95,3 +95,12 @@ def test_a_take_over_touches_nothing_but_the_ownership_of_data(entries, present)
 
     before = [labelled(each) for each in entries]
     assert labels_of(taken_over(before, present)) == labels_of(before)
+
+
+def test_what_our_apply_says_of_itself_stays():
+    """Its time dates what is owed, so a take-over must not lose it."""
+    applied = {**OURS, "time": "2026-11-21T12:00:00Z"}
+
+    [gathered] = taken_over([entry("manager", ["a"]), applied, {**entry("keyturn", ["c"]), "time": "later"}], ["a"])
+
+    assert (gathered["operation"], gathered["time"]) == ("Apply", "2026-11-21T12:00:00Z")
