@@ -4,6 +4,7 @@ import pytest
 from operator_fixtures import GET_ITEM, GET_ITEMS, GET_VAULTS, HEARTBEAT, VAULT, Stage, condition_of, plain_web_server
 
 from support.operator import OperatorProcess, eventually
+from support.partition import Partition
 
 pytestmark = pytest.mark.cluster
 
@@ -253,3 +254,30 @@ async def test_patience_is_kept_where_the_server_asks_for_it(stage):
     later = [request for request in requests if request.number > refused.number]
     assert later[0].started_ms - (refused.finished_ms or 0) >= 1900
     assert operator.get("/readyz")[0] == 200
+
+
+async def test_an_api_server_that_goes_away_is_told_once_by_each_watch(stage):
+    """A log full of attempts hides what else is wrong; when the API server is back, the work goes on by itself."""
+    with Partition(stage.kubeconfig, folder=stage.folder) as door:
+        operator = stage.operator(KUBECONFIG=door.kubeconfig)
+        await stage.provide("login")
+        door.shut(silently=False)
+
+        async def tried_again_and_again() -> None:
+            assert operator.metric("keyturn_apiserver_requests_total", code="0") >= 16
+
+        await eventually(tried_again_and_again)
+        assert operator.get("/readyz")[0] == 503
+        door.reopen()
+        stage.rotate("login", "second")
+        await stage.holds("login", {"password": "second"})
+
+        async def well() -> None:
+            assert operator.get("/readyz")[0] == 200
+
+        await eventually(well)
+        said = operator.logged()
+
+    told = [line.split("Trouble: ")[1].split(": ")[0] for line in said.splitlines() if "Trouble: " in line]
+    assert len(told) == len(set(told)) == 4, said
+    assert "kopf" not in said

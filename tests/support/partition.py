@@ -50,6 +50,14 @@ class Partition:
         """Let nothing pass any more: silently as a broken network does, or with closed connections as a dead server."""
         asyncio.run_coroutine_threadsafe(self._shut(silently=silently), self._loop).result(10)
 
+    def reopen(self) -> None:
+        """Let everything pass again."""
+        asyncio.run_coroutine_threadsafe(self._reopen(), self._loop).result(10)
+
+    async def _reopen(self) -> None:
+        self._refuses = False
+        self._open.set()
+
     async def _shut(self, *, silently: bool) -> None:
         self._open.clear()
         self._refuses = not silently

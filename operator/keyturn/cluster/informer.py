@@ -107,7 +107,7 @@ class _Thread:
     tried: bool = False
     failures: int = 0
     connected: float | None = None
-    trouble: str | None = None
+    failure: ClusterError | None = None
 
     def begin(self) -> None:
         self.connected = None
@@ -120,8 +120,9 @@ class _Thread:
 class Informer(Generic[T]):
     """Keeps `objects` equal to what is in the cluster, and tells every difference once.
 
-    An object that leaves the label selection, or comes to concern nobody, counts as deleted. Deletions missed while the watch was broken are found by the next list. A difference between `old` and `new`
-    may span several changes, and their uids differ if the object was made again in between.
+    An object that leaves the label selection, or comes to concern nobody, counts as deleted. Deletions missed while the watch was
+    broken are found by the next list. A difference between `old` and `new` may span several changes, and their uids differ if the
+    object was made again in between.
 
     Args:
         source: The cluster.
@@ -176,7 +177,7 @@ class Informer(Generic[T]):
     @property
     def trouble(self) -> str | None:
         """Why the picture is not fresh now, or None."""
-        return next((thread.trouble for thread in self._threads if thread.trouble), None)
+        return next((self._trouble(thread) for thread in self._threads if thread.failure is not None), None)
 
     async def run(self) -> None:
         """Follow the cluster until cancelled; no failure of the API server ends it."""
@@ -212,7 +213,7 @@ class Informer(Generic[T]):
             if failure and not lived:
                 self._report(thread, failure)
             if isinstance(failure, Forbidden) and len(self._threads) > 1:
-                # The Role of one namespace may be missing; the others must not wait for it. Its `trouble` stays to be seen.
+                # The Role of one namespace may be missing; the others must not wait for it. Its failure stays to be seen.
                 self._note_listed(thread)
             asked = failure.retry_after if failure and failure.retry_after else 0.0
             await self._sleep(max(min(asked, _LONGEST_WAIT), full_jitter(thread.failures, self._chance())))
@@ -287,14 +288,17 @@ class Informer(Generic[T]):
             log_defect(_logger, f"noting a change of {self._resource.kind} {key[0]}/{key[1]}", error)
 
     def _report(self, thread: _Thread, error: ClusterError) -> None:
-        trouble = f"cannot watch {self._resource.label} in {thread.place}: {error}"
-        if trouble != thread.trouble:
-            thread.trouble = trouble
-            _logger.warning("Trouble: %s; trying on", trouble)
+        before, thread.failure = thread.failure, error
+        # A server that is away fails in many words; only another kind of failure is news.
+        if before is None or before.reason != error.reason:
+            _logger.warning("Trouble: %s; trying on", self._trouble(thread))
+
+    def _trouble(self, thread: _Thread) -> str:
+        return f"cannot watch {self._resource.label} in {thread.place}: {thread.failure}"
 
     def _recovered(self, thread: _Thread) -> None:
-        if thread.trouble:
-            thread.trouble = None
+        if thread.failure is not None:
+            thread.failure = None
             _logger.info("Watching %s in %s again", self._resource.label, thread.place)
 
 

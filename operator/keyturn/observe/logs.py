@@ -20,6 +20,8 @@ FIELDS = ("namespace", "name", "kind", "reason", "vault", "item", "revision", "s
 # httpx prints URLs, and the filters in ours hold item titles.
 _HUSHED = {
     "kopf": logging.WARNING,
+    # It tells of every attempt of its watch, as an error. That the API server is away our own watches tell, once.
+    "kopf._cogs.clients.watching": logging.CRITICAL,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "aiohttp.access": logging.CRITICAL + 1,

@@ -214,6 +214,17 @@ async def test_waits_longer_after_each_failure_and_reports_once(caplog):
     assert followed.informer.trouble is None
 
 
+async def test_a_failure_in_other_words_is_no_news_but_one_of_another_kind_is(caplog):
+    """A server that is away fails in many words, which would fill the log; a right that is missing is something else."""
+    away = [status(503, "ServiceUnavailable", text) for text in ("apiserver not ready", "storage is initializing")]
+    with caplog.at_level(logging.INFO, "keyturn"):
+        followed = await Followed(*away, status(403, "Forbidden"), listing(), Chunks([None])).play()
+
+    assert ["ServiceUnavailable" in caplog.messages[0], "Forbidden" in caplog.messages[1]] == [True, True]
+    assert len(caplog.messages) == 3
+    assert followed.informer.trouble is None
+
+
 @pytest.mark.parametrize(("asked", "waited"), [("17", 17.0), ("9999", 120.0)])
 async def test_waits_as_long_as_the_server_asks(asked, waited):
     """Retry-After is honoured where it is longer than our own backoff, up to two minutes."""

@@ -61,6 +61,8 @@ def projected(name="db", *keys):
         pytest.param(False, pod(secret("db", "username")), id="another key"),
         pytest.param(True, pod(projected()), id="projected"),
         pytest.param(False, pod(projected("db", "username")), id="projected, another key"),
+        pytest.param(True, pod(secret("db", "password"), secret("db", "username")), id="the key that changed, first"),
+        pytest.param(True, pod(secret("db", "username"), secret("db", "password")), id="the key that changed, last"),
         pytest.param(False, pod(secret("other")), id="another Secret"),
         pytest.param(False, pod(), id="no files"),
         pytest.param(False, pod(secret(), created_at=AFTER), id="made after the change"),
