@@ -2,12 +2,11 @@
 
 import base64
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from keyturn.core import names
 from support.emulator import EmulatorProcess
 from support.operator import OperatorProcess, eventually
 from support.patience import LONG_S, PATIENCE_S
+from support.web import serving
 
 Json = dict[str, Any]
 
@@ -381,17 +381,8 @@ def plain_web_server(body: bytes, content_type: str, *, status: int = 200) -> It
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 import os
 import secrets
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import yaml
 
 from support.patience import PATIENCE_S
 from support.processes import bound_to_us
+from support.web import serving
 
 Json = dict[str, Any]
 
@@ -84,17 +84,8 @@ class Repository:
 
             do_POST = do_GET  # noqa: N815 - the name that the server looks for
 
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{server.server_port}/.git"
-            finally:
-                server.shutdown()
-                thread.join()
+        with serving(Handler) as url:
+            yield f"{url}/.git"
 
     def _git(self, *arguments: str) -> str:
         return subprocess.run(
