@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from localnode import LocalNode, NodeUnavailable, obstacle
+from localnode import LocalNode, NodeUnavailable
 from localnode.layout import Layout
 from localnode.packages import missing_packages
 from support.patience import PATIENCE_S
+from support.real_node import need_real_node
 from support.traces import traces_of
 
 pytestmark = pytest.mark.node
@@ -33,7 +34,12 @@ with node.inside():
 print(node.directory, flush=True)
 sys.stdin.read()
 """
-needs_a_node = pytest.mark.skipif(obstacle() is not None, reason=obstacle() or "")
+
+
+@pytest.fixture
+def real_node():
+    """A node can run here."""
+    need_real_node()
 
 
 def awaited(check):
@@ -44,7 +50,7 @@ def awaited(check):
     return found
 
 
-@needs_a_node
+@pytest.mark.usefixtures("real_node")
 def test_nothing_is_left_of_a_node_with_a_pod():
     """A developer's machine looks after the tests as it did before."""
     with LocalNode.start() as node:
@@ -55,7 +61,7 @@ def test_nothing_is_left_of_a_node_with_a_pod():
     assert traces_of(node.directory, node.cgroup) == []
 
 
-@needs_a_node
+@pytest.mark.usefixtures("real_node")
 def test_a_node_ends_with_whoever_started_it():
     """A test run that is killed leaves no containers behind."""
     with subprocess.Popen([sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:

@@ -7,9 +7,10 @@ import pytest
 from node_trial import Trial
 
 from localcluster.binaries import ensure_helm
-from localnode import LocalNode, obstacle
+from localnode import LocalNode
 from localnode.building import IMAGE, ensure_image
 from support.helm import Helm
+from support.real_node import need_real_node
 from support.traces import traces_of
 
 _TIMINGS = pytest.StashKey[list[str]]()
@@ -35,8 +36,7 @@ def measured(request):
 @pytest.fixture(scope="session")
 def node() -> Iterator[LocalNode]:
     """A running node, of which nothing is left afterwards."""
-    if (why := obstacle()) is not None:
-        pytest.skip(why)
+    need_real_node()
     with LocalNode.start() as running:
         yield running
     assert traces_of(running.directory, running.cgroup) == []

@@ -45,7 +45,8 @@ def test_no_test_is_skipped_but_where_no_real_node_can_run():
         if re.search(r"\b(skip|skipif|importorskip|xfail)\(", file.read_text())
     }
 
-    assert skipping == {"node/conftest.py", "localnode/test_localnode_lifecycle.py"}
+    assert skipping == {"support/real_node.py"}
+    assert "KEYTURN_TEST_NODE=required" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_the_operator_is_imported_without_the_generated_kubernetes_models():
