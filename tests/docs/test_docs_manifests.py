@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from keyturn.settings import read_settings
+from support.pages import shown_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("helm/**/*.md")])
@@ -19,9 +20,8 @@ FOREIGN = ("helm.toolkit.fluxcd.io/", "kustomize.toolkit.fluxcd.io/")
 def _shown():
     """Each document of a YAML block or an example, by where it is."""
     for page in PAGES:
-        blocks = re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-        for number, block in enumerate(blocks, start=1):
-            for part, document in enumerate(yaml.safe_load_all(block), start=1):
+        for number, documents in enumerate(shown_yaml(page), start=1):
+            for part, document in enumerate(documents, start=1):
                 yield f"{page.relative_to(ROOT)}-{number}.{part}", document
     for example in sorted((ROOT / "examples").rglob("*.yaml")):
         for part, document in enumerate(yaml.safe_load_all(example.read_text()), start=1):

@@ -1,6 +1,5 @@
 """Flux's own controllers wait for OnePasswordItems, fail by them, prune them and apply them again, as docs/gitops.md promises."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from keyturn.core import names
 from localcluster.binaries import ensure_flux
 from support.flux import Json, Repository, controllers
 from support.operator import eventually
+from support.pages import shown_manifest
 from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
@@ -20,13 +20,6 @@ pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
 KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization", quotable=True)
 REPOSITORIES = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository", quotable=True)
-
-
-def documented() -> Json:
-    """The Kustomization that docs/gitops.md shows."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / "gitops.md").read_text(), re.MULTILINE | re.DOTALL)
-    (found,) = (block for block in map(yaml.safe_load, blocks) if block["kind"] == "Kustomization")
-    return found
 
 
 def item(name: str = "database", path: str | None = None) -> Json:
@@ -59,7 +52,11 @@ class Fleet:
         source = {"spec": {"url": url, "interval": "1s", "ref": {"branch": "main"}}}
         await self._stage.cluster.create(REPOSITORIES, *at, source, field_manager="flux")
         # The path says where in a repository; this one holds nothing else.
-        spec = {**documented()["spec"], "path": "./", "targetNamespace": self._stage.namespace}
+        spec = {
+            **shown_manifest(ROOT / "docs" / "gitops.md", "Kustomization")["spec"],
+            "path": "./",
+            "targetNamespace": self._stage.namespace,
+        }
         await self._stage.cluster.create(KUSTOMIZATIONS, *at, {"spec": spec}, field_manager="flux")
 
     async def push(self, *manifests: Json) -> str:

@@ -12,6 +12,7 @@ from keyturn.cluster.resources import ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 from support.argocd import built_in_health, configured_health
 from support.helm import Helm, HelmFailed
+from support.pages import shown_manifest
 from support.patience import LONG_S, PATIENCE_S
 
 pytestmark = pytest.mark.cluster
@@ -29,9 +30,9 @@ def documented():
 
 def snippet():
     """The health rule that docs/gitops.md gives to users of Argo CD."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", (DOCS / "gitops.md").read_text(), re.MULTILINE | re.DOTALL)
-    (config,) = (block for block in map(yaml.safe_load, blocks) if block["metadata"]["name"] == "argocd-cm")
-    return config["data"]["resource.customizations.health.onepassword.com_OnePasswordItem"]
+    return shown_manifest(DOCS / "gitops.md", "ConfigMap")["data"][
+        "resource.customizations.health.onepassword.com_OnePasswordItem"
+    ]
 
 
 async def nobody_looked(stage: Stage):
