@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from keyturn.core.content import MappingOptions
+from keyturn.core.keys import is_legal_name
 from keyturn.core.names import PRODUCT
 from keyturn.core.paths import shorten
 from keyturn.core.restart_kinds import BadKind, KindReference, parse_kinds
@@ -23,7 +24,6 @@ _LONGEST = 10**9
 """Seconds, some thirty years: whoever writes more has made a mistake."""
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_OBJECT = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 # Kubernetes puts variables of these forms into every pod, for each Service of its namespace.
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
 
@@ -258,7 +258,7 @@ def _namespace(name: str, text: str) -> str:
 
 
 def _object(name: str, text: str) -> str:
-    if not _OBJECT.fullmatch(text):
+    if not is_legal_name(text):
         raise SettingsError(f"{name}={text!r} cannot be the name of an object")
     return text
 

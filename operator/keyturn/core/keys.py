@@ -34,7 +34,7 @@ def data_key(label: str) -> str:
 
 
 def is_legal_name(name: str) -> bool:
-    """Whether the API server takes a name of a Secret: a DNS-1123 subdomain of at most 253 characters."""
+    """Whether the API server takes a name of a Secret or a Lease: a DNS-1123 subdomain of at most 253 characters."""
     return len(name) <= MAX_LENGTH and _LEGAL_NAME.fullmatch(name) is not None
 
 
