@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
+from keyturn.base.backoff import Backoff
 from keyturn.cluster import (
     ONEPASSWORD_ITEMS,
     Access,
@@ -24,7 +25,10 @@ from keyturn.cluster import (
     crd_served,
     is_pruned,
 )
-from keyturn.connect import (
+from keyturn.core.lease import Terms
+from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
+from keyturn.operation import Operator
+from keyturn.providers.connect import (
     BadAddress,
     ConfigError,
     ConnectClient,
@@ -34,10 +38,6 @@ from keyturn.connect import (
     StaticToken,
     TokenFile,
 )
-from keyturn.core.backoff import Backoff
-from keyturn.core.lease import Terms
-from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
-from keyturn.operation import Operator
 from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ async def _prepare(settings: Settings, cluster: Cluster, *, chance: Callable[[],
         except (TooManyRequests, Unavailable) as error:
             failures += 1
             state.bad("cannot be asked, so the work begins later", str(error))
-            await asyncio.sleep(max(error.retry_after or 0.0, pause.delay(failures, chance=chance())))
+            await asyncio.sleep(max(error.retry_after or 0.0, pause.delay(failures, random=chance())))
         except ClusterError as error:
             raise StartError(str(error)) from None
         else:

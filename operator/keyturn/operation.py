@@ -12,31 +12,31 @@ from functools import partial
 from typing import Any
 
 from keyturn.cluster import METADATA, SECRETS, About, Access, ByName, Cluster, EventPoster, Informer
-from keyturn.control.bindings import Bindings
-from keyturn.control.catalogue import Catalogue
-from keyturn.control.claims import ASKING, Claims
-from keyturn.control.failures import Failures
-from keyturn.control.handlers import Callbacks, watch
-from keyturn.control.kinds import ChosenKind
-from keyturn.control.owners import Owners
-from keyturn.control.payment import Payer
-from keyturn.control.poller import Poller
+from keyturn.control.connections.health import Source
+from keyturn.control.connections.index import ItemIndex
+from keyturn.control.connections.poller import Poller
+from keyturn.control.cooldown import DriftCooldown
+from keyturn.control.kopf_host import Callbacks, watch
 from keyturn.control.queue import WorkQueue
-from keyturn.control.reconciler import WRITES, Reconciler
-from keyturn.control.repairs import Repairs
-from keyturn.control.restarter import Restarter
-from keyturn.control.secrets import SecretWriter
-from keyturn.control.source import Source
-from keyturn.control.statuses import StatusWriter
-from keyturn.control.sweeper import Sweeper
-from keyturn.control.workers import Workers
+from keyturn.control.requests.registry import RequestRegistry
+from keyturn.control.requests.sweeper import Sweeper
+from keyturn.control.requests.workloads import REQUESTER_KINDS, WorkloadRequests
+from keyturn.control.restarts.controller import RestartController
+from keyturn.control.restarts.kinds import ChosenKind
+from keyturn.control.restarts.rollout import RestartPass
+from keyturn.control.sync.failures import Failures
+from keyturn.control.sync.owners import Owners
+from keyturn.control.sync.reconciler import WRITES, Reconciler
+from keyturn.control.sync.secret_writer import SecretWriter
+from keyturn.control.sync.status_writer import StatusWriter
+from keyturn.control.sync.workers import Workers
 from keyturn.core import names
-from keyturn.core.binding import Binding, Key, binding_of
 from keyturn.core.managed_fields import is_drifted
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.owed import OwedRestart, owed_restart
 from keyturn.core.ownership import missing_owners
 from keyturn.core.paths import BadPath, ItemPath, parse_item_path
+from keyturn.core.pending import PendingChanges, pending_changes
+from keyturn.core.request import Key, SecretRequest, request_from_item
 from keyturn.core.status import GOOD, ready_reason
 from keyturn.core.vault import VaultError, Vaults
 from keyturn.observe import Heartbeat, Metrics, OncePerState
@@ -74,9 +74,9 @@ class Operator:
         self.heartbeat = Heartbeat()
         self.source = Source(max_staleness=settings.max_staleness)
         self._source_log = OncePerState(_log, "Connect")
-        self._binding_of = partial(binding_of, copy_annotations=settings.enable_annotations)
-        self._lost_debts: dict[Key, OwedRestart] = {}
-        self._repairs: Repairs[Key] = Repairs(asyncio.get_running_loop().time)
+        self._read_item = partial(request_from_item, copy_annotations=settings.enable_annotations)
+        self._pending_of_deleted: dict[Key, PendingChanges] = {}
+        self._repairs: DriftCooldown[Key] = DriftCooldown(asyncio.get_running_loop().time)
         self._events = EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event)
         self._queue: WorkQueue[Key] = WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random)
         self._by_name: ByName | None = None
@@ -84,7 +84,7 @@ class Operator:
             self._by_name = ByName(
                 cluster,
                 SECRETS,
-                names=lambda: [(binding.key.namespace, binding.key.name) for binding in self._bindings],
+                names=lambda: [(request.key.namespace, request.key.name) for request in self._requests],
                 label=(names.MANAGED_BY, names.PRODUCT),
                 interval=settings.full_pass_interval,
             )
@@ -98,31 +98,31 @@ class Operator:
             on_change=self._secret_changed,
             on_beat=self.heartbeat.expect("secrets", 300.0),
         )
-        self._bindings = Bindings(secret=self._secrets.objects.get)
-        self._claims = Claims(
+        self._requests = RequestRegistry(secret=self._secrets.objects.get)
+        self._workload_requests = WorkloadRequests(
             cluster,
             namespaces=settings.watch_namespaces,
-            bindings=self._bindings,
+            requests=self._requests,
             changed=self._asked_otherwise,
             announce=self._say,
             queue=WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random),
-            repairs=Repairs(asyncio.get_running_loop().time),
+            repairs=DriftCooldown(asyncio.get_running_loop().time),
             beat=lambda name: self.heartbeat.expect(name, 300.0),
             chance=random.random,
         )
-        catalogue = Catalogue(vaults, wanted=self._wanted, source=self.source)
-        statuses = StatusWriter(cluster, self._bindings, self._binding_of, self._announce, _now)
+        index = ItemIndex(vaults, wanted=self._wanted, source=self.source)
+        statuses = StatusWriter(cluster, self._requests, self._read_item, self._announce, _now)
         self._failures = Failures(
-            bindings=self._bindings,
+            requests=self._requests,
             statuses=statuses,
             source=self.source,
             recheck=min(settings.polling_interval, _RECHECK),
         )
         self._reconciler = Reconciler(
-            bindings=self._bindings,
-            catalogue=catalogue,
+            requests=self._requests,
+            index=index,
             vaults=vaults,
-            writer=SecretWriter(cluster, known=self._secrets.objects.get, lost=self._lost_debts.get),
+            writer=SecretWriter(cluster, known=self._secrets.objects.get, lost=self._pending_of_deleted.get),
             owners=Owners(cluster, self._announce),
             statuses=statuses,
             known=self._secrets.objects.get,
@@ -132,11 +132,11 @@ class Operator:
             repairs=self._repairs,
         )
         self._poller = Poller(
-            catalogue=catalogue,
+            index=index,
             outdated=self._reconciler.outdated,
             starved=self._failures.starved,
             enqueue=self._queue.add,
-            everyone=lambda: [binding.key for binding in self._bindings],
+            everyone=lambda: [request.key for request in self._requests],
             interval=settings.polling_interval,
             full_pass_interval=settings.full_pass_interval,
             source=self.source,
@@ -147,7 +147,7 @@ class Operator:
         self._workers = Workers(
             queue=self._queue, reconciler=self._reconciler, number=settings.workers, observer=self._worked_on
         )
-        payer = Payer(
+        payer = RestartPass(
             cluster,
             chosen=[ChosenKind(cluster, reference) for reference in settings.restart_kinds],
             default=settings.auto_restart,
@@ -157,7 +157,7 @@ class Operator:
             tell_status=statuses.restarts,
             refresh_mounts=settings.refresh_mounts,
         )
-        self._restarter = Restarter(
+        self._restarter = RestartController(
             payer,
             secrets=self._secrets.objects,
             at_work=lambda: self._queue.at_work,
@@ -167,8 +167,8 @@ class Operator:
         self._sweeper = Sweeper(
             cluster,
             namespaces=settings.watch_namespaces,
-            bindings=self._bindings,
-            read=self._binding_of,
+            requests=self._requests,
+            read=self._read_item,
             enqueue=self._queue.add,
             gone=self._gone,
             interval=settings.full_pass_interval,
@@ -213,9 +213,9 @@ class Operator:
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """All metrics, those that are a state brought up to now."""
-        reasons = Counter(ready_reason(binding.status) or "New" for binding in self._bindings)
+        reasons = Counter(ready_reason(request.status) or "New" for request in self._requests)
         ready = sum(reasons.pop(reason, 0) for reason in GOOD)
-        self._metrics.items(managed=len(self._bindings), ready=ready, failing=reasons)
+        self._metrics.items(managed=len(self._requests), ready=ready, failing=reasons)
         self._metrics.queue(len(self._queue), self._queue.oldest())
         self._metrics.restarts_owed(self._restarter.owed())
         return self._metrics.expose(accept)
@@ -224,15 +224,15 @@ class Operator:
         """Why the picture of our Secrets is not fresh, or None."""
         if not self._secrets.synced.is_set():
             return "the Secrets have not been listed yet"
-        return self._secrets.trouble or self._claims.trouble()
+        return self._secrets.trouble or self._workload_requests.trouble()
 
     async def _serve(self) -> None:
         """Everything that must not begin before it is known which Secrets there are."""
         if self._by_name is None:
             await self._secrets.synced.wait()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._claims.run(), name="Claims")
-            await self._claims.tried()
+            group.create_task(self._workload_requests.run(), name="WorkloadRequests")
+            await self._workload_requests.tried()
             group.create_task(self._serve_all(), name="serve all")
 
     async def _serve_all(self) -> None:
@@ -254,50 +254,50 @@ class Operator:
         self._tasks.append(task)
 
     def _seen(self, manifest: Mapping[str, Any]) -> None:
-        binding = self._binding_of(manifest)
-        if self._bindings.observe(binding):
-            self._asked_otherwise(binding.key)
+        request = self._read_item(manifest)
+        if self._requests.observe(request):
+            self._asked_otherwise(request.key)
 
     def _deleted(self, manifest: Mapping[str, Any]) -> None:
-        binding = self._binding_of(manifest)
-        self._gone(binding.key, binding.uid)
+        request = self._read_item(manifest)
+        self._gone(request.key, request.uid)
 
     def _gone(self, key: Key, uid: str) -> None:
-        self._bindings.remove(key, uid=uid)
+        self._requests.remove(key, uid=uid)
         # Also if a write of ours noticed it before: what workloads ask under that name is in force again.
-        if (binding := self._bindings.get(key)) is None or not binding.has_item:
+        if (request := self._requests.get(key)) is None or not request.has_status:
             self._asked_otherwise(key)
 
     def _asked_otherwise(self, key: Key) -> None:
         """Something else is asked for under a key than before, or nothing any more."""
-        if self._bindings.get(key) is not None:
+        if self._requests.get(key) is not None:
             self._queue.add(key)
-            self._claims.tell_overruled(key)
+            self._workload_requests.warn_conflicting(key)
             return
         self._reconciler.forget(key)
         self._queue.forget(key)
-        self._lost_debts.pop(key, None)
+        self._pending_of_deleted.pop(key, None)
 
     def _secret_changed(self, key: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
         if new is not None and names.RESTART_OWED in new.annotations:
             self._restarter.wake()
-        binding = self._bindings.get(Key(*key))
-        if binding is None:
+        request = self._requests.get(Key(*key))
+        if request is None:
             return
         if new is not None:
-            self._lost_debts.pop(binding.key, None)
-        elif old is not None and (debt := owed_restart(old.annotations, old.managed_fields)) is not None:
+            self._pending_of_deleted.pop(request.key, None)
+        elif old is not None and (pending := pending_changes(old.annotations, old.managed_fields)) is not None:
             # What a deleted Secret owed, the one that is made in its place owes too.
-            self._lost_debts[binding.key] = debt
-        keys = (binding.status.get("secret") or {}).get("keys") or ()
-        if new is None or is_drifted(new.managed_fields, keys) or missing_owners(new, binding):
-            self._queue.add_after(binding.key, self._repairs.patience(binding.key))
+            self._pending_of_deleted[request.key] = pending
+        keys = (request.status.get("secret") or {}).get("keys") or ()
+        if new is None or is_drifted(new.managed_fields, keys) or missing_owners(new, request):
+            self._queue.add_after(request.key, self._repairs.patience(request.key))
 
     def _wanted(self) -> list[ItemPath]:
         wanted = []
-        for binding in self._bindings:
+        for request in self._requests:
             try:
-                wanted.append(parse_item_path(binding.item_path))
+                wanted.append(parse_item_path(request.item_path))
             except BadPath:
                 continue
         return wanted
@@ -314,10 +314,10 @@ class Operator:
         else:
             self._source_log.bad(state, self.source.not_ready() or "")
 
-    def _announce(self, binding: Binding, *, reason: str, message: str, warning: bool) -> None:
+    def _announce(self, request: SecretRequest, *, reason: str, message: str, warning: bool) -> None:
         # Co-owners of the Secret of a OnePasswordItem need not hear what its status says.
-        for owner in binding.owners[:1] if binding.has_item else binding.owners:
-            about = About(ASKING[owner.kind], binding.key.namespace, owner.name, owner.uid)
+        for owner in request.owners[:1] if request.has_status else request.owners:
+            about = About(REQUESTER_KINDS[owner.kind], request.key.namespace, owner.name, owner.uid)
             self._say(about, reason=reason, message=message, warning=warning)
 
     def _say(self, about: About, *, reason: str, message: str, warning: bool) -> None:

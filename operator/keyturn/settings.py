@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from keyturn.base.text import shorten
 from keyturn.core.content import MappingOptions
 from keyturn.core.keys import is_legal_name
 from keyturn.core.names import PRODUCT
-from keyturn.core.paths import shorten
 from keyturn.core.restart_kinds import BadKind, KindReference, parse_kinds
 from keyturn.core.restarts import parse_switch
 from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind

@@ -9,7 +9,7 @@ from operator_fixtures import GET_ITEM, VAULT, Stage, annotations_of
 from keyturn.cluster.access import Access
 from keyturn.cluster.gateway import Cluster
 from keyturn.core import names
-from keyturn.core.owed import Change, OwedRestart
+from keyturn.core.pending import Change, PendingChanges
 from localcluster import LocalCluster
 from support.api_proxy import ApiProxy
 from support.operator import eventually, run_to_end
@@ -92,7 +92,7 @@ async def test_a_debt_left_by_the_dead_is_paid(stage):
     await stage.deploy("web", secret="login")
     first.kill()
     # As the killed one would have left it, between its write and its restart.
-    owed = OwedRestart((Change(2, ("password",), datetime(2100, 1, 1, tzinfo=UTC)),))
+    owed = PendingChanges((Change(2, ("password",), datetime(2100, 1, 1, tzinfo=UTC)),))
     mark = owed.to_annotation()
     await stage.annotate_secret("login", {names.RESTART_OWED: mark, names.REVISION: "2"})
 

@@ -7,7 +7,7 @@ from operator_fixtures import VAULT, annotations_of
 
 from keyturn.cluster.resources import DEPLOYMENTS
 from keyturn.core import names
-from keyturn.core.owed import Change, OwedRestart
+from keyturn.core.pending import Change, PendingChanges
 from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
@@ -44,7 +44,7 @@ async def test_changes_that_accumulate_reach_everybody_once(stage):
 
     # What an operator leaves that is killed after each of two writes.
     now = datetime.now(UTC)
-    owed = OwedRestart((Change(2, ("password",), now), Change(3, ("username",))))
+    owed = PendingChanges((Change(2, ("password",), now), Change(3, ("username",))))
     await stage.annotate_secret("login", {names.RESTART_OWED: owed.to_annotation(), names.REVISION: "3"})
     stage.operator(AUTO_RESTART="true")
     await stage.paid("login")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from keyturn.connect import ConnectClient, ConnectSettings, StaticToken
+from keyturn.providers.connect import ConnectClient, ConnectSettings, StaticToken
 
 VAULT = "vaultvaultvaultvaultvault1"
 ITEM = "itemitemitemitemitemitem12"

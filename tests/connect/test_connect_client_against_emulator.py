@@ -10,7 +10,9 @@ import pytest
 from connect_emulator.faults import FaultRule
 from connect_emulator.knobs import Knobs
 from connect_emulator.server import ConnectEmulator
-from keyturn.connect import (
+from keyturn.core import vault
+from keyturn.core.vault import FieldKind
+from keyturn.providers.connect import (
     CircuitState,
     ConnectClient,
     ConnectError,
@@ -23,8 +25,6 @@ from keyturn.connect import (
     TokenFile,
     TooLargeToInline,
 )
-from keyturn.core import vault
-from keyturn.core.vault import FieldKind
 
 LOOKALIKE = "abcdefghijklmnopqrstuvwxyz"
 TITLES = [

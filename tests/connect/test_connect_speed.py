@@ -6,8 +6,8 @@ import time
 from connect_servers import FILE, ITEM, VAULT
 from pydantic import TypeAdapter
 
-from keyturn.connect import Item, ItemSummary
-from keyturn.connect.translating import as_item
+from keyturn.providers.connect import Item, ItemSummary
+from keyturn.providers.connect.translating import as_item
 
 SUMMARY = {
     "id": ITEM,

@@ -8,8 +8,8 @@ import pytest
 import trustme
 from connect_servers import client_of, serving, steady
 
-from keyturn.connect import BadCertificates, ConnectSettings, Interrupted, StaticToken, UntrustedServer
-from keyturn.connect.trust import Transports
+from keyturn.providers.connect import BadCertificates, ConnectSettings, Interrupted, StaticToken, UntrustedServer
+from keyturn.providers.connect.trust import Transports
 
 GOOD = [{"id": "v", "name": "Prod"}]
 

@@ -5,7 +5,7 @@ import os
 import pytest
 from connect_servers import client_of, serving
 
-from keyturn.connect import BadToken, TokenFile, TokenRefused
+from keyturn.providers.connect import BadToken, TokenFile, TokenRefused
 
 
 class Clock:

@@ -9,7 +9,8 @@ import time
 import pytest
 from connect_servers import FILE, ITEM, VAULT, client_of, http, script, serving, steady
 
-from keyturn.connect import (
+from keyturn.core.vault import Field, FieldKind, ItemRef
+from keyturn.providers.connect import (
     BadAnswer,
     ConnectVaults,
     FileTooLarge,
@@ -20,7 +21,6 @@ from keyturn.connect import (
     TimedOut,
     Unreachable,
 )
-from keyturn.core.vault import Field, FieldKind, ItemRef
 from support.patience import PATIENCE_S
 
 GOOD = [{"id": VAULT, "name": "Prod", "contentVersion": 1, "items": 1}]

@@ -8,10 +8,10 @@ import pytest
 
 from keyturn.app import StartError
 from keyturn.cluster import LeaseLost, NotFound
-from keyturn.control.bindings import Bindings
-from keyturn.control.statuses import StatusWriter
+from keyturn.control.requests.registry import RequestRegistry
+from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core import names
-from keyturn.core.binding import Key, binding_of
+from keyturn.core.request import Key, request_from_item
 from keyturn.core.status import Failure, Reason, Synced
 from keyturn.core.workloads import annotated_workload
 from keyturn.observe import Metrics
@@ -46,8 +46,8 @@ class WithoutTheObject:
         raise NotFound("it is gone", status=404)
 
 
-def status_writer(bindings, announce):
-    return StatusWriter(WithoutTheObject(), bindings, binding_of, announce, lambda: datetime.now(UTC))
+def status_writer(requests, announce):
+    return StatusWriter(WithoutTheObject(), requests, request_from_item, announce, lambda: datetime.now(UTC))
 
 
 def lonely_operator():
@@ -91,28 +91,28 @@ async def test_the_end_of_an_object_that_our_own_write_noticed_first_is_news_to_
     """A status apply answers 404 a moment before the watch tells of the deletion."""
     operator = lonely_operator()
     operator._seen(ITEM)
-    operator._claims._changed(None, None, WEB)
+    operator._workload_requests._changed(None, None, WEB)
     key = await operator._queue.take()
-    binding = operator._bindings.get(key)
-    assert binding.item_path == "vaults/v/items/of-the-object"
+    request = operator._requests.get(key)
+    assert request.item_path == "vaults/v/items/of-the-object"
 
-    writer = status_writer(operator._bindings, lambda *_, **__: None)
-    await writer.synced(binding, Synced("vaults/v/items/i", "1", ("password",)))
+    writer = status_writer(operator._requests, lambda *_, **__: None)
+    await writer.synced(request, Synced("vaults/v/items/i", "1", ("password",)))
     operator._queue.done(key)
     operator._deleted(ITEM)
 
-    assert operator._bindings.get(key).item_path == "vaults/v/items/of-the-workload"
+    assert operator._requests.get(key).item_path == "vaults/v/items/of-the-workload"
     assert len(operator._queue) == 1
 
 
 async def test_a_lasting_failure_of_a_workload_is_said_again():
     """An Event lives for an hour, and a workload has no status that would stay."""
     said = []
-    bindings = Bindings()
-    bindings.observe_workload(None, WEB)
-    writer = status_writer(bindings, lambda _, **news: said.append(news["reason"]))
+    requests = RequestRegistry()
+    requests.observe_workload(None, WEB)
+    writer = status_writer(requests, lambda _, **news: said.append(news["reason"]))
 
     for _ in range(3):
-        await writer.failed(bindings.get(Key("n", "db")), Failure(Reason.ITEM_NOT_FOUND, "no such item"))
+        await writer.failed(requests.get(Key("n", "db")), Failure(Reason.ITEM_NOT_FOUND, "no such item"))
 
     assert said == ["ItemNotFound"] * 3

@@ -2,7 +2,6 @@
 
 from keyturn.cluster.access import Access, Credentials
 from keyturn.cluster.by_name import ByName
-from keyturn.cluster.defects import log_defect
 from keyturn.cluster.discovery import crd_served, find_resource, is_pruned
 from keyturn.cluster.errors import (
     AlreadyExists,
@@ -83,6 +82,5 @@ __all__ = [
     "crd_served",
     "find_resource",
     "is_pruned",
-    "log_defect",
     "parts_of",
 ]

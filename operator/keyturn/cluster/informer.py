@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
+from keyturn.base.log import log_defect
 from keyturn.cluster.backoff import full_jitter
 from keyturn.cluster.calls import JSON
-from keyturn.cluster.defects import log_defect
 from keyturn.cluster.errors import ClusterError, Forbidden, Gone
 from keyturn.cluster.reading import METADATA_LIST, METADATA_ONLY
 from keyturn.cluster.resources import Resource

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from keyturn.base.backoff import jittered
 from keyturn.cluster.calls import JSON
 from keyturn.cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from keyturn.cluster.resources import LEASES, Resource
-from keyturn.core.backoff import jittered
 from keyturn.core.lease import Record, Sighting, Terms, claim, is_safe, released, renewed, sighted
 from keyturn.core.names import LEASE_MANAGER
 
@@ -141,7 +141,7 @@ class Elector:
         Raises:
             LeaseLost: We do not lead any more.
         """
-        pause = jittered(self._terms.renew_every, chance=self._chance())
+        pause = jittered(self._terms.renew_every, random=self._chance())
         try:
             while True:
                 await self._sleep(min(pause, self._left()))
@@ -180,7 +180,7 @@ class Elector:
     async def _try_to_take(self) -> float | None:
         """Look, and take the Lease if that is right. Returns the seconds until the next look, or None if it is ours."""
         self._on_beat()
-        pause = jittered(self._terms.look_every, chance=self._chance(), spread=0.2)
+        pause = jittered(self._terms.look_every, random=self._chance(), spread=0.2)
         try:
             self._look(await self._read())
             assert self._seen is not None  # noqa: S101 - for the type checker
@@ -217,7 +217,7 @@ class Elector:
     async def _renew(self) -> float:
         """Try to renew. Returns the seconds until the next try."""
         assert self._held is not None  # noqa: S101 - for the type checker
-        soon = jittered(self._terms.try_again_after, chance=self._chance())
+        soon = jittered(self._terms.try_again_after, random=self._chance())
         began = self._clock()
         try:
             async with asyncio.timeout(self._left()):
@@ -231,7 +231,7 @@ class Elector:
             return max(soon, error.retry_after or 0.0)
         self._renewal_began = began
         self._note(None)
-        return jittered(self._terms.renew_every, chance=self._chance())
+        return jittered(self._terms.renew_every, random=self._chance())
 
     async def _look_who_holds(self, soon: float) -> float:
         """The record is not as we left it: the answer to a renewal was lost, somebody edited or deleted it, or it was taken."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from keyturn.core.backoff import Backoff
+from keyturn.base.backoff import Backoff
 
 K = TypeVar("K", bound=Hashable)
 
@@ -126,7 +126,7 @@ class WorkQueue(Generic[K]):
     def failed(self, key: K) -> float:
         """A key must be tried again, later with each failure in a row. Returns the delay in seconds."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = self._backoff.delay(failures, chance=self._chance())
+        delay = self._backoff.delay(failures, random=self._chance())
         self.put_off(key, delay)
         return delay
 

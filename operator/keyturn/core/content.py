@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from keyturn.base.text import shorten
 from keyturn.core.keys import data_key, is_legal_key
-from keyturn.core.paths import shorten
 from keyturn.core.vault import Field, FieldKind, Item, Url
 
 MAX_SECRET_BYTES = 1024 * 1024

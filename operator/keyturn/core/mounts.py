@@ -8,7 +8,7 @@ from typing import Any
 
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import REFRESH_MOUNTS, REFRESHED
-from keyturn.core.restarts import Debt, carried_marks, parse_switch, standing, written_marks
+from keyturn.core.restarts import PendingRestart, carried_marks, parse_switch, standing, written_marks
 from keyturn.core.usage import secrets_mounted
 
 _OVER = frozenset({"Succeeded", "Failed"})
@@ -35,7 +35,7 @@ class Touch:
     secrets: frozenset[str]
 
 
-def touch_of(pod: Mapping[str, Any], debts: Mapping[str, Debt]) -> Touch | None:
+def touch_of(pod: Mapping[str, Any], pending_restarts: Mapping[str, PendingRestart]) -> Touch | None:
     """What to write on a pod that shows files of Secrets which changed under it; None where there is nothing to do.
 
     The kubelet looks at a pod's files about once a minute, and at once when the pod object changes: any annotation will
@@ -43,19 +43,19 @@ def touch_of(pod: Mapping[str, Any], debts: Mapping[str, Debt]) -> Touch | None:
 
     Args:
         pod: the whole object.
-        debts: the Secrets of its namespace whose change is not settled everywhere yet, by name.
+        pending_restarts: the Secrets of its namespace whose change is not settled everywhere yet, by name.
     """
     metadata = ObjectMeta.of(pod)
     if metadata.deletion_timestamp is not None or (pod.get("status") or {}).get("phase") in _OVER:
         return None
     mounted = secrets_mounted(pod)
     due = {}
-    for name in mounted.keys() & debts.keys():
-        debt = debts[name]
-        seen = debt.seen_by(metadata.annotations, under=REFRESHED)
-        stands = standing(debt.owed, mounted[name], carried=seen, created_at=metadata.creation_timestamp)
-        if stands.due and wants_refresh(debt.secret, metadata):
-            due[name] = debt.mark
+    for name in mounted.keys() & pending_restarts.keys():
+        pending = pending_restarts[name]
+        seen = pending.seen_by(metadata.annotations, under=REFRESHED)
+        stands = standing(pending.owed, mounted[name], carried=seen, created_at=metadata.creation_timestamp)
+        if stands.due and wants_refresh(pending.secret, metadata):
+            due[name] = pending.mark
     if not due:
         return None
     kept = {name: mark for name, mark in carried_marks(metadata.annotations, REFRESHED).items() if name in mounted}

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from keyturn.core import names
-from keyturn.core.binding import Binding, Owner
 from keyturn.core.managed_fields import owned_metadata
 from keyturn.core.metadata import ObjectMeta
+from keyturn.core.request import Owner, SecretRequest
 
 
-def is_ours(metadata: ObjectMeta, binding: Binding) -> bool:
+def is_ours(metadata: ObjectMeta, request: SecretRequest) -> bool:
     """Whether a Secret may be written: made for one who asks for it, or handed over.
 
     - An owner reference names the uid of the OnePasswordItem: nobody else makes Secrets that one owns. Of a workload
@@ -25,18 +25,18 @@ def is_ours(metadata: ObjectMeta, binding: Binding) -> bool:
     if metadata.annotations.get(names.ADOPT) == "true":
         return True
     filled = _is_filled(metadata)
-    uids = {owner.uid for owner in binding.owners if filled or owner.kind == names.KIND}
-    namesakes = {(owner.kind, owner.name) for owner in binding.owners if filled}
+    uids = {owner.uid for owner in request.owners if filled or owner.kind == names.KIND}
+    namesakes = {(owner.kind, owner.name) for owner in request.owners if filled}
     return _is_left_by_workloads(metadata) or any(
         reference.get("uid") in uids or (reference.get("kind"), reference.get("name")) in namesakes
         for reference in metadata.owner_references
     )
 
 
-def missing_owners(metadata: ObjectMeta, binding: Binding) -> list[dict[str, str]]:
+def missing_owners(metadata: ObjectMeta, request: SecretRequest) -> list[dict[str, str]]:
     """References to those who ask for a Secret and do not own it yet; Kubernetes deletes it after its last owner."""
     owning = {reference.get("uid") for reference in metadata.owner_references}
-    return [reference_to(owner) for owner in binding.owners if owner.uid not in owning]
+    return [reference_to(owner) for owner in request.owners if owner.uid not in owning]
 
 
 def reference_to(owner: Owner) -> dict[str, str]:

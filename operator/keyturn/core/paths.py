@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from keyturn.base.text import shorten
+
 _ID = re.compile(r"[a-z0-9]{26}")
 
 
@@ -55,8 +57,3 @@ def same_but_for_case(one: str, other: str) -> bool:
 
 def _same_letter(one: str, other: str) -> bool:
     return one == other or one.casefold() == other.casefold()
-
-
-def shorten(text: str, limit: int = 200) -> str:
-    """A user's text at a length that fits into a message."""
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

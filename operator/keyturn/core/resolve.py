@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from keyturn.core.paths import looks_like_id, same_but_for_case, shorten
+from keyturn.base.text import shorten
+from keyturn.core.paths import looks_like_id, same_but_for_case
 from keyturn.core.vault import ItemRef, Scope
 
 Named = TypeVar("Named", Scope, ItemRef)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from keyturn.core.owed import Change, OwedRestart
+from keyturn.core.pending import Change, PendingChanges
 
 
-def begun(revision: int, owed: OwedRestart) -> dict[str, Any]:
+def begun(revision: int, owed: PendingChanges) -> dict[str, Any]:
     """What is said before anybody has counted who is owed a restart.
 
     Args:
@@ -25,7 +25,7 @@ def begun(revision: int, owed: OwedRestart) -> dict[str, Any]:
     return {"revision": revision, **changed_at, "keys": list(owed.keys)}
 
 
-def counted(revision: int, owed: OwedRestart, *, left: int, done: int) -> dict[str, Any]:
+def counted(revision: int, owed: PendingChanges, *, left: int, done: int) -> dict[str, Any]:
     """What is said after a pass over all workloads.
 
     Args:
@@ -37,7 +37,7 @@ def counted(revision: int, owed: OwedRestart, *, left: int, done: int) -> dict[s
     return {**begun(revision, owed), "owed": left, "done": done}
 
 
-def after_sync(status: Mapping[str, Any], revision: int, owed: OwedRestart | None) -> dict[str, Any] | None:
+def after_sync(status: Mapping[str, Any], revision: int, owed: PendingChanges | None) -> dict[str, Any] | None:
     """What a status says of restarts once its Secret was looked at; None for nothing.
 
     Args:
@@ -81,11 +81,11 @@ def revision_known(status: Mapping[str, Any]) -> int:
     return int((status.get("restarts") or {}).get("revision") or 0)
 
 
-def owed_by(status: Mapping[str, Any]) -> OwedRestart | None:
+def owed_by(status: Mapping[str, Any]) -> PendingChanges | None:
     """What a Secret that is made again owes by what the status says of the one before; None for nothing."""
     if not are_owed(status):
         return None
     restarts = status["restarts"]
     changed_at = restarts.get("changedAt")
     at = datetime.fromisoformat(changed_at) if changed_at else None
-    return OwedRestart((Change(1, tuple(restarts.get("keys") or ()), at),))
+    return PendingChanges((Change(1, tuple(restarts.get("keys") or ()), at),))

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_DECLINED, RESTART_OWED, REVISION
-from keyturn.core.owed import NOTHING_OWED, OwedRestart, owed_restart
+from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.usage import Keys, secrets_used, template_annotations
 
 _TRUE = frozenset({"1", "t", "true"})
@@ -56,7 +56,7 @@ def _whole_number(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Debt:
+class PendingRestart:
     """A Secret that owes restarts, as it was seen.
 
     Attributes:
@@ -65,14 +65,14 @@ class Debt:
     """
 
     secret: ObjectMeta
-    owed: OwedRestart
+    owed: PendingChanges
 
     @classmethod
     def of(cls, secret: ObjectMeta) -> Self | None:
         """Read a Secret; None if it owes nothing. A mark that nobody can read owes nothing to anybody, but is there."""
         if RESTART_OWED not in secret.annotations:
             return None
-        return cls(secret, owed_restart(secret.annotations, secret.managed_fields) or NOTHING_OWED)
+        return cls(secret, pending_changes(secret.annotations, secret.managed_fields) or NOTHING_PENDING)
 
     @property
     def revision(self) -> int:
@@ -133,7 +133,7 @@ class Standing:
     done: bool = False
 
 
-def standing(owed: OwedRestart, used: Keys, *, carried: int, created_at: str) -> Standing:
+def standing(owed: PendingChanges, used: Keys, *, carried: int, created_at: str) -> Standing:
     """Compare what a Secret owes with what a workload uses of it and has seen.
 
     Args:
@@ -175,7 +175,7 @@ class Verdict:
 def judge(
     workload: ObjectMeta,
     template: Mapping[str, Any],
-    debts: Mapping[str, Debt],
+    pending_restarts: Mapping[str, PendingRestart],
     *,
     policy: Mapping[str, str],
     default: bool,
@@ -186,7 +186,7 @@ def judge(
     Args:
         workload: its metadata.
         template: its pod template.
-        debts: the Secrets of its namespace that owe restarts, by name.
+        pending_restarts: the Secrets of its namespace that owe restarts, by name.
         policy: annotations of its namespace.
         default: the operator's own setting.
         declined: revisions that nobody wanted it to be restarted for when it was due, by the uid of the Secret: a
@@ -196,17 +196,17 @@ def judge(
     due: dict[str, tuple[str, ...]] = {}
     done, unwanted = set(), set()
     for name, keys in secrets_used(template, workload.annotations).items():
-        if (debt := debts.get(name)) is None:
+        if (pending := pending_restarts.get(name)) is None:
             continue
-        seen = debt.seen_by(annotations)
-        now = standing(debt.owed, keys, carried=seen, created_at=workload.creation_timestamp)
+        seen = pending.seen_by(annotations)
+        now = standing(pending.owed, keys, carried=seen, created_at=workload.creation_timestamp)
         if now.done:
             done.add(name)
-        skipped = max(seen, declined.get(debt.secret.uid, 0))
-        left = standing(debt.owed, keys, carried=skipped, created_at=workload.creation_timestamp).due
+        skipped = max(seen, declined.get(pending.secret.uid, 0))
+        left = standing(pending.owed, keys, carried=skipped, created_at=workload.creation_timestamp).due
         if not left:
             continue
-        if wants_restart(debt.secret.annotations, workload.annotations, policy, default=default):
+        if wants_restart(pending.secret.annotations, workload.annotations, policy, default=default):
             due[name] = left
         else:
             unwanted.add(name)
@@ -230,7 +230,7 @@ def restart_annotations(
     return {LAST_RESTARTED: now.isoformat(timespec="seconds"), REVISION: value}
 
 
-def described(causes: Iterable[tuple[Debt, Sequence[str]]]) -> str:
+def described(causes: Iterable[tuple[PendingRestart, Sequence[str]]]) -> str:
     """What made a restart necessary, for a human: Secrets and the keys of each."""
-    secrets = [f"{debt.secret.name} revision {debt.revision} ({', '.join(keys)})" for debt, keys in causes]
+    secrets = [f"{pending.secret.name} revision {pending.revision} ({', '.join(keys)})" for pending, keys in causes]
     return f"the {'Secrets' if len(secrets) > 1 else 'Secret'} {', '.join(secrets)}"

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keyturn.core import names
-from keyturn.core.binding import Binding
 from keyturn.core.content import changed_keys
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.owed import NOTHING_OWED, OwedRestart, owed_restart
 from keyturn.core.ownership import is_ours, reference_to
 from keyturn.core.paths import ItemPath
+from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
+from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import are_owed, owed_by, revision_known
 from keyturn.core.restarts import revision_of
 from keyturn.core.status import Failure, Reason
@@ -22,7 +22,7 @@ from keyturn.core.status import Failure, Reason
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What the Secret of a binding should hold.
+    """What the Secret of a request should hold.
 
     Attributes:
         path: of the item, by ids.
@@ -31,7 +31,7 @@ class Desired:
         data: bytes by key.
     """
 
-    binding: Binding
+    request: SecretRequest
     path: ItemPath
     item_revision: str
     options: str = ""
@@ -39,13 +39,13 @@ class Desired:
 
     def labels(self) -> dict[str, str]:
         """Labels that the Secret must carry; foreign ones beside them are left alone."""
-        return {**self.binding.labels, names.MANAGED_BY: names.PRODUCT}
+        return {**self.request.labels, names.MANAGED_BY: names.PRODUCT}
 
     def annotations(self) -> dict[str, str]:
         """Annotations that the Secret must carry, but for its revision and what it owes."""
         recorded = {names.OPTIONS: self.options} if self.options else {}
         item = {names.ITEM_PATH: str(self.path), names.ITEM_VERSION: self.item_revision}
-        return {**self.binding.annotations, **item, **recorded}
+        return {**self.request.annotations, **item, **recorded}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +80,18 @@ class Keep:
 
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
     """Whether a Secret can be trusted to be right from its metadata alone, so that no value need be fetched."""
-    key_names = ((desired.binding.status.get("secret") or {}).get("keys")) or ()
+    key_names = ((desired.request.status.get("secret") or {}).get("keys")) or ()
     return (
-        is_ours(metadata, desired.binding)
+        is_ours(metadata, desired.request)
         and metadata.deletion_timestamp is None
         and _describes(metadata, desired)
         and not is_drifted(metadata.managed_fields, key_names)
-        and (names.RESTART_OWED in metadata.annotations or not are_owed(desired.binding.status))
+        and (names.RESTART_OWED in metadata.annotations or not are_owed(desired.request.status))
     )
 
 
 def plan_secret(
-    present: Mapping[str, Any] | None, desired: Desired, *, lost: OwedRestart | None = None
+    present: Mapping[str, Any] | None, desired: Desired, *, lost: PendingChanges | None = None
 ) -> Create | Apply | Keep | Failure:
     """Compare a Secret with what it should be.
 
@@ -103,12 +103,12 @@ def plan_secret(
     if present is None:
         return Create(_manifest(desired, revision=1, owed=_owed_for_recreation(desired, lost)))
     metadata = ObjectMeta.of(present)
-    key = desired.binding.key
-    if not is_ours(metadata, desired.binding):
-        return _not_ours(desired.binding)
-    if (old_type := present.get("type") or names.OPAQUE) != desired.binding.secret_type:
+    key = desired.request.key
+    if not is_ours(metadata, desired.request):
+        return _not_ours(desired.request)
+    if (old_type := present.get("type") or names.OPAQUE) != desired.request.secret_type:
         return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {key.name} has the type {old_type} and Kubernetes does not "
-                       f"let it become {desired.binding.secret_type}; delete the Secret to have it made anew")  # fmt: skip
+                       f"let it become {desired.request.secret_type}; delete the Secret to have it made anew")  # fmt: skip
 
     old = {name: b64decode(value) for name, value in (present.get("data") or {}).items()}
     changed = changed_keys(old, desired.data)
@@ -120,13 +120,13 @@ def plan_secret(
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
-    owed = owed_restart(metadata.annotations, metadata.managed_fields)
+    owed = pending_changes(metadata.annotations, metadata.managed_fields)
     # The highest that anybody knows: workloads would take a number that they carry already for one they have seen.
-    known = revision_known(desired.binding.status)
+    known = revision_known(desired.request.status)
     revision = max(revision_of(metadata.annotations), owed.revision if owed else 0, known, 1)
     if changed and not repairs:
         revision += 1
-        owed = (owed or NOTHING_OWED).with_change(revision, changed)
+        owed = (owed or NOTHING_PENDING).with_change(revision, changed)
     obsolete = (old.keys() - desired.data.keys()) | _obsolete_metadata(metadata, desired)
     return Apply(
         _manifest(desired, revision=revision, owed=owed, looked_at=metadata),
@@ -145,8 +145,8 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     Returns:
         A merge patch of the metadata, or that nothing is to be done, or why the Secret is none of our business.
     """
-    if not is_ours(metadata, desired.binding):
-        return _not_ours(desired.binding)
+    if not is_ours(metadata, desired.request):
+        return _not_ours(desired.request)
     annotations, labels = desired.annotations(), desired.labels()
     if annotations.items() <= metadata.annotations.items() and labels.items() <= metadata.labels.items():
         return Keep()
@@ -155,10 +155,10 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     }
 
 
-def _not_ours(binding: Binding) -> Failure:
+def _not_ours(request: SecretRequest) -> Failure:
     return Failure(
         Reason.SECRET_NOT_OURS,
-        f"the Secret {binding.key.name} exists and belongs to somebody else; "
+        f"the Secret {request.key.name} exists and belongs to somebody else; "
         f"annotate it with {names.ADOPT}=true to hand it over, or delete it",
     )
 
@@ -177,7 +177,7 @@ def _describes(metadata: ObjectMeta, desired: Desired) -> bool:
 def _obsolete_metadata(metadata: ObjectMeta, desired: Desired) -> frozenset[str]:
     """Labels and annotations of ours that the Secret should carry no more, as after they went from its object."""
     wanted = {*desired.labels(), *desired.annotations(), names.REVISION, names.RESTART_OWED}
-    if not desired.binding.has_item:
+    if not desired.request.has_status:
         wanted.add(names.KEYS)
     return owned_metadata(metadata.managed_fields) - wanted
 
@@ -193,24 +193,24 @@ def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
     )
 
 
-def _owed_for_recreation(desired: Desired, lost: OwedRestart | None) -> OwedRestart | None:
+def _owed_for_recreation(desired: Desired, lost: PendingChanges | None) -> PendingChanges | None:
     """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
-    status = desired.binding.status
+    status = desired.request.status
     known = status.get("secret") or {}
     same = status.get("itemPath") == str(desired.path) and status.get("itemVersion") == desired.item_revision
-    owed = (lost.of_new_secret() if lost is not None else owed_by(status)) or NOTHING_OWED
+    owed = (lost.of_new_secret() if lost is not None else owed_by(status)) or NOTHING_PENDING
     if known and not same:
         owed = owed.with_change(1, {*(known.get("keys") or ()), *desired.data})
     return owed if owed.changes else None
 
 
 def _manifest(
-    desired: Desired, *, revision: int, owed: OwedRestart | None, looked_at: ObjectMeta | None = None
+    desired: Desired, *, revision: int, owed: PendingChanges | None, looked_at: ObjectMeta | None = None
 ) -> dict[str, Any]:
     """The Secret to write; tied to the state that was looked at, so that a foreign change in between is not lost."""
-    key = desired.binding.key
+    key = desired.request.key
     annotations = {**desired.annotations(), names.REVISION: str(revision)}
-    if not desired.binding.has_item:
+    if not desired.request.has_status:
         # What the status of a OnePasswordItem says; without it nobody could tell after a restart that a key is missing.
         annotations[names.KEYS] = ",".join(sorted(desired.data))
     if owed:
@@ -223,7 +223,7 @@ def _manifest(
         # Of a Secret that is there they stay as they are: where changing them is refused, its data must change all the same.
         "ownerReferences": list(looked_at.owner_references)
         if looked_at
-        else list(map(reference_to, desired.binding.owners)),
+        else list(map(reference_to, desired.request.owners)),
     }
     if looked_at is not None:
         metadata |= {"uid": looked_at.uid, "resourceVersion": looked_at.resource_version}
@@ -231,6 +231,6 @@ def _manifest(
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": metadata,
-        "type": desired.binding.secret_type,
+        "type": desired.request.secret_type,
         "data": {name: b64encode(value).decode() for name, value in sorted(desired.data.items())},
     }

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from keyturn.base.text import shorten
 from keyturn.core import names
-from keyturn.core.binding import Binding
 from keyturn.core.content import Skipped
-from keyturn.core.owed import OwedRestart
-from keyturn.core.paths import shorten
+from keyturn.core.pending import PendingChanges
+from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import after_count, after_sync
 
 
@@ -128,66 +128,66 @@ class Synced:
     keys: tuple[str, ...]
     warnings: Warnings = Warnings()
     revision: int = 0
-    owed: OwedRestart | None = None
+    owed: PendingChanges | None = None
 
 
-def synced_status(binding: Binding, synced: Synced, *, now: datetime) -> dict[str, Any]:
+def synced_status(request: SecretRequest, synced: Synced, *, now: datetime) -> dict[str, Any]:
     """The status of an object whose Secret is right."""
     message = f"the Secret holds {len(synced.keys)} keys of the item at version {synced.item_revision}"
     conditions = [("Ready", "True", Reason.SYNCED, message)]
     if warning := synced.warnings.condition():
         conditions.append(("Warning", "True", *warning))
-    restarts = after_sync(binding.status, synced.revision, synced.owed)
+    restarts = after_sync(request.status, synced.revision, synced.owed)
     return {
         **({"restarts": restarts} if restarts else {}),
-        "observedGeneration": binding.generation,
-        "conditions": _conditions(binding, conditions, now=now),
+        "observedGeneration": request.generation,
+        "conditions": _conditions(request, conditions, now=now),
         "itemPath": synced.path,
         "itemVersion": synced.item_revision,
         "lastSyncTime": _timestamp(now),
-        "secret": {"name": binding.key.name, "keys": list(synced.keys)},
+        "secret": {"name": request.key.name, "keys": list(synced.keys)},
     }
 
 
-def frozen_status(binding: Binding, *, now: datetime) -> dict[str, Any]:
+def frozen_status(request: SecretRequest, *, now: datetime) -> dict[str, Any]:
     """The status of an object whose item is tagged to be ignored; what the Secret holds is what it held before."""
     message = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
     return {
-        **_kept(binding),
-        "observedGeneration": binding.generation,
-        "conditions": _conditions(binding, [("Ready", "True", Reason.FROZEN, message)], now=now),
+        **_kept(request),
+        "observedGeneration": request.generation,
+        "conditions": _conditions(request, [("Ready", "True", Reason.FROZEN, message)], now=now),
     }
 
 
-def progressing_status(binding: Binding, *, now: datetime) -> dict[str, Any]:
+def progressing_status(request: SecretRequest, *, now: datetime) -> dict[str, Any]:
     """The status while a new generation is worked on, written before slow work so that nobody trusts the old one."""
-    message = f"working on generation {binding.generation}"
-    return _unfinished(binding, "Unknown", "Reconciling", Failure(Reason.PROGRESSING, message), now=now)
+    message = f"working on generation {request.generation}"
+    return _unfinished(request, "Unknown", "Reconciling", Failure(Reason.PROGRESSING, message), now=now)
 
 
-def failed_status(binding: Binding, failure: Failure, *, now: datetime) -> dict[str, Any]:
+def failed_status(request: SecretRequest, failure: Failure, *, now: datetime) -> dict[str, Any]:
     """The status after a failure: waiting for what ends by itself, stalled by what a human must end.
 
     What is known of the Secret stays, because the Secret stays.
     """
     if failure.reason in WAITING:
-        return _unfinished(binding, "Unknown", "Reconciling", failure, now=now)
-    return _unfinished(binding, "False", "Stalled", failure, now=now)
+        return _unfinished(request, "Unknown", "Reconciling", failure, now=now)
+    return _unfinished(request, "False", "Stalled", failure, now=now)
 
 
-def silent_status(binding: Binding, message: str, *, now: datetime) -> dict[str, Any]:
+def silent_status(request: SecretRequest, message: str, *, now: datetime) -> dict[str, Any]:
     """The status of an object that was synced, by a source silent for longer than permitted: nothing is stalled."""
     conditions = [("Ready", "False", Reason.SOURCE_SILENT, message), ("Stale", "True", Reason.SOURCE_SILENT, message)]
     return {
-        **_kept(binding),
-        "observedGeneration": binding.generation,
-        "conditions": _conditions(binding, conditions, now=now),
+        **_kept(request),
+        "observedGeneration": request.generation,
+        "conditions": _conditions(request, conditions, now=now),
     }
 
 
-def restarts_status(binding: Binding, restarts: Mapping[str, Any]) -> dict[str, Any]:
+def restarts_status(request: SecretRequest, restarts: Mapping[str, Any]) -> dict[str, Any]:
     """The status of an object whose Secret's restarts were counted; what it says of the Secret stays."""
-    return {**binding.status, "restarts": after_count(binding.status, restarts)}
+    return {**request.status, "restarts": after_count(request.status, restarts)}
 
 
 def is_worth_writing(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -200,28 +200,28 @@ def ready_reason(status: Mapping[str, Any]) -> str:
     return next((str(c.get("reason", "")) for c in status.get("conditions") or () if c.get("type") == "Ready"), "")
 
 
-def _unfinished(binding: Binding, ready: str, beside: str, failure: Failure, *, now: datetime) -> dict[str, Any]:
+def _unfinished(request: SecretRequest, ready: str, beside: str, failure: Failure, *, now: datetime) -> dict[str, Any]:
     conditions = [
         ("Ready", ready, failure.reason, failure.message),
         (beside, "True", failure.reason, failure.message),
     ]
     return {
-        **_kept(binding),
-        "observedGeneration": binding.generation,
-        "conditions": _conditions(binding, conditions, now=now),
+        **_kept(request),
+        "observedGeneration": request.generation,
+        "conditions": _conditions(request, conditions, now=now),
     }
 
 
-def _kept(binding: Binding) -> dict[str, Any]:
+def _kept(request: SecretRequest) -> dict[str, Any]:
     kept = ("itemPath", "itemVersion", "lastSyncTime", "secret", "restarts")
-    return {name: binding.status[name] for name in kept if name in binding.status}
+    return {name: request.status[name] for name in kept if name in request.status}
 
 
 def _conditions(
-    binding: Binding, conditions: Sequence[tuple[str, str, Reason, str]], *, now: datetime
+    request: SecretRequest, conditions: Sequence[tuple[str, str, Reason, str]], *, now: datetime
 ) -> list[dict[str, Any]]:
     """Conditions whose `lastTransitionTime` moves only with their `status`, as the API conventions ask."""
-    before = {c.get("type"): c for c in binding.status.get("conditions") or ()}
+    before = {c.get("type"): c for c in request.status.get("conditions") or ()}
     return [
         {
             "type": kind,
@@ -229,7 +229,7 @@ def _conditions(
             "reason": reason.value,
             "message": message,
             "lastTransitionTime": _since(before.get(kind), status) or _timestamp(now),
-            "observedGeneration": binding.generation,
+            "observedGeneration": request.generation,
         }
         for kind, status, reason, message in conditions
     ]

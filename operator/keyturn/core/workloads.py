@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from keyturn.core.binding import Binding, Key, Owner
+from keyturn.base.text import shorten
 from keyturn.core.keys import is_legal_name, secret_name
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import (
@@ -19,7 +19,7 @@ from keyturn.core.names import (
     LAST_RESTARTED,
     LEGACY_FINALIZER,
 )
-from keyturn.core.paths import shorten
+from keyturn.core.request import Key, Owner, SecretRequest
 
 _ASKING = re.compile(r"operator\.1password\.io/[a-zA-Z.]")
 """What makes a workload count as annotated; like the official operator's expression it does not look at the rest of the key."""
@@ -132,43 +132,43 @@ def secret_asked_for(*levels: Mapping[str, str]) -> str:
     return secret_name(asking.get(ITEM_NAME, ""))
 
 
-def by_precedence(claimants: Iterable[AnnotatedWorkload]) -> list[AnnotatedWorkload]:
+def by_precedence(requesters: Iterable[AnnotatedWorkload]) -> list[AnnotatedWorkload]:
     """Those who ask for one Secret, the one whose path holds first: the oldest that has a path.
 
     The order hangs on nothing but the objects, so it is the same after a restart.
     """
-    return sorted(claimants, key=lambda each: (each.item_path is None, each.created_at, each.key))
+    return sorted(requesters, key=lambda each: (each.item_path is None, each.created_at, each.key))
 
 
-def claimed_binding(key: Key, claimants: Iterable[AnnotatedWorkload]) -> Binding | None:
+def request_from_workloads(key: Key, requesters: Iterable[AnnotatedWorkload]) -> SecretRequest | None:
     """What annotated workloads ask for where there is no OnePasswordItem; None if nobody asks any more.
 
     The Secret gets the annotations of the one that decides and, as with the official operator, no labels and no type.
     """
-    ordered = by_precedence(claimant for claimant in claimants if not claimant.deleting)
+    ordered = by_precedence(requester for requester in requesters if not requester.deleting)
     if not ordered:
         return None
     decides = ordered[0]
     copied = {name: text for name, text in decides.annotations.items() if name not in {ITEM_PATH, ITEM_VERSION}}
-    return Binding(
+    return SecretRequest(
         key=key,
         uid=decides.uid,
         generation=1,
         item_path=decides.item_path,
-        owners=tuple(claimant.owner for claimant in ordered),
+        owners=tuple(requester.owner for requester in ordered),
         annotations=copied,
     )
 
 
-def with_co_owners(binding: Binding, claimants: Iterable[AnnotatedWorkload]) -> Binding:
+def with_co_owners(request: SecretRequest, requesters: Iterable[AnnotatedWorkload]) -> SecretRequest:
     """A OnePasswordItem whose Secret annotated workloads ask for too: it decides, and the Secret outlives it with them."""
-    others = by_precedence(claimant for claimant in claimants if not claimant.deleting)
-    return replace(binding, owners=(*binding.owners, *(claimant.owner for claimant in others)))
+    others = by_precedence(requester for requester in requesters if not requester.deleting)
+    return replace(request, owners=(*request.owners, *(requester.owner for requester in others)))
 
 
-def overruled(binding: Binding, claimants: Iterable[AnnotatedWorkload]) -> list[AnnotatedWorkload]:
+def conflicting(request: SecretRequest, requesters: Iterable[AnnotatedWorkload]) -> list[AnnotatedWorkload]:
     """Those who ask for this Secret with another path than the one that holds."""
-    return [each for each in claimants if each.item_path not in {None, binding.item_path} and not each.deleting]
+    return [each for each in requesters if each.item_path not in {None, request.item_path} and not each.deleting]
 
 
 def status_from_secret(metadata: ObjectMeta | None) -> dict[str, Any]:

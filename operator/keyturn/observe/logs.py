@@ -50,7 +50,7 @@ def configure(level: LogLevel = "info", log_format: LogFormat = "console", *, st
 
 
 class ConsoleFormatter(logging.Formatter):
-    """`2030-01-01T00:00:00.000Z INFO    keyturn.control.poller: text`, with a traceback below where there is one."""
+    """`2030-01-01T00:00:00.000Z INFO    keyturn.control.connections.poller: text`, with a traceback below where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one record."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from keyturn.connect import ConnectClient, ConnectSettings, Exchange, StaticToken, TokenSource
+from keyturn.providers.connect import ConnectClient, ConnectSettings, Exchange, StaticToken, TokenSource
 
 VAULT = "vaultvaultvaultvaultvault1"
 ITEM = "itemitemitemitemitemitem12"

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.connect import BadAddress, ConfigError, ConnectSettings, StaticToken
-from keyturn.connect.address import base_url
+from keyturn.providers.connect import BadAddress, ConfigError, ConnectSettings, StaticToken
+from keyturn.providers.connect.address import base_url
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from keyturn.connect import (
+from keyturn.providers.connect import (
     BadAnswer,
     BadRequest,
     Conflict,
@@ -18,8 +18,8 @@ from keyturn.connect import (
     TooLargeToInline,
     Vault,
 )
-from keyturn.connect.answers import MAX_RETRY_AFTER, Answer, failure, read_json, retry_after
-from keyturn.connect.calls import equals, read
+from keyturn.providers.connect.answers import MAX_RETRY_AFTER, Answer, failure, read_json, retry_after
+from keyturn.providers.connect.calls import equals, read
 
 CALL = read("/v1/vaults/{vault}", vault="v")
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.connect import CircuitState
-from keyturn.connect.breaker import OPEN_FOR, THRESHOLD, Breaker
+from keyturn.providers.connect import CircuitState
+from keyturn.providers.connect.breaker import OPEN_FOR, THRESHOLD, Breaker
 
 
 def failing(times, *, now=0.0, breaker=None):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.connect import BadRequest
-from keyturn.connect.calls import Kind, content, delete, equals, read, write
+from keyturn.providers.connect import BadRequest
+from keyturn.providers.connect.calls import Kind, content, delete, equals, read, write
 
 ROUTE = "/v1/vaults/{vault}/items/{item}"
 

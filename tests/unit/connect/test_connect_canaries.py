@@ -11,9 +11,9 @@ import httpx
 import pytest
 from connect_fakes import FILE, ITEM, OTHER, VAULT, Bench, Chunks, alive, answer, fault, item_json, summary_json
 
-from keyturn.connect import ConnectError, ConnectVaults, Patch, StaticToken
-from keyturn.connect.answers import Answer
 from keyturn.core.vault import Field, FieldKind, ItemRef, Scope, VaultError
+from keyturn.providers.connect import ConnectError, ConnectVaults, Patch, StaticToken
+from keyturn.providers.connect.answers import Answer
 
 SECRET = "c4nary-v4lue-Zx9"
 TITLE = "c4nary-t1tle-Qw7"

@@ -19,7 +19,7 @@ from connect_fakes import (
     vault_json,
 )
 
-from keyturn.connect import BadAnswer, BadRequest, FileTooLarge, Patch, TooLargeToInline
+from keyturn.providers.connect import BadAnswer, BadRequest, FileTooLarge, Patch, TooLargeToInline
 
 IN = f"/v1/vaults/{VAULT}/items"
 AT = f"{IN}/{ITEM}"

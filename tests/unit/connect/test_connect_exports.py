@@ -1,18 +1,18 @@
 import inspect
 
-import keyturn.connect
-from keyturn.connect import errors, models
+import keyturn.providers.connect
+from keyturn.providers.connect import errors, models
 
 
 def test_the_export_list_is_what_is_visible():
     """Sorted, complete, and nothing more: submodules and private names aside."""
     visible = [
         name
-        for name, value in vars(keyturn.connect).items()
+        for name, value in vars(keyturn.providers.connect).items()
         if not name.startswith("_") and not inspect.ismodule(value)
     ]
 
-    assert sorted(visible) == keyturn.connect.__all__
+    assert sorted(visible) == keyturn.providers.connect.__all__
 
 
 def test_every_error_and_model_is_exported():
@@ -23,7 +23,7 @@ def test_every_error_and_model_is_exported():
             for name, value in vars(module).items()
             if inspect.isclass(value) and value.__module__ == module.__name__
         }
-        assert own - {"Tolerant"} <= set(keyturn.connect.__all__)
+        assert own - {"Tolerant"} <= set(keyturn.providers.connect.__all__)
 
 
 def test_the_tree_in_the_docstring_is_the_tree():

@@ -3,7 +3,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.connect.gate import Gate
+from keyturn.providers.connect.gate import Gate
 
 
 class Crowd:

@@ -5,7 +5,7 @@ import pytest
 from connect_fakes import item_json, summary_json, vault_json
 from pydantic import TypeAdapter, ValidationError
 
-from keyturn.connect import Activity, Item, ItemFile, ItemSummary, ServerHealth, Vault
+from keyturn.providers.connect import Activity, Item, ItemFile, ItemSummary, ServerHealth, Vault
 
 
 def parse(kind, body):

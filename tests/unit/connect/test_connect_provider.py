@@ -19,7 +19,9 @@ from connect_fakes import (
     vault_json,
 )
 
-from keyturn.connect import (
+from keyturn.core import vault
+from keyturn.core.vault import FieldKind, Scope, Url
+from keyturn.providers.connect import (
     BadAddress,
     BadAnswer,
     BadCertificates,
@@ -46,9 +48,7 @@ from keyturn.connect import (
     Unreachable,
     UntrustedServer,
 )
-from keyturn.connect.translating import translated
-from keyturn.core import vault
-from keyturn.core.vault import FieldKind, Scope, Url
+from keyturn.providers.connect.translating import translated
 
 SCOPE = Scope(VAULT, "Prod", 7, 5000)
 

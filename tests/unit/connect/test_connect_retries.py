@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.connect import (
+from keyturn.providers.connect import (
     BadAnswer,
     BadRequest,
     CircuitOpen,
@@ -23,8 +23,8 @@ from keyturn.connect import (
     Unreachable,
     UntrustedServer,
 )
-from keyturn.connect.calls import Kind
-from keyturn.connect.retries import MAX_ATTEMPTS, Fail, Retry, counts_against_host, decide, perhaps_done
+from keyturn.providers.connect.calls import Kind
+from keyturn.providers.connect.retries import MAX_ATTEMPTS, Fail, Retry, counts_against_host, decide, perhaps_done
 
 READ, CONTENT, DELETE, WRITE, PROBE = Kind.READ, Kind.CONTENT, Kind.DELETE, Kind.WRITE, Kind.PROBE
 

@@ -23,7 +23,7 @@ from connect_fakes import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.connect import (
+from keyturn.providers.connect import (
     BadAnswer,
     BadToken,
     CircuitOpen,

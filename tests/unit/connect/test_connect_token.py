@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.connect import BadToken, StaticToken
-from keyturn.connect.token import clean_token
+from keyturn.providers.connect import BadToken, StaticToken
+from keyturn.providers.connect.token import clean_token
 
 
 def test_outer_whitespace_of_a_token_is_stripped():

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from keyturn.base.backoff import Backoff
 from keyturn.control.queue import WorkQueue
-from keyturn.core.backoff import Backoff
 
 
 class Timer:

@@ -9,23 +9,23 @@ from hypothesis import strategies as st
 from keyturn.core import names
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.mounts import touch_of
-from keyturn.core.owed import Change, OwedRestart
-from keyturn.core.restarts import Debt, carried_marks
+from keyturn.core.pending import Change, PendingChanges
+from keyturn.core.restarts import PendingRestart, carried_marks
 
 CHANGED_AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 BEFORE, AFTER = "2026-11-25T11:00:00Z", "2026-11-25T13:00:00Z"
 ASKS = {names.REFRESH_MOUNTS: "true"}
 
 
-def debt(name="db", *, keys=("password",), revision=3, annotations=None):
-    owed = OwedRestart((Change(revision, tuple(keys), CHANGED_AT),))
+def pending(name="db", *, keys=("password",), revision=3, annotations=None):
+    owed = PendingChanges((Change(revision, tuple(keys), CHANGED_AT),))
     metadata = {
         "namespace": "app",
         "name": name,
         "uid": f"{name}-uid",
         "annotations": {names.REVISION: str(revision), names.RESTART_OWED: owed.to_annotation(), **(annotations or {})},
     }
-    return Debt.of(ObjectMeta.of({"metadata": metadata}))
+    return PendingRestart.of(ObjectMeta.of({"metadata": metadata}))
 
 
 def pod(*volumes, annotations=None, created_at=BEFORE, phase="Running", **metadata):
@@ -74,12 +74,12 @@ def projected(name="db", *keys):
 )
 def test_a_pod_is_touched_if_it_asks_and_shows_what_changed(touched, found):
     """Every other write on a pod would be in vain."""
-    assert (touch_of(found, {"db": debt()}) is not None) == touched
+    assert (touch_of(found, {"db": pending()}) is not None) == touched
 
 
 def test_the_object_asks_for_all_pods_but_those_that_decline():
     """The nearer switch wins, as with restarts."""
-    asking = debt(annotations=ASKS)
+    asking = pending(annotations=ASKS)
 
     assert touch_of(pod(secret(), annotations={}), {"db": asking}) is not None
     assert touch_of(pod(secret(), annotations={names.REFRESH_MOUNTS: "false"}), {"db": asking}) is None
@@ -87,17 +87,20 @@ def test_the_object_asks_for_all_pods_but_those_that_decline():
 
 def test_a_pod_is_touched_once_for_several_secrets_and_once_for_each_change():
     """What it carries afterwards says what it has seen; what it shows no more is forgotten."""
-    debts = {"db": debt(), "tls": debt("tls", keys=["crt"])}
+    pending_restarts = {"db": pending(), "tls": pending("tls", keys=["crt"])}
     found = pod(secret(), projected("tls"), annotations={**ASKS, names.REFRESHED: "old=x.1"})
-    touch = touch_of(found, debts)
+    touch = touch_of(found, pending_restarts)
 
     assert touch.patch["metadata"]["uid"] == "pod-1"
     assert touch.secrets == {"db", "tls"}
     written = touch.patch["metadata"]["annotations"]
-    assert carried_marks(written, names.REFRESHED) == {"db": debts["db"].mark, "tls": debts["tls"].mark}
+    assert carried_marks(written, names.REFRESHED) == {
+        "db": pending_restarts["db"].mark,
+        "tls": pending_restarts["tls"].mark,
+    }
     after = pod(secret(), projected("tls"), annotations={**ASKS, **written})
-    assert touch_of(after, debts) is None
-    assert touch_of(after, {"db": debt(revision=4)}) is not None
+    assert touch_of(after, pending_restarts) is None
+    assert touch_of(after, {"db": pending(revision=4)}) is not None
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["volumes", "secret", "projected", "sources", "items", "secretName", "name"]), inner)))  # fmt: skip
@@ -105,4 +108,4 @@ def test_an_odd_pod_stops_nobody(spec):
     """One object that is not as the API promises must not end a pass over all others."""
     odd = {**pod(), "spec": spec}
 
-    assert touch_of(odd, {"db": debt()}) is None or spec
+    assert touch_of(odd, {"db": pending()}) is None or spec

@@ -3,9 +3,9 @@
 import pytest
 
 from keyturn.core import names
-from keyturn.core.binding import Binding, Key, Owner
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.ownership import is_ours, missing_owners, owner_patch, reference_to
+from keyturn.core.request import Key, Owner, SecretRequest
 
 KEY = Key("app", "db")
 ITEM = Owner(names.API_VERSION, names.KIND, "db", "item-1")
@@ -17,7 +17,7 @@ LABELS = {names.MANAGED_BY: names.PRODUCT}
 
 
 def asked_by(*owners):
-    return Binding(KEY, owners[0].uid, 1, "vaults/v/items/i", owners)
+    return SecretRequest(KEY, owners[0].uid, 1, "vaults/v/items/i", owners)
 
 
 def secret(*owners, annotations=FILLED, labels=None, manager="keyturn", **metadata):

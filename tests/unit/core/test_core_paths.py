@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.paths import BadPath, ItemPath, looks_like_id, parse_item_path, same_but_for_case, shorten
+from keyturn.base.text import shorten
+from keyturn.core.paths import BadPath, ItemPath, looks_like_id, parse_item_path, same_but_for_case
 
 PART = st.text(min_size=1, max_size=40).filter(lambda text: "/" not in text)
 

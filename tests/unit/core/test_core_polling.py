@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.backoff import Backoff, jittered
+from keyturn.base.backoff import Backoff, jittered
 from keyturn.core.polling import Seen, is_cheaper_one_by_one, is_older, scopes_to_list
 from keyturn.core.vault import Scope
 
@@ -62,14 +62,14 @@ CHANCE = st.floats(min_value=0, max_value=1, exclude_max=True)
 @given(st.integers(1, 10_000), CHANCE)
 def test_a_delay_never_passes_its_longest(failures, chance):
     """Nor is it ever zero, after however many failures."""
-    assert 0.5 <= Backoff(first=1, longest=300).delay(failures, chance=chance) <= 300
+    assert 0.5 <= Backoff(first=1, longest=300).delay(failures, random=chance) <= 300
 
 
 @given(st.integers(1, 100), CHANCE)
 def test_delays_double_until_they_reach_their_longest(failures, chance):
     """With the same chance, each is twice the one before, or the longest."""
     backoff = Backoff(first=1, longest=300)
-    this, following = (backoff.delay(n, chance=chance) for n in (failures, failures + 1))
+    this, following = (backoff.delay(n, random=chance) for n in (failures, failures + 1))
 
     assert following == pytest.approx(min(2 * this, 300 * (0.5 + chance / 2)))
 
@@ -77,4 +77,4 @@ def test_delays_double_until_they_reach_their_longest(failures, chance):
 @given(st.floats(0.1, 10_000), CHANCE)
 def test_jitter_stays_within_its_spread(interval, chance):
     """A tenth more or less, so that an interval still means what it says."""
-    assert 0.9 * interval <= jittered(interval, chance=chance) <= 1.1 * interval * 1.0001
+    assert 0.9 * interval <= jittered(interval, random=chance) <= 1.1 * interval * 1.0001

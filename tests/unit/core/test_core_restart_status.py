@@ -4,22 +4,22 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from keyturn.core.owed import Change, OwedRestart
+from keyturn.core.pending import Change, PendingChanges
 from keyturn.core.restart_status import after_count, after_sync, are_owed, begun, counted, owed_by, revision_known
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-OWED = OwedRestart((Change(4, ("user",), NOW - timedelta(1)), Change(5, ("password",), NOW)))
+OWED = PendingChanges((Change(4, ("user",), NOW - timedelta(1)), Change(5, ("password",), NOW)))
 BEGUN = {"revision": 5, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password", "user"]}
 COUNTED = {**BEGUN, "owed": 0, "done": 3}
 
 
 def test_what_is_owed_is_said_by_names():
     """Keys of all changes that are owed, and the time of the latest, in UTC."""
-    elsewhere = OwedRestart((Change(5, ("a",), NOW.astimezone(timezone(timedelta(hours=1)))),))
+    elsewhere = PendingChanges((Change(5, ("a",), NOW.astimezone(timezone(timedelta(hours=1)))),))
 
     assert begun(5, OWED) == BEGUN
     assert begun(5, elsewhere)["changedAt"] == "2026-11-21T12:00:00Z"
-    assert begun(5, OwedRestart((Change(5, ("a",)),))) == {"revision": 5, "keys": ["a"]}
+    assert begun(5, PendingChanges((Change(5, ("a",)),))) == {"revision": 5, "keys": ["a"]}
     assert counted(5, OWED, left=0, done=3) == COUNTED
 
 
@@ -73,8 +73,8 @@ def test_what_was_not_counted_may_be_owed(restarts, owed):
 
 def test_a_secret_made_again_owes_what_the_status_says():
     """Its keys and the time of the change; revisions count anew."""
-    assert owed_by({"restarts": BEGUN}) == OwedRestart((Change(1, ("password", "user"), NOW),))
-    assert owed_by({"restarts": {"revision": 5, "keys": ["a"]}}) == OwedRestart((Change(1, ("a",)),))
+    assert owed_by({"restarts": BEGUN}) == PendingChanges((Change(1, ("password", "user"), NOW),))
+    assert owed_by({"restarts": {"revision": 5, "keys": ["a"]}}) == PendingChanges((Change(1, ("a",)),))
     assert owed_by({"restarts": COUNTED}) is None
     assert owed_by({}) is None
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from keyturn.core import names
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.owed import NOTHING_OWED, Change, OwedRestart
+from keyturn.core.pending import NOTHING_PENDING, Change, PendingChanges
 from keyturn.core.restarts import (
-    Debt,
+    PendingRestart,
     described,
     judge,
     parse_switch,
@@ -83,14 +83,14 @@ def test_a_revision_is_a_whole_number_or_none(text, revision):
 
 def secret(*changes, name="db", uid="cafe-1", revision="", annotations=None):
     """Metadata of a Secret that owes restarts for these changes."""
-    mark = {names.RESTART_OWED: OwedRestart(changes).to_annotation(), names.REVISION: revision}
+    mark = {names.RESTART_OWED: PendingChanges(changes).to_annotation(), names.REVISION: revision}
     return ObjectMeta.of(
         {"metadata": {"namespace": "app", "name": name, "uid": uid, "annotations": {**mark, **(annotations or {})}}}
     )
 
 
-def debt(*changes, **more):
-    found = Debt.of(secret(*changes, **more))
+def pending(*changes, **more):
+    found = PendingRestart.of(secret(*changes, **more))
     assert found is not None
     return found
 
@@ -122,18 +122,20 @@ def template(carried="", **secrets):
 
 
 def verdict(found, pods, *, of=None, policy=None, default=True, declined=None):
-    debts = {each.secret.name: each for each in ([found] if isinstance(found, Debt) else found)}
-    return judge(of or workload(), pods, debts, policy=policy or {}, default=default, declined=declined or {})
+    pending_restarts = {each.secret.name: each for each in ([found] if isinstance(found, PendingRestart) else found)}
+    return judge(
+        of or workload(), pods, pending_restarts, policy=policy or {}, default=default, declined=declined or {}
+    )
 
 
 def test_a_secret_without_a_mark_owes_nothing():
     """Most Secrets, most of the time."""
-    assert Debt.of(replace(secret(), annotations={})) is None
+    assert PendingRestart.of(replace(secret(), annotations={})) is None
 
 
 def test_a_mark_that_nobody_can_read_is_due_to_nobody():
     """It is there, and is only cleared."""
-    found = Debt.of(replace(secret(), annotations={names.RESTART_OWED: "nonsense"}))
+    found = PendingRestart.of(replace(secret(), annotations={names.RESTART_OWED: "nonsense"}))
 
     assert found is not None
     assert not verdict(found, template(db=None)).due
@@ -156,7 +158,7 @@ def test_a_mark_that_nobody_can_read_is_due_to_nobody():
 )
 def test_a_restart_is_due_once_and_only_to_who_holds_old_bytes(carried, created_at, due):
     """Never twice for one revision, never to a workload created after the change."""
-    found = verdict(debt(Change(2, ("password",), NOW)), template(carried, db=None), of=workload(created_at))
+    found = verdict(pending(Change(2, ("password",), NOW)), template(carried, db=None), of=workload(created_at))
 
     assert found.due == ({"db": ("password",)} if due else {})
     assert found.done == ({"db"} if carried == "db=cafe.2" else set())
@@ -184,28 +186,28 @@ CHANGES = (
 )
 def test_each_change_counts_for_itself(carried, keys, created_at, due):
     """However marks accumulate, nobody is restarted for what he does not use, or has seen."""
-    found = verdict(debt(*CHANGES), template(carried, db=keys), of=workload(created_at))
+    found = verdict(pending(*CHANGES), template(carried, db=keys), of=workload(created_at))
 
     assert found.due == ({"db": due} if due else {})
 
 
 def test_who_was_restarted_for_its_own_part_is_done():
     """Later changes of keys that it does not use are none of its business."""
-    assert verdict(debt(*CHANGES), template("db=cafe.5", db={"username"})).done == {"db"}
-    assert not verdict(debt(*CHANGES), template("db=cafe.5", db={"ca.crt"})).done
-    assert not verdict(debt(*CHANGES), template("db=cafe.5", db={"host"})).done
+    assert verdict(pending(*CHANGES), template("db=cafe.5", db={"username"})).done == {"db"}
+    assert not verdict(pending(*CHANGES), template("db=cafe.5", db={"ca.crt"})).done
+    assert not verdict(pending(*CHANGES), template("db=cafe.5", db={"host"})).done
 
 
 def test_one_restart_serves_all_secrets_that_changed():
     """They are judged together, and each with its own switch."""
-    debts = [
-        debt(Change(2, ("a",), NOW), name="one"),
-        debt(Change(3, ("b",), NOW), name="two"),
-        debt(Change(4, ("c",), NOW), name="off", annotations=switch("false")),
-        debt(Change(4, ("d",), NOW), name="unused"),
+    pending_restarts = [
+        pending(Change(2, ("a",), NOW), name="one"),
+        pending(Change(3, ("b",), NOW), name="two"),
+        pending(Change(4, ("c",), NOW), name="off", annotations=switch("false")),
+        pending(Change(4, ("d",), NOW), name="unused"),
     ]
 
-    found = verdict(debts, template(one=None, two={"b"}, off=None))
+    found = verdict(pending_restarts, template(one=None, two={"b"}, off=None))
 
     assert found.due == {"one": ("a",), "two": ("b",)}
     assert found.declined == {"off"}
@@ -213,9 +215,9 @@ def test_one_restart_serves_all_secrets_that_changed():
 
 def test_a_switch_that_is_turned_on_fires_no_old_restart():
     """It speaks of what changes from then on, even while the mark stands for others."""
-    off = verdict(debt(Change(2, ("a",), NOW)), template(db=None), default=False)
-    on = verdict(debt(Change(2, ("a",), NOW)), template(db=None), declined={"cafe-1": 2})
-    later = verdict(debt(Change(2, ("a",), NOW), Change(3, ("b",), NOW)), template(db=None), declined={"cafe-1": 2})
+    off = verdict(pending(Change(2, ("a",), NOW)), template(db=None), default=False)
+    on = verdict(pending(Change(2, ("a",), NOW)), template(db=None), declined={"cafe-1": 2})
+    later = verdict(pending(Change(2, ("a",), NOW), Change(3, ("b",), NOW)), template(db=None), declined={"cafe-1": 2})
 
     assert (off.due, off.declined) == ({}, {"db"})
     assert (on.due, on.declined, on.done) == ({}, frozenset(), frozenset())
@@ -225,7 +227,7 @@ def test_a_switch_that_is_turned_on_fires_no_old_restart():
 @pytest.mark.parametrize("odd", [None, 5, [], {"annotations": 5}, {"annotations": {names.REVISION: 5}}])
 def test_a_template_of_any_shape_is_judged(odd):
     """A custom resource may hold anything there."""
-    assert verdict(debt(Change(2, ("a",), NOW)), {**template(db=None), "metadata": odd}).due == {"db": ("a",)}
+    assert verdict(pending(Change(2, ("a",), NOW)), {**template(db=None), "metadata": odd}).due == {"db": ("a",)}
 
 
 def test_a_restart_writes_two_annotations_and_nothing_else():
@@ -241,7 +243,7 @@ def test_a_restart_writes_two_annotations_and_nothing_else():
 
 def test_a_restart_is_explained_by_secrets_and_keys():
     """Whoever asks why his pods were replaced reads this in an Event and in the log."""
-    one, two = debt(Change(2, ("a",)), name="one"), debt(Change(7, ("b", "c")), name="two")
+    one, two = pending(Change(2, ("a",)), name="one"), pending(Change(7, ("b", "c")), name="two")
 
     assert described([(one, ("a",))]) == "the Secret one revision 2 (a)"
     assert described([(one, ("a",)), (two, ("b", "c"))]) == "the Secrets one revision 2 (a), two revision 7 (b, c)"
@@ -254,11 +256,11 @@ HISTORIES = st.lists(st.tuples(st.frozensets(KEYS, min_size=1), st.frozensets(st
 @given(HISTORIES, st.dictionaries(st.sampled_from("vwxyz"), st.frozensets(KEYS), min_size=5))
 def test_nobody_is_restarted_twice_for_a_change_or_for_what_he_does_not_use(history, uses):
     """A whole history of changes and passes: after each, who could be reached has seen exactly what he uses."""
-    owed, carried = NOTHING_OWED, dict.fromkeys(uses, "")
+    owed, carried = NOTHING_PENDING, dict.fromkeys(uses, "")
     missed = {name: set() for name in uses}
     for revision, (changed, unreachable) in enumerate(history, start=2):
         owed = owed.with_change(revision, changed)
-        found = debt(*owed.changes, revision=str(revision))
+        found = pending(*owed.changes, revision=str(revision))
         for name, keys in uses.items():
             missed[name] |= changed & keys
             pods = template(carried[name], db=keys)
@@ -268,4 +270,4 @@ def test_nobody_is_restarted_twice_for_a_change_or_for_what_he_does_not_use(hist
                 carried[name] = restart_annotations(workload(), pods, {"db": found.mark}, now=NOW)[names.REVISION]
                 missed[name].clear()
         if not any(missed.values()):
-            owed = NOTHING_OWED
+            owed = NOTHING_PENDING

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core import names
-from keyturn.core.binding import Binding, Key, Owner
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.owed import Change, OwedRestart, owed_restart
 from keyturn.core.paths import ItemPath
+from keyturn.core.pending import Change, PendingChanges, pending_changes
+from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.secret import Apply, Create, Desired, Keep, is_current, is_ours, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-BINDING = Binding(
+BINDING = SecretRequest(
     key=Key("app", "db"),
     uid="cr-1",
     generation=1,
@@ -31,7 +31,7 @@ DESIRED = Desired(BINDING, ItemPath("v", "i"), "3", data={"password": b"new"})
 
 def written(desired, *, by="keyturn", operation="Apply", revision="1", **changes):
     """The Secret as it stands after `desired` was written."""
-    plan = plan_secret(None, replace(desired, binding=replace(desired.binding, status={})))
+    plan = plan_secret(None, replace(desired, request=replace(desired.request, status={})))
     secret = {**plan.manifest, "metadata": {**plan.manifest["metadata"], "uid": "s-1", "resourceVersion": "10"}}
     secret["metadata"]["annotations"] = {**secret["metadata"]["annotations"], names.REVISION: revision}
     labels, annotations = secret["metadata"]["labels"], secret["metadata"]["annotations"]
@@ -97,7 +97,7 @@ def test_a_rotation_raises_the_revision_and_owes_a_restart_in_one_apply():
     assert plan.changed == ("password",)
     annotations = plan.manifest["metadata"]["annotations"]
     assert annotations[names.REVISION] == "2"
-    assert owed_restart(annotations) == OwedRestart((Change(2, ("password",)),))
+    assert pending_changes(annotations) == PendingChanges((Change(2, ("password",)),))
     assert not plan.take_over
 
 
@@ -120,7 +120,7 @@ def test_a_new_version_with_equal_bytes_owes_nothing():
 
 def owing(secret, *changes, time=None):
     """The Secret with a mark that we wrote at a time."""
-    secret["metadata"]["annotations"][names.RESTART_OWED] = OwedRestart(changes).to_annotation()
+    secret["metadata"]["annotations"][names.RESTART_OWED] = PendingChanges(changes).to_annotation()
     owned = {"f:metadata": {"f:annotations": {f"f:{names.RESTART_OWED}": {}}}}
     fields = [*secret["metadata"]["managedFields"], {"manager": "keyturn", "time": time, "fieldsV1": owned}]
     return with_metadata(secret, managedFields=fields)
@@ -133,8 +133,8 @@ def test_a_debt_is_carried_on_until_it_is_paid():
     same = plan_secret(secret, replace(DESIRED, item_revision="4"))
     more = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
-    assert owed_restart(same.manifest["metadata"]["annotations"]) == OwedRestart((Change(5, ("username",), NOW),))
-    assert owed_restart(more.manifest["metadata"]["annotations"]) == OwedRestart(
+    assert pending_changes(same.manifest["metadata"]["annotations"]) == PendingChanges((Change(5, ("username",), NOW),))
+    assert pending_changes(more.manifest["metadata"]["annotations"]) == PendingChanges(
         (Change(5, ("username",), NOW), Change(6, ("password",)))
     )
 
@@ -146,7 +146,7 @@ def test_a_mark_that_is_rewritten_keeps_the_time_of_its_latest_change():
     plan = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
     first = Change(5, ("username",), NOW - timedelta(hours=1))
-    assert owed_restart(plan.manifest["metadata"]["annotations"]).changes == (first, Change(6, ("password",)))
+    assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (first, Change(6, ("password",)))
 
 
 def test_a_revision_that_somebody_took_away_goes_on_from_the_mark():
@@ -176,7 +176,7 @@ def test_a_rotation_on_top_of_a_foreign_edit_owes_a_restart():
     plan = plan_secret(edited(written(DESIRED), extra=b"x"), rotated)
 
     assert not plan.repairs
-    assert owed_restart(plan.manifest["metadata"]["annotations"]).keys == ("extra", "password")
+    assert pending_changes(plan.manifest["metadata"]["annotations"]).keys == ("extra", "password")
 
 
 @pytest.mark.parametrize(
@@ -190,18 +190,18 @@ def test_a_rotation_on_top_of_a_foreign_edit_owes_a_restart():
 )
 def test_a_secret_made_again_owes_a_restart_if_its_bytes_may_be_new(status, owed):
     """Nobody can compare with bytes that are gone, so the item's version decides."""
-    plan = plan_secret(None, replace(DESIRED, binding=replace(BINDING, status=status)))
+    plan = plan_secret(None, replace(DESIRED, request=replace(BINDING, status=status)))
 
     assert (names.RESTART_OWED in plan.manifest["metadata"]["annotations"]) is owed
 
 
 def test_a_secret_made_again_owes_what_the_deleted_one_owed():
     """A restart is not lost with the Secret that carried its mark; revisions count anew."""
-    lost = OwedRestart((Change(6, ("username",), NOW), Change(7, ("password",), NOW + timedelta(1))))
+    lost = PendingChanges((Change(6, ("username",), NOW), Change(7, ("password",), NOW + timedelta(1))))
 
     plan = plan_secret(None, DESIRED, lost=lost)
 
-    assert owed_restart(plan.manifest["metadata"]["annotations"]).changes == (
+    assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (
         Change(1, ("username",), NOW),
         Change(1, ("password",), NOW + timedelta(1)),
     )
@@ -214,18 +214,18 @@ RESTARTS = {"revision": 5, "changedAt": "2026-11-21T12:00:00Z", "keys": ["passwo
 def test_a_secret_made_again_owes_what_the_status_says(owed, again):
     """The operator may have been killed together with what it remembered of the deleted one."""
     restarts = RESTARTS if owed is None else {**RESTARTS, "owed": owed}
-    binding = replace(BINDING, status={**BINDING.status, "restarts": restarts})
+    request = replace(BINDING, status={**BINDING.status, "restarts": restarts})
 
-    plan = plan_secret(None, replace(DESIRED, binding=binding))
+    plan = plan_secret(None, replace(DESIRED, request=request))
 
-    mark = owed_restart(plan.manifest["metadata"]["annotations"])
-    assert mark == (OwedRestart((Change(1, ("password",), NOW),)) if again else None)
+    mark = pending_changes(plan.manifest["metadata"]["annotations"])
+    assert mark == (PendingChanges((Change(1, ("password",), NOW),)) if again else None)
 
 
 def test_a_status_that_owes_what_no_mark_does_is_looked_at():
     """Somebody took the mark away, and the status must not go on promising restarts."""
     secret = written(DESIRED)
-    promised = replace(DESIRED, binding=replace(BINDING, status={**BINDING.status, "restarts": RESTARTS}))
+    promised = replace(DESIRED, request=replace(BINDING, status={**BINDING.status, "restarts": RESTARTS}))
 
     assert not is_current(ObjectMeta.of(secret), promised)
     assert is_current(ObjectMeta.of(owing(secret, Change(5, ("password",)))), promised)
@@ -233,7 +233,7 @@ def test_a_status_that_owes_what_no_mark_does_is_looked_at():
 
 def test_a_revision_that_somebody_took_away_goes_on_from_the_status():
     """Templates that carry it must not take the next one for one they have seen."""
-    desired = replace(DESIRED, binding=replace(BINDING, status={**BINDING.status, "restarts": {**RESTARTS, "owed": 0}}))
+    desired = replace(DESIRED, request=replace(BINDING, status={**BINDING.status, "restarts": {**RESTARTS, "owed": 0}}))
 
     secret = written(DESIRED)
     del secret["metadata"]["annotations"][names.REVISION]
@@ -246,11 +246,11 @@ def test_a_revision_that_somebody_took_away_goes_on_from_the_status():
 
 def test_a_secret_made_again_owes_what_changed_while_it_was_gone_too():
     """What was owed before and what may be new now both count."""
-    moved = replace(DESIRED, binding=replace(BINDING, status={**BINDING.status, "itemVersion": "2"}))
+    moved = replace(DESIRED, request=replace(BINDING, status={**BINDING.status, "itemVersion": "2"}))
 
-    plan = plan_secret(None, moved, lost=OwedRestart((Change(7, ("username",), NOW),)))
+    plan = plan_secret(None, moved, lost=PendingChanges((Change(7, ("username",), NOW),)))
 
-    assert owed_restart(plan.manifest["metadata"]["annotations"]).changes == (
+    assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (
         Change(1, ("username",), NOW),
         Change(1, ("password",)),
     )
@@ -290,7 +290,7 @@ def test_consent_or_ownership_makes_a_secret_ours(changes, ours):
 
 def test_the_type_of_a_secret_cannot_change():
     """Kubernetes forbids it, so it is refused with both types named."""
-    tls = replace(DESIRED, binding=replace(BINDING, secret_type="kubernetes.io/tls"))
+    tls = replace(DESIRED, request=replace(BINDING, secret_type="kubernetes.io/tls"))
     plan = plan_secret(written(DESIRED), tls)
 
     assert plan.reason is Reason.TYPE_IMMUTABLE
@@ -339,9 +339,9 @@ def test_a_changed_option_rewrites_the_secret_and_is_recorded():
         pytest.param(written(replace(DESIRED, item_revision="2")), False, id="older item"),
         pytest.param(written(replace(DESIRED, path=ItemPath("v", "j"))), False, id="other item"),
         pytest.param(written(replace(DESIRED, options="allow-empty-values")), False, id="other options"),
-        pytest.param(written(replace(DESIRED, binding=replace(BINDING, labels={}))), False, id="label missing"),
+        pytest.param(written(replace(DESIRED, request=replace(BINDING, labels={}))), False, id="label missing"),
         pytest.param(
-            written(replace(DESIRED, binding=replace(BINDING, annotations={names.AUTO_RESTART: "true"}))),
+            written(replace(DESIRED, request=replace(BINDING, annotations={names.AUTO_RESTART: "true"}))),
             False,
             id="a switch that the object no longer has",
         ),
@@ -356,7 +356,7 @@ def test_a_secret_is_trusted_by_its_metadata_only_if_nothing_can_differ(secret, 
 @pytest.mark.parametrize("operation", ["Apply", "Update"])
 def test_a_label_that_left_the_object_leaves_the_secret(operation):
     """Also one that our own POST wrote, which an apply alone would leave behind."""
-    labelled = replace(DESIRED, binding=replace(BINDING, labels={"team": "red", "old": "x"}))
+    labelled = replace(DESIRED, request=replace(BINDING, labels={"team": "red", "old": "x"}))
 
     plan = plan_secret(written(labelled, operation=operation), DESIRED)
 
@@ -384,7 +384,7 @@ FOR_A_WORKLOAD = replace(BINDING, owners=(Owner("apps/v1", "Deployment", "web", 
 
 def test_a_secret_that_no_status_tells_of_names_its_keys_itself():
     """Else nobody could tell after a restart of the operator that somebody took a key away meanwhile."""
-    desired = replace(DESIRED, binding=FOR_A_WORKLOAD, data={"b": b"1", "a": b"2"})
+    desired = replace(DESIRED, request=FOR_A_WORKLOAD, data={"b": b"1", "a": b"2"})
     secret = written(desired)
 
     assert secret["metadata"]["annotations"][names.KEYS] == "a,b"
@@ -394,7 +394,7 @@ def test_a_secret_that_no_status_tells_of_names_its_keys_itself():
 
 def test_the_names_of_keys_go_when_a_status_tells_of_them():
     """A list that nobody keeps up to date any more would be wrong one day."""
-    secret = written(replace(DESIRED, binding=FOR_A_WORKLOAD))
+    secret = written(replace(DESIRED, request=FOR_A_WORKLOAD))
 
     plan = plan_secret(secret, DESIRED)
 
@@ -406,7 +406,7 @@ def test_the_names_of_keys_go_when_a_status_tells_of_them():
     "moved",
     [
         pytest.param(replace(DESIRED, item_revision="4"), id="the item's version"),
-        pytest.param(replace(DESIRED, binding=replace(BINDING, labels={"team": "blue"})), id="a label"),
+        pytest.param(replace(DESIRED, request=replace(BINDING, labels={"team": "blue"})), id="a label"),
     ],
 )
 def test_a_frozen_secret_follows_in_its_metadata_alone(moved):
@@ -441,7 +441,7 @@ def test_bytes_that_were_never_written_are_no_repair(changes):
     plan = plan_secret(edited(written(DESIRED), password=b"hacked"), replace(DESIRED, **changes))
 
     assert not plan.repairs
-    assert owed_restart(plan.manifest["metadata"]["annotations"]).keys == ("password",)
+    assert pending_changes(plan.manifest["metadata"]["annotations"]).keys == ("password",)
 
 
 def test_metadata_that_is_put_right_is_no_repair_of_bytes():
@@ -475,7 +475,7 @@ def test_a_restart_is_owed_exactly_if_bytes_change(before, after):
     """Neither for equal bytes, whatever the versions say, nor lost for different ones."""
     plan = plan_secret(written(replace(DESIRED, data=before)), replace(DESIRED, data=after, item_revision="4"))
 
-    owed = owed_restart(plan.manifest["metadata"]["annotations"])
+    owed = pending_changes(plan.manifest["metadata"]["annotations"])
     assert (owed is not None) == (before != after)
 
 
@@ -489,7 +489,7 @@ def test_a_secret_whose_data_is_right_is_not_repaired():
 @pytest.mark.parametrize("known", [{}, {"secret": None}, {"secret": {"name": "db"}}])
 def test_a_secret_is_not_trusted_where_no_key_is_known(known):
     """A status of another operator, or an old one, says nothing of the keys."""
-    desired = replace(DESIRED, binding=replace(BINDING, status=known))
+    desired = replace(DESIRED, request=replace(BINDING, status=known))
 
     assert not is_current(ObjectMeta.of(written(DESIRED)), desired)
 
@@ -498,6 +498,6 @@ def test_a_secret_made_again_owes_the_keys_that_it_has_no_more():
     """Who used one of them must learn that it is gone."""
     gone = replace(BINDING, status={**BINDING.status, "secret": {"name": "db", "keys": ["gone"]}, "itemVersion": "2"})
 
-    owed = owed_restart(plan_secret(None, replace(DESIRED, binding=gone)).manifest["metadata"]["annotations"])
+    owed = pending_changes(plan_secret(None, replace(DESIRED, request=gone)).manifest["metadata"]["annotations"])
 
-    assert owed == OwedRestart((Change(1, ("gone", "password")),))
+    assert owed == PendingChanges((Change(1, ("gone", "password")),))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.binding import Binding, Key
 from keyturn.core.content import Skipped
-from keyturn.core.owed import Change, OwedRestart
+from keyturn.core.pending import Change, PendingChanges
+from keyturn.core.request import Key, SecretRequest
 from keyturn.core.status import (
     WAITING,
     Failure,
@@ -27,7 +27,7 @@ from keyturn.core.status import (
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-FRESH = Binding(key=Key("app", "db"), uid="u", generation=2, item_path="x", status={"observedGeneration": -1})
+FRESH = SecretRequest(key=Key("app", "db"), uid="u", generation=2, item_path="x", status={"observedGeneration": -1})
 SYNCED = Synced(path="vaults/v/items/i", item_revision="3", keys=("password", "username"))
 
 
@@ -35,9 +35,9 @@ def conditions(status):
     return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
 
 
-def kstatus(binding, status):
+def kstatus(request, status):
     """The rules of kstatus for a custom kind, in their order (Flux, `helm --wait`)."""
-    if status.get("observedGeneration", binding.generation) != binding.generation:
+    if status.get("observedGeneration", request.generation) != request.generation:
         return "InProgress"
     for condition in status.get("conditions", []):
         if condition["type"] == "Reconciling" and condition["status"] == "True":
@@ -187,7 +187,7 @@ def test_the_reason_of_ready_is_read_back():
     assert ready_reason({}) == ""
 
 
-OWED = OwedRestart((Change(4, ("password",), NOW),))
+OWED = PendingChanges((Change(4, ("password",), NOW),))
 COUNTED = {"revision": 4, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"], "owed": 0, "done": 2}
 
 
@@ -201,18 +201,18 @@ def test_a_status_says_that_restarts_are_owed_before_they_begin():
 @pytest.mark.parametrize(
     "write",
     [
-        lambda binding: synced_status(binding, replace(SYNCED, revision=4, owed=OWED), now=LATER),
-        lambda binding: synced_status(binding, SYNCED, now=LATER),
-        lambda binding: failed_status(binding, Failure(Reason.ITEM_NOT_FOUND, "m"), now=LATER),
-        lambda binding: progressing_status(binding, now=LATER),
-        lambda binding: silent_status(binding, "m", now=LATER),
+        lambda request: synced_status(request, replace(SYNCED, revision=4, owed=OWED), now=LATER),
+        lambda request: synced_status(request, SYNCED, now=LATER),
+        lambda request: failed_status(request, Failure(Reason.ITEM_NOT_FOUND, "m"), now=LATER),
+        lambda request: progressing_status(request, now=LATER),
+        lambda request: silent_status(request, "m", now=LATER),
     ],
 )
 def test_no_other_status_forgets_what_was_counted(write):
     """Restarts are counted while the object is worked on, too."""
-    binding = replace(FRESH, status=restarts_status(FRESH, COUNTED))
+    request = replace(FRESH, status=restarts_status(FRESH, COUNTED))
 
-    assert write(binding)["restarts"] == COUNTED
+    assert write(request)["restarts"] == COUNTED
 
 
 def test_counting_restarts_changes_nothing_else():

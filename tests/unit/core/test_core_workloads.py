@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core import names
-from keyturn.core.binding import Binding, Key, Owner
 from keyturn.core.metadata import ObjectMeta
+from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.workloads import (
     AnnotatedWorkload,
     WorkloadKey,
     annotated_workload,
     by_precedence,
-    claimed_binding,
-    overruled,
+    conflicting,
+    request_from_workloads,
     status_from_secret,
     with_co_owners,
 )
@@ -43,7 +43,7 @@ def read(manifest):
     return annotated_workload(manifest, api_version="apps/v1", kind="Deployment")
 
 
-def claimant(name="web", path="vaults/v/items/i", wants="db", created_at="2026-11-25T10:00:00Z", **more):
+def requester(name="web", path="vaults/v/items/i", wants="db", created_at="2026-11-25T10:00:00Z", **more):
     annotations = {NAME: wants} | ({PATH: path} if path else {})
     key = WorkloadKey("Deployment", "app", name)
     return AnnotatedWorkload(key, "apps/v1", f"uid-{name}", "1", created_at, annotations=annotations, **more)
@@ -105,50 +105,52 @@ def test_the_name_decides_which_secret_is_meant(annotations, secret, mistake):
 
 def test_a_secret_asked_for_by_a_workload_is_like_the_official_one():
     """Opaque, no labels, the annotations of the workload, and an owner."""
-    asking = replace(claimant(), annotations={PATH: "vaults/v/items/i", NAME: "My DB", "operator.1password.io/x": "y"})
-    binding = claimed_binding(KEY, [asking])
+    asking = replace(requester(), annotations={PATH: "vaults/v/items/i", NAME: "My DB", "operator.1password.io/x": "y"})
+    request = request_from_workloads(KEY, [asking])
 
-    assert binding.item_path == "vaults/v/items/i"
-    assert binding.annotations == {NAME: "My DB", "operator.1password.io/x": "y"}
-    assert (binding.labels, binding.secret_type) == ({}, "Opaque")
-    assert binding.owners == (Owner("apps/v1", "Deployment", "web", "uid-web"),)
-    assert not binding.has_item
+    assert request.item_path == "vaults/v/items/i"
+    assert request.annotations == {NAME: "My DB", "operator.1password.io/x": "y"}
+    assert (request.labels, request.secret_type) == ({}, "Opaque")
+    assert request.owners == (Owner("apps/v1", "Deployment", "web", "uid-web"),)
+    assert not request.has_status
 
 
 def test_the_oldest_with_a_path_decides_and_all_own():
     """The others' pods use the Secret too, so it lives until the last of them goes."""
-    young = claimant("a", "vaults/v/items/young", created_at="2026-11-25T12:00:00Z")
-    old = claimant("b", "vaults/v/items/old", created_at="2026-11-25T11:00:00Z")
-    user = claimant("c", None, created_at="2026-11-25T09:00:00Z")
-    gone = claimant("d", "vaults/v/items/gone", created_at="2026-11-25T08:00:00Z", deleting=True)
-    claimants = [young, user, gone, old]
-    binding = claimed_binding(KEY, claimants)
+    young = requester("a", "vaults/v/items/young", created_at="2026-11-25T12:00:00Z")
+    old = requester("b", "vaults/v/items/old", created_at="2026-11-25T11:00:00Z")
+    user = requester("c", None, created_at="2026-11-25T09:00:00Z")
+    gone = requester("d", "vaults/v/items/gone", created_at="2026-11-25T08:00:00Z", deleting=True)
+    requesters = [young, user, gone, old]
+    request = request_from_workloads(KEY, requesters)
 
-    assert binding.item_path == "vaults/v/items/old"
-    assert [owner.name for owner in binding.owners] == ["b", "a", "c"]
-    assert [each.key.name for each in overruled(binding, claimants)] == ["a"]
+    assert request.item_path == "vaults/v/items/old"
+    assert [owner.name for owner in request.owners] == ["b", "a", "c"]
+    assert [each.key.name for each in conflicting(request, requesters)] == ["a"]
 
 
 def test_nobody_asks_when_the_last_one_is_going():
     """Its Secret goes with it; filling it would be in vain."""
-    assert claimed_binding(KEY, [claimant(deleting=True)]) is None
-    assert claimed_binding(KEY, []) is None
+    assert request_from_workloads(KEY, [requester(deleting=True)]) is None
+    assert request_from_workloads(KEY, []) is None
 
 
 def test_an_item_decides_over_workloads_which_own_beside_it():
     """Two writers of one Secret would fight, as with the official operator."""
-    item = Binding(KEY, "cr", 1, "vaults/v/items/cr", (Owner("onepassword.com/v1", "OnePasswordItem", "db", "cr"),))
-    both = with_co_owners(item, [claimant(), claimant("going", deleting=True)])
+    item = SecretRequest(
+        KEY, "cr", 1, "vaults/v/items/cr", (Owner("onepassword.com/v1", "OnePasswordItem", "db", "cr"),)
+    )
+    both = with_co_owners(item, [requester(), requester("going", deleting=True)])
 
-    assert both.has_item
+    assert both.has_status
     assert both.item_path == item.item_path
     assert [owner.name for owner in both.owners] == ["db", "web"]
 
 
-@given(st.permutations([claimant(name, created_at=f"2026-11-25T10:00:0{second}Z") for name, second in zip("abcdef", "001122", strict=True)]))  # fmt: skip
-def test_who_decides_does_not_hang_on_the_order_of_arrival(claimants):
+@given(st.permutations([requester(name, created_at=f"2026-11-25T10:00:0{second}Z") for name, second in zip("abcdef", "001122", strict=True)]))  # fmt: skip
+def test_who_decides_does_not_hang_on_the_order_of_arrival(requesters):
     """A restarted operator must not fill the Secret anew."""
-    assert [each.key.name for each in by_precedence(claimants)] == list("abcdef")
+    assert [each.key.name for each in by_precedence(requesters)] == list("abcdef")
 
 
 def test_the_status_of_a_workloads_secret_is_read_back_from_it():
@@ -162,12 +164,12 @@ def test_the_status_of_a_workloads_secret_is_read_back_from_it():
             }
         }
     )
-    binding = replace(claimed_binding(KEY, [claimant()]), status=status_from_secret(secret))
+    request = replace(request_from_workloads(KEY, [requester()]), status=status_from_secret(secret))
 
-    assert binding.ever_acted_on
-    assert binding.synced_generation
-    assert binding.status["itemVersion"] == "3"
-    assert binding.status["secret"] == {"name": "db", "keys": ["password", "user"]}
+    assert request.observed_before
+    assert request.generation_synced
+    assert request.status["itemVersion"] == "3"
+    assert request.status["secret"] == {"name": "db", "keys": ["password", "user"]}
     assert status_from_secret(None) == {}
 
 

@@ -1,0 +1,30 @@
+"""Text for messages: cut to a length, kept on one line, put into the plural."""
+
+from __future__ import annotations
+
+
+def shorten(text: str, limit: int = 200) -> str:
+    """A user's text at a length that fits into a message."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def one_line(text: str) -> str:
+    """The text with everything escaped that could begin a second line: what comes from outside must not forge a log record."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def listed(noun: str, names: tuple[str, ...]) -> str:
+    """A noun and its names: `key a`, `keys a, b`."""
+    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `34 s`, `12 min`, `3 h 20 min`."""
+    whole = max(0, round(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    minutes = whole // 60
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"

@@ -1,0 +1,54 @@
+"""Time and chance as one object, so that a test turns one fake instead of a dozen callables."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """What `call_later` returns."""
+
+    def cancel(self) -> None:
+        """Do not call back any more."""
+
+
+class Time:
+    """The real one. It has no state: any number of instances are the same."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that only goes forward; for durations within this process."""
+        return time.monotonic()
+
+    def steady(self) -> float:
+        """Seconds of a clock that also counts while the machine sleeps, on Linux; for what other machines measure, too."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+    def now(self) -> datetime:
+        """The time of day in UTC; for people, and for what objects record."""
+        return datetime.now(UTC)
+
+    def random(self) -> float:
+        """A random number of [0, 1), which spreads delays."""
+        return random.random()  # noqa: S311 - it spreads load and protects nothing
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back in the running loop after a number of seconds."""
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
+    async def wait(self, event: asyncio.Event, *, at_most: float) -> bool:
+        """Wait for an event, at most for a number of seconds. Returns whether it came."""
+        try:
+            async with asyncio.timeout(at_most):
+                return await event.wait()
+        except TimeoutError:
+            return False

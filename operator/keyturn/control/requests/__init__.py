@@ -1,0 +1,1 @@
+"""Who asks for which Secret: one module per kind of requester, and the registry of what they ask."""

@@ -1,0 +1,1 @@
+"""Restarts the workloads that use what changed; knows neither requests nor passes over them."""

@@ -1,0 +1,174 @@
+"""Writes one Secret by the plan that `core` makes, and never onto a state that nobody looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from keyturn.cluster import SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
+from keyturn.control.requests.workloads import REQUESTER_KINDS
+from keyturn.core.managed_fields import taken_over
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.names import SECRET_MANAGER
+from keyturn.core.pending import PendingChanges, pending_changes
+from keyturn.core.request import Key, SecretRequest
+from keyturn.core.restarts import revision_of
+from keyturn.core.secret import Apply, Create, Desired, Keep, plan_frozen, plan_secret
+from keyturn.core.status import Failure, Reason
+
+_ATTEMPTS = 3
+"""How often to look again at once when a Secret changes under our hands, before leaving it to the queue's backoff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a Secret.
+
+    Attributes:
+        created: there was none before.
+        applied: it was there and was written.
+        changed: names of the keys that were given other bytes.
+        repaired: what was changed had been edited by somebody else.
+        revision: of the Secret.
+        owed: what the Secret owes now; None for nothing.
+    """
+
+    created: bool = False
+    applied: bool = False
+    changed: tuple[str, ...] = ()
+    repaired: bool = False
+    revision: int = 0
+    owed: PendingChanges | None = None
+
+
+class SecretWriter:
+    """Brings a Secret to what it should be.
+
+    Args:
+        cluster: the API server.
+        known: metadata of a Secret of ours, or None; may lag behind.
+        lost: what a Secret of ours still owed when it was deleted, or None.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        known: Callable[[Key], ObjectMeta | None],
+        lost: Callable[[Key], PendingChanges | None],
+    ) -> None:
+        self._cluster = cluster
+        self._known = known
+        self._lost = lost
+
+    async def write(self, desired: Desired) -> Written | Failure | None:
+        """Create the Secret, change it, or leave it, whichever is right; None if its OnePasswordItem has vanished.
+
+        Raises:
+            ClusterError: the API server could not be asked or did not allow it.
+        """
+        request = desired.request
+        expected = self._known(request.key) is not None or bool(request.status.get("conditions"))
+        present = await self._present(request.key) if expected else None
+        for attempt in range(_ATTEMPTS):
+            plan = plan_secret(present, desired, lost=self._lost(request.key))
+            if isinstance(plan, Failure):
+                return plan
+            if isinstance(plan, Create) and request.observed_before and not await self._is_there(request):
+                # A watch can lose a deletion. Making the Secret again would fight the garbage collector.
+                return None
+            try:
+                return await self._carry_out(plan, present, request)
+            except (AlreadyExists, Conflict, NotFound):
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                present = await self._present(request.key)
+            except Invalid as error:
+                return Failure(Reason.SECRET_INVALID, f"the Secret is refused: {error.message}")
+            except TooLarge:
+                return Failure(Reason.SECRET_TOO_LARGE, "the API server refuses the Secret as too large")
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def freeze(self, desired: Desired) -> Written | Failure | None:
+        """Leave the data of a Secret as it is and note which version of the item that leaves out; None without a Secret.
+
+        Raises:
+            ClusterError: the API server could not be asked or did not allow it.
+        """
+        key = desired.request.key
+        try:
+            answer = await self._cluster.get_metadata(SECRETS, key.namespace, key.name)
+            patch = plan_frozen(ObjectMeta.of(answer), desired)
+            if isinstance(patch, Failure):
+                return patch
+            if not isinstance(patch, Keep):
+                await self._cluster.merge_patch(SECRETS, key.namespace, key.name, patch, field_manager=SECRET_MANAGER)
+        except NotFound:
+            return None
+        return Written()
+
+    async def _carry_out(
+        self, plan: Create | Apply | Keep, present: dict[str, Any] | None, request: SecretRequest
+    ) -> Written:
+        if isinstance(plan, Create):
+            return _owing(Written(created=True), await self._create(plan, request))
+        if present is None:
+            return Written()
+        if isinstance(plan, Keep):
+            return _owing(Written(), present)
+        manifest = dict(plan.manifest)
+        if plan.take_over and present is not None:
+            version = await self._take_over(present, request.key, wrong=plan.wrong)
+            manifest["metadata"] = {**manifest["metadata"], "resourceVersion": version}
+        answer = await self._cluster.apply(
+            SECRETS, request.key.namespace, request.key.name, manifest, field_manager=SECRET_MANAGER
+        )
+        return _owing(Written(applied=True, changed=plan.changed, repaired=plan.repairs), answer)
+
+    async def _create(self, plan: Create, request: SecretRequest) -> dict[str, Any]:
+        """Create by POST, which refuses where an apply would overwrite a Secret that appeared meanwhile."""
+        key, manifest = request.key, dict(plan.manifest)
+        return await self._cluster.create(SECRETS, key.namespace, key.name, manifest, field_manager=SECRET_MANAGER)
+
+    async def _take_over(self, present: dict[str, Any], key: Key, *, wrong: frozenset[str]) -> str:
+        """Gather the ownership of the data in our hand, so that the apply after this one can remove stale keys.
+
+        Of what is wrong nothing is claimed: should that apply fail, the drift must still be there to be seen.
+        """
+        metadata = ObjectMeta.of(present)
+        operations: list[dict[str, Any]] = [
+            # replaced by itself: the API server answers 409 where the Secret has moved on
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
+            {
+                "op": "replace",
+                "path": "/metadata/managedFields",
+                "value": taken_over(metadata.managed_fields, (present.get("data") or {}).keys() - wrong),
+            },
+        ]
+        answer = await self._cluster.json_patch(
+            SECRETS, key.namespace, key.name, operations, field_manager=SECRET_MANAGER
+        )
+        return str(answer["metadata"]["resourceVersion"])
+
+    async def _is_there(self, request: SecretRequest) -> bool:
+        """Whether the object that decides is still there."""
+        owner = request.owners[0]
+        try:
+            metadata = await self._cluster.get_metadata(REQUESTER_KINDS[owner.kind], request.key.namespace, owner.name)
+        except NotFound:
+            return False
+        return bool(metadata["metadata"]["uid"] == owner.uid)
+
+    async def _present(self, key: Key) -> dict[str, Any] | None:
+        try:
+            return await self._cluster.get(SECRETS, key.namespace, key.name)
+        except NotFound:
+            return None
+
+
+def _owing(written: Written, secret: Mapping[str, Any]) -> Written:
+    """The same with what the Secret says of itself: its revision, and what it owes."""
+    metadata = ObjectMeta.of(secret)
+    owed = pending_changes(metadata.annotations, metadata.managed_fields)
+    return replace(written, revision=revision_of(metadata.annotations), owed=owed)

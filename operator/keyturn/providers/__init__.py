@@ -1,0 +1,1 @@
+"""Where items come from: one folder per provider, behind `core/vault.py`."""
