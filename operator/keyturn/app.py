@@ -13,19 +13,23 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.time import Time
 from keyturn.cluster import (
     ONEPASSWORD_ITEMS,
     Access,
     Cluster,
     ClusterError,
     Elector,
+    EventPoster,
     LeaseName,
     TooManyRequests,
     Unavailable,
     crd_served,
     is_pruned,
 )
+from keyturn.control.context import Context
 from keyturn.core.lease import Terms
+from keyturn.core.provider import Budget, Provider
 from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
 from keyturn.operation import Operator
 from keyturn.providers.connect import (
@@ -44,6 +48,20 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE = 15.0
 """Seconds at most until an API server is asked again that cannot answer at the start."""
+
+
+CONNECT: Provider[ConnectSettings] = Provider(
+    "connect",
+    "Connect",
+    "the Connect token",
+    lambda text: len(text) == 26,
+    (),
+    "",
+    None,
+    None,
+    Budget(8, 1.0),
+    "keyturn_connect",  # type: ignore[arg-type]
+)
 
 
 class StartError(Exception):
@@ -85,11 +103,23 @@ async def run(settings: Settings) -> None:
                     barrier=elector.barrier if elector else lambda: None,
                 )
             )
-            operator = Operator(settings, cluster=cluster, access=access, vaults=vaults, metrics=metrics)
+            heartbeat = Heartbeat()
+            context = Context(
+                settings=settings,
+                cluster=cluster,
+                events=EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event),
+                metrics=metrics,
+                heartbeat=heartbeat,
+                time=Time(),
+            )
+            operator = Operator(context, access=access, provider=CONNECT, vaults=vaults)
             server.expose = operator.expose
             server.remark = ""
-            server.readiness = {"connect": operator.source.not_ready, "kubernetes": operator.informer_trouble}
-            server.liveness["loops"] = operator.heartbeat.check
+            server.readiness = {
+                "connect": operator.connections.not_ready,
+                "kubernetes": operator.kubernetes_not_ready,
+            }
+            server.liveness["loops"] = heartbeat.check
         except (ClusterError, CannotListen) as error:
             raise StartError(str(error)) from None
         await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster))

@@ -1,4 +1,4 @@
-"""Runs kopf as the informer of OnePasswordItems and as host of the process's life, and nothing more.
+"""Runs kopf as the informer of our own kinds and as host of the process's life. Every workaround for kopf stands here.
 
 Only `on.event` is used: kopf's change handlers, timers and daemons write to the objects they watch.
 """
@@ -12,10 +12,8 @@ from typing import Any
 
 import kopf
 
-from keyturn.cluster import Credentials
-from keyturn.core import names
+from keyturn.cluster import Credentials, Resource
 
-_PLURAL = "onepassworditems"
 _KOPFS_QUESTIONS = frozenset({"_read_old_api", "_read_new_apis", "_read_version"})
 """The coroutines in which kopf asks the API server for the kinds there are."""
 
@@ -25,15 +23,17 @@ class Callbacks:
     """What the operator wants to be told and asked.
 
     Attributes:
-        seen: an object is there, as it is now.
-        gone: an object is not there any more.
+        kinds: to watch.
+        seen: takes the kind and the manifest of an object that is there, as it is now.
+        gone: takes the kind and the manifest of an object that is there no more.
         log_in: how to reach the API server; asked again when the answer has expired or was refused.
         stopping: the process was asked to end; must end every task of ours before it returns, since kopf waits five
             seconds for tasks that it takes for its own.
     """
 
-    seen: Callable[[Mapping[str, Any]], None]
-    gone: Callable[[Mapping[str, Any]], None]
+    kinds: Sequence[Resource]
+    seen: Callable[[str, Mapping[str, Any]], None]
+    gone: Callable[[str, Mapping[str, Any]], None]
     log_in: Callable[[], Awaitable[Credentials]]
     stopping: Callable[[], Awaitable[None]]
 
@@ -69,13 +69,17 @@ def _registry(callbacks: Callbacks) -> kopf.OperatorRegistry:
     """A registry of our own: the global one would be shared with every other operator in the process."""
     registry = kopf.OperatorRegistry()
 
-    # Nothing in here may fail: kopf logs an exception of an event handler and forgets it.
-    @kopf.on.event(names.GROUP, names.VERSION, _PLURAL, registry=registry, id="observe")
-    async def observe(event: kopf.RawEvent, **_: object) -> None:
-        if event["type"] == "DELETED":
-            callbacks.gone(event["object"])
-        else:
-            callbacks.seen(event["object"])
+    def observe(resource: Resource) -> None:
+        # Nothing in here may fail: kopf logs an exception of an event handler and forgets it.
+        @kopf.on.event(
+            resource.group, resource.version, resource.plural, registry=registry, id=f"observe {resource.kind}"
+        )
+        async def observed(event: kopf.RawEvent, **_: object) -> None:
+            take = callbacks.gone if event["type"] == "DELETED" else callbacks.seen
+            take(resource.kind, event["object"])
+
+    for resource in callbacks.kinds:
+        observe(resource)
 
     @kopf.on.login(registry=registry, id="log-in")
     async def log_in(**_: object) -> kopf.ConnectionInfo:

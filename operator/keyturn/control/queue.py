@@ -4,53 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
-from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Hashable, Iterable
+from typing import Generic, NamedTuple, TypeVar
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.time import Time, Timer
 
 K = TypeVar("K", bound=Hashable)
 
 
-class _Handle(Protocol):
-    def cancel(self) -> None: ...
-
-
 class _Delayed(NamedTuple):
     due: float
-    handle: _Handle
-
-
-Schedule = Callable[[float, Callable[[], None]], _Handle]
-"""Calls back after a number of seconds: `loop.call_later`."""
+    timer: Timer
 
 
 class WorkQueue(Generic[K]):
-    """Holds the keys that somebody must look at again.
+    """Holds the keys that must be looked at again.
 
     A key that is added while a worker has it comes back once that worker is done, so no addition is ever lost.
 
     Args:
-        schedule: how to be called back later.
-        chance: random numbers of [0, 1), which spread the delays.
-        clock: monotonic seconds.
+        time: for delays.
         backoff: delays after failures, counted per key.
     """
 
-    def __init__(
-        self,
-        *,
-        schedule: Schedule,
-        chance: Callable[[], float],
-        clock: Callable[[], float] = time.monotonic,
-        backoff: Backoff | None = None,
-    ) -> None:
-        self._schedule = schedule
-        self._chance = chance
-        self._clock = clock
+    def __init__(self, *, time: Time, backoff: Backoff | None = None) -> None:
+        self._time = time
         self._backoff = backoff or Backoff()
-        # dicts for their order: the oldest key is taken first
+        # Dicts for their order: the oldest key is taken first.
         self._waiting: dict[K, float] = {}
         self._working: set[K] = set()
         self._again: set[K] = set()
@@ -62,36 +43,36 @@ class WorkQueue(Generic[K]):
         return len(self._waiting)
 
     @property
-    def at_work(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether any key waits or is being worked on; those that were put off do not count."""
         return bool(self._waiting or self._working)
 
     def oldest(self) -> float:
         """Seconds that the longest waiting key has been waiting; 0 if none waits."""
         first = next(iter(self._waiting.values()), None)
-        return 0.0 if first is None else self._clock() - first
+        return 0.0 if first is None else self._time.monotonic() - first
 
     def add(self, key: K) -> None:
         """Have a key looked at soon, whatever delay it had."""
         if delayed := self._delayed.pop(key, None):
-            delayed.handle.cancel()
+            delayed.timer.cancel()
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting[key] = self._clock()
+            self._waiting[key] = self._time.monotonic()
             self._wake_one()
 
     def add_after(self, key: K, delay: float) -> None:
         """Have a key looked at after a number of seconds, unless it is looked at before."""
         if key in self._waiting or key in self._again:
             return
-        due = self._clock() + delay
+        due = self._time.monotonic() + delay
         if (delayed := self._delayed.get(key)) is not None:
-            # The earlier wins, or whoever asks often enough could put a key off for ever.
+            # The earlier wins: otherwise frequent calls could put a key off for ever.
             if delayed.due <= due:
                 return
-            delayed.handle.cancel()
-        self._delayed[key] = _Delayed(due, self._schedule(delay, lambda: self.add(key)))
+            delayed.timer.cancel()
+        self._delayed[key] = _Delayed(due, self._time.call_later(delay, lambda: self.add(key)))
 
     async def take(self) -> K:
         """Wait for a key and start to work on it; `done`, `failed` or `put_off` must follow."""
@@ -101,7 +82,7 @@ class WorkQueue(Generic[K]):
             try:
                 await waker
             except asyncio.CancelledError:
-                # it may have been woken for a key that it will not take now
+                # It may have been woken for a key that it will not take now.
                 if waker.done() and not waker.cancelled():
                     self._wake_one()
                 raise
@@ -111,12 +92,31 @@ class WorkQueue(Generic[K]):
         self._start(key)
         return key
 
-    def claim(self, keys: Iterable[K], *, limit: int | None = None) -> list[K]:
-        """Start to work on those of the given keys that wait here too, at most `limit` of them, to serve them together."""
-        claimed = list(itertools.islice((key for key in keys if key in self._waiting), limit))
-        for key in claimed:
+    def take_any(self, keys: Iterable[K], *, limit: int | None = None) -> list[K]:
+        """Start to work on those of the given keys that wait here, at most `limit` of them, to serve them together."""
+        taken = list(itertools.islice((key for key in keys if key in self._waiting), limit))
+        for key in taken:
             self._start(key)
-        return claimed
+        return taken
+
+    def is_working(self, key: K) -> bool:
+        """Whether a worker has the key."""
+        return key in self._working
+
+    def finish(self, key: K, *, after: float | None, backoff: bool) -> None:
+        """A key was looked at.
+
+        Args:
+            key: the one that was taken.
+            after: seconds after which to look again; None for never.
+            backoff: look again after the queue's own delay instead, as after a failure.
+        """
+        if backoff:
+            self.failed(key)
+        elif after is not None:
+            self.put_off(key, after)
+        else:
+            self.done(key)
 
     def done(self, key: K) -> None:
         """A key was looked at with success: its failures are forgotten."""
@@ -124,27 +124,27 @@ class WorkQueue(Generic[K]):
         self._finish(key)
 
     def failed(self, key: K) -> float:
-        """A key must be tried again, later with each failure in a row. Returns the delay in seconds."""
+        """A key must be retried, later with each failure in a row. Returns the delay in seconds."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = self._backoff.delay(failures, random=self._chance())
+        delay = self._backoff.delay(failures, random=self._time.random())
         self.put_off(key, delay)
         return delay
 
     def put_off(self, key: K, delay: float) -> None:
-        """A key was looked at, and wants to be looked at again after a number of seconds."""
+        """A key was looked at, and must be looked at again after a number of seconds."""
         self._finish(key)
         self.add_after(key, delay)
 
     def forget(self, key: K) -> None:
         """A key means nothing any more: drop its delay and its failures."""
         if delayed := self._delayed.pop(key, None):
-            delayed.handle.cancel()
+            delayed.timer.cancel()
         self._failures.pop(key, None)
 
     def close(self) -> None:
         """Cancel everything that was put off."""
         for delayed in self._delayed.values():
-            delayed.handle.cancel()
+            delayed.timer.cancel()
         self._delayed.clear()
 
     def _start(self, key: K) -> None:

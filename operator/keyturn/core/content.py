@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from keyturn.base.text import shorten
 from keyturn.core.keys import data_key, is_legal_key
@@ -26,6 +27,10 @@ class MappingOptions:
     def recorded(self) -> str:
         """What differs from the defaults, as the Secret records it, so that a changed option rewrites it."""
         return "allow-empty-values" if self.allow_empty_values else ""
+
+
+DEFAULT_MAPPING: Final = MappingOptions()
+"""What holds if nothing was chosen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What we remember of a request for a Secret: small, and never a value."""
+"""A request for a Secret, as its requester made it: small, and never a value."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from keyturn.core.conditions import Status
+from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
 from keyturn.core.names import API_VERSION, AUTO_RESTART, KIND, OPAQUE, REFRESH_MOUNTS, is_copied, is_tracking
 from keyturn.core.paths import BadPath, parse_item_path
 
@@ -13,8 +15,12 @@ _SWITCHES = frozenset({AUTO_RESTART, REFRESH_MOUNTS})
 """Annotations of an object that say what is to happen when its Secret changes, and go along to the Secret."""
 
 
+DEFAULT_CONNECTION = ""
+"""Names the installation's own connection."""
+
+
 class Key(NamedTuple):
-    """Names a Secret that is asked for, and the OnePasswordItem of the same name where there is one."""
+    """Names a Secret that is requested."""
 
     namespace: str
     name: str
@@ -24,7 +30,7 @@ class Key(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """An object that asks for a Secret, and with whose end the Secret may go."""
+    """An object that asks for a Secret; Kubernetes deletes the Secret after the last of its owners."""
 
     api_version: str
     kind: str
@@ -34,18 +40,23 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SecretRequest:
-    """What somebody asks for, reduced to what reconciling needs: a OnePasswordItem, or annotated workloads without one.
+    """What somebody asks for, reduced to what a pass needs: an object of a kind of ours, or annotated workloads without one.
 
     Attributes:
-        uid: of the object that decides: the OnePasswordItem, or the workload whose path holds.
-        owners: all who ask for this Secret, the one that decides first.
+        key: names the Secret.
+        uid: of the object that decides: the one of a kind of ours, or the workload whose path holds.
+        generation: of that object; of workloads, which have none for what they ask, the registry counts it.
+        owners: all that ask for this Secret, the one that decides first.
+        has_status: whether the object that decides has a status; else how the request stands is in memory alone.
+        connection: name of the connection that serves it.
         resource_version: of the object that this was read from; not part of equality.
-        item_path: as written, valid or not; None where the spec has none.
+        item_path: as written, valid or not; None if the object has none.
+        mapping: how an item becomes keys.
         secret_type: the Secret's type; empty in the object means Opaque.
         labels: those that the Secret gets too.
         annotations: those that the Secret gets too.
         finalizers: on the object; ours is none of them.
-        status: the object's status as last seen; not part of equality, since most of its changes are our own.
+        status: how it stands, as last seen; not part of equality, since most of its changes are our own.
     """
 
     key: Key
@@ -53,54 +64,45 @@ class SecretRequest:
     generation: int
     item_path: str | None
     owners: tuple[Owner, ...] = ()
+    has_status: bool = True
+    connection: str = DEFAULT_CONNECTION
+    mapping: MappingOptions = DEFAULT_MAPPING
     secret_type: str = OPAQUE
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     finalizers: tuple[str, ...] = ()
     deleting: bool = False
     resource_version: str = field(default="", compare=False)
-    status: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    status: Status = field(default_factory=Status, compare=False)
 
     @property
-    def has_status(self) -> bool:
-        """Whether there is a OnePasswordItem, on which a status can be written."""
-        return not self.owners or self.owners[0].kind == KIND
+    def is_synced(self) -> bool:
+        """Whether this very generation was brought about."""
+        return self.status.is_synced(self.generation)
 
     @property
-    def observed_before(self) -> bool:
-        """Whether an operator has written a status before: a fresh object carries the schema's default of -1."""
-        return int(self.status.get("observedGeneration", -1)) >= 0
-
-    @property
-    def generation_synced(self) -> bool:
-        """Whether the status says that this very generation was brought about."""
-        if self.status.get("observedGeneration") != self.generation:
-            return False
-        return any(c.get("type") == "Ready" and c.get("status") == "True" for c in self.status.get("conditions") or ())
-
-    @property
-    def held(self) -> bool:
-        """Whether this generation was brought about, also if the vault has been silent for long since."""
-        silent = any(
-            c.get("type") == "Stale" and c.get("status") == "True" for c in self.status.get("conditions") or ()
-        )
-        return self.generation_synced or (silent and self.status.get("observedGeneration") == self.generation)
+    def was_synced(self) -> bool:
+        """Whether this generation was brought about, also if the vault could not be reached for too long since."""
+        return self.status.was_synced(self.generation)
 
     @property
     def vault(self) -> str | None:
-        """The id of the vault that the Secret was last filled from, by the status."""
+        """The id of the vault that the Secret was last filled from; None before the first sync."""
         try:
-            return parse_item_path(self.status.get("itemPath")).vault
+            return parse_item_path(self.status.item_path).vault
         except BadPath:
             return None
 
 
-def request_from_item(manifest: Mapping[str, Any], *, copy_annotations: bool = False) -> SecretRequest:
+def request_from_item(
+    manifest: Mapping[str, Any], *, mapping: MappingOptions = DEFAULT_MAPPING, copy_annotations: bool = False
+) -> SecretRequest:
     """Read a request from a OnePasswordItem as the API server gives it.
 
     Args:
         manifest: the object.
-        copy_annotations: whether all its annotations go along to the Secret, but for those of other tools and our own.
+        mapping: how an item becomes keys; an object of this kind cannot choose.
+        copy_annotations: whether all its annotations go along to the Secret, except those of other tools and our own.
     """
     metadata = manifest["metadata"]
     annotations = metadata.get("annotations") or {}
@@ -111,11 +113,12 @@ def request_from_item(manifest: Mapping[str, Any], *, copy_annotations: bool = F
         generation=int(metadata.get("generation") or 0),
         item_path=item_path if isinstance(item_path, str) else None,
         owners=(Owner(API_VERSION, KIND, metadata["name"], metadata["uid"]),),
+        mapping=mapping,
         secret_type=manifest.get("type") or OPAQUE,
         labels={k: v for k, v in (metadata.get("labels") or {}).items() if not is_tracking(k)},
         annotations={k: v for k, v in annotations.items() if k in _SWITCHES or (copy_annotations and is_copied(k))},
         finalizers=tuple(metadata.get("finalizers") or ()),
         deleting="deletionTimestamp" in metadata,
         resource_version=metadata.get("resourceVersion") or "",
-        status=manifest.get("status") or {},
+        status=Status.read(manifest.get("status")),
     )

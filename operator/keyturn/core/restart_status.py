@@ -37,15 +37,14 @@ def counted(revision: int, owed: PendingChanges, *, left: int, done: int) -> dic
     return {**begun(revision, owed), "owed": left, "done": done}
 
 
-def after_sync(status: Mapping[str, Any], revision: int, owed: PendingChanges | None) -> dict[str, Any] | None:
+def after_sync(before: Mapping[str, Any], revision: int, owed: PendingChanges | None) -> dict[str, Any] | None:
     """What a status says of restarts once its Secret was looked at; None for nothing.
 
     Args:
-        status: as it was.
+        before: what it said.
         revision: of the Secret.
         owed: what the Secret owes now.
     """
-    before: Mapping[str, Any] = status.get("restarts") or {}
     if owed is not None:
         now = begun(revision, owed)
         # A pass may have counted already.
@@ -54,38 +53,35 @@ def after_sync(status: Mapping[str, Any], revision: int, owed: PendingChanges | 
     if not before:
         return None
     # A mark that somebody took away is no longer owed.
-    return {**before, "owed": 0, "done": before.get("done", 0)} if are_owed(status) else dict(before)
+    return {**before, "owed": 0, "done": before.get("done", 0)} if are_owed(before) else dict(before)
 
 
-def after_count(status: Mapping[str, Any], restarts: Mapping[str, Any]) -> dict[str, Any]:
+def after_count(before: Mapping[str, Any], restarts: Mapping[str, Any]) -> dict[str, Any]:
     """What a status says of restarts after a pass, unless there has been another change since the pass began.
 
     Args:
-        status: as it was.
+        before: what it said.
         restarts: what was counted.
     """
-    before: Mapping[str, Any] = status.get("restarts") or {}
     # The revision alone tells nothing: those of a Secret that was made again count anew.
     later = str(before.get("changedAt", "")) > str(restarts.get("changedAt", ""))
-    return dict(before if later and revision_known(status) > restarts["revision"] else restarts)
+    return dict(before if later and revision_known(before) > restarts["revision"] else restarts)
 
 
-def are_owed(status: Mapping[str, Any]) -> bool:
-    """Whether a status says that somebody may still be owed a restart."""
-    restarts = status.get("restarts") or {}
+def are_owed(restarts: Mapping[str, Any]) -> bool:
+    """Whether a status says that a workload may still be owed a restart."""
     return bool(restarts) and restarts.get("owed") != 0
 
 
-def revision_known(status: Mapping[str, Any]) -> int:
+def revision_known(restarts: Mapping[str, Any]) -> int:
     """The Secret's revision by the status; 0 if it says none."""
-    return int((status.get("restarts") or {}).get("revision") or 0)
+    return int(restarts.get("revision") or 0)
 
 
-def owed_by(status: Mapping[str, Any]) -> PendingChanges | None:
+def owed_by(restarts: Mapping[str, Any]) -> PendingChanges | None:
     """What a Secret that is made again owes by what the status says of the one before; None for nothing."""
-    if not are_owed(status):
+    if not are_owed(restarts):
         return None
-    restarts = status["restarts"]
     changed_at = restarts.get("changedAt")
     at = datetime.fromisoformat(changed_at) if changed_at else None
     return PendingChanges((Change(1, tuple(restarts.get("keys") or ()), at),))

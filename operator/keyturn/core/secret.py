@@ -26,16 +26,19 @@ class Desired:
 
     Attributes:
         path: of the item, by ids.
-        revision: of the item.
-        options: recorded mapping options; empty for the defaults.
+        item_revision: of the item.
         data: bytes by key.
     """
 
     request: SecretRequest
     path: ItemPath
     item_revision: str
-    options: str = ""
     data: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def options(self) -> str:
+        """The mapping options, as the Secret records them; empty for the defaults."""
+        return self.request.mapping.recorded()
 
     def labels(self) -> dict[str, str]:
         """Labels that the Secret must carry; foreign ones beside them are left alone."""
@@ -80,13 +83,13 @@ class Keep:
 
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
     """Whether a Secret can be trusted to be right from its metadata alone, so that no value need be fetched."""
-    key_names = ((desired.request.status.get("secret") or {}).get("keys")) or ()
+    status = desired.request.status
     return (
         is_ours(metadata, desired.request)
         and metadata.deletion_timestamp is None
         and _describes(metadata, desired)
-        and not is_drifted(metadata.managed_fields, key_names)
-        and (names.RESTART_OWED in metadata.annotations or not are_owed(desired.request.status))
+        and not is_drifted(metadata.managed_fields, status.keys or ())
+        and (names.RESTART_OWED in metadata.annotations or not are_owed(status.restarts))
     )
 
 
@@ -122,7 +125,7 @@ def plan_secret(
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
     owed = pending_changes(metadata.annotations, metadata.managed_fields)
     # The highest that anybody knows: workloads would take a number that they carry already for one they have seen.
-    known = revision_known(desired.request.status)
+    known = revision_known(desired.request.status.restarts)
     revision = max(revision_of(metadata.annotations), owed.revision if owed else 0, known, 1)
     if changed and not repairs:
         revision += 1
@@ -196,11 +199,10 @@ def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
 def _owed_for_recreation(desired: Desired, lost: PendingChanges | None) -> PendingChanges | None:
     """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
     status = desired.request.status
-    known = status.get("secret") or {}
-    same = status.get("itemPath") == str(desired.path) and status.get("itemVersion") == desired.item_revision
-    owed = (lost.of_new_secret() if lost is not None else owed_by(status)) or NOTHING_PENDING
-    if known and not same:
-        owed = owed.with_change(1, {*(known.get("keys") or ()), *desired.data})
+    same = status.item_path == str(desired.path) and status.item_version == desired.item_revision
+    owed = (lost.of_new_secret() if lost is not None else owed_by(status.restarts)) or NOTHING_PENDING
+    if status.keys is not None and not same:
+        owed = owed.with_change(1, {*status.keys, *desired.data})
     return owed if owed.changes else None
 
 

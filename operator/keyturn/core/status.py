@@ -1,20 +1,21 @@
-"""The status of a OnePasswordItem: reasons, conditions, and when a new one is worth a write.
+"""What a status says: reasons, what a pass has to say, and the conditions that say it.
 
-`Ready` is True while the Secret holds what the spec asks for, False only if a human must act, and Unknown while a
+`Ready` is True while the Secret holds what the request asks for, False only if a human must act, and Unknown while a
 generation has never been brought about. `Stalled` stands beside a False that no waiting will end; `Reconciling`
-beside an Unknown. So kstatus (Flux, Helm) and Argo CD's built-in rule see the truth.
+stands beside an Unknown. So kstatus (Flux, Helm) and Argo CD's built-in rule see the truth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from keyturn.base.text import shorten
 from keyturn.core import names
+from keyturn.core.conditions import Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
 from keyturn.core.pending import PendingChanges
 from keyturn.core.request import SecretRequest
@@ -32,28 +33,28 @@ class Reason(StrEnum):
     """A new generation is being worked on."""
 
     VAULT_UNAVAILABLE = "VaultUnavailable"
-    """Connect cannot be asked; tried again, first after a second, at last every five minutes."""
+    """The vault cannot be reached; retried after a second at first, and at least every five minutes."""
     CREDENTIAL_REFUSED = "CredentialRefused"
-    """Connect refuses the token; goes on by itself once the token is right."""
+    """The vault refuses the credential; the work resumes by itself once the credential is right."""
     CLUSTER_FORBIDDEN = "ClusterForbidden"
-    """The operator lacks a right in this namespace; tried again, since rights can be granted."""
+    """The operator lacks a right in this namespace; retried, since rights can be granted."""
 
     INVALID_PATH = "InvalidPath"
     """`spec.itemPath` is not of the form `vaults/<vault>/items/<item>`."""
     VAULT_NOT_FOUND = "VaultNotFound"
-    """No vault of that title or id is visible to the token."""
+    """The credential sees no vault of that title or id."""
     ITEM_NOT_FOUND = "ItemNotFound"
     """The vault has no such item."""
     ACCESS_DENIED = "AccessDenied"
-    """The token may not read this item."""
+    """The credential may not read this item."""
     SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105 - a reason, not a password
-    """A Secret of that name exists and belongs to somebody else."""
+    """A Secret of that name exists and is not Keyturn's."""
     SECRET_TOO_LARGE = "SecretTooLarge"  # noqa: S105 - a reason, not a password
     """The item holds more than the 1 MiB that Kubernetes allows in a Secret."""
     SECRET_IMMUTABLE = "SecretImmutable"  # noqa: S105 - a reason, not a password
     """The Secret is marked immutable."""
     SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason, not a password
-    """The API server refuses the Secret, as where its type demands a key that the item has not."""
+    """The API server refuses the Secret, for example because its type requires a key that the item does not have."""
     TYPE_IMMUTABLE = "TypeImmutable"
     """The type of an existing Secret cannot change."""
 
@@ -64,14 +65,14 @@ class Reason(StrEnum):
     INVALID_AUTO_RESTART = "InvalidAutoRestart"
     """The annotation `operator.1password.io/auto-restart` is neither true nor false, and counts as false."""
     SOURCE_SILENT = "SourceSilent"
-    """The vault could not be asked for longer than permitted."""
+    """The vault could not be reached for longer than permitted."""
 
 
 GOOD = frozenset({Reason.SYNCED, Reason.FROZEN})
 """Reasons why `Ready` is true."""
 
 WAITING = frozenset({Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED, Reason.CLUSTER_FORBIDDEN})
-"""Reasons that end by themselves; every other failure is a human's to end."""
+"""Reasons that end by themselves; a human must end every other failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Warnings:
-    """What a human should know though the Secret is right.
+    """What a human should know although the Secret is right.
 
     Attributes:
         ambiguous: how ambiguous titles were decided.
@@ -99,7 +100,7 @@ class Warnings:
     def condition(self) -> tuple[Reason, str] | None:
         """The reason and message of the `Warning` condition, or None if there is nothing to warn of."""
         notes = list(self.ambiguous)
-        notes += [f"{each.label!r} is no key: {each.reason}" for each in self.skipped[:5]]
+        notes += [f"{each.label!r} is not a key: {each.reason}" for each in self.skipped[:5]]
         if len(self.skipped) > 5:
             notes.append(f"and {len(self.skipped) - 5} more")
         if self.switch:
@@ -113,14 +114,14 @@ class Warnings:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a success says of itself.
+    """The Secret is right.
 
     Attributes:
         path: of the item, by ids.
         item_revision: of the item.
         keys: names of the Secret's keys, sorted.
         revision: of the Secret.
-        owed: what the Secret owes; None for nothing.
+        pending: changes of the Secret for which restarts are pending; None if there are none.
     """
 
     path: str
@@ -128,125 +129,84 @@ class Synced:
     keys: tuple[str, ...]
     warnings: Warnings = Warnings()
     revision: int = 0
-    owed: PendingChanges | None = None
+    pending: PendingChanges | None = None
 
 
-def synced_status(request: SecretRequest, synced: Synced, *, now: datetime) -> dict[str, Any]:
-    """The status of an object whose Secret is right."""
-    message = f"the Secret holds {len(synced.keys)} keys of the item at version {synced.item_revision}"
-    conditions = [("Ready", "True", Reason.SYNCED, message)]
-    if warning := synced.warnings.condition():
-        conditions.append(("Warning", "True", *warning))
-    restarts = after_sync(request.status, synced.revision, synced.owed)
-    return {
-        **({"restarts": restarts} if restarts else {}),
-        "observedGeneration": request.generation,
-        "conditions": _conditions(request, conditions, now=now),
-        "itemPath": synced.path,
-        "itemVersion": synced.item_revision,
-        "lastSyncTime": _timestamp(now),
-        "secret": {"name": request.key.name, "keys": list(synced.keys)},
-    }
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The item is tagged to be ignored: the Secret is left as it is."""
 
 
-def frozen_status(request: SecretRequest, *, now: datetime) -> dict[str, Any]:
-    """The status of an object whose item is tagged to be ignored; what the Secret holds is what it held before."""
-    message = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
-    return {
-        **_kept(request),
-        "observedGeneration": request.generation,
-        "conditions": _conditions(request, [("Ready", "True", Reason.FROZEN, message)], now=now),
-    }
+@dataclass(frozen=True, slots=True)
+class Progressing:
+    """A new generation is being worked on. Written before slow work, so that nothing trusts the old status meanwhile."""
 
 
-def progressing_status(request: SecretRequest, *, now: datetime) -> dict[str, Any]:
-    """The status while a new generation is worked on, written before slow work so that nobody trusts the old one."""
-    message = f"working on generation {request.generation}"
-    return _unfinished(request, "Unknown", "Reconciling", Failure(Reason.PROGRESSING, message), now=now)
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The Secret was right when the vaults were last reached, which is longer ago than permitted."""
+
+    message: str
 
 
-def failed_status(request: SecretRequest, failure: Failure, *, now: datetime) -> dict[str, Any]:
-    """The status after a failure: waiting for what ends by itself, stalled by what a human must end.
+StatusChange = Synced | Frozen | Progressing | Stale | Failure
+"""What a pass has to say of a request."""
 
-    What is known of the Secret stays, because the Secret stays.
+
+def status_after(request: SecretRequest, change: StatusChange, *, now: datetime) -> Status:
+    """The status of a request after a pass said something of it. What is known of the Secret stays, because the Secret stays.
+
+    Args:
+        request: with its status as it was.
+        change: what the pass has to say.
+        now: with its zone.
     """
-    if failure.reason in WAITING:
-        return _unfinished(request, "Unknown", "Reconciling", failure, now=now)
-    return _unfinished(request, "False", "Stalled", failure, now=now)
+    status = replace(
+        request.status,
+        observed_generation=request.generation,
+        conditions=conditions_after(
+            request.status, _conditions(request, change), generation=request.generation, now=now
+        ),
+    )
+    if not isinstance(change, Synced):
+        return status
+    return replace(
+        status,
+        item_path=change.path,
+        item_version=change.item_revision,
+        last_sync_time=timestamp(now),
+        keys=change.keys,
+        restarts=after_sync(request.status.restarts, change.revision, change.pending) or {},
+    )
 
 
-def silent_status(request: SecretRequest, message: str, *, now: datetime) -> dict[str, Any]:
-    """The status of an object that was synced, by a source silent for longer than permitted: nothing is stalled."""
-    conditions = [("Ready", "False", Reason.SOURCE_SILENT, message), ("Stale", "True", Reason.SOURCE_SILENT, message)]
-    return {
-        **_kept(request),
-        "observedGeneration": request.generation,
-        "conditions": _conditions(request, conditions, now=now),
-    }
+def status_with_restarts(status: Status, restarts: Mapping[str, Any]) -> Status:
+    """The status of a request whose Secret's restarts were counted; what it says of the Secret stays."""
+    return replace(status, restarts=after_count(status.restarts, restarts))
 
 
-def restarts_status(request: SecretRequest, restarts: Mapping[str, Any]) -> dict[str, Any]:
-    """The status of an object whose Secret's restarts were counted; what it says of the Secret stays."""
-    return {**request.status, "restarts": after_count(request.status, restarts)}
-
-
-def is_worth_writing(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether two statuses differ in anything but times, which alone are not worth a watch event for everybody."""
-    return _timeless(old) != _timeless(new)
-
-
-def ready_reason(status: Mapping[str, Any]) -> str:
-    """The reason of `Ready`, or an empty string."""
-    return next((str(c.get("reason", "")) for c in status.get("conditions") or () if c.get("type") == "Ready"), "")
-
-
-def _unfinished(request: SecretRequest, ready: str, beside: str, failure: Failure, *, now: datetime) -> dict[str, Any]:
-    conditions = [
-        ("Ready", ready, failure.reason, failure.message),
-        (beside, "True", failure.reason, failure.message),
-    ]
-    return {
-        **_kept(request),
-        "observedGeneration": request.generation,
-        "conditions": _conditions(request, conditions, now=now),
-    }
-
-
-def _kept(request: SecretRequest) -> dict[str, Any]:
-    kept = ("itemPath", "itemVersion", "lastSyncTime", "secret", "restarts")
-    return {name: request.status[name] for name in kept if name in request.status}
-
-
-def _conditions(
-    request: SecretRequest, conditions: Sequence[tuple[str, str, Reason, str]], *, now: datetime
-) -> list[dict[str, Any]]:
-    """Conditions whose `lastTransitionTime` moves only with their `status`, as the API conventions ask."""
-    before = {c.get("type"): c for c in request.status.get("conditions") or ()}
-    return [
-        {
-            "type": kind,
-            "status": status,
-            "reason": reason.value,
-            "message": message,
-            "lastTransitionTime": _since(before.get(kind), status) or _timestamp(now),
-            "observedGeneration": request.generation,
-        }
-        for kind, status, reason, message in conditions
-    ]
-
-
-def _since(before: Mapping[str, Any] | None, status: str) -> str | None:
-    return before.get("lastTransitionTime") if before and before.get("status") == status else None
-
-
-def _timeless(status: Mapping[str, Any]) -> dict[str, Any]:
-    timeless = {name: value for name, value in status.items() if name not in {"conditions", "lastSyncTime"}}
-    conditions = [
-        {name: value for name, value in condition.items() if name != "lastTransitionTime"}
-        for condition in status.get("conditions") or ()
-    ]
-    return {**timeless, "conditions": sorted(conditions, key=lambda each: str(each.get("type")))}
-
-
-def _timestamp(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _conditions(request: SecretRequest, change: StatusChange) -> list[tuple[str, str, str, str]]:
+    """Type, status, reason and message of each condition."""
+    match change:
+        case Synced():
+            said = f"the Secret holds {len(change.keys)} keys of the item at version {change.item_revision}"
+            warning = change.warnings.condition()
+            return [("Ready", "True", Reason.SYNCED, said), *([("Warning", "True", *warning)] if warning else [])]
+        case Frozen():
+            said = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
+            return [("Ready", "True", Reason.FROZEN, said)]
+        case Stale(message):
+            # Nothing is stalled: it ends once the vault can be reached again.
+            return [
+                (kind, status, Reason.SOURCE_SILENT, message)
+                for kind, status in (("Ready", "False"), ("Stale", "True"))
+            ]
+        case Progressing():
+            said = f"working on generation {request.generation}"
+            return [
+                (kind, status, Reason.PROGRESSING, said)
+                for kind, status in (("Ready", "Unknown"), ("Reconciling", "True"))
+            ]
+        case Failure(reason, message):
+            ready, beside = ("Unknown", "Reconciling") if reason in WAITING else ("False", "Stalled")
+            return [("Ready", ready, reason, message), (beside, "True", reason, message)]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from keyturn.base.text import shorten
+from keyturn.core.conditions import Status
+from keyturn.core.content import MappingOptions
 from keyturn.core.keys import is_legal_name, secret_name
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import (
@@ -73,7 +75,7 @@ class AnnotatedWorkload:
         return Key(self.key.namespace, name) if is_legal_name(name) else None
 
     @property
-    def left_behind(self) -> bool:
+    def has_legacy_finalizer(self) -> bool:
         """Whether it holds the official operator's finalizer, on which its deletion would wait for ever."""
         return LEGACY_FINALIZER in self.finalizers
 
@@ -140,7 +142,9 @@ def by_precedence(requesters: Iterable[AnnotatedWorkload]) -> list[AnnotatedWork
     return sorted(requesters, key=lambda each: (each.item_path is None, each.created_at, each.key))
 
 
-def request_from_workloads(key: Key, requesters: Iterable[AnnotatedWorkload]) -> SecretRequest | None:
+def request_from_workloads(
+    key: Key, requesters: Iterable[AnnotatedWorkload], *, mapping: MappingOptions
+) -> SecretRequest | None:
     """What annotated workloads ask for where there is no OnePasswordItem; None if nobody asks any more.
 
     The Secret gets the annotations of the one that decides and, as with the official operator, no labels and no type.
@@ -154,6 +158,8 @@ def request_from_workloads(key: Key, requesters: Iterable[AnnotatedWorkload]) ->
         key=key,
         uid=decides.uid,
         generation=1,
+        has_status=False,
+        mapping=mapping,
         item_path=decides.item_path,
         owners=tuple(requester.owner for requester in ordered),
         annotations=copied,
@@ -171,20 +177,21 @@ def conflicting(request: SecretRequest, requesters: Iterable[AnnotatedWorkload])
     return [each for each in requesters if each.item_path not in {None, request.item_path} and not each.deleting]
 
 
-def status_from_secret(metadata: ObjectMeta | None) -> dict[str, Any]:
-    """The status that a workload has no place for, read back from the Secret that was filled for it; empty without one.
+def status_from_secret(metadata: ObjectMeta | None, *, generation: int) -> Status:
+    """What a workload has no status for, read back from the Secret that was filled for it.
 
-    It spares a restart of the operator one fetch for each such Secret.
+    It spares the operator, after its own restart, one fetch for each such Secret.
+
+    Args:
+        metadata: of the Secret; None without one of ours.
+        generation: of the request.
     """
     if metadata is None or not {ITEM_PATH, KEYS} <= metadata.annotations.keys():
-        return {}
-    return {
-        "observedGeneration": 1,
-        "conditions": [{"type": "Ready", "status": "True", "reason": "Synced"}],
-        "itemPath": metadata.annotations[ITEM_PATH],
-        "itemVersion": metadata.annotations.get(ITEM_VERSION, ""),
-        "secret": {
-            "name": metadata.name,
-            "keys": [key for key in metadata.annotations[KEYS].split(",") if key],
-        },
-    }
+        return Status()
+    annotations = metadata.annotations
+    return Status(
+        observed_generation=generation,
+        item_path=annotations[ITEM_PATH],
+        item_version=annotations.get(ITEM_VERSION, ""),
+        keys=tuple(key for key in annotations[KEYS].split(",") if key),
+    )

@@ -77,7 +77,7 @@ def test_a_workload_that_lost_its_annotations_is_still_to_be_freed():
     """The official operator leaves its finalizer there, and its deletion would wait for ever."""
     workload = read(deployment(finalizers=["x", names.LEGACY_FINALIZER]))
 
-    assert workload.left_behind
+    assert workload.has_legacy_finalizer
     assert workload.secret is None
     assert workload.mistake is None
 

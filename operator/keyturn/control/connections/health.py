@@ -1,76 +1,94 @@
-"""What is known of the vault side's health: when it was last heard of, and whether somebody saw it fail since."""
+"""The health of one connection, which is also its circuit breaker: while it is down, its poller alone asks the vault side."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from keyturn.base.time import Time
 from keyturn.core.vault import CredentialRefused, VaultError
 
 
-class Source:
-    """Shared by the poller, which finds out, and by all who want to know.
+class ConnectionHealth:
+    """Shared by the poller, which finds out, and by everything that asks before it sends a request.
 
     Args:
-        max_staleness: seconds of silence after which objects are no longer called ready.
-        clock: monotonic seconds.
+        label: of the provider, for messages.
+        max_staleness: seconds without an answer after which objects are no longer called ready.
+        time: for the age of the last answer.
 
     Attributes:
-        trouble: what is wrong with everything, or None; not what is wrong with one vault or item.
-        suspected: set when somebody other than the poller saw the vault side fail.
+        error: what is wrong with the connection as a whole, or None; not what is wrong with one vault or item.
+        recheck: set when a request other than the poller's failed, so that the poller looks at once.
     """
 
-    def __init__(self, *, max_staleness: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, label: str, *, max_staleness: float, time: Time) -> None:
+        self._label = label
         self._max_staleness = max_staleness
-        self._clock = clock
-        # Before the first word, silence is counted from our own start.
-        self._heard_at = clock()
-        self._ever_heard = False
-        self._vault_troubles: Mapping[str, VaultError] = {}
-        self._vault_silent_since: dict[str, float] = {}
-        self.trouble: VaultError | None = None
-        self.suspected = asyncio.Event()
+        self._time = time
+        # Before the first answer, the age is counted from our own start.
+        self._reachable_at = time.monotonic()
+        self._was_reachable = False
+        self._vault_errors: Mapping[str, VaultError] = {}
+        self._vault_unreachable_since: dict[str, float] = {}
+        self.error: VaultError | None = None
+        self.recheck = asyncio.Event()
 
-    def heard(self, *, troubles: Mapping[str, VaultError] | None = None) -> None:
-        """The vault side answered as it should, but for some vaults that could not be listed, by their ids."""
-        self._heard_at = self._clock()
-        self._ever_heard = True
-        self.trouble = None
-        self._vault_troubles = dict(troubles or {})
-        since = self._vault_silent_since
-        self._vault_silent_since = {vault: since.get(vault, self._heard_at) for vault in self._vault_troubles}
+    @property
+    def is_down(self) -> bool:
+        """Whether the connection as a whole is known to fail."""
+        return self.error is not None
 
-    def failed(self, trouble: VaultError) -> None:
+    def check(self) -> None:
+        """Call before a request that the poller does not send.
+
+        Raises:
+            VaultError: the connection is down; the request would only add to the load of a server in need.
+        """
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+
+    def mark_reachable(self, *, vault_errors: Mapping[str, VaultError] | None = None) -> None:
+        """The vault side answered as it should, except for some vaults that could not be listed, by their ids."""
+        self._reachable_at = self._time.monotonic()
+        self._was_reachable = True
+        self.error = None
+        self._vault_errors = dict(vault_errors or {})
+        since = self._vault_unreachable_since
+        self._vault_unreachable_since = {vault: since.get(vault, self._reachable_at) for vault in self._vault_errors}
+
+    def mark_down(self, error: VaultError) -> None:
         """The vault side as a whole cannot be used."""
-        self.trouble = trouble
+        self.error = error
 
-    def suspect(self) -> None:
-        """A request failed: the poller had better look, unless it knows already."""
-        if self.trouble is None:
-            self.suspected.set()
+    def report_failure(self) -> None:
+        """A request failed: have the poller look, unless it knows already."""
+        if self.error is None:
+            self.recheck.set()
 
     def staleness(self, vault: str | None = None) -> str | None:
-        """Says that silence, of all or of one vault, has lasted for longer than permitted; or None."""
-        heard_at = min(self._heard_at, self._vault_silent_since.get(vault or "", self._heard_at))
-        if self._clock() - heard_at <= self._max_staleness:
+        """Why what is known may be out of date: all vaults, or this one, have been unreachable for longer than permitted."""
+        reachable_at = min(self._reachable_at, self._vault_unreachable_since.get(vault or "", self._reachable_at))
+        if self._time.monotonic() - reachable_at <= self._max_staleness:
             return None
-        return f"nothing was heard of the item for more than {self._max_staleness:.0f} s; the Secret may be out of date"
+        return (
+            f"{self._label} has not been reachable for more than {self._max_staleness:.0f} s; the Secret may be stale"
+        )
 
     def not_ready(self) -> str | None:
         """Why not everything can be read from the vaults now, for the readiness endpoint; None if it can."""
-        if self.trouble is not None:
-            return str(self.trouble)
-        if self._vault_troubles:
-            return "; ".join(str(trouble) for trouble in self._vault_troubles.values())
-        return None if self._ever_heard else "Connect has not been asked yet"
+        if self.error is not None:
+            return str(self.error)
+        if self._vault_errors:
+            return "; ".join(str(error) for error in self._vault_errors.values())
+        return None if self._was_reachable else f"{self._label} has not been polled yet"
 
     def state(self) -> str | None:
         """What is wrong, so short that it changes only with the kind of trouble, for one log line per change; or None."""
-        if isinstance(self.trouble, CredentialRefused):
+        if isinstance(self.error, CredentialRefused):
             return "cannot be used (CredentialRefused)"
-        if self.trouble is not None:
-            return f"cannot be used ({self.trouble.label})"
-        if self._vault_troubles:
-            return f"cannot list the vaults {', '.join(sorted(self._vault_troubles))}"
+        if self.error is not None:
+            return f"cannot be used ({self.error.label})"
+        if self._vault_errors:
+            return f"cannot list the vaults {', '.join(sorted(self._vault_errors))}"
         return None

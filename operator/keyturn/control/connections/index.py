@@ -1,20 +1,22 @@
-"""Knows which items the vaults hold, without any of their values, and asks as rarely as it can."""
+"""The items that the vaults of one connection hold, without any of their values, asked for as rarely as possible."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from keyturn.control.connections.health import Source
+from keyturn.base.time import Time
+from keyturn.control.connections.health import ConnectionHealth
 from keyturn.core.paths import ItemPath
 from keyturn.core.polling import Seen, is_cheaper_one_by_one, scopes_to_list
-from keyturn.core.resolve import Unresolved, find_item, find_vault
+from keyturn.core.provider import Provider
+from keyturn.core.resolve import Found, Unresolved, find_item, find_vault
 from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults
 
-Wanted = Callable[[], Sequence[ItemPath]]
-"""Tells the paths that somebody uses now."""
+WantedPaths = Callable[[], Sequence[ItemPath]]
+"""Gives the paths that requests use now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,22 @@ class ResolvedItem:
     """The item that a path names now.
 
     Attributes:
+        connection: name of the connection that resolved it.
+        scope: id of the vault.
         warnings: what was ambiguous.
         asked_at: monotonic time just before the vault was asked; not part of equality.
     """
 
+    connection: str
     scope: str
     ref: ItemRef
     warnings: tuple[str, ...] = ()
     asked_at: float = field(default=0.0, compare=False)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Tells an item among all connections."""
+        return self.connection, self.scope, self.ref.id
 
     @property
     def path(self) -> ItemPath:
@@ -39,12 +49,12 @@ class ResolvedItem:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What a poll did.
+    """What a refresh did.
 
     Attributes:
         listed: how many vaults it asked for their items.
-        failed: how many of them did not answer that.
-        other_vaults: whether other vaults can be seen than at the poll before, or under other titles.
+        failed: how many of them could not be listed.
+        other_vaults: whether other vaults can be seen than at the refresh before, or under other titles.
     """
 
     listed: int
@@ -52,7 +62,7 @@ class Refreshed:
     other_vaults: bool
 
 
-class _OneVault(Exception):
+class _OneVaultFailed(Exception):
     """One vault could not be listed, while the others may be."""
 
     def __init__(self, error: VaultError) -> None:
@@ -86,44 +96,55 @@ class _Listing:
         titled = list(self._by_title.get(name.casefold(), {}).values())
         return [same_id, *titled] if same_id else titled
 
-    def misses(self, names: frozenset[str]) -> frozenset[str]:
-        """Those of the names that it was not asked for, so that it can say nothing of them."""
+    def not_covered(self, names: frozenset[str]) -> frozenset[str]:
+        """Those of the names that the listing was not asked for, so that their absence proves nothing."""
         return frozenset() if self.asked_for is None else names - self.asked_for
 
 
 class ItemIndex:
     """The listings of all vaults in use.
 
-    While the vault side is in trouble only the poller asks it; everybody else is answered with that trouble at once.
+    While the connection is down its poller alone asks; every other call fails at once.
 
     Args:
-        vaults: whom to ask.
+        vaults: the provider's.
+        connection: name of the connection.
         wanted: the paths in use.
-        source: health of the vault side.
-        clock: monotonic seconds.
+        health: of the connection; each refresh writes it.
+        provider: knows the form of ids, and what the credential is called.
+        time: for the age of listings.
     """
 
     def __init__(
-        self, vaults: Vaults, *, wanted: Wanted, source: Source, clock: Callable[[], float] = time.monotonic
+        self,
+        vaults: Vaults,
+        *,
+        connection: str,
+        wanted: WantedPaths,
+        health: ConnectionHealth,
+        provider: Provider[Any],
+        time: Time,
     ) -> None:
         self._vaults = vaults
+        self._connection = connection
         self._wanted = wanted
-        self._source = source
-        self._clock = clock
+        self._health = health
+        self._provider = provider
+        self._time = time
         self._lock = asyncio.Lock()
         self._scopes: Sequence[Scope] = ()
         self._scopes_asked_at = float("-inf")
         self._listings: dict[str, _Listing] = {}
-        self._troubles: dict[str, VaultError] = {}
+        self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
 
     async def refresh(self, *, everything: bool = False) -> Refreshed:
-        """Poll: is the source there, which vaults moved, what do they hold.
+        """Ask whether the vault side is there, which vaults moved, and what these hold.
 
         One vault that cannot be listed does not keep the others from it.
 
         Raises:
-            VaultError: it could not be done; that counts as trouble of the whole source until a refresh succeeds.
+            VaultError: it could not be done; the connection counts as down until a refresh succeeds.
         """
         async with self._lock:
             try:
@@ -134,15 +155,15 @@ class ItemIndex:
                 for scope in due:
                     await self._ask(scope)
             except VaultError as error:
-                self._source.failed(error)
+                self._health.mark_down(error)
                 raise
             before, self._polled = self._polled, {scope.id: scope.title for scope in self._scopes}
             self._listings = {scope: listing for scope, listing in self._listings.items() if scope in self._polled}
-            self._troubles = {scope: trouble for scope, trouble in self._troubles.items() if scope in self._polled}
-            self._source.heard(troubles=self._troubles)
+            self._errors = {scope: error for scope, error in self._errors.items() if scope in self._polled}
+            self._health.mark_reachable(vault_errors=self._errors)
             return Refreshed(
                 listed=len(due),
-                failed=len(self._troubles),
+                failed=len(self._errors),
                 other_vaults=self._polled != before,
             )
 
@@ -151,47 +172,46 @@ class ItemIndex:
 
         Args:
             path: as the user wrote it.
-            since: monotonic time; that a name stands for nothing is believed only of listings made after it.
-            at_least: monotonic time; what a name stands for is believed only of listings made after it.
+            since: monotonic time; only a listing made after it can show that a name stands for nothing.
+            at_least: monotonic time; only a listing made after it can show what a name stands for.
 
         Raises:
             Unresolved: it names nothing that the credential can see.
             VaultError: the vaults could not be asked.
         """
-        if (known := self._peek_from(path, at_least)) is not None:
+        if (known := self._cached_since(path, at_least)) is not None:
             return known
         async with self._lock:
-            if (trouble := self._source.trouble) is not None:
-                raise trouble.with_traceback(None)
-            if (known := self._peek_from(path, at_least)) is not None:
+            self._health.check()
+            if (known := self._cached_since(path, at_least)) is not None:
                 return known
             try:
                 return await self._look_up(path, since=max(since, at_least), at_least=at_least)
-            except _OneVault as one:
-                self._source.suspect()
-                raise one.error from None
+            except _OneVaultFailed as failed:
+                self._health.report_failure()
+                raise failed.error from None
             except VaultError as error:
-                self._source.suspect()
-                self._source.failed(error)
+                self._health.report_failure()
+                self._health.mark_down(error)
                 raise
 
-    def peek(self, path: ItemPath) -> ResolvedItem:
-        """The item that a path names, by what is known now.
+    def cached(self, path: ItemPath) -> ResolvedItem:
+        """The item that a path names, from the listings alone.
 
         Raises:
-            Unresolved: nothing is known of it.
+            Unresolved: the listings do not show it.
         """
-        vault = find_vault(self._scopes, path.vault)
+        vault = self._vault(path.vault)
         listing = self._listings.get(vault.match.id)
-        if listing is None or vault.match.id in self._troubles:
+        if listing is None or vault.match.id in self._errors:
             raise Unresolved(f"the vault {vault.match.title!r} is not listed")
-        item = find_item(listing.candidates(path.item), path.item, vault=vault.match)
+        item = find_item(listing.candidates(path.item), path.item, vault=vault.match, is_id=self._provider.is_id)
         warnings = tuple(found.warning for found in (vault, item) if found.warning)
-        return ResolvedItem(vault.match.id, item.match, warnings, listing.asked_at)
+        return ResolvedItem(self._connection, vault.match.id, item.match, warnings, listing.asked_at)
 
-    def _peek_from(self, path: ItemPath, at_least: float) -> ResolvedItem | None:
+    def _cached_since(self, path: ItemPath, at_least: float) -> ResolvedItem | None:
         try:
-            located = self.peek(path)
+            located = self.cached(path)
         except Unresolved:
             return None
         return located if located.asked_at >= at_least else None
@@ -202,39 +222,42 @@ class ItemIndex:
             await self._vaults.refresh()
             await self._load_scopes()
         try:
-            scope = find_vault(self._scopes, path.vault).match
+            scope = self._vault(path.vault).match
         except Unresolved:
             if self._scopes_asked_at >= since:
                 raise
             await self._load_scopes()
-            scope = find_vault(self._scopes, path.vault).match
+            scope = self._vault(path.vault).match
         listing = self._listings.get(scope.id)
-        if listing is None or scope.id in self._troubles:
+        if listing is None or scope.id in self._errors:
             await self._list(scope)
-        elif listing.misses(frozenset({path.item})):
+        elif listing.not_covered(frozenset({path.item})):
             await self._list(scope, extending=listing)
-        if (found := self._peek_from(path, at_least)) is not None:
+        if (found := self._cached_since(path, at_least)) is not None:
             return found
         if self._listings[scope.id].asked_at < since:
             await self._list(scope)
-        return self.peek(path)
+        return self.cached(path)
+
+    def _vault(self, name: str) -> Found[Scope]:
+        return find_vault(self._scopes, name, is_id=self._provider.is_id, credential=self._provider.credential)
 
     async def _load_scopes(self) -> None:
-        asked_at = self._clock()
+        asked_at = self._time.monotonic()
         self._scopes = await self._vaults.scopes()
         self._scopes_asked_at = asked_at
 
     async def _list(self, scope: Scope, *, extending: _Listing | None = None) -> None:
-        """List a vault, unless that failed at the last poll: then only the poller tries again.
+        """List a vault, unless that failed at the last poll: then the poller alone tries again.
 
         Raises:
-            _OneVault: it failed for a reason that may be this vault's own.
-            VaultError: it failed for a reason that is everybody's.
+            _OneVaultFailed: it failed for a reason that may be this vault's own.
+            VaultError: it failed for a reason that concerns the whole connection.
         """
-        if scope.id not in self._troubles:
+        if scope.id not in self._errors:
             await self._ask(scope, extending=extending)
-        if (trouble := self._troubles.get(scope.id)) is not None:
-            raise _OneVault(trouble)
+        if (error := self._errors.get(scope.id)) is not None:
+            raise _OneVaultFailed(error)
 
     async def _ask(self, scope: Scope, *, extending: _Listing | None = None) -> None:
         """List a vault, and note if that fails for a reason that may be this vault's own."""
@@ -243,13 +266,13 @@ class ItemIndex:
         except (CredentialRefused, RateLimited):
             raise
         except VaultError as error:
-            self._troubles[scope.id] = error
+            self._errors[scope.id] = error
         else:
-            self._troubles.pop(scope.id, None)
+            self._errors.pop(scope.id, None)
 
     async def _load_listing(self, scope: Scope) -> None:
-        """Ask for everything, or, where the scope is much larger than what is wanted of it, for just that."""
-        asked_at = self._clock()
+        """Ask for everything, or just for what is wanted if the scope is much larger than that."""
+        asked_at = self._time.monotonic()
         wanted: frozenset[str] | None = self._wanted_by_scope().get(scope.id, frozenset())
         if wanted is not None and not is_cheaper_one_by_one(scope, len(wanted)):
             wanted = None
@@ -261,24 +284,24 @@ class ItemIndex:
         self._listings[scope.id] = listing
 
     async def _extend_listing(self, scope: Scope, listing: _Listing) -> None:
-        """Ask for what has come to be wanted since the listing was made, unless that is so much that all is cheaper."""
+        """Ask for what has become wanted since the listing was made, unless it is so much that listing everything is cheaper."""
         wanted = self._wanted_by_scope().get(scope.id, frozenset())
         if not is_cheaper_one_by_one(scope, len(wanted)):
             await self._load_listing(scope)
             return
-        missing = listing.misses(wanted)
+        missing = listing.not_covered(wanted)
         listing.add(await self._vaults.items(scope, wanted=missing))
         listing.asked_for = (listing.asked_for or frozenset()) | missing
 
     def _wanted_by_scope(self) -> dict[str, frozenset[str]]:
-        """The names wanted of each scope, by the scope's id; paths to vaults that are not there are left out."""
+        """The names wanted of each scope, by the scope's id; paths to vaults that do not exist are left out."""
         by_vault: dict[str, set[str]] = {}
         for path in self._wanted():
             by_vault.setdefault(path.vault, set()).add(path.item)
         by_scope: dict[str, frozenset[str]] = {}
         for vault, items in by_vault.items():
             try:
-                scope = find_vault(self._scopes, vault).match.id
+                scope = self._vault(vault).match.id
             except Unresolved:
                 continue
             by_scope[scope] = by_scope.get(scope, frozenset()) | items

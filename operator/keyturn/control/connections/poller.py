@@ -1,132 +1,131 @@
-"""Looks at the vaults once per interval, cheaply, and puts what moved into the queue."""
+"""Polls the vaults of one connection once per interval, cheaply, and reports what became of it."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from keyturn.base.backoff import Backoff, jittered
-from keyturn.control.connections.health import Source
+from keyturn.base.log import StateLog, info, warning
+from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex
-from keyturn.core.request import Key
+from keyturn.control.context import Context
 from keyturn.core.vault import RateLimited, VaultError
 
 _log = logging.getLogger(__name__)
 
-
-Observer = Callable[[float, VaultError | None], None]
-"""Takes the seconds that a poll took, and what it failed of."""
-
-
 _LONGEST_PAUSE = 60.0
-"""Seconds at most until a vault side in trouble is asked again, however long the interval: recovery should not wait for it."""
+"""Seconds at most until a connection that is down is polled again, however long the interval: recovery should not wait for it."""
+
+_FAILED = warning("{provider} {state}: {detail}")
+_RECOVERED = info("{provider} is back after {duration}")
 
 
-Keys = Callable[[], Iterable[Key]]
-"""Tells keys that a poll should put into the queue."""
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll found.
+
+    Attributes:
+        connection: name of the connection.
+        reachable: whether the vault side answered.
+        moved: whether vaults moved, so that paths may name something else, or something newer.
+        newly_stale: whether it has now been unreachable for too long, for the first time since it was reachable.
+    """
+
+    connection: str
+    reachable: bool
+    moved: bool = False
+    newly_stale: bool = False
 
 
 class Poller:
-    """The only one who asks a vault side that is in trouble: first after a second, at last once per minute or interval.
+    """The only part that asks a connection that is down: first after a second, at last once per minute or interval.
 
     Args:
-        index: does the asking.
-        outdated: the keys that name something newer than when they were last worked on.
-        starved: the keys that wait for the vault side to come back.
-        enqueue: has a key looked at.
-        everyone: all keys there are.
-        interval: seconds between two polls.
-        full_pass_interval: seconds after which a poll lists every vault in use, whatever its version says.
-        source: health of the vault side.
-        chance: random numbers of [0, 1).
-        observer: told of each poll.
-        beat: called with each turn of the loop, for the watchdog.
-        clock: monotonic seconds.
+        context: of the process.
+        connection: name of the connection.
+        provider: label of its provider.
+        index: is refreshed by each poll.
+        health: of the connection; the index writes it, the poller waits for it.
+        on_polled: takes what each poll found.
     """
 
     def __init__(
         self,
+        context: Context,
         *,
+        connection: str,
+        provider: str,
         index: ItemIndex,
-        outdated: Keys,
-        starved: Keys,
-        enqueue: Callable[[Key], None],
-        everyone: Keys,
-        interval: float,
-        full_pass_interval: float,
-        source: Source,
-        chance: Callable[[], float],
-        observer: Observer,
-        beat: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
+        health: ConnectionHealth,
+        on_polled: Callable[[Polled], None],
     ) -> None:
+        self._connection = connection
+        self._provider = provider
         self._index = index
-        self._outdated = outdated
-        self._starved = starved
-        self._enqueue = enqueue
-        self._everyone = everyone
-        self._interval = interval
-        self._full_pass_interval = full_pass_interval
-        self._source = source
-        self._chance = chance
-        self._observer = observer
-        self._beat = beat
-        self._clock = clock
-        self._backoff = Backoff(first=1.0, longest=min(interval, _LONGEST_PAUSE))
+        self._health = health
+        self._on_polled = on_polled
+        self._interval = context.settings.polling_interval
+        self._full_pass_interval = context.settings.full_pass_interval
+        self._metrics = context.metrics
+        self._time = context.time
+        self._beat = context.heartbeat.expect("poller", 2 * self._interval + 300.0)
+        self._state = StateLog(_log, failed=_FAILED, recovered=_RECOVERED, time=context.time)
+        self._backoff = Backoff(first=1.0, longest=min(self._interval, _LONGEST_PAUSE))
         self._failures = 0
         self._unlisted = 0
-        self._full_pass_at = clock()
+        self._full_pass_at = context.time.monotonic()
         self._was_stale = False
 
     async def run(self) -> None:
-        """Poll for ever."""
-        suspicions = 0
+        """Poll until cancelled."""
+        rechecks = 0
         while True:
             self._beat()
-            delay = await self.poll()
-            self._source.suspected.clear()
-            try:
-                async with asyncio.timeout(delay):
-                    await self._source.suspected.wait()
-            except TimeoutError:
-                suspicions = 0
+            pause = await self.poll()
+            self._health.recheck.clear()
+            if not await self._time.wait(self._health.recheck, at_most=pause):
+                rechecks = 0
                 continue
-            suspicions += 1
-            # Many may suspect at once, and a server that answers polls but not reads would be polled without end.
-            await asyncio.sleep(self._backoff.delay(suspicions, random=self._chance()))
+            rechecks += 1
+            # Many requests may fail at once, and a server that answers polls but not reads would be polled without end.
+            await self._time.sleep(self._backoff.delay(rechecks, random=self._time.random()))
 
     async def poll(self) -> float:
         """Poll once. Returns the seconds to wait before the next time."""
-        started = self._clock()
+        started = self._time.monotonic()
         everything = started - self._full_pass_at >= self._full_pass_interval
         try:
             refreshed = await self._index.refresh(everything=everything)
         except VaultError as error:
-            self._observer(self._clock() - started, error)
+            self._note(started, error)
             return self._failed(error)
-        self._observer(self._clock() - started, None)
+        self._note(started, None)
         if everything:
             self._full_pass_at = started
         self._failures = 0
         self._was_stale = False
-        for key in self._starved():
-            self._enqueue(key)
-        if refreshed.listed or refreshed.other_vaults:
-            for key in self._outdated():
-                self._enqueue(key)
+        moved = bool(refreshed.listed) or refreshed.other_vaults
+        self._on_polled(Polled(self._connection, reachable=True, moved=moved))
         if refreshed.failed:
             self._unlisted += 1
-            return self._backoff.delay(self._unlisted, random=self._chance())
+            return self._backoff.delay(self._unlisted, random=self._time.random())
         self._unlisted = 0
-        return jittered(self._interval, random=self._chance())
+        return jittered(self._interval, random=self._time.random())
 
     def _failed(self, error: VaultError) -> float:
         self._failures += 1
-        if not self._was_stale and self._source.staleness() is not None:
-            self._was_stale = True
-            for key in self._everyone():
-                self._enqueue(key)
+        newly_stale = not self._was_stale and self._health.staleness() is not None
+        self._was_stale = self._was_stale or newly_stale
+        self._on_polled(Polled(self._connection, reachable=False, newly_stale=newly_stale))
         asked = error.retry_after if isinstance(error, RateLimited) else None
-        return max(asked or 0.0, self._backoff.delay(self._failures, random=self._chance()))
+        return self._backoff.delay(self._failures, random=self._time.random(), retry_after=asked)
+
+    def _note(self, started: float, error: VaultError | None) -> None:
+        self._metrics.polled(seconds=self._time.monotonic() - started, error=error)
+        about = {"provider": self._provider, "connection": self._connection}
+        if (state := self._health.state()) is None:
+            self._state.good(**about)
+        else:
+            self._state.bad(state, self._health.not_ready() or "", **about)

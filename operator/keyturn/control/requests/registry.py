@@ -1,14 +1,17 @@
-"""Remembers who asks for which Secret: OnePasswordItems and annotated workloads, put together under one key each."""
+"""The requests there are: objects and annotated workloads that ask for the same Secret, put together under its key."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
+from keyturn.base.time import Time
+from keyturn.control.requests.requester import Requester
+from keyturn.core.conditions import Status
+from keyturn.core.content import MappingOptions
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import LEGACY_FINALIZER
+from keyturn.core.paths import BadPath, ItemPath, parse_item_path
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.workloads import (
     AnnotatedWorkload,
@@ -18,35 +21,38 @@ from keyturn.core.workloads import (
     with_co_owners,
 )
 
-ReadRequest = Callable[[Mapping[str, Any]], SecretRequest]
-"""Reads a request from a OnePasswordItem, as the settings say."""
-
-
 _TOMBSTONE_TTL = 300.0
 """Seconds for which a removed object is remembered, since a listing begun before may still show it."""
 
 
 class RequestRegistry:
-    """Plain dicts; filled from watch events and from the sweep's listings.
+    """Plain dicts, filled from watch events and from the sweep's listings.
 
     Args:
-        secret: metadata of a Secret of ours, or None; what is known of a Secret that no OnePasswordItem tells of.
-        clock: monotonic seconds.
+        requesters: the kinds, the one that decides first.
+        mapping: how an item becomes keys if workloads ask.
+        secrets: metadata of our own Secrets; what is known of a Secret for which no object has a status.
+        time: for the age of changes and of tombstones.
     """
 
     def __init__(
         self,
         *,
-        secret: Callable[[Key], ObjectMeta | None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
+        requesters: Sequence[Requester],
+        mapping: MappingOptions,
+        secrets: Mapping[tuple[str, str], ObjectMeta],
+        time: Time,
     ) -> None:
-        self._secret = secret
-        self._clock = clock
-        self._items: dict[Key, SecretRequest] = {}
-        self._requesters: dict[Key, dict[WorkloadKey, AnnotatedWorkload]] = {}
+        self._precedence = {requester.resource.kind: place for place, requester in enumerate(requesters)}
+        self._mapping = mapping
+        self._secrets = secrets
+        self._time = time
+        # By the Secret's key, and there by the uid of the object.
+        self._objects: dict[Key, dict[str, SecretRequest]] = {}
+        self._workloads: dict[Key, dict[WorkloadKey, AnnotatedWorkload]] = {}
         self._requests: dict[Key, SecretRequest] = {}
         self._changed_at: dict[Key, float] = {}
-        self._by_path: dict[str, set[Key]] = {}
+        self._by_path: dict[tuple[str, str], set[Key]] = {}
         self._tombstones: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -56,77 +62,113 @@ class RequestRegistry:
         return iter(list(self._requests.values()))
 
     def get(self, key: Key) -> SecretRequest | None:
-        """What is asked for under a key, or None if nobody asks."""
+        """The request for a Secret, or None if nothing asks for it."""
         return self._requests.get(key)
 
-    def items(self) -> dict[Key, str]:
-        """The uid of each OnePasswordItem."""
-        return {key: item.uid for key, item in self._items.items()}
+    def latest(self, request: SecretRequest) -> SecretRequest | None:
+        """The same request with its newest status, or None if it has changed since.
 
-    def requesters(self, key: Key) -> Collection[AnnotatedWorkload]:
+        A status speaks of the generation that was acted on, never of one that was read later.
+        """
+        latest = self._requests.get(request.key)
+        return latest if latest == request else None
+
+    def objects(self, kind: str) -> dict[str, Key]:
+        """The objects of a kind: the key of its Secret by the uid of each."""
+        return {
+            uid: key
+            for key, objects in self._objects.items()
+            for uid, request in objects.items()
+            if request.owners[0].kind == kind
+        }
+
+    def workloads(self, key: Key) -> Collection[AnnotatedWorkload]:
         """The annotated workloads that ask for a Secret."""
-        return self._requesters.get(key, {}).values()
+        return self._workloads.get(key, {}).values()
+
+    def paths(self, connection: str) -> list[ItemPath]:
+        """The paths that requests use of a connection; those that are not well formed are left out."""
+        paths = []
+        for request in self._requests.values():
+            if request.connection == connection:
+                try:
+                    paths.append(parse_item_path(request.item_path))
+                except BadPath:
+                    continue
+        return paths
 
     def changed_at(self, key: Key) -> float:
-        """Monotonic time of the last change to what is asked for."""
+        """Monotonic time of the last change of a request."""
         return self._changed_at.get(key, 0.0)
 
-    def observe(self, item: SecretRequest) -> bool:
-        """Take note of a OnePasswordItem as it was seen. Returns whether anything else is asked for than before."""
-        before = self._items.get(item.key)
-        if item.uid in self._tombstones or (before is not None and _is_older(item, before)):
+    def observe(self, seen: SecretRequest) -> bool:
+        """Take note of an object as it was seen. Returns whether the request for its Secret differs from before."""
+        if seen.uid in self._tombstones:
             return False
-        self._items[item.key] = item
-        return self._compose(item.key)
+        objects = self._objects.setdefault(seen.key, {})
+        owner = seen.owners[0]
+        for uid, known in list(objects.items()):
+            if (known.owners[0].kind, known.owners[0].name) != (owner.kind, owner.name):
+                continue
+            if _is_older(seen, known):
+                return False
+            # Also an object that was made again under the same name.
+            del objects[uid]
+        objects[seen.uid] = seen
+        return self._compose(seen.key)
 
     def observe_workload(self, old: AnnotatedWorkload | None, new: AnnotatedWorkload | None) -> Collection[Key]:
-        """Take note of a change to an annotated workload. Returns the keys under which something else is asked for."""
+        """Take note of a change to an annotated workload. Returns the keys whose request differs from before."""
         keys = {workload.secret for workload in (old, new) if workload is not None and workload.secret is not None}
         if old is not None and old.secret is not None:
-            requesters = self._requesters.get(old.secret, {})
-            requesters.pop(old.key, None)
-            if not requesters:
-                self._requesters.pop(old.secret, None)
+            workloads = self._workloads.get(old.secret, {})
+            workloads.pop(old.key, None)
+            if not workloads:
+                self._workloads.pop(old.secret, None)
         if new is not None and new.secret is not None:
-            self._requesters.setdefault(new.secret, {})[new.key] = new
+            self._workloads.setdefault(new.secret, {})[new.key] = new
         return [key for key in keys if self._compose(key)]
 
-    def wrote_status(self, request: SecretRequest, status: Mapping[str, Any], *, resource_version: str) -> None:
-        """Take note of our own status write before its echo arrives, unless something newer is known already."""
+    def wrote_status(self, request: SecretRequest, status: Status, *, resource_version: str) -> None:
+        """Take note of our own status write before the watch reports it, unless something newer is known already."""
         known = self._requests.get(request.key)
         if known is None or known.uid != request.uid:
             return
         if not _is_older(replace(request, resource_version=resource_version), known):
             self._requests[request.key] = replace(known, status=status, resource_version=resource_version)
-            if (item := self._items.get(request.key)) is not None and item.uid == request.uid:
-                self._items[request.key] = replace(item, status=status, resource_version=resource_version)
+            objects = self._objects.get(request.key, {})
+            if request.uid in objects:
+                objects[request.uid] = replace(objects[request.uid], status=status, resource_version=resource_version)
 
-    def freed(self, request: SecretRequest, *, resource_version: str) -> None:
-        """Take note that we took the official operator's finalizer off an object, before the echo of that arrives."""
-        item = self._items.get(request.key)
-        if item is not None and item.uid == request.uid:
-            others = tuple(each for each in item.finalizers if each != LEGACY_FINALIZER)
-            self.observe(replace(item, finalizers=others, resource_version=resource_version))
+    def removed_finalizer(self, request: SecretRequest, *, resource_version: str) -> None:
+        """Take note that we took the official operator's finalizer off an object, before the watch reports it."""
+        known = self._objects.get(request.key, {}).get(request.uid)
+        if known is not None:
+            others = tuple(each for each in known.finalizers if each != LEGACY_FINALIZER)
+            self.observe(replace(known, finalizers=others, resource_version=resource_version))
 
     def remove(self, key: Key, *, uid: str) -> bool:
-        """Forget a OnePasswordItem that is gone, unless another of its name has taken its place."""
-        item = self._items.get(key)
-        if item is None or item.uid != uid:
+        """Forget an object that is gone, unless another of its name has taken its place. Returns whether it was known."""
+        objects = self._objects.get(key, {})
+        if uid not in objects:
             return False
-        now = self._clock()
-        self._tombstones = {dead: at for dead, at in self._tombstones.items() if now - at < _TOMBSTONE_TTL} | {uid: now}
-        del self._items[key]
+        now = self._time.monotonic()
+        fresh = {dead: at for dead, at in self._tombstones.items() if now - at < _TOMBSTONE_TTL}
+        self._tombstones = fresh | {uid: now}
+        del objects[uid]
+        if not objects:
+            del self._objects[key]
         self._compose(key)
         return True
 
     def sharing_path(self, key: Key) -> Collection[Key]:
-        """The keys of all that name the same item in the same words, this one among them."""
+        """The keys of all requests that name the same item in the same words, this one among them."""
         request = self._requests.get(key)
-        return self._by_path.get(request.item_path or "", ()) if request else ()
+        return self._by_path.get(_place(request), ()) if request else ()
 
     def _compose(self, key: Key) -> bool:
-        """Put together what all who ask under a key ask for. Returns whether that is anything else than before."""
-        before, now = self._requests.get(key), self._asked(key)
+        """Put together what is asked under a key. Returns whether that differs from before."""
+        before, now = self._requests.get(key), self._composed(key)
         if before is not None:
             self._unindex(before)
         if now is None:
@@ -134,38 +176,49 @@ class RequestRegistry:
             self._changed_at.pop(key, None)
             return before is not None
         self._requests[key] = now
-        self._by_path.setdefault(now.item_path or "", set()).add(key)
+        self._by_path.setdefault(_place(now), set()).add(key)
         if before is None or (before.uid, before.generation) != (now.uid, now.generation):
-            self._changed_at[key] = self._clock()
+            self._changed_at[key] = self._time.monotonic()
         return before != now
 
-    def _asked(self, key: Key) -> SecretRequest | None:
-        item, requesters = self._items.get(key), self.requesters(key)
-        claimed = request_from_workloads(key, requesters)
-        yields = item is not None and item.deleting and LEGACY_FINALIZER not in item.finalizers and claimed is not None
-        if item is not None and not yields:
-            return with_co_owners(item, requesters)
-        if claimed is None:
+    def _composed(self, key: Key) -> SecretRequest | None:
+        workloads = self.workloads(key)
+        of_workloads = request_from_workloads(key, workloads, mapping=self._mapping)
+        # The kind that comes first decides; of one kind, the object whose name does.
+        objects = sorted(
+            self._objects.get(key, {}).values(),
+            key=lambda each: (self._precedence.get(each.owners[0].kind, 0), each.owners[0].name),
+        )
+        for request in objects:
+            going = request.deleting and LEGACY_FINALIZER not in request.finalizers
+            if not (going and of_workloads is not None):
+                return with_co_owners(request, workloads)
+        if of_workloads is None:
             return None
         before = self._requests.get(key)
         if before is None or before.has_status:
-            return replace(claimed, status=status_from_secret(self._secret(key)))
-        # Workloads have no generation of their own for what they ask: any difference makes a new one, but for who asks.
-        same = replace(claimed, generation=before.generation, uid=before.uid, owners=before.owners) == before
-        return replace(claimed, generation=before.generation + (not same), status=before.status)
+            status = status_from_secret(self._secrets.get(key), generation=of_workloads.generation)
+            return replace(of_workloads, status=status)
+        # Workloads have no generation of their own for what they ask: any difference makes a new one, except who asks.
+        same = replace(of_workloads, generation=before.generation, uid=before.uid, owners=before.owners) == before
+        return replace(of_workloads, generation=before.generation + (not same), status=before.status)
 
     def _unindex(self, request: SecretRequest) -> None:
-        keys = self._by_path.get(request.item_path or "")
+        keys = self._by_path.get(_place(request))
         if keys is not None:
             keys.discard(request.key)
             if not keys:
-                del self._by_path[request.item_path or ""]
+                del self._by_path[_place(request)]
+
+
+def _place(request: SecretRequest) -> tuple[str, str]:
+    return request.connection, request.item_path or ""
 
 
 def _is_older(seen: SecretRequest, known: SecretRequest) -> bool:
-    """Whether a sighting is older than what is known under the same name, of that object or of another.
+    """Whether what was seen is older than what is known under the same name, of that object or of another.
 
-    Resource versions are integers that grow, by the API conventions since Kubernetes 1.35 and in fact before it.
+    Resource versions are integers that grow: by the API conventions since Kubernetes 1.35, and in fact before it.
     """
     if not (seen.resource_version.isdecimal() and known.resource_version.isdecimal()):
         return False

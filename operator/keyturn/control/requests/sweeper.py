@@ -1,95 +1,100 @@
-"""Compares now and then what we remember with what is there: a watch can lose a deletion, and we must not notice never."""
+"""Lists the objects that ask for Secrets once per interval: a watch can lose a deletion, which must not stay unnoticed for ever."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from keyturn.base.backoff import Backoff, jittered
-from keyturn.cluster import ONEPASSWORD_ITEMS, Cluster, ClusterError, Forbidden
-from keyturn.control.requests.registry import ReadRequest, RequestRegistry
+from keyturn.base.log import warning
+from keyturn.cluster import ClusterError, Forbidden
+from keyturn.control.context import Context
+from keyturn.control.requests.registry import RequestRegistry
+from keyturn.control.requests.requester import ReadRequest, Requester
 from keyturn.core.request import Key
 
 _log = logging.getLogger(__name__)
 
+_NOT_LISTED = warning("{kind}s cannot be listed: {error}")
+_FORBIDDEN = warning("{kind}s cannot be listed in {place}: {error}")
+
 
 class Sweeper:
-    """Lists all OnePasswordItems once per interval and has everything that is asked for looked at; that costs nothing where all is well.
+    """Compares what is remembered with what there is, and has every request looked at, which costs nothing if all is well.
 
     Args:
-        cluster: the API server.
-        namespaces: those that are served; empty for all.
-        requests: what we remember.
-        read: reads a request from an object.
+        context: of the process.
+        requesters: the kinds; those that are read together elsewhere are passed over.
+        registry: of requests.
         enqueue: has a key looked at.
-        gone: called with key and uid of an object that is not there any more.
-        interval: seconds between two sweeps.
-        chance: random numbers of [0, 1).
+        gone: called with the key and uid of an object that is there no more.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
+        context: Context,
         *,
-        namespaces: Sequence[str],
-        requests: RequestRegistry,
-        read: ReadRequest,
+        requesters: tuple[Requester, ...],
+        registry: RequestRegistry,
         enqueue: Callable[[Key], None],
         gone: Callable[[Key, str], None],
-        interval: float,
-        chance: Callable[[], float],
     ) -> None:
-        self._cluster = cluster
-        self._namespaces = namespaces
-        self._requests = requests
-        self._read = read
+        self._cluster = context.cluster
+        self._settings = context.settings
+        self._time = context.time
+        self._kinds = [(requester, requester.read) for requester in requesters if requester.read is not None]
+        self._registry = registry
         self._enqueue = enqueue
         self._gone = gone
-        self._interval = interval
-        self._chance = chance
         self._backoff = Backoff(first=1.0, longest=60.0)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
-            await asyncio.sleep(jittered(self._interval, random=self._chance()))
+            await self._time.sleep(jittered(self._settings.full_pass_interval, random=self._time.random()))
             await self.sweep_until_done()
 
     async def sweep_until_done(self) -> None:
-        """Sweep once, however often that must be tried."""
-        failures = 0
-        while True:
-            try:
-                return await self.sweep()
-            except ClusterError as error:
-                failures += 1
-                _log.warning("OnePasswordItems cannot be listed: %s", error)
-            await asyncio.sleep(self._backoff.delay(failures, random=self._chance()))
+        """Sweep once, with as many attempts as it takes."""
+        for requester, read in self._kinds:
+            failures = 0
+            while True:
+                try:
+                    await self._sweep(requester, read)
+                    break
+                except ClusterError as error:
+                    failures += 1
+                    kind = requester.resource.kind
+                    _NOT_LISTED(_log, kind=kind, error=error)
+                    retry_after = error.retry_after
+                await self._time.sleep(
+                    self._backoff.delay(failures, random=self._time.random(), retry_after=retry_after)
+                )
+        for request in self._registry:
+            self._enqueue(request.key)
 
-    async def sweep(self) -> None:
-        """Sweep once.
+    async def _sweep(self, requester: Requester, read: ReadRequest) -> None:
+        """Sweep one kind.
 
         Raises:
-            ClusterError: the objects could not be listed.
+            ClusterError: its objects could not be listed.
         """
-        remembered = self._requests.items()
-        present: set[Key] = set()
-        everywhere: Sequence[str | None] = self._namespaces or [None]
+        kind = requester.resource.kind
+        remembered = self._registry.objects(kind)
+        present: set[str] = set()
+        everywhere: tuple[str | None, ...] = self._settings.watch_namespaces or (None,)
         for namespace in everywhere:
             try:
-                manifests = await self._cluster.list(ONEPASSWORD_ITEMS, namespace)
+                manifests = await self._cluster.list(requester.resource, namespace)
             except Forbidden as error:
                 # The Role of one namespace may be missing while the others are served.
-                _log.warning("OnePasswordItems cannot be listed in %s: %s", namespace or "all namespaces", error)
-                present |= {key for key in remembered if namespace in {None, key.namespace}}
+                _FORBIDDEN(_log, kind=kind, place=namespace or "all namespaces", namespace=namespace, error=error)
+                present |= {uid for uid, key in remembered.items() if namespace in {None, key.namespace}}
                 continue
             for manifest in manifests:
-                request = self._read(manifest)
-                present.add(request.key)
-                self._requests.observe(request)
+                request = read(manifest, self._settings)
+                present.add(request.uid)
+                self._registry.observe(request)
         # Only what was remembered before the listing: an object made meanwhile may be missing from it.
-        for key in remembered.keys() - present:
-            self._gone(key, remembered[key])
-        for request in self._requests:
-            self._enqueue(request.key)
+        for uid in remembered.keys() - present:
+            self._gone(remembered[uid], uid)

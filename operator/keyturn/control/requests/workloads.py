@@ -1,4 +1,4 @@
-"""Follows annotated workloads: hands what they ask for to the requests, and frees them of what the official operator left."""
+"""Annotated workloads as requesters: informers of all kinds, which keep nothing of workloads that are not annotated."""
 
 from __future__ import annotations
 
@@ -6,78 +6,59 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
 
 from keyturn.base.backoff import jittered
-from keyturn.cluster import ONEPASSWORD_ITEMS, WORKLOADS, About, Cluster, ClusterError, Informer, NotFound, parts_of
+from keyturn.base.log import info, warning
+from keyturn.cluster import WORKLOADS, About, ClusterError, Informer, NotFound, parts_of
+from keyturn.control.context import Context
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.queue import WorkQueue
+from keyturn.control.requests.kinds import BY_KIND
 from keyturn.control.requests.registry import RequestRegistry
+from keyturn.core.events import Event, EventReason
 from keyturn.core.names import LEGACY_FINALIZER, PRODUCT
 from keyturn.core.request import Key
 from keyturn.core.workloads import AnnotatedWorkload, WorkloadKey, annotated_workload, conflicting
 
 _log = logging.getLogger(__name__)
 
-REQUESTER_KINDS: Final = {resource.kind: resource for resource in (ONEPASSWORD_ITEMS, *WORKLOADS)}
-"""The kinds of objects that can ask for a Secret."""
+_REPEATED_AFTER = 1500.0
+"""Seconds after which the Event about a mistake that still stands is repeated: an Event is forgotten after an hour."""
 
+_LONGEST_STILL = 300.0
+"""Seconds after which an informer that shows no life counts as stuck."""
 
-_REMINDED_AFTER = 1500.0
-"""Seconds after which a mistake that is still there is said again."""
-
-
-class Announce(Protocol):
-    """Posts a Kubernetes Event; never blocks and never fails."""
-
-    def __call__(self, about: About, *, reason: str, message: str, warning: bool) -> None:
-        """Post it, sooner or later, or drop it if it is an old story."""
+_NOT_REMOVED = warning("{kind} {namespace}/{name}: the official operator's finalizer cannot be removed: {error}")
+_REMOVED = info("{kind} {namespace}/{name}: the official operator's finalizer was removed")
 
 
 class WorkloadRequests:
-    """Informers of all kinds of workloads, that keep nothing of those which are not annotated.
+    """Hands what annotated workloads ask for to the registry, and removes the finalizer that the official operator left.
 
     Args:
-        cluster: the API server.
-        namespaces: those that are served; empty for all.
-        requests: told of every annotated workload.
-        changed: called with each key under which something else is asked for, or nothing any more.
-        announce: posts Events about workloads.
-        queue: of workloads to free.
-        repairs: counts how often a workload was freed: the official operator, if it still runs, takes it back each time.
-        beat: gives what an informer calls whenever it shows life, by its name.
-        chance: random numbers of [0, 1).
+        context: of the process.
+        registry: of requests.
+        on_change: called with each key whose request differs from before.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        *,
-        namespaces: tuple[str, ...],
-        requests: RequestRegistry,
-        changed: Callable[[Key], None],
-        announce: Announce,
-        queue: WorkQueue[WorkloadKey],
-        repairs: DriftCooldown[WorkloadKey],
-        beat: Callable[[str], Callable[[], None]],
-        chance: Callable[[], float],
-    ) -> None:
-        self._chance = chance
-        self._cluster = cluster
-        self._requests = requests
-        self._report = changed
-        self._announce = announce
-        self._queue = queue
-        self._repairs = repairs
+    def __init__(self, context: Context, *, registry: RequestRegistry, on_change: Callable[[Key], None]) -> None:
+        self._cluster = context.cluster
+        self._events = context.events
+        self._time = context.time
+        self._registry = registry
+        self._on_change = on_change
+        self._queue: WorkQueue[WorkloadKey] = WorkQueue(time=context.time)
+        # The official operator, if it still runs, puts its finalizer back each time.
+        self._cooldown: DriftCooldown[WorkloadKey] = DriftCooldown(context.time)
         self._workloads: dict[WorkloadKey, AnnotatedWorkload] = {}
         self._informers = [
             Informer(
-                cluster,
+                context.cluster,
                 kind,
                 reading=parts_of(partial(annotated_workload, api_version=kind.api_version, kind=kind.kind)),
-                namespaces=namespaces or None,
+                namespaces=context.settings.watch_namespaces or None,
                 on_change=self._changed,
-                on_beat=beat(kind.label),
+                on_beat=context.heartbeat.expect(kind.label, _LONGEST_STILL),
             )
             for kind in WORKLOADS
         ]
@@ -85,19 +66,29 @@ class WorkloadRequests:
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._free_all(), name="free workloads")
-            group.create_task(self._remind(), name="remind of mistakes")
+            group.create_task(self._remove_finalizers(), name="remove finalizers of workloads")
+            group.create_task(self._repeat_mistakes(), name="repeat mistakes of workloads")
             for informer in self._informers:
                 group.create_task(informer.run())
 
-    async def tried(self) -> None:
-        """Wait until all workloads were listed, or could not be: then the rest must go on without them."""
+    async def attempted(self) -> None:
+        """Wait until every kind was listed, or could not be: then the rest must go on without it."""
         for informer in self._informers:
             await informer.tried.wait()
 
-    def trouble(self) -> str | None:
+    def not_ready(self) -> str | None:
         """Why the picture of annotated workloads is not fresh, or None."""
         return next((informer.trouble for informer in self._informers if informer.trouble), None)
+
+    def warn_conflicting(self, key: Key) -> None:
+        """Post an Event on each workload that asks for another item than the one that its Secret is filled with."""
+        request = self._registry.get(key)
+        if request is None:
+            return
+        decides = request.owners[0]
+        for workload in conflicting(request, self._registry.workloads(key)):
+            message = f"the Secret {key.name} follows the item path of {decides.kind} {decides.name}"
+            self._warn(workload, EventReason.OVERRULED, message)
 
     def _changed(self, _: object, old: AnnotatedWorkload | None, new: AnnotatedWorkload | None) -> None:
         for workload in (old, new):
@@ -105,71 +96,59 @@ class WorkloadRequests:
                 self._workloads.pop(workload.key, None)
         if new is not None:
             self._workloads[new.key] = new
-            if new.left_behind:
-                self._queue.add_after(new.key, self._repairs.patience(new.key))
-            self._tell_mistake(new)
+            if new.has_legacy_finalizer:
+                self._queue.add_after(new.key, self._cooldown.delay(new.key))
+            self._warn_mistake(new)
         elif old is not None:
-            self._repairs.forget(old.key)
+            self._cooldown.forget(old.key)
             self._queue.forget(old.key)
-        for key in self._requests.observe_workload(old, new):
-            self._report(key)
+        for key in self._registry.observe_workload(old, new):
+            self._on_change(key)
         if new is not None and new.secret is not None and (old is None or old.annotations != new.annotations):
-            # Who is not heard changes nothing by changing its mind.
+            # A conflicting workload that changes while it is overruled still conflicts: warn again.
             self.warn_conflicting(new.secret)
 
-    def warn_conflicting(self, key: Key) -> None:
-        """Tell the workloads that ask for another item than the one that their Secret is filled with."""
-        request = self._requests.get(key)
-        if request is None:
-            return
-        decides = request.owners[0]
-        for workload in conflicting(request, self._requests.requesters(key)):
-            message = f"the Secret {key.name} is filled as {decides.kind} {decides.name} asks"
-            self._say(workload, reason="Overruled", message=message)
-
-    def _tell_mistake(self, workload: AnnotatedWorkload) -> None:
+    def _warn_mistake(self, workload: AnnotatedWorkload) -> None:
         if workload.mistake is not None:
-            self._say(workload, reason="InvalidAnnotations", message=workload.mistake)
+            self._warn(workload, EventReason.INVALID_ANNOTATIONS, workload.mistake)
 
-    async def _remind(self) -> None:
-        """Say again what nobody has mended: a workload has no status, and an Event is forgotten after an hour."""
+    async def _repeat_mistakes(self) -> None:
         while True:
-            await asyncio.sleep(jittered(_REMINDED_AFTER, random=self._chance()))
+            await self._time.sleep(jittered(_REPEATED_AFTER, random=self._time.random()))
             for workload in self._workloads.values():
-                self._tell_mistake(workload)
+                self._warn_mistake(workload)
             for key in {workload.secret for workload in self._workloads.values() if workload.secret is not None}:
                 self.warn_conflicting(key)
 
-    def _say(self, workload: AnnotatedWorkload, *, reason: str, message: str) -> None:
+    def _warn(self, workload: AnnotatedWorkload, reason: EventReason, message: str) -> None:
         key = workload.key
-        about = About(REQUESTER_KINDS[key.kind], key.namespace, key.name, workload.uid)
-        self._announce(about, reason=reason, message=message, warning=True)
+        about = About(BY_KIND[key.kind].resource, key.namespace, key.name, workload.uid)
+        self._events.post(about, Event(reason, message, warning=True))
 
-    async def _free_all(self) -> None:
+    async def _remove_finalizers(self) -> None:
         while True:
             key = await self._queue.take()
             workload = self._workloads.get(key)
-            if workload is None or not workload.left_behind:
+            if workload is None or not workload.has_legacy_finalizer:
                 self._queue.done(key)
                 continue
             try:
-                await self._free(workload)
+                await self._remove_finalizer(workload)
             except ClusterError as error:
-                _log.warning("%s: the official operator's finalizer cannot be removed: %s", key, error)
+                _NOT_REMOVED(_log, **key._asdict(), error=error)
                 self._queue.failed(key)
             else:
-                self._repairs.note(key)
+                self._cooldown.record(key)
                 self._queue.done(key)
 
-    async def _free(self, workload: AnnotatedWorkload) -> None:
+    async def _remove_finalizer(self, workload: AnnotatedWorkload) -> None:
         """Remove the finalizer on which the workload's deletion would wait for ever; nothing else is touched."""
         key = workload.key
         others = [finalizer for finalizer in workload.finalizers if finalizer != LEGACY_FINALIZER]
         patch = {"metadata": {"finalizers": others, "resourceVersion": workload.resource_version}}
+        resource = BY_KIND[key.kind].resource
         try:
-            await self._cluster.merge_patch(
-                REQUESTER_KINDS[key.kind], key.namespace, key.name, patch, field_manager=PRODUCT
-            )
+            await self._cluster.merge_patch(resource, key.namespace, key.name, patch, field_manager=PRODUCT)
         except NotFound:
             return
-        _log.info("%s: the official operator's finalizer was removed", key)
+        _REMOVED(_log, **key._asdict())

@@ -1,4 +1,4 @@
-"""Remembers which item each key named when it was last worked on, and which keys name the same item."""
+"""Which item each request named when it was last reconciled, and which requests name the same item."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ class ItemUsers:
     """A dict with an index."""
 
     def __init__(self) -> None:
-        self._located: dict[Key, ResolvedItem] = {}
-        self._users: dict[tuple[str, str], set[Key]] = {}
+        self._resolved: dict[Key, ResolvedItem] = {}
+        self._users: dict[tuple[str, str, str], set[Key]] = {}
 
     def get(self, key: Key) -> ResolvedItem | None:
-        """What the key named, or None if it named nothing."""
-        return self._located.get(key)
+        """What the request named, or None if it named nothing."""
+        return self._resolved.get(key)
 
-    def users(self, key: Key) -> Collection[Key]:
+    def sharing_item(self, key: Key) -> Collection[Key]:
         """The keys that name the same item as this one, itself among them."""
-        located = self._located.get(key)
-        return self._users[located.scope, located.ref.id] if located else ()
+        resolved = self._resolved.get(key)
+        return self._users[resolved.identity] if resolved else ()
 
-    def note(self, key: Key, found: ResolvedItem | None) -> None:
-        """Remember what a key names now."""
-        before = self._located.pop(key, None)
+    def record(self, key: Key, resolved: ResolvedItem | None) -> None:
+        """Remember what a request names now."""
+        before = self._resolved.pop(key, None)
         if before is not None:
-            users = self._users[before.scope, before.ref.id]
+            users = self._users[before.identity]
             users.discard(key)
             if not users:
-                del self._users[before.scope, before.ref.id]
-        if found is not None:
-            self._located[key] = found
-            self._users.setdefault((found.scope, found.ref.id), set()).add(key)
+                del self._users[before.identity]
+        if resolved is not None:
+            self._resolved[key] = resolved
+            self._users.setdefault(resolved.identity, set()).add(key)

@@ -1,12 +1,12 @@
-"""Adds those who ask for a Secret to its owners, apart from its data: it needs no vault, and its refusal stops no rotation."""
+"""Adds all that ask for a Secret to its owners, apart from its data: it needs no vault, and its refusal stops no rotation."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
+from keyturn.base.log import warning
 from keyturn.cluster import SECRETS, Cluster, Forbidden, Invalid, NotFound
-from keyturn.control.sync.status_writer import Announce
+from keyturn.core.events import Event, EventReason
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import SECRET_MANAGER
 from keyturn.core.ownership import is_ours, missing_owners, owner_patch
@@ -14,46 +14,49 @@ from keyturn.core.request import SecretRequest
 
 _log = logging.getLogger(__name__)
 
+_REFUSED = warning("{namespace}/{name}: an owner of the Secret cannot be added: {error}")
 
-@dataclass(frozen=True, slots=True)
-class Owners:
-    """Writes owner references.
 
-    Attributes:
-        cluster: the API server.
-        announce: posts Events.
+def owners_to_add(request: SecretRequest, secret: ObjectMeta | None) -> list[dict[str, str]]:
+    """References to those that ask and do not own the Secret yet; empty without a Secret of ours.
+
+    Args:
+        request: for the Secret.
+        secret: metadata of a Secret of ours, as it was last seen; None without one.
     """
+    if secret is None or secret.deletion_timestamp is not None or not is_ours(secret, request):
+        return []
+    return missing_owners(secret, request)
 
-    cluster: Cluster
-    announce: Announce
 
-    async def complete(self, request: SecretRequest, secret: ObjectMeta | None) -> None:
-        """Have all who ask own the Secret.
+async def add_owners(
+    cluster: Cluster, request: SecretRequest, secret: ObjectMeta, missing: list[dict[str, str]]
+) -> Event | None:
+    """Have all that ask own the Secret. Returns the Event to post if the API server does not allow it.
 
-        Args:
-            request: what they ask.
-            secret: metadata of a Secret of ours, as it was last seen; None without one.
+    Args:
+        cluster: the API server.
+        request: for the Secret.
+        secret: its metadata, as it was last seen.
+        missing: from `owners_to_add`.
 
-        Raises:
-            ClusterError: the API server could not be asked.
-        """
-        if secret is None or secret.deletion_timestamp is not None or not is_ours(secret, request):
-            return
-        if not (missing := missing_owners(secret, request)):
-            return
-        try:
-            await self.cluster.json_patch(
-                SECRETS, *secret.key, owner_patch(secret, missing), field_manager=SECRET_MANAGER
-            )
-        except (Invalid, NotFound):
-            # It has changed since, of which the watch tells, and that brings the key back.
-            return
-        except Forbidden as error:
-            if error.namespace_terminating:
-                raise
-            # Some clusters, as OpenShift, let only those change owners who may delete the object.
-            note = (
-                "cannot be made an owner of the Secret, so it may go before this does; may the operator delete Secrets?"
-            )
-            _log.warning("%s: an owner of the Secret cannot be added: %s", request.key, error)
-            self.announce(request, reason="OwnerRefused", message=f"{request.key.name}: {note}", warning=True)
+    Raises:
+        ClusterError: the API server could not be reached.
+    """
+    try:
+        await cluster.json_patch(SECRETS, *secret.key, owner_patch(secret, missing), field_manager=SECRET_MANAGER)
+    except (Invalid, NotFound):
+        # It has changed since. The watch reports that and brings the key back.
+        return None
+    except Forbidden as error:
+        if error.namespace_terminating:
+            raise
+        # Some clusters, such as OpenShift, let only those change owners that may delete the object.
+        _REFUSED(_log, **request.key._asdict(), error=error)
+        return Event(
+            EventReason.OWNER_REFUSED,
+            f"not added as an owner of the Secret {request.key.name}, which can be garbage-collected early: "
+            "the API server requires the right to delete Secrets to set owners",
+            warning=True,
+        )
+    return None

@@ -1,13 +1,13 @@
-"""Writes one Secret by the plan that `core` makes, and never onto a state that nobody looked at."""
+"""Writes one Secret by the plan that `core` makes, and never onto a state that was not looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from keyturn.cluster import SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
-from keyturn.control.requests.workloads import REQUESTER_KINDS
+from keyturn.control.requests.kinds import BY_KIND
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import SECRET_MANAGER
@@ -18,7 +18,7 @@ from keyturn.core.secret import Apply, Create, Desired, Keep, plan_frozen, plan_
 from keyturn.core.status import Failure, Reason
 
 _ATTEMPTS = 3
-"""How often to look again at once when a Secret changes under our hands, before leaving it to the queue's backoff."""
+"""How often to look again at once if a Secret changes under our hands, before the queue's backoff takes over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Written:
         changed: names of the keys that were given other bytes.
         repaired: what was changed had been edited by somebody else.
         revision: of the Secret.
-        owed: what the Secret owes now; None for nothing.
+        pending: changes for which restarts are pending now; None if there are none.
     """
 
     created: bool = False
@@ -39,7 +39,7 @@ class Written:
     changed: tuple[str, ...] = ()
     repaired: bool = False
     revision: int = 0
-    owed: PendingChanges | None = None
+    pending: PendingChanges | None = None
 
 
 class SecretWriter:
@@ -47,36 +47,40 @@ class SecretWriter:
 
     Args:
         cluster: the API server.
-        known: metadata of a Secret of ours, or None; may lag behind.
-        lost: what a Secret of ours still owed when it was deleted, or None.
+        secrets: metadata of our own Secrets; may lag behind.
+        pending_of_deleted: the changes whose restarts were pending when a Secret of ours was deleted.
     """
 
     def __init__(
         self,
         cluster: Cluster,
         *,
-        known: Callable[[Key], ObjectMeta | None],
-        lost: Callable[[Key], PendingChanges | None],
+        secrets: Mapping[tuple[str, str], ObjectMeta],
+        pending_of_deleted: Mapping[Key, PendingChanges],
     ) -> None:
         self._cluster = cluster
-        self._known = known
-        self._lost = lost
+        self._secrets = secrets
+        self._pending_of_deleted = pending_of_deleted
+
+    def last_seen(self, key: Key) -> ObjectMeta | None:
+        """Metadata of a Secret of ours as it was last seen, or None; may lag behind."""
+        return self._secrets.get(key)
 
     async def write(self, desired: Desired) -> Written | Failure | None:
-        """Create the Secret, change it, or leave it, whichever is right; None if its OnePasswordItem has vanished.
+        """Create the Secret, change it, or leave it, whichever is right; None if the object that decides is gone.
 
         Raises:
-            ClusterError: the API server could not be asked or did not allow it.
+            ClusterError: the API server could not be reached, or did not allow it.
         """
         request = desired.request
-        expected = self._known(request.key) is not None or bool(request.status.get("conditions"))
+        expected = request.key in self._secrets or bool(request.status.conditions)
         present = await self._present(request.key) if expected else None
         for attempt in range(_ATTEMPTS):
-            plan = plan_secret(present, desired, lost=self._lost(request.key))
+            plan = plan_secret(present, desired, lost=self._pending_of_deleted.get(request.key))
             if isinstance(plan, Failure):
                 return plan
-            if isinstance(plan, Create) and request.observed_before and not await self._is_there(request):
-                # A watch can lose a deletion. Making the Secret again would fight the garbage collector.
+            if isinstance(plan, Create) and request.status.is_observed and not await self._is_there(request):
+                # A watch can lose a deletion. To make the Secret again would fight the garbage collector.
                 return None
             try:
                 return await self._carry_out(plan, present, request)
@@ -91,10 +95,10 @@ class SecretWriter:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def freeze(self, desired: Desired) -> Written | Failure | None:
-        """Leave the data of a Secret as it is and note which version of the item that leaves out; None without a Secret.
+        """Leave the data of a Secret as it is and record which version of the item that leaves out; None without a Secret.
 
         Raises:
-            ClusterError: the API server could not be asked or did not allow it.
+            ClusterError: the API server could not be reached, or did not allow it.
         """
         key = desired.request.key
         try:
@@ -112,11 +116,11 @@ class SecretWriter:
         self, plan: Create | Apply | Keep, present: dict[str, Any] | None, request: SecretRequest
     ) -> Written:
         if isinstance(plan, Create):
-            return _owing(Written(created=True), await self._create(plan, request))
+            return _with_pending(Written(created=True), await self._create(plan, request))
         if present is None:
             return Written()
         if isinstance(plan, Keep):
-            return _owing(Written(), present)
+            return _with_pending(Written(), present)
         manifest = dict(plan.manifest)
         if plan.take_over and present is not None:
             version = await self._take_over(present, request.key, wrong=plan.wrong)
@@ -124,7 +128,7 @@ class SecretWriter:
         answer = await self._cluster.apply(
             SECRETS, request.key.namespace, request.key.name, manifest, field_manager=SECRET_MANAGER
         )
-        return _owing(Written(applied=True, changed=plan.changed, repaired=plan.repairs), answer)
+        return _with_pending(Written(applied=True, changed=plan.changed, repaired=plan.repairs), answer)
 
     async def _create(self, plan: Create, request: SecretRequest) -> dict[str, Any]:
         """Create by POST, which refuses where an apply would overwrite a Secret that appeared meanwhile."""
@@ -138,7 +142,7 @@ class SecretWriter:
         """
         metadata = ObjectMeta.of(present)
         operations: list[dict[str, Any]] = [
-            # replaced by itself: the API server answers 409 where the Secret has moved on
+            # Replaced by itself: the API server answers 409 if the Secret has moved on.
             {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
             {
                 "op": "replace",
@@ -155,7 +159,7 @@ class SecretWriter:
         """Whether the object that decides is still there."""
         owner = request.owners[0]
         try:
-            metadata = await self._cluster.get_metadata(REQUESTER_KINDS[owner.kind], request.key.namespace, owner.name)
+            metadata = await self._cluster.get_metadata(BY_KIND[owner.kind].resource, request.key.namespace, owner.name)
         except NotFound:
             return False
         return bool(metadata["metadata"]["uid"] == owner.uid)
@@ -167,8 +171,8 @@ class SecretWriter:
             return None
 
 
-def _owing(written: Written, secret: Mapping[str, Any]) -> Written:
-    """The same with what the Secret says of itself: its revision, and what it owes."""
+def _with_pending(written: Written, secret: Mapping[str, Any]) -> Written:
+    """The same with what the Secret says of itself: its revision, and for which changes restarts are pending."""
     metadata = ObjectMeta.of(secret)
-    owed = pending_changes(metadata.annotations, metadata.managed_fields)
-    return replace(written, revision=revision_of(metadata.annotations), owed=owed)
+    pending = pending_changes(metadata.annotations, metadata.managed_fields)
+    return replace(written, revision=revision_of(metadata.annotations), pending=pending)

@@ -1,26 +1,20 @@
-"""Takes keys from the queue and hands them to the reconciler, several at once but never one twice."""
+"""Takes keys from the queue and has them reconciled, several at once but never one twice."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from keyturn.base.log import log_defect
 from keyturn.control.queue import WorkQueue
-from keyturn.control.sync.failures import Next
 from keyturn.control.sync.reconciler import Reconciler
 from keyturn.core.request import Key
 
 _log = logging.getLogger(__name__)
 
 _TOGETHER = 200
-"""How many keys of one item are worked on together at most, so that the values of one fetch do not live too long."""
-
-
-Observer = Callable[[str, float], None]
-"""Takes the result of work on one key, and its seconds."""
+"""How many keys of one item are reconciled together at most, so that the values of one fetch do not live too long."""
 
 
 class Workers:
@@ -29,9 +23,8 @@ class Workers:
     Args:
         queue: where keys come from.
         reconciler: what works on them.
+        sharing_item: gives the keys that use the same item, so that one fetch can serve them all.
         number: of tasks.
-        observer: told of each key.
-        clock: monotonic seconds.
     """
 
     def __init__(
@@ -39,15 +32,13 @@ class Workers:
         *,
         queue: WorkQueue[Key],
         reconciler: Reconciler,
+        sharing_item: Callable[[Key], Collection[Key]],
         number: int,
-        observer: Observer,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
         self._reconciler = reconciler
+        self._sharing_item = sharing_item
         self._number = number
-        self._observer = observer
-        self._clock = clock
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -57,28 +48,16 @@ class Workers:
 
     async def _work(self) -> None:
         while True:
-            key = await self._queue.take()
-            await self._work_on(key)
+            await self._work_on(await self._queue.take())
 
     async def _work_on(self, key: Key) -> None:
-        keys = [key, *self._queue.claim(self._reconciler.companions(key), limit=_TOGETHER)]
-        started = self._clock()
-        outcomes: dict[Key, Next] = {}
+        keys = [key, *self._queue.take_any(self._sharing_item(key), limit=_TOGETHER)]
         try:
-            outcomes = await self._reconciler.reconcile(keys)
-        except Exception as error:  # noqa: BLE001 - a defect of ours on one item; the others must go on
-            log_defect(_log, f"working on {key}", error)
+            await self._reconciler.reconcile(keys)
+        except Exception as error:  # noqa: BLE001 - a defect of ours; the other keys must go on
+            log_defect(_log, f"reconciling {key}", error, **key._asdict())
         finally:
+            # What was concluded is not at work any more.
             for each in keys:
-                self._finish(each, outcomes.get(each, Next("Defect", backoff=True)))
-        seconds = (self._clock() - started) / len(keys)
-        for outcome in outcomes.values():
-            self._observer(outcome.result, seconds)
-
-    def _finish(self, key: Key, outcome: Next) -> None:
-        if outcome.backoff:
-            self._queue.failed(key)
-        elif outcome.after is not None:
-            self._queue.put_off(key, outcome.after)
-        else:
-            self._queue.done(key)
+                if self._queue.is_working(each):
+                    self._queue.failed(each)

@@ -1,0 +1,79 @@
+"""Collects requests: from watches of our own kinds, from annotated workloads, and from the sweep over both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keyturn.control.context import Context
+from keyturn.control.requests.kinds import BY_KIND, REQUESTERS
+from keyturn.control.requests.registry import RequestRegistry
+from keyturn.control.requests.sweeper import Sweeper
+from keyturn.control.requests.workloads import WorkloadRequests
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.request import Key
+from keyturn.core.status import GOOD
+
+
+class RequestController:
+    """Keeps the registry of requests equal to the cluster, and passes on the keys that must be looked at.
+
+    Args:
+        context: of the process.
+        secrets: metadata of our own Secrets.
+
+    Attributes:
+        registry: the requests there are.
+    """
+
+    def __init__(self, context: Context, *, secrets: Mapping[tuple[str, str], ObjectMeta]) -> None:
+        self._settings = context.settings
+        self.registry = RequestRegistry(
+            requesters=REQUESTERS, mapping=context.settings.mapping, secrets=secrets, time=context.time
+        )
+        self._listeners: list[Callable[[Key], None]] = []
+        self.workloads = WorkloadRequests(context, registry=self.registry, on_change=self._changed)
+        self.sweeper = Sweeper(
+            context, requesters=REQUESTERS, registry=self.registry, enqueue=self._notify, gone=self._gone
+        )
+
+    def subscribe(self, listener: Callable[[Key], None]) -> None:
+        """Have a listener called with each key that must be looked at; a request that is gone is looked at, too."""
+        self._listeners.append(listener)
+
+    def seen(self, kind: str, manifest: Mapping[str, Any]) -> None:
+        """An object of a kind of ours is there, as it is now."""
+        if (read := BY_KIND[kind].read) is not None:
+            request = read(manifest, self._settings)
+            if self.registry.observe(request):
+                self._changed(request.key)
+
+    def deleted(self, kind: str, manifest: Mapping[str, Any]) -> None:
+        """An object of a kind of ours is there no more."""
+        if (read := BY_KIND[kind].read) is not None:
+            request = read(manifest, self._settings)
+            self._gone(request.key, request.uid)
+
+    def counts(self) -> tuple[int, int, Counter[str]]:
+        """How many requests there are, how many are ready, and how many are not, by the reason of `Ready`."""
+        reasons = Counter(
+            request.status.reason or ("Synced" if request.is_synced else "New") for request in self.registry
+        )
+        ready = sum(reasons.pop(reason, 0) for reason in GOOD)
+        return len(self.registry), ready, reasons
+
+    def _gone(self, key: Key, uid: str) -> None:
+        self.registry.remove(key, uid=uid)
+        # Also if a write of ours noticed it before: what workloads ask under that key is in force again.
+        if (request := self.registry.get(key)) is None or not request.has_status:
+            self._changed(key)
+
+    def _changed(self, key: Key) -> None:
+        self._notify(key)
+        if self.registry.get(key) is not None:
+            self.workloads.warn_conflicting(key)
+
+    def _notify(self, key: Key) -> None:
+        for listener in self._listeners:
+            listener(key)

@@ -1,0 +1,139 @@
+"""Concludes a pass: the only place that writes its status, posts its Events, logs and counts it, and requeues its key."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from keyturn.base.log import debug, info, warning
+from keyturn.cluster import About, ClusterError
+from keyturn.control.context import Context
+from keyturn.control.queue import WorkQueue
+from keyturn.control.requests.kinds import BY_KIND
+from keyturn.control.requests.registry import RequestRegistry
+from keyturn.control.sync.memory import Memory
+from keyturn.control.sync.situations import Situations
+from keyturn.control.sync.status_writer import StatusWriter
+from keyturn.core.events import Event
+from keyturn.core.outcomes import SUPERSEDED, Outcome
+from keyturn.core.request import Key, SecretRequest
+from keyturn.core.status import WAITING, Failure, StatusChange, Synced
+
+_log = logging.getLogger(__name__)
+
+_CONCLUDED = debug("{namespace}/{name}: {result}")
+_WARNED = warning("{namespace}/{name}: {reason}: {message}")
+_CHANGED = info("{namespace}/{name}: {message}")
+
+_WRITES = frozenset({"Created", "Updated", "Repaired"})
+"""Results that wrote a Secret's data."""
+
+
+class Conclusion:
+    """The end of every pass.
+
+    Args:
+        context: of the process.
+        queue: of keys.
+        registry: of requests.
+        statuses: writes statuses.
+        situations: say what an error means that the conclusion itself meets.
+        memory: of passes.
+        slots: bound the writes under way at once.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        queue: WorkQueue[Key],
+        registry: RequestRegistry,
+        statuses: StatusWriter,
+        situations: Situations,
+        memory: Memory,
+        slots: asyncio.Semaphore,
+    ) -> None:
+        self._events = context.events
+        self._metrics = context.metrics
+        self._queue = queue
+        self._registry = registry
+        self._statuses = statuses
+        self._situations = situations
+        self._memory = memory
+        self._slots = slots
+
+    async def conclude(self, key: Key, request: SecretRequest | None, outcome: Outcome, *, seconds: float) -> None:
+        """End a pass. Never raises, except for cancellation and a defect.
+
+        Args:
+            key: of the request.
+            request: as the pass saw it; None if nothing asks for the Secret.
+            outcome: of the pass.
+            seconds: that the pass took.
+        """
+        if request is not None:
+            # Before anything is awaited: a connection that comes back meanwhile must find the key among those that wait.
+            self._memory.record(request, outcome)
+            if outcome.gone:
+                self._registry.remove(key, uid=request.uid)
+            outcome = await self._report_outcome(request, outcome)
+        if self._registry.get(key) is None:
+            self._memory.forget(key)
+        self._metrics.reconciled(outcome.result, seconds=seconds)
+        if outcome.result in _WRITES:
+            self._metrics.secret_written(outcome.result.lower())
+        _CONCLUDED(_log, **key._asdict(), result=outcome.result)
+        self._queue.finish(key, after=outcome.requeue.after, backoff=outcome.requeue.backoff)
+
+    async def report(self, request: SecretRequest, change: StatusChange) -> bool:
+        """Write what a pass has to say, and post the Event that goes with it. Returns False if the request has changed since.
+
+        Raises:
+            ClusterError: the API server could not be reached, or did not allow it.
+        """
+        if (latest := self._registry.latest(request)) is None:
+            return False
+        if _says_so_already(latest, change):
+            return True
+        async with self._slots:
+            written = await self._statuses.write(latest, change)
+        match change:
+            # An Event is forgotten after an hour, and a requester without a status has nothing else: repeat it.
+            case Failure(reason, message) if written or not latest.has_status:
+                if written:
+                    _WARNED(
+                        _log, **request.key._asdict(), reason=reason, message=message, connection=request.connection
+                    )
+                self._post(latest, Event(reason, message, warning=True))
+            case Synced(warnings=warnings) if written and (said := warnings.condition()):
+                self._post(latest, Event(*said, warning=True))
+        return True
+
+    async def _report_outcome(self, request: SecretRequest, outcome: Outcome) -> Outcome:
+        try:
+            if outcome.change is not None and not await self.report(request, outcome.change):
+                return SUPERSEDED
+        except ClusterError as error:
+            return self._situations.after(error, request)
+        for event in outcome.events:
+            if not event.warning:
+                _CHANGED(_log, **request.key._asdict(), message=event.message, reason=event.reason)
+            self._post(request, event)
+        return outcome
+
+    def _post(self, request: SecretRequest, event: Event) -> None:
+        # Other owners do not need to hear what the status of the object that decides says.
+        for owner in request.owners[:1] if request.has_status else request.owners:
+            about = About(BY_KIND[owner.kind].resource, request.key.namespace, owner.name, owner.uid)
+            self._events.post(about, event)
+
+
+def _says_so_already(request: SecretRequest, change: StatusChange) -> bool:
+    """Whether the status gives that reason already: how exactly a server fails changes from attempt to attempt."""
+    status = request.status
+    return (
+        isinstance(change, Failure)
+        and change.reason in WAITING
+        and status.observed_generation == request.generation
+        and status.reason == change.reason
+    )

@@ -1,0 +1,164 @@
+"""The sync controller: wires itself, and turns what others report into keys to reconcile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from keyturn.control.connections.connection import Connections
+from keyturn.control.connections.index import ResolvedItem
+from keyturn.control.connections.poller import Polled
+from keyturn.control.context import Context
+from keyturn.control.cooldown import DriftCooldown
+from keyturn.control.queue import WorkQueue
+from keyturn.control.requests.registry import RequestRegistry
+from keyturn.control.sync.conclude import Conclusion
+from keyturn.control.sync.memory import Memory
+from keyturn.control.sync.phases import Phases
+from keyturn.control.sync.reconciler import Reconciler
+from keyturn.control.sync.secret_writer import SecretWriter
+from keyturn.control.sync.situations import Situations
+from keyturn.control.sync.status_writer import StatusWriter
+from keyturn.control.sync.workers import Workers
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.paths import BadPath, parse_item_path
+from keyturn.core.pending import PendingChanges
+from keyturn.core.request import Key, SecretRequest
+from keyturn.core.resolve import Unresolved
+from keyturn.core.triggers import Wake, pending_of_deleted, wake_ups
+
+_WRITES_AT_ONCE = 10
+"""Writes under way at once: more would only wait for a connection, with their deadline running."""
+
+
+class SyncController:
+    """Keeps the Secrets equal to their items.
+
+    Args:
+        context: of the process.
+        registry: of requests.
+        connections: where items come from.
+        secrets: metadata of our own Secrets; may lag behind.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        registry: RequestRegistry,
+        connections: Connections,
+        secrets: Mapping[tuple[str, str], ObjectMeta],
+    ) -> None:
+        time, settings = context.time, context.settings
+        slots = asyncio.Semaphore(_WRITES_AT_ONCE)
+        self._registry = registry
+        self._connections = connections
+        self._pending_of_deleted: dict[Key, PendingChanges] = {}
+        self._cooldown: DriftCooldown[Key] = DriftCooldown(time)
+        self._queue: WorkQueue[Key] = WorkQueue(time=time)
+        self._statuses = StatusWriter(context, registry)
+        situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
+        self._memory = Memory(confirmations=situations.confirmations, cooldown=self._cooldown)
+        conclusion = Conclusion(
+            context,
+            queue=self._queue,
+            registry=registry,
+            statuses=self._statuses,
+            situations=situations,
+            memory=self._memory,
+            slots=slots,
+        )
+        phases = Phases(
+            context,
+            registry=registry,
+            connections=connections,
+            writer=SecretWriter(context.cluster, secrets=secrets, pending_of_deleted=self._pending_of_deleted),
+            statuses=self._statuses,
+            conclusion=conclusion,
+            situations=situations,
+            memory=self._memory,
+            cooldown=self._cooldown,
+            slots=slots,
+        )
+        reconciler = Reconciler(
+            registry=registry,
+            connections=connections,
+            phases=phases,
+            conclusion=conclusion,
+            situations=situations,
+            time=time,
+        )
+        self._workers = Workers(
+            queue=self._queue, reconciler=reconciler, sharing_item=self._sharing_item, number=settings.workers
+        )
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        await self._workers.run()
+
+    def close(self) -> None:
+        """Cancel everything that was put off."""
+        self._queue.close()
+
+    def is_busy(self) -> bool:
+        """Whether more changes of Secrets are likely soon."""
+        return self._queue.is_busy
+
+    def queue_state(self) -> tuple[int, float]:
+        """How many keys wait, and for how many seconds the first of them has waited."""
+        return len(self._queue), self._queue.oldest()
+
+    async def write_restarts(self, key: Key, restarts: Mapping[str, Any]) -> None:
+        """Write how many restarts were counted for a Secret into the status of what asks for it.
+
+        Raises:
+            ClusterError: the API server could not be reached, or did not allow it.
+        """
+        await self._statuses.write_restarts(key, restarts)
+
+    def request_changed(self, key: Key) -> None:
+        """A request must be looked at; or is gone."""
+        if self._registry.get(key) is not None:
+            self._queue.add(key)
+            return
+        self._memory.forget(key)
+        self._queue.forget(key)
+        self._pending_of_deleted.pop(key, None)
+
+    def secret_changed(self, name: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
+        """A Secret of ours changed."""
+        key = Key(*name)
+        request = self._registry.get(key)
+        if request is None:
+            return
+        if new is not None:
+            self._pending_of_deleted.pop(key, None)
+        elif (pending := pending_of_deleted(old, new)) is not None:
+            self._pending_of_deleted[key] = pending
+        if Wake.SYNC in wake_ups(new, request):
+            self._queue.add_after(key, self._cooldown.delay(key))
+
+    def polled(self, polled: Polled) -> None:
+        """A connection was polled."""
+        if polled.reachable:
+            for key in self._memory.take_waiting(polled.connection):
+                self._queue.add(key)
+        for request in self._registry:
+            if request.connection == polled.connection and (
+                polled.newly_stale or (polled.moved and self._names_something_else(request))
+            ):
+                self._queue.add(request.key)
+
+    def _sharing_item(self, key: Key) -> Collection[Key]:
+        return {*self._memory.users.sharing_item(key), *self._registry.sharing_path(key)} - {key}
+
+    def _names_something_else(self, request: SecretRequest) -> bool:
+        """Whether the path names something else, or something newer, than at the last pass."""
+        return self._cached(request) != self._memory.users.get(request.key)
+
+    def _cached(self, request: SecretRequest) -> ResolvedItem | None:
+        try:
+            return self._connections[request.connection].index.cached(parse_item_path(request.item_path))
+        except (BadPath, Unresolved):
+            return None

@@ -1,0 +1,48 @@
+"""What passes remember of each other, per request: all of it may be lost at any time, and costs no more than another look."""
+
+from __future__ import annotations
+
+from keyturn.control.cooldown import DriftCooldown
+from keyturn.control.sync.confirmations import Confirmations
+from keyturn.control.sync.item_users import ItemUsers
+from keyturn.core.outcomes import Outcome
+from keyturn.core.request import Key, SecretRequest
+
+
+class Memory:
+    """Plain dicts by key.
+
+    Args:
+        confirmations: failures that a later look must confirm.
+        cooldown: how often others edit a Secret.
+
+    Attributes:
+        users: which requests use which item.
+    """
+
+    def __init__(self, *, confirmations: Confirmations, cooldown: DriftCooldown[Key]) -> None:
+        self._confirmations = confirmations
+        self._cooldown = cooldown
+        self._waiting: dict[str, set[Key]] = {}
+        self.users = ItemUsers()
+
+    def record(self, request: SecretRequest, outcome: Outcome) -> None:
+        """Remember how a pass ended."""
+        if outcome.settled:
+            self._confirmations.clear(request.key)
+        if outcome.drifted:
+            self._cooldown.record(request.key)
+        if outcome.waits_for_vault:
+            self._waiting.setdefault(request.connection, set()).add(request.key)
+
+    def take_waiting(self, connection: str) -> set[Key]:
+        """The keys that wait for a connection to come back; they wait no longer."""
+        return self._waiting.pop(connection, set())
+
+    def forget(self, key: Key) -> None:
+        """Nothing asks for this Secret any more; Kubernetes deletes it by its owner reference."""
+        self._cooldown.forget(key)
+        self._confirmations.clear(key)
+        self.users.record(key, None)
+        for waiting in self._waiting.values():
+            waiting.discard(key)

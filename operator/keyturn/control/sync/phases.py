@@ -1,0 +1,230 @@
+"""The phases of a pass over one request. Each does its one thing, or ends the pass with an outcome; none writes a status."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from keyturn.base.text import listed
+from keyturn.cluster import ClusterError
+from keyturn.control.connections.connection import Connections
+from keyturn.control.connections.index import ResolvedItem
+from keyturn.control.context import Context
+from keyturn.control.cooldown import DriftCooldown
+from keyturn.control.requests.registry import RequestRegistry
+from keyturn.control.sync.conclude import Conclusion
+from keyturn.control.sync.fetching import Batch, FetchedItem, Shaped
+from keyturn.control.sync.memory import Memory
+from keyturn.control.sync.owners import add_owners, owners_to_add
+from keyturn.control.sync.secret_writer import SecretWriter, Written
+from keyturn.control.sync.situations import Situations
+from keyturn.control.sync.status_writer import StatusWriter
+from keyturn.core import names
+from keyturn.core.events import Event, EventReason
+from keyturn.core.outcomes import (
+    FINALIZER_REMOVED,
+    GONE,
+    VANISHED,
+    Ended,
+    Outcome,
+    Requeue,
+    after_failure,
+    after_write,
+    when_current,
+    when_frozen,
+)
+from keyturn.core.paths import BadPath, parse_item_path
+from keyturn.core.polling import is_older
+from keyturn.core.request import Key, SecretRequest
+from keyturn.core.resolve import Unresolved
+from keyturn.core.restarts import unreadable_switch
+from keyturn.core.secret import Desired, is_current
+from keyturn.core.status import Failure, Progressing, Synced, Warnings
+from keyturn.core.vault import VaultError
+
+
+class Phases:
+    """What a pass consists of, in order.
+
+    Args:
+        context: of the process.
+        registry: of requests.
+        connections: where items come from.
+        writer: writes Secrets.
+        statuses: takes the official operator's finalizer off.
+        conclusion: reports that a new generation is being worked on.
+        situations: of requests.
+        memory: of passes.
+        cooldown: how often others edit what is theirs to leave alone.
+        slots: bound the writes under way at once.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        registry: RequestRegistry,
+        connections: Connections,
+        writer: SecretWriter,
+        statuses: StatusWriter,
+        conclusion: Conclusion,
+        situations: Situations,
+        memory: Memory,
+        cooldown: DriftCooldown[Key],
+        slots: asyncio.Semaphore,
+    ) -> None:
+        self._cluster = context.cluster
+        self._registry = registry
+        self._connections = connections
+        self._writer = writer
+        self._statuses = statuses
+        self._conclusion = conclusion
+        self._situations = situations
+        self._memory = memory
+        self._cooldown = cooldown
+        self._slots = slots
+
+    async def run(self, request: SecretRequest, batch: Batch, events: list[Event]) -> Outcome:
+        """Bring the Secret to what its item holds.
+
+        Args:
+            request: for the Secret.
+            batch: fetches items.
+            events: takes what people should know however the pass ends.
+
+        Raises:
+            Ended: there was nothing to do, or it cannot be done; the outcome says which.
+            BadPath, Unresolved, VaultError: the item could not be had.
+            ClusterError: the API server could not be reached, or did not allow something.
+        """
+        await self._remove_legacy_finalizer(request)
+        self._stop_if_deleting(request)
+        # First of all, since it needs no vault: in an outage, too, a Secret must outlive the first of its owners.
+        await self._complete_owners(request, events)
+        item = await self._resolve(request)
+        await self._leave_if_frozen(request, item, tags=item.ref.tags, revision=item.ref.revision)
+        self._stop_if_current(request, item)
+        await self._announce_progress(request)
+        fetched = await batch.fetch(item)
+        # The listing may be older than the tag.
+        await self._leave_if_frozen(request, item, tags=fetched.tags, revision=fetched.revision)
+        shaped = await fetched.shape(request.mapping)
+        return await self._write(request, item, fetched, shaped)
+
+    async def _remove_legacy_finalizer(self, request: SecretRequest) -> None:
+        if names.LEGACY_FINALIZER not in request.finalizers:
+            return
+        if (pause := self._cooldown.delay(request.key)) > 0:
+            # The official operator still runs, and puts it back each time.
+            raise Ended(Outcome("Contested", requeue=Requeue(after=pause)))
+        self._cooldown.record(request.key)
+        async with self._slots:
+            await self._statuses.remove_legacy_finalizer(request)
+        raise Ended(FINALIZER_REMOVED)
+
+    def _stop_if_deleting(self, request: SecretRequest) -> None:
+        if request.deleting:
+            self._memory.forget(request.key)
+            raise Ended(GONE)
+
+    async def _complete_owners(self, request: SecretRequest, events: list[Event]) -> None:
+        secret = self._writer.last_seen(request.key)
+        if secret is None or not (missing := owners_to_add(request, secret)):
+            return
+        async with self._slots:
+            event = await add_owners(self._cluster, request, secret, missing)
+        if event is not None:
+            events.append(event)
+
+    async def _resolve(self, request: SecretRequest) -> ResolvedItem:
+        """Find the item, and believe an older version of it only if a later look confirms that."""
+        key, confirmations = request.key, self._situations.confirmations
+        unconfirmed_since = confirmations.since(key)
+        try:
+            path = parse_item_path(request.item_path)
+            item = await self._connections[request.connection].index.find(
+                path, since=max(self._registry.changed_at(key), unconfirmed_since), at_least=unconfirmed_since
+            )
+        except (BadPath, Unresolved, VaultError):
+            self._memory.users.record(key, None)
+            raise
+        self._memory.users.record(key, item)
+        status = request.status
+        if status.item_path == str(item.path) and is_older(item.ref.revision, status.item_version):
+            what = f"version {item.ref.revision}"
+            if not confirmations.confirmed(key, what, seen_at=item.asked_at):
+                raise Ended(Outcome("OlderVersion", requeue=Requeue(after=self._situations.confirm_after)))
+        return item
+
+    async def _leave_if_frozen(
+        self, request: SecretRequest, item: ResolvedItem, *, tags: tuple[str, ...], revision: str
+    ) -> None:
+        """Leave a Secret alone whose item is tagged to be ignored. One that is not there yet is made all the same."""
+        if names.IGNORE_TAG not in tags:
+            return
+        async with self._slots:
+            written = await self._writer.freeze(Desired(request, item.path, revision))
+        if isinstance(written, Failure):
+            raise Ended(after_failure(written, self._situations.of(request)))
+        if written is not None:
+            raise Ended(when_frozen())
+
+    def _stop_if_current(self, request: SecretRequest, item: ResolvedItem) -> None:
+        """Stop if all is right by metadata alone, so that nothing need be fetched."""
+        secret = self._writer.last_seen(request.key)
+        status = request.status
+        warning = status.condition("Warning")
+        warned = warning is not None and warning.reason == "DuplicateTitle"
+        if (
+            secret is not None
+            and request.is_synced
+            and status.item_version == item.ref.revision
+            and status.item_path == str(item.path)
+            and warned == bool(item.warnings)
+            and is_current(secret, Desired(request, item.path, item.ref.revision))
+        ):
+            raise Ended(when_current(self._connections[request.connection].health.staleness(item.scope)))
+
+    async def _announce_progress(self, request: SecretRequest) -> None:
+        status = request.status
+        if status.is_observed and status.observed_generation != request.generation:
+            # The Secret must not wait for its status. If that cannot be written, the conclusion meets the same error.
+            with contextlib.suppress(ClusterError):
+                await self._conclusion.report(request, Progressing())
+
+    async def _write(self, request: SecretRequest, item: ResolvedItem, fetched: FetchedItem, shaped: Shaped) -> Outcome:
+        async with self._slots:
+            written = await self._writer.write(Desired(request, item.path, fetched.revision, shaped.data))
+        if written is None:
+            raise Ended(VANISHED)
+        if isinstance(written, Failure):
+            raise Ended(after_failure(written, self._situations.of(request)))
+        synced = Synced(
+            str(item.path),
+            fetched.revision,
+            tuple(sorted(shaped.data)),
+            Warnings(item.warnings, shaped.skipped, unreadable_switch(request.annotations)),
+            revision=written.revision,
+            pending=written.pending,
+        )
+        # Nothing new came from the vault: somebody else changed the Secret.
+        drifted = written.applied and request.is_synced and request.status.item_version == fetched.revision
+        frozen = names.IGNORE_TAG in fetched.tags
+        return after_write(_result(written), synced, event=_event(written), drifted=drifted, frozen=frozen)
+
+
+def _result(written: Written) -> str:
+    """What was done, as the metrics count it."""
+    if written.created:
+        return "Created"
+    if written.repaired:
+        return "Repaired"
+    return "Updated" if written.changed else "Kept"
+
+
+def _event(written: Written) -> Event | None:
+    if written.repaired:
+        return Event(EventReason.REPAIRED, f"a foreign edit was undone: {listed('key', written.changed)}")
+    if written.changed:
+        return Event(EventReason.UPDATED, f"new bytes from 1Password: {listed('key', written.changed)}")
+    return None

@@ -1,0 +1,182 @@
+"""What is known of how a request stands, as a frozen value: read once at the border, and never searched by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, by the API conventions.
+
+    Attributes:
+        type: `Ready`, `Reconciling`, `Stalled`, `Stale` or `Warning`.
+        status: `True`, `False` or `Unknown`.
+        since: when `status` became what it is, in RFC 3339 (`lastTransitionTime`).
+        generation: of the object that it speaks of; None if another operator wrote it.
+    """
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    since: str = ""
+    generation: int | None = None
+
+    @property
+    def is_true(self) -> bool:
+        """Whether it holds."""
+        return self.status == "True"
+
+    def to_manifest(self) -> dict[str, Any]:
+        """As the API server takes it."""
+        given = {
+            "type": self.type,
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "lastTransitionTime": self.since,
+        }
+        return given if self.generation is None else {**given, "observedGeneration": self.generation}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a request stands. Objects carry it in their status; of a requester without one it is in memory alone.
+
+    Attributes:
+        observed_generation: of the request that it speaks of; -1 before the first pass, which is also the schema's default.
+        item_path: of the item that the Secret holds, by ids; empty before the first sync.
+        item_version: of that item.
+        last_sync_time: of the last sync that had news, in RFC 3339.
+        keys: names of the Secret's keys, sorted; None before the first sync.
+        restarts: what is said of restarts, as `core/restart_status.py` writes it.
+    """
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = ()
+    item_path: str = ""
+    item_version: str = ""
+    last_sync_time: str = ""
+    keys: tuple[str, ...] | None = None
+    restarts: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, manifest: Mapping[str, Any] | None) -> Self:
+        """Read what an object carries. What is not of the expected shape, as after another operator, counts as absent."""
+        given = manifest or {}
+        secret = given.get("secret")
+        return cls(
+            observed_generation=int(given.get("observedGeneration", -1)),
+            conditions=tuple(_condition(each) for each in given.get("conditions") or ()),
+            item_path=given.get("itemPath") or "",
+            item_version=given.get("itemVersion") or "",
+            last_sync_time=given.get("lastSyncTime") or "",
+            keys=tuple(secret.get("keys") or ()) if secret else None,
+            restarts=given.get("restarts") or {},
+        )
+
+    def to_manifest(self, *, secret: str) -> dict[str, Any]:
+        """As an object carries it; what is not known yet is left out.
+
+        Args:
+            secret: name of the Secret.
+        """
+        known = {
+            "itemPath": self.item_path,
+            "itemVersion": self.item_version,
+            "lastSyncTime": self.last_sync_time,
+            "secret": None if self.keys is None else {"name": secret, "keys": list(self.keys)},
+            "restarts": dict(self.restarts),
+        }
+        return {
+            **{name: value for name, value in known.items() if value},
+            "observedGeneration": self.observed_generation,
+            "conditions": [condition.to_manifest() for condition in self.conditions],
+        }
+
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of a type, or None."""
+        return next((each for each in self.conditions if each.type == kind), None)
+
+    @property
+    def reason(self) -> str:
+        """The reason of `Ready`; empty before the first pass."""
+        ready = self.condition("Ready")
+        return ready.reason if ready else ""
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether a pass has concluded before."""
+        return self.observed_generation >= 0
+
+    def is_synced(self, generation: int) -> bool:
+        """Whether this generation was brought about.
+
+        What is read back from a Secret of a requester without a status has keys and no conditions: a Secret is written as
+        a whole or not at all.
+        """
+        ready = self.condition("Ready")
+        brought_about = ready.is_true if ready else self.keys is not None and not self.conditions
+        return self.observed_generation == generation and brought_about
+
+    def was_synced(self, generation: int) -> bool:
+        """Whether this generation was brought about, also if the vault could not be reached for too long since."""
+        stale = self.condition("Stale")
+        return self.is_synced(generation) or (
+            self.observed_generation == generation and stale is not None and stale.is_true
+        )
+
+    def says_the_same(self, other: Status) -> bool:
+        """Whether two statuses differ in times alone, which are not worth a write and a watch event for everybody."""
+        return _timeless(self) == _timeless(other)
+
+
+def conditions_after(
+    before: Status, conditions: Sequence[tuple[str, str, str, str]], *, generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """Conditions whose time moves only with their status, as the API conventions ask.
+
+    Args:
+        before: the status that they follow.
+        conditions: type, status, reason and message of each.
+        generation: of the request.
+        now: with its zone.
+    """
+    return tuple(
+        Condition(kind, status, reason, message, _since(before, kind, status) or timestamp(now), generation)
+        for kind, status, reason, message in conditions
+    )
+
+
+def timestamp(now: datetime) -> str:
+    """A time in RFC 3339 with whole seconds, as Kubernetes writes it."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _since(before: Status, kind: str, status: str) -> str:
+    condition = before.condition(kind)
+    return condition.since if condition and condition.status == status else ""
+
+
+def _condition(given: Mapping[str, Any]) -> Condition:
+    def text(name: str) -> str:
+        return str(given.get(name) or "")
+
+    return Condition(
+        text("type"),
+        text("status"),
+        text("reason"),
+        text("message"),
+        since=text("lastTransitionTime"),
+        generation=given.get("observedGeneration"),
+    )
+
+
+def _timeless(status: Status) -> tuple[object, ...]:
+    conditions = {(c.type, c.status, c.reason, c.message, c.generation) for c in status.conditions}
+    rest = (status.observed_generation, status.item_path, status.item_version, status.keys, status.restarts)
+    return (conditions, len(status.conditions), *rest)

@@ -1,0 +1,245 @@
+"""What a pass over a request ends with, as data: what its status must say, which Events, and when to look again.
+
+What an error means for a request is decided here and nowhere else, from nothing but the arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from keyturn.base.backoff import capped_retry_after
+from keyturn.core.events import Event
+from keyturn.core.paths import BadPath
+from keyturn.core.resolve import Unresolved, VaultUnresolved
+from keyturn.core.status import WAITING, Failure, Frozen, Reason, Stale, StatusChange, Synced
+from keyturn.core.vault import AccessDenied, CredentialRefused, FileTooLarge, NotInVault, RateLimited, VaultError
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """When to look at a request again, if nothing else happens.
+
+    Attributes:
+        after: seconds; None for never.
+        backoff: after the queue's own delay instead, which grows with each failure in a row.
+    """
+
+    after: float | None = None
+    backoff: bool = False
+
+
+NEVER: Final = Requeue()
+NOW: Final = Requeue(after=0.0)
+BACKOFF: Final = Requeue(backoff=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a pass ended.
+
+    Attributes:
+        result: one word for the metrics: the reason of `Ready`, or what was done.
+        change: what the status must say; None to leave it as it is.
+        events: to post once the status is written.
+        requeue: when to look again.
+        settled: whether it is certain how the request stands, so that earlier unconfirmed failures are void.
+        vault_failed: whether a request to the vault failed, so that the connection's health must be checked.
+        waits_for_vault: whether to look again as soon as the connection is back.
+        drifted: whether an edit by somebody else was undone.
+        gone: whether the object that asked turned out to be gone.
+    """
+
+    result: str
+    change: StatusChange | None = None
+    events: tuple[Event, ...] = ()
+    requeue: Requeue = NEVER
+    settled: bool = False
+    vault_failed: bool = False
+    waits_for_vault: bool = False
+    drifted: bool = False
+    gone: bool = False
+
+
+class Ended(Exception):
+    """Ends a pass early; not an error.
+
+    Attributes:
+        outcome: how it ended.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.result)
+        self.outcome = outcome
+
+
+GONE: Final = Outcome("Gone")
+"""Nothing asks for the Secret any more, or not for long."""
+
+VANISHED: Final = Outcome("Gone", gone=True)
+"""The object that asked is gone, although no watch has reported that yet."""
+
+SUPERSEDED: Final = Outcome("Superseded")
+"""The request changed before the pass was over; the change has put its key into the queue again."""
+
+CURRENT: Final = Outcome("Current", settled=True)
+"""The Secret is right already."""
+
+DEFECT: Final = Outcome("Defect", requeue=BACKOFF)
+"""An exception that nobody foresaw; the other requests must go on."""
+
+FINALIZER_REMOVED: Final = Outcome("Freed", requeue=NOW)
+"""The official operator's finalizer was removed from the object, which is another object now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the meaning of an error depends on, beside the error.
+
+    Attributes:
+        was_synced: whether this generation was brought about before.
+        has_status: whether the request's object has a status.
+        connection_down: whether the connection as a whole is known to be down.
+        stale: why the Secret may be out of date, if the vault has been unreachable for too long; else None.
+        confirmed: whether an earlier pass, long enough ago, failed for the same reason.
+        confirm_after: seconds after which to look whether a failure is confirmed.
+        recheck: seconds after which to look again at a failure that a human must end, if no watch reports its end.
+    """
+
+    was_synced: bool
+    has_status: bool
+    connection_down: bool = False
+    stale: str | None = None
+    confirmed: bool = True
+    confirm_after: float = 30.0
+    recheck: float = 60.0
+
+
+NEEDS_CONFIRMATION: Final = frozenset({Reason.VAULT_NOT_FOUND, Reason.ITEM_NOT_FOUND, Reason.ACCESS_DENIED})
+"""Failures that have been known to pass: one look must not turn a good object bad."""
+
+_UNWATCHED: Final = frozenset(
+    {Reason.SECRET_NOT_OURS, Reason.SECRET_INVALID, Reason.SECRET_IMMUTABLE, Reason.TYPE_IMMUTABLE}
+)
+"""Failures that may end by a change of a Secret that is not watched, or of a policy of the cluster."""
+
+
+def failure_of(error: VaultError | Unresolved | BadPath) -> Failure:
+    """The reason and message for what resolving or fetching raised."""
+    match error:
+        case BadPath():
+            reason = Reason.INVALID_PATH
+        case VaultUnresolved():
+            reason = Reason.VAULT_NOT_FOUND
+        case Unresolved() | NotInVault():
+            reason = Reason.ITEM_NOT_FOUND
+        case AccessDenied():
+            reason = Reason.ACCESS_DENIED
+        case FileTooLarge():
+            reason = Reason.SECRET_TOO_LARGE
+        case CredentialRefused():
+            reason = Reason.CREDENTIAL_REFUSED
+        case _:
+            reason = Reason.VAULT_UNAVAILABLE
+    return Failure(reason, str(error))
+
+
+def after_vault_error(error: VaultError | Unresolved | BadPath, situation: Situation) -> Outcome:
+    """What an error of the vault side means for a request.
+
+    | error | was synced | outcome |
+    |---|---|---|
+    | about this item or vault, not confirmed | yes | nothing changes; look again soon |
+    | about this item or vault | else | the failure; look again if no listing would report its end |
+    | about the path or the size | any | the failure |
+    | about the connection | yes | nothing changes, or `Stale` after too long |
+    | about the connection | no | the failure, which ends by itself |
+    """
+    failure = failure_of(error)
+    if failure.reason in WAITING:
+        return _after_outage(error, failure, situation)
+    if failure.reason in NEEDS_CONFIRMATION and situation.was_synced and not situation.confirmed:
+        return Outcome("Unconfirmed", requeue=Requeue(after=situation.confirm_after))
+    # A listing may show the item all along, although it cannot be fetched: no change of it would bring the key back.
+    unlisted = isinstance(error, AccessDenied | NotInVault)
+    return after_failure(failure, situation, unwatched=unlisted)
+
+
+def after_failure(failure: Failure, situation: Situation, *, unwatched: bool = False) -> Outcome:
+    """What it means that the Secret cannot be what the request asks for.
+
+    Args:
+        failure: why.
+        situation: of the request.
+        unwatched: whether no watch and no listing would report the failure's end.
+    """
+    # An Event is forgotten after an hour, and a requester without a status has nothing else: so that is repeated, too.
+    again = unwatched or failure.reason in _UNWATCHED or not situation.has_status
+    return Outcome(failure.reason, change=failure, requeue=Requeue(after=situation.recheck if again else None))
+
+
+def after_cluster_error(
+    message: str, situation: Situation, *, forbidden: bool, terminating: bool, retry_after: float | None
+) -> Outcome:
+    """What an error of the API server means for a request.
+
+    Args:
+        message: of the API server, which names the right that is missing.
+        situation: of the request.
+        forbidden: whether it answered 403.
+        terminating: whether it did so because the namespace is being deleted.
+        retry_after: seconds for which a busy API server asks to be left alone; None if it did not.
+    """
+    if terminating:
+        return Outcome("Gone", requeue=Requeue(after=situation.recheck))
+    if forbidden:
+        failure = Failure(Reason.CLUSTER_FORBIDDEN, message)
+        return Outcome(Reason.CLUSTER_FORBIDDEN, change=failure, requeue=BACKOFF)
+    if retry_after is not None:
+        return Outcome("ClusterBusy", requeue=Requeue(after=capped_retry_after(retry_after)))
+    return Outcome("ClusterUnavailable", requeue=BACKOFF)
+
+
+def when_current(stale: str | None) -> Outcome:
+    """The end of a pass that found the Secret right, by all that is known of the vault.
+
+    Args:
+        stale: why that may be too little, if the vault has been unreachable for too long; else None.
+    """
+    if stale is None:
+        return CURRENT
+    return Outcome(Reason.SOURCE_SILENT, change=Stale(stale), waits_for_vault=True, settled=True)
+
+
+def when_frozen() -> Outcome:
+    """The end of a pass over a request whose item is tagged to be ignored."""
+    return Outcome(Reason.FROZEN, change=Frozen())
+
+
+def after_write(result: str, synced: Synced, *, event: Event | None, drifted: bool, frozen: bool) -> Outcome:
+    """The end of a pass that left the Secret right.
+
+    Args:
+        result: what was done: `Created`, `Updated`, `Repaired` or `Kept`.
+        synced: what the status must say.
+        event: what people should know, or None.
+        drifted: whether an edit by somebody else was undone.
+        frozen: whether the item is tagged to be ignored. A Secret that was made for it is left alone from the next look on,
+            which is due at once, so that the status says so.
+    """
+    events = () if event is None else (event,)
+    requeue = NOW if frozen else NEVER
+    return Outcome(result, change=synced, events=events, requeue=requeue, settled=True, drifted=drifted)
+
+
+def _after_outage(error: VaultError | Unresolved | BadPath, failure: Failure, situation: Situation) -> Outcome:
+    """The vault cannot be reached. What was brought about before stays as it is, Secret and status."""
+    down = situation.connection_down
+    if situation.was_synced and situation.stale is not None:
+        return Outcome(Reason.SOURCE_SILENT, change=Stale(situation.stale), vault_failed=True, waits_for_vault=True)
+    change = None if situation.was_synced else failure
+    # While the connection is down its poller alone asks, and its recovery brings back all that wait for it.
+    requeue = NEVER if down else BACKOFF
+    if isinstance(error, RateLimited) and error.retry_after is not None:
+        requeue = Requeue(after=capped_retry_after(error.retry_after))
+    return Outcome(failure.reason, change=change, requeue=requeue, vault_failed=True, waits_for_vault=down)
