@@ -1,10 +1,12 @@
 """Reading a request from a OnePasswordItem."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.conditions import Status
+from keyturn.core.conditions import Condition, Status
 from keyturn.core.names import API_VERSION, KIND, TRACKING, is_tracking
 from keyturn.core.request import Key, Owner, request_from_item
 
@@ -107,6 +109,24 @@ def test_the_status_shows_whether_this_generation_was_synced(status, observed, s
     request = with_status(status)
 
     assert (request.status.is_observed, request.is_synced) == (observed, synced)
+
+
+@pytest.mark.parametrize(
+    ("has_status", "status", "synced"),
+    [
+        pytest.param(False, Status(3, keys=("a",)), True, id="read back from its Secret"),
+        pytest.param(False, Status(3, keys=()), True, id="read back from its Secret without keys"),
+        pytest.param(False, Status(2, keys=("a",)), False, id="of an older generation"),
+        pytest.param(False, Status(3), False, id="nothing known"),
+        pytest.param(False, Status(3, (Condition("Ready", "False", "ItemNotFound"),), keys=("a",)), False, id="failed"),
+        pytest.param(True, Status(3, keys=("a",)), False, id="an object whose conditions were removed"),
+    ],
+)
+def test_a_requester_without_a_status_is_synced_by_what_its_secret_says(has_status, status, synced):
+    """A Secret is written as a whole or not at all; an object must show its own conditions."""
+    request = replace(request_from_item(manifest()), has_status=has_status, status=status)
+
+    assert (request.is_synced, request.was_synced) == (synced, synced)
 
 
 READY, UNREADY = {"type": "Ready", "status": "True"}, {"type": "Ready", "status": "False"}
