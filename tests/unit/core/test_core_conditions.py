@@ -15,7 +15,7 @@ THEN = "2026-11-21T12:00:00Z"
 
 KINDS = st.sampled_from(["Ready", "Reconciling", "Stalled", "Stale", "Warning"])
 STATES = st.sampled_from(["True", "False", "Unknown"])
-TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+TIMES = st.integers(0, 4 * 10**9).map(lambda seconds: timestamp(datetime.fromtimestamp(seconds, UTC)))
 WORDS = st.text("abcXYZ /:-", min_size=1, max_size=12)
 CONDITIONS = st.builds(Condition, KINDS, STATES, WORDS, st.text(max_size=8), TIMES, st.none() | st.integers(0, 99))
 RESTARTS = st.fixed_dictionaries(
