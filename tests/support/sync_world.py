@@ -12,11 +12,21 @@ from typing import Any
 from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, EventPoster
 from keyturn.control.connections.connection import Connections
 from keyturn.control.context import Context
+from keyturn.control.cooldown import DriftCooldown
+from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.controller import RequestController
+from keyturn.control.sync.conclude import Conclusion
 from keyturn.control.sync.controller import SyncController
+from keyturn.control.sync.memory import Memory
+from keyturn.control.sync.phases import Phases
+from keyturn.control.sync.reconciler import Reconciler
+from keyturn.control.sync.secret_writer import SecretWriter
+from keyturn.control.sync.situations import Situations
+from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core import names
 from keyturn.core.conditions import Status
 from keyturn.core.metadata import ObjectMeta
+from keyturn.core.pending import PendingChanges
 from keyturn.core.request import DEFAULT_CONNECTION, Key, SecretRequest
 from keyturn.core.workloads import annotated_workload
 from support.fake_api import FakeApiServer
@@ -189,6 +199,82 @@ class SyncWorld(World):
         await self.work()
         self.watch()
         await self.work()
+
+
+class SyncParts(World):
+    """The same with the parts of a sync controller, each for itself.
+
+    Attributes:
+        queue: of keys.
+        slots: bound the writes under way at once.
+        cooldown: how often others edit what is theirs to leave alone.
+        pending_of_deleted: the changes whose restarts were pending when a Secret was deleted.
+        statuses: writes statuses.
+        situations: say what an error means.
+        memory: of passes.
+        writer: writes Secrets.
+        conclusion: ends passes.
+        phases: of passes.
+        reconciler: runs passes.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        context, registry, connections = self.context, self.registry, self.connections
+        self.queue: WorkQueue[Key] = WorkQueue(time=self.time)
+        self.slots = asyncio.Semaphore(10)
+        self.cooldown: DriftCooldown[Key] = DriftCooldown(self.time)
+        self.pending_of_deleted: dict[Key, PendingChanges] = {}
+        self.statuses = StatusWriter(context, registry)
+        self.situations = Situations(connections, polling_interval=context.settings.polling_interval, time=context.time)
+        self.memory = Memory(confirmations=self.situations.confirmations, cooldown=self.cooldown)
+        self.writer = SecretWriter(self.api, secrets=self.secrets, pending_of_deleted=self.pending_of_deleted)
+        self.conclusion = Conclusion(
+            context,
+            queue=self.queue,
+            registry=registry,
+            statuses=self.statuses,
+            situations=self.situations,
+            memory=self.memory,
+            slots=self.slots,
+        )
+        self.phases = Phases(
+            context,
+            registry=registry,
+            connections=connections,
+            writer=self.writer,
+            statuses=self.statuses,
+            conclusion=self.conclusion,
+            situations=self.situations,
+            memory=self.memory,
+            cooldown=self.cooldown,
+            slots=self.slots,
+        )
+        self.reconciler = Reconciler(
+            registry=registry,
+            connections=connections,
+            phases=self.phases,
+            conclusion=self.conclusion,
+            situations=self.situations,
+            time=context.time,
+        )
+
+    async def reconcile(self, *keys: Key) -> None:
+        """One pass for each key, as a worker runs it."""
+        for key in keys:
+            self.queue.add(key)
+        await self.reconciler.reconcile(self.queue.take_any(keys))
+
+    async def synced(self, name: str = "db", **given: Any) -> SecretRequest:
+        """An object that was synced, and whose Secret is known."""
+        request = self.add_item(name, **given)
+        await self.reconcile(request.key)
+        self.watch()
+        self.vaults.take_asked()
+        self.api.calls.clear()
+        latest = self.registry.get(request.key)
+        assert latest is not None
+        return latest
 
 
 def metric(context: Context, name: str, **labels: str) -> float:
