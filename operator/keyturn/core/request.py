@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from keyturn.core.conditions import Status
 from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
@@ -15,7 +15,7 @@ _SWITCHES = frozenset({AUTO_RESTART, REFRESH_MOUNTS})
 """Annotations of an object that say what must happen when its Secret changes; they are copied to the Secret."""
 
 
-DEFAULT_CONNECTION = ""
+DEFAULT_CONNECTION: Final = "installation"
 """Names the installation's own connection."""
 
 

@@ -21,7 +21,7 @@ class Connection:
     """One vault account.
 
     Attributes:
-        name: empty for the installation's own.
+        name: `installation` for the one that the operator's own settings name.
         vaults: the provider's, opened.
         index: which items there are.
         health: whether it can be reached.

@@ -70,7 +70,7 @@ class Poller:
         self._full_pass_interval = context.settings.full_pass_interval
         self._metrics = context.metrics
         self._time = context.time
-        self._beat = context.heartbeat.expect("poller", 2 * self._interval + 300.0)
+        self._beat = context.heartbeat.expect(f"poller {connection}".strip(), 2 * self._interval + 300.0)
         self._state = StateLog(_log, failed=_FAILED, recovered=_RECOVERED, time=context.time)
         self._backoff = Backoff(first=1.0, longest=min(self._interval, _LONGEST_PAUSE))
         self._failures = 0

@@ -9,7 +9,7 @@ from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, Skipped, plan_content
 from keyturn.core.polling import is_older
-from keyturn.core.vault import Field, FileTooLarge, Item, VaultError, Vaults, VaultUnavailable
+from keyturn.core.vault import Field, FileTooLarge, Item, Vaults, VaultUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +93,14 @@ class Batch:
         fetch = self._fetches[resolved.identity] = asyncio.get_running_loop().create_future()
         try:
             fetched = await self._fetch(resolved)
-        except VaultError as error:
+        except asyncio.CancelledError:
+            # The others must not wait for ever.
+            fetch.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others share it
             fetch.set_exception(error)
         else:
             fetch.set_result(fetched)
-        finally:
-            # Cancelled, or a defect: the others must not wait for ever.
-            fetch.cancel()
         return await fetch
 
     async def _fetch(self, resolved: ResolvedItem) -> FetchedItem:
