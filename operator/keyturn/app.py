@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.time import Time
 from keyturn.cluster import (
     ONEPASSWORD_ITEMS,
     Access,
@@ -38,6 +39,7 @@ from keyturn.providers.connect import (
     StaticToken,
     TokenFile,
 )
+from keyturn.providers.connect.metrics import METRICS_PREFIX, SERVER_TITLE
 from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ async def run(settings: Settings) -> None:
     # Until kopf takes the signals over.
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    metrics = Metrics(version=version("keyturn"))
+    metrics = Metrics(version=version("keyturn"), time=Time(), providers={METRICS_PREFIX: SERVER_TITLE})
     async with AsyncExitStack() as stack:
         vaults = ConnectVaults(_connect_client(settings, metrics))
         stack.push_async_callback(vaults.close)
@@ -161,7 +163,12 @@ async def _candidate(
 
 def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:
     def observe(exchange: Exchange) -> None:
-        metrics.connect_request(f"{exchange.method} {exchange.route}", exchange.outcome.lower(), exchange.seconds)
+        metrics.vault_request(
+            METRICS_PREFIX,
+            route=f"{exchange.method} {exchange.route}",
+            outcome=exchange.outcome.lower(),
+            seconds=exchange.seconds,
+        )
 
     file = settings.connect_token_file
     try:

@@ -40,6 +40,7 @@ from keyturn.core.request import Key, SecretRequest, request_from_item
 from keyturn.core.status import GOOD, ready_reason
 from keyturn.core.vault import VaultError, Vaults
 from keyturn.observe import Heartbeat, Metrics, OncePerState
+from keyturn.providers.connect.metrics import METRICS_PREFIX
 from keyturn.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -217,7 +218,7 @@ class Operator:
         ready = sum(reasons.pop(reason, 0) for reason in GOOD)
         self._metrics.items(managed=len(self._requests), ready=ready, failing=reasons)
         self._metrics.queue(len(self._queue), self._queue.oldest())
-        self._metrics.restarts_owed(self._restarter.owed())
+        self._metrics.pending_restarts(self._restarter.owed())
         return self._metrics.expose(accept)
 
     def informer_trouble(self) -> str | None:
@@ -308,7 +309,7 @@ class Operator:
             self._metrics.secret_written(result.lower())
 
     def _polled(self, seconds: float, error: VaultError | None) -> None:
-        self._metrics.polled(seconds=seconds, error=error)
+        self._metrics.polled(METRICS_PREFIX, seconds=seconds, error=error)
         if (state := self.source.state()) is None:
             self._source_log.good()
         else:

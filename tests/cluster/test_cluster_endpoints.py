@@ -5,6 +5,7 @@ import socket
 import aiohttp
 import pytest
 
+from keyturn.base.time import Time
 from keyturn.observe.health import Bind, CannotListen, HealthServer, parse_bind
 from keyturn.observe.metrics import Metrics
 
@@ -20,7 +21,7 @@ async def get(address, path, **options):
 
 
 def server(health=ANY, metrics=None):
-    return HealthServer(health=health, metrics=metrics, expose=Metrics(version="1").expose)
+    return HealthServer(health=health, metrics=metrics, expose=Metrics(version="1", time=Time(), providers={}).expose)
 
 
 async def test_health_follows_the_checks():
