@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.log import StateLog, info, warning
 from keyturn.base.time import Time
 from keyturn.cluster import (
     ONEPASSWORD_ITEMS,
@@ -27,7 +28,7 @@ from keyturn.cluster import (
     is_pruned,
 )
 from keyturn.core.lease import Terms
-from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
+from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics
 from keyturn.operation import Operator
 from keyturn.providers.connect import (
     BadAddress,
@@ -43,6 +44,9 @@ from keyturn.providers.connect.metrics import METRICS_PREFIX, SERVER_TITLE
 from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
+
+_API_SERVER_AWAY = warning("The API server {state}: {detail}")
+_API_SERVER_BACK = info("The API server is back after {duration}")
 
 _LONGEST_PAUSE = 15.0
 """Seconds at most until an API server is asked again that cannot answer at the start."""
@@ -103,7 +107,7 @@ async def _prepare(settings: Settings, cluster: Cluster, *, chance: Callable[[],
     Raises:
         StartError: it does not, or will not tell.
     """
-    state = OncePerState(_log, "The API server")
+    state = StateLog(_log, failed=_API_SERVER_AWAY, recovered=_API_SERVER_BACK, time=Time())
     pause = Backoff(first=1.0, longest=_LONGEST_PAUSE)
     failures = 0
     while True:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from keyturn.base.log import StateLog, info, warning
+from keyturn.base.time import Time
 from keyturn.cluster import METADATA, SECRETS, About, Access, ByName, Cluster, EventPoster, Informer
 from keyturn.control.connections.health import Source
 from keyturn.control.connections.index import ItemIndex
@@ -39,11 +41,14 @@ from keyturn.core.pending import PendingChanges, pending_changes
 from keyturn.core.request import Key, SecretRequest, request_from_item
 from keyturn.core.status import GOOD, ready_reason
 from keyturn.core.vault import VaultError, Vaults
-from keyturn.observe import Heartbeat, Metrics, OncePerState
+from keyturn.observe import Heartbeat, Metrics
 from keyturn.providers.connect.metrics import METRICS_PREFIX
 from keyturn.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+_CONNECT_UNUSABLE = warning("Connect {state}: {detail}")
+_CONNECT_USABLE = info("Connect is back after {duration}")
 
 _RECHECK = 60.0
 """Seconds at most until a failure is looked at again that only a human can end, and of whose end nobody tells us."""
@@ -74,7 +79,7 @@ class Operator:
         self._tasks: list[asyncio.Task[Any]] = []
         self.heartbeat = Heartbeat()
         self.source = Source(max_staleness=settings.max_staleness)
-        self._source_log = OncePerState(_log, "Connect")
+        self._source_log = StateLog(_log, failed=_CONNECT_UNUSABLE, recovered=_CONNECT_USABLE, time=Time())
         self._read_item = partial(request_from_item, copy_annotations=settings.enable_annotations)
         self._pending_of_deleted: dict[Key, PendingChanges] = {}
         self._repairs: DriftCooldown[Key] = DriftCooldown(asyncio.get_running_loop().time)

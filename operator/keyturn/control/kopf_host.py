@@ -6,14 +6,23 @@ Only `on.event` is used: kopf's change handlers, timers and daemons write to the
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import kopf
 
 from keyturn.cluster import Credentials
 from keyturn.core import names
+
+KOPF_LOG_LEVELS: Final = {
+    # It logs whole objects at debug level, and at info level what it does for itself.
+    "kopf": logging.WARNING,
+    # It logs each failed attempt of its watch as an error. Our own watches log once that the API server is away.
+    "kopf._cogs.clients.watching": logging.CRITICAL,
+}
+"""The least levels of kopf's loggers."""
 
 _PLURAL = "onepassworditems"
 _KOPFS_QUESTIONS = frozenset({"_read_old_api", "_read_new_apis", "_read_version"})
