@@ -28,7 +28,7 @@ from keyturn.cluster import (
     is_pruned,
 )
 from keyturn.core.lease import Terms
-from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics
+from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, ServingPhase
 from keyturn.operation import Operator
 from keyturn.providers.connect import (
     BadAddress,
@@ -74,11 +74,11 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(vaults.close)
         try:
             access = await Access.load(kubeconfig=str(settings.kubeconfig) if settings.kubeconfig else None)
+            starting = ServingPhase(metrics.expose, readiness={"start": lambda: "the work has not begun"})
+            elector, standby = await _candidate(settings, access=access, metrics=metrics, stack=stack)
             server = HealthServer(
-                health=settings.health_address, metrics=settings.metrics_address, expose=metrics.expose
+                health=settings.health_address, metrics=settings.metrics_address, phase=standby or starting
             )
-            server.readiness["start"] = lambda: "the work has not begun"
-            elector = await _candidate(settings, access=access, metrics=metrics, server=server, stack=stack)
             await stack.enter_async_context(server)
             if elector is not None:
                 await elector.acquire()
@@ -92,10 +92,13 @@ async def run(settings: Settings) -> None:
                 )
             )
             operator = Operator(settings, cluster=cluster, access=access, vaults=vaults, metrics=metrics)
-            server.expose = operator.expose
-            server.remark = ""
-            server.readiness = {"connect": operator.source.not_ready, "kubernetes": operator.informer_trouble}
-            server.liveness["loops"] = operator.heartbeat.check
+            server.enter_phase(
+                ServingPhase(
+                    operator.expose,
+                    readiness={"connect": operator.source.not_ready, "kubernetes": operator.informer_trouble},
+                    liveness={**(standby.liveness if standby else {}), "loops": operator.heartbeat.check},
+                )
+            )
         except (ClusterError, CannotListen) as error:
             raise StartError(str(error)) from None
         await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster))
@@ -137,11 +140,11 @@ async def _check_definition(cluster: Cluster) -> None:
 
 
 async def _candidate(
-    settings: Settings, *, access: Access, metrics: Metrics, server: HealthServer, stack: AsyncExitStack
-) -> Elector | None:
-    """Who takes the Lease and keeps it for us; None where nobody asked for that. Makes `server` that of a standby."""
+    settings: Settings, *, access: Access, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[Elector, ServingPhase] | tuple[None, None]:
+    """What takes the Lease and keeps it, and what a standby serves; None twice without leader election."""
     if not settings.leader_elect:
-        return None
+        return None, None
     namespace = settings.leader_election_namespace or (access.namespace if access.in_cluster else "")
     if not namespace:
         raise SettingsError(
@@ -149,7 +152,7 @@ async def _candidate(
         )
     terms = Terms(settings.lease_duration)
     store = Cluster.at(access, pool_size=1, deadline=terms.call_within, observer=metrics.api_request)
-    heartbeat = Heartbeat()
+    heartbeat = Heartbeat(time=Time())
     elector = Elector(
         await stack.enter_async_context(store),
         LeaseName(namespace, settings.lease_name),
@@ -159,10 +162,12 @@ async def _candidate(
         on_beat=heartbeat.expect("lease", 60.0),
     )
     metrics.leads(leading=False)
-    server.remark = "standby, ready to take over"
-    server.readiness = {"lease": lambda: elector.trouble}
-    server.liveness["lease"] = heartbeat.check
-    return elector
+    return elector, ServingPhase(
+        metrics.expose,
+        readiness={"lease": lambda: elector.trouble},
+        liveness={"lease": heartbeat.check},
+        detail="standby, ready to take over",
+    )
 
 
 def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:

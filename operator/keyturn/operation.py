@@ -77,7 +77,7 @@ class Operator:
         self._metrics = metrics
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
-        self.heartbeat = Heartbeat()
+        self.heartbeat = Heartbeat(time=Time())
         self.source = Source(max_staleness=settings.max_staleness)
         self._source_log = StateLog(_log, failed=_CONNECT_UNUSABLE, recovered=_CONNECT_USABLE, time=Time())
         self._read_item = partial(request_from_item, copy_annotations=settings.enable_annotations)

@@ -1,6 +1,6 @@
 """What the people who run Keyturn see: logs, metrics, health endpoints."""
 
-from keyturn.observe.health import Bind, CannotListen, Check, HealthServer, Heartbeat, parse_bind
+from keyturn.observe.health import Bind, CannotListen, Check, HealthServer, Heartbeat, ServingPhase, parse_bind
 from keyturn.observe.logs import LogFormat, LogLevel, configure
 from keyturn.observe.metrics import Metrics
 
@@ -13,6 +13,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "Metrics",
+    "ServingPhase",
     "configure",
     "parse_bind",
 ]
