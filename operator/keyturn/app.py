@@ -40,7 +40,7 @@ from keyturn.providers.connect import (
     StaticToken,
     TokenFile,
 )
-from keyturn.providers.connect.metrics import METRICS_PREFIX, SERVER_TITLE
+from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
 from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ async def run(settings: Settings) -> None:
     # Until kopf takes the signals over.
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    metrics = Metrics(version=version("keyturn"), time=Time(), providers={METRICS_PREFIX: SERVER_TITLE})
+    metrics = Metrics(version=version("keyturn"), time=Time(), providers={METRICS_PREFIX: METRICS_LABEL})
     async with AsyncExitStack() as stack:
         vaults = ConnectVaults(_connect_client(settings, metrics))
         stack.push_async_callback(vaults.close)
@@ -173,10 +173,7 @@ async def _candidate(
 def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:
     def observe(exchange: Exchange) -> None:
         metrics.vault_request(
-            METRICS_PREFIX,
-            route=f"{exchange.method} {exchange.route}",
-            outcome=exchange.outcome.lower(),
-            seconds=exchange.seconds,
+            METRICS_PREFIX, f"{exchange.method} {exchange.route}", exchange.outcome.lower(), exchange.seconds
         )
 
     file = settings.connect_token_file

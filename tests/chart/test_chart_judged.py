@@ -7,7 +7,7 @@ from promql_parser import VectorSelector, parse, walk
 
 from keyturn.observe.metrics import TABLE
 from keyturn.observe.registry import expanded
-from keyturn.providers.connect.metrics import METRICS_PREFIX, SERVER_TITLE
+from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
 from support.chart_values import EVERYTHING
 from support.clients.speaking import Refused
 from support.helm import of_kind
@@ -34,7 +34,7 @@ async def test_prometheus_reads_the_alerts(helm, judge):
     (rule,) = of_kind(helm.render(EVERYTHING), "PrometheusRule")
     await judge.strict(rule)
     (group,) = rule["spec"]["groups"]
-    exposed = {row.exposed_name for row in expanded(TABLE, {METRICS_PREFIX: SERVER_TITLE})}
+    exposed = {row.exposed_name for row in expanded(TABLE, {METRICS_PREFIX: METRICS_LABEL})}
 
     assert len({alert["alert"] for alert in group["rules"]}) == len(group["rules"])
     for alert in group["rules"]:

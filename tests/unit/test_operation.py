@@ -16,7 +16,7 @@ from keyturn.core.status import Failure, Reason, Synced
 from keyturn.core.workloads import annotated_workload
 from keyturn.observe import Metrics
 from keyturn.operation import Operator
-from keyturn.providers.connect.metrics import METRICS_PREFIX, SERVER_TITLE
+from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
 from keyturn.settings import Settings
 from support.fake_time import FakeTime
 
@@ -56,7 +56,7 @@ def lonely_operator():
     """An operator with nobody to speak to."""
     nothing = SimpleNamespace(log_in=None)
     settings = Settings(connect_host="http://connect")
-    metrics = Metrics(version="0", time=FakeTime(), providers={METRICS_PREFIX: SERVER_TITLE})
+    metrics = Metrics(version="0", time=FakeTime(), providers={METRICS_PREFIX: METRICS_LABEL})
     return Operator(settings, cluster=nothing, access=nothing, vaults=nothing, metrics=metrics)
 
 

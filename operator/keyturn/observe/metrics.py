@@ -85,20 +85,20 @@ _LEADER = _gauge(
 _ROUTE = Label("route", r"[A-Z ]{0,7}/[A-Za-z0-9/{}._-]{0,100}")
 _VAULT_REQUESTS = _counter(
     "{provider}_requests",
-    "Requests to {server}, by route template and outcome (HTTP status, or the kind of failure).",
+    "Requests to the {label} server, by route template and outcome (HTTP status, or the kind of failure).",
     _ROUTE,
     Label("outcome", r"[A-Za-z0-9]{1,63}"),
 )
 _VAULT_SECONDS = _histogram(
     "{provider}_request_duration_seconds",
-    "Time from sending a request to {server} to the end of its response.",
+    "Time from sending a request to the {label} server to the end of its response.",
     _ROUTE,
     buckets=_FAST,
 )
-_VAULT_UP = _gauge("{provider}_up", "1 while {server} can be used, 0 while it cannot.")
+_VAULT_UP = _gauge("{provider}_up", "1 while the {label} server can be used, 0 while it cannot.")
 _VAULT_DOWN = _gauge(
     "{provider}_trouble",
-    "1 for the reason why {server} counts as down now; no series while it is up.",
+    "1 for the reason why the {label} server counts as down now; no series while it is up.",
     Label("reason", _CAMEL_CASE),
 )
 
@@ -172,7 +172,7 @@ class Metrics:
     Args:
         version: of Keyturn.
         time: for the age of the last successful poll.
-        providers: per prefix of a provider's metrics, what it calls its server: `{"keyturn_connect": "the Connect server"}`.
+        providers: per prefix of a provider's metrics, its name in help texts: `{"keyturn_connect": "Connect"}`.
         table: rows; those of Keyturn, unless a test adds some.
 
     Attributes:
@@ -205,8 +205,8 @@ class Metrics:
         self._leading = leading
         self._registry.set(_LEADER, 1 if leading else 0)
 
-    def vault_request(self, provider: str, *, route: str, outcome: str, seconds: float) -> None:
-        """Count one request to a provider's server.
+    def vault_request(self, provider: str, route: str, outcome: str, seconds: float) -> None:
+        """Count one request to a provider's server. With the provider filled in, it fits the observer of a provider.
 
         Args:
             provider: the prefix of its metrics.

@@ -57,7 +57,7 @@ class Metric:
     Attributes:
         kind: its type.
         name: without the suffix of its kind. `{provider}` stands for the prefix of a provider of vaults.
-        help: one sentence. `{server}` stands for what a provider calls its server.
+        help: one sentence. `{label}` stands for the name of a provider in messages.
         labels: in the order in which values are given.
         buckets: upper bounds of a histogram.
     """
@@ -73,14 +73,14 @@ class Metric:
         """Whether every provider of vaults has a metric of its own made from this row."""
         return "{provider}" in self.name
 
-    def filled(self, provider: str, server: str) -> Metric:
+    def filled(self, provider: str, label: str) -> Metric:
         """The row of one provider.
 
         Args:
             provider: the prefix of its metrics.
-            server: what it calls its server.
+            label: its name in help texts.
         """
-        return replace(self, name=self.name.format(provider=provider), help=self.help.format(server=server))
+        return replace(self, name=self.name.format(provider=provider), help=self.help.format(label=label))
 
     @property
     def exposed_name(self) -> str:
@@ -93,7 +93,7 @@ def expanded(table: Iterable[Metric], providers: Mapping[str, str]) -> tuple[Met
 
     Args:
         table: rows.
-        providers: per prefix of a provider's metrics, what it calls its server.
+        providers: per prefix of a provider's metrics, its name in help texts.
     """
     return tuple(
         filled

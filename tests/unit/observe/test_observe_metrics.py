@@ -9,7 +9,7 @@ from keyturn.observe.registry import Label, LabelValues, Metric, MetricKind
 from support.fake_time import START, FakeTime
 
 CONNECT = "keyturn_connect"
-PROVIDERS = {CONNECT: "the Connect server"}
+PROVIDERS = {CONNECT: "Connect"}
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_two_sets_of_metrics_count_separately(metrics, time):
 
 def test_each_occasion_is_counted(metrics):
     """Each method changes its own series."""
-    metrics.vault_request(CONNECT, route="/v1/vaults/{vault}/items", outcome="200", seconds=0.02)
+    metrics.vault_request(CONNECT, "/v1/vaults/{vault}/items", "200", 0.02)
     metrics.api_request("apply", "secrets", 200, 0.01)
     metrics.reconciled("Synced", seconds=0.1)
     metrics.queue(3, 1.5)
@@ -111,7 +111,7 @@ def test_connect_is_up_or_down_for_one_reason(metrics):
 
 def test_no_text_from_outside_becomes_a_label(metrics):
     """An item's title, a path with ids or a value in the wrong place is counted as `other`."""
-    metrics.vault_request(CONNECT, route="/v1/vaults/x/items?filter=title eq Payroll", outcome="ok", seconds=0.1)
+    metrics.vault_request(CONNECT, "/v1/vaults/x/items?filter=title eq Payroll", "ok", 0.1)
     metrics.reconciled("my secret value!", seconds=0.1)
     metrics.items(managed=1, ready=0, failing={"hunter2 ": 1, "p w": 2})
     text, _ = metrics.expose()
@@ -190,10 +190,10 @@ def test_a_new_metric_is_one_new_row(time):
 
 def test_each_provider_has_metrics_of_its_own(time):
     """A second provider is a second prefix, and its server can be down while the first one is up."""
-    metrics = Metrics(version="1", time=time, providers={**PROVIDERS, "keyturn_bitwarden": "the Bitwarden server"})
+    metrics = Metrics(version="1", time=time, providers={**PROVIDERS, "keyturn_bitwarden": "Bitwarden"})
     metrics.vault_is(CONNECT, None)
     metrics.vault_is("keyturn_bitwarden", "RateLimited")
-    metrics.vault_request("keyturn_bitwarden", route="GET /api/sync", outcome="200", seconds=0.1)
+    metrics.vault_request("keyturn_bitwarden", "GET /api/sync", "200", 0.1)
     text, _ = metrics.expose()
 
     assert value(metrics, "keyturn_connect_up") == 1

@@ -7,5 +7,5 @@ from typing import Final
 METRICS_PREFIX: Final = "keyturn_connect"
 """What the names of this provider's metrics begin with."""
 
-SERVER_TITLE: Final = "the Connect server"
-"""What their help texts call the server."""
+METRICS_LABEL: Final = "Connect"
+"""What their help texts call it."""
