@@ -106,6 +106,20 @@ def test_what_is_not_translated_passes_as_it_is():
     assert raised.value is original
 
 
+async def test_an_error_within_a_generator_is_translated():
+    """Streams are generators, and fail between two elements."""
+
+    async def stream():
+        with translated(public):
+            yield 1
+            fail(CANARY)
+
+    with pytest.raises(Public) as raised:
+        [element async for element in stream()]
+
+    assert raised.value.__context__ is None
+
+
 def test_a_cancellation_is_never_translated():
     """Only an `Exception` is an error; the rest ends tasks and processes."""
     with pytest.raises(KeyboardInterrupt), translated(public):
