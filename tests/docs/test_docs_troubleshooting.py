@@ -13,14 +13,14 @@ import keyturn
 from keyturn.base.log import FIELDS, LINES
 from keyturn.core.events import EventReason
 from keyturn.core.status import Reason
-from keyturn.observe.metrics import TABLE
+from keyturn.observe.metrics import METRIC_TABLE
 from keyturn.observe.registry import expanded
 from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
 from support.helm import of_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-METRICS = expanded(TABLE, {METRICS_PREFIX: METRICS_LABEL})
+METRICS = expanded(METRIC_TABLE, {METRICS_PREFIX: METRICS_LABEL})
 
 
 def section(head):

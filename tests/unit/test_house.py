@@ -83,7 +83,8 @@ def test_each_log_line_gets_all_that_its_text_fills_in():
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             line = declared.get(getattr(call.func, "id", ""))
             passed = {keyword.arg for keyword in call.keywords}
-            if line is not None and not {*line.placeholders} <= passed:
+            # None stands for `**names`, which only a run can judge.
+            if line is not None and None not in passed and not {*line.placeholders} <= passed:
                 incomplete.append(f"{name}:{call.lineno}")
 
     assert incomplete == []

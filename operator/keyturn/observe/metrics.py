@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from keyturn.base.time import Time
 from keyturn.observe.registry import Label, Metric, MetricKind, Registry, expanded
 
-TABLE: Final[list[Metric]] = []
+METRIC_TABLE: Final[list[Metric]] = []
 """Every metric. A row with `{provider}` in its name stands for one metric of each provider of vaults."""
 
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -52,7 +52,7 @@ class EventResult(StrEnum):
 
 def _row(kind: MetricKind, name: str, text: str, *labels: Label, buckets: tuple[float, ...] = ()) -> Metric:
     row = Metric(kind, name, text, labels, buckets)
-    TABLE.append(row)
+    METRIC_TABLE.append(row)
     return row
 
 
@@ -180,7 +180,7 @@ class Metrics:
     """
 
     def __init__(
-        self, *, version: str, time: Time, providers: Mapping[str, str], table: Sequence[Metric] = TABLE
+        self, *, version: str, time: Time, providers: Mapping[str, str], table: Sequence[Metric] = METRIC_TABLE
     ) -> None:
         self.table = expanded(table, providers)
         self._registry = Registry(self.table)

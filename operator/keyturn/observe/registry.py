@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
-# In the classic format the library adds a series with the time of creation to each series, and nobody asks for those.
+# In the classic format the library adds a series with its time of creation to each series, which is of no use here.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library gives it no types
 
 OTHER = "other"

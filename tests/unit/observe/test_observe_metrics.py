@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.observe.metrics import TABLE, Metrics
+from keyturn.observe.metrics import METRIC_TABLE, Metrics
 from keyturn.observe.registry import Label, LabelValues, Metric, MetricKind
 from support.fake_time import START, FakeTime
 
@@ -182,7 +182,7 @@ def test_a_new_metric_is_one_new_row(time):
     row = Metric(
         MetricKind.COUNTER, "keyturn_reads", "Reads through the broker, by result.", (Label("result", "[a-z]+"),)
     )
-    metrics = Metrics(version="1", time=time, providers=PROVIDERS, table=[*TABLE, row])
+    metrics = Metrics(version="1", time=time, providers=PROVIDERS, table=[*METRIC_TABLE, row])
 
     assert "keyturn_reads_total" in {each.exposed_name for each in metrics.table}
     assert b"# HELP keyturn_reads_total Reads through the broker, by result.\n" in metrics.expose()[0]
