@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.log import StateLog, info, warning
 from keyturn.base.time import Time
 from keyturn.cluster import (
     ONEPASSWORD_ITEMS,
@@ -30,7 +31,7 @@ from keyturn.cluster import (
 from keyturn.control.context import Context
 from keyturn.core.lease import Terms
 from keyturn.core.provider import Budget, Provider
-from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
+from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, ServingPhase
 from keyturn.operation import Operator
 from keyturn.providers.connect import (
     BadAddress,
@@ -42,9 +43,13 @@ from keyturn.providers.connect import (
     StaticToken,
     TokenFile,
 )
+from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
 from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
+
+_API_SERVER_AWAY = warning("The API server {state}: {detail}")
+_API_SERVER_BACK = info("The API server is back after {duration}")
 
 _LONGEST_PAUSE = 15.0
 """Seconds at most until an API server is asked again that cannot answer at the start."""
@@ -80,17 +85,18 @@ async def run(settings: Settings) -> None:
     # Until kopf takes the signals over.
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    metrics = Metrics(version=version("keyturn"))
+    time = Time()
+    metrics = Metrics(version=version("keyturn"), time=time, providers={METRICS_PREFIX: METRICS_LABEL})
     async with AsyncExitStack() as stack:
         vaults = ConnectVaults(_connect_client(settings, metrics))
         stack.push_async_callback(vaults.close)
         try:
             access = await Access.load(kubeconfig=str(settings.kubeconfig) if settings.kubeconfig else None)
+            starting = ServingPhase(metrics.expose, readiness={"start": lambda: "the work has not begun"})
+            elector, standby = await _candidate(settings, access=access, metrics=metrics, stack=stack)
             server = HealthServer(
-                health=settings.health_address, metrics=settings.metrics_address, expose=metrics.expose
+                health=settings.health_address, metrics=settings.metrics_address, phase=standby or starting
             )
-            server.readiness["start"] = lambda: "the work has not begun"
-            elector = await _candidate(settings, access=access, metrics=metrics, server=server, stack=stack)
             await stack.enter_async_context(server)
             if elector is not None:
                 await elector.acquire()
@@ -103,23 +109,26 @@ async def run(settings: Settings) -> None:
                     barrier=elector.barrier if elector else lambda: None,
                 )
             )
-            heartbeat = Heartbeat()
+            heartbeat = Heartbeat(time=time)
             context = Context(
                 settings=settings,
                 cluster=cluster,
                 events=EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event),
                 metrics=metrics,
                 heartbeat=heartbeat,
-                time=Time(),
+                time=time,
             )
             operator = Operator(context, access=access, provider=CONNECT, vaults=vaults)
-            server.expose = operator.expose
-            server.remark = ""
-            server.readiness = {
-                "connect": operator.connections.not_ready,
-                "kubernetes": operator.kubernetes_not_ready,
-            }
-            server.liveness["loops"] = heartbeat.check
+            server.enter_phase(
+                ServingPhase(
+                    operator.expose,
+                    readiness={
+                        "connect": operator.connections.not_ready,
+                        "kubernetes": operator.kubernetes_not_ready,
+                    },
+                    liveness={**(standby.liveness if standby else {}), "loops": heartbeat.check},
+                )
+            )
         except (ClusterError, CannotListen) as error:
             raise StartError(str(error)) from None
         await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster))
@@ -131,7 +140,7 @@ async def _prepare(settings: Settings, cluster: Cluster, *, chance: Callable[[],
     Raises:
         StartError: it does not, or will not tell.
     """
-    state = OncePerState(_log, "The API server")
+    state = StateLog(_log, failed=_API_SERVER_AWAY, recovered=_API_SERVER_BACK, time=Time())
     pause = Backoff(first=1.0, longest=_LONGEST_PAUSE)
     failures = 0
     while True:
@@ -161,11 +170,11 @@ async def _check_definition(cluster: Cluster) -> None:
 
 
 async def _candidate(
-    settings: Settings, *, access: Access, metrics: Metrics, server: HealthServer, stack: AsyncExitStack
-) -> Elector | None:
-    """Who takes the Lease and keeps it for us; None where nobody asked for that. Makes `server` that of a standby."""
+    settings: Settings, *, access: Access, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[Elector, ServingPhase] | tuple[None, None]:
+    """What takes the Lease and keeps it, and what a standby serves; None twice without leader election."""
     if not settings.leader_elect:
-        return None
+        return None, None
     namespace = settings.leader_election_namespace or (access.namespace if access.in_cluster else "")
     if not namespace:
         raise SettingsError(
@@ -173,7 +182,7 @@ async def _candidate(
         )
     terms = Terms(settings.lease_duration)
     store = Cluster.at(access, pool_size=1, deadline=terms.call_within, observer=metrics.api_request)
-    heartbeat = Heartbeat()
+    heartbeat = Heartbeat(time=Time())
     elector = Elector(
         await stack.enter_async_context(store),
         LeaseName(namespace, settings.lease_name),
@@ -183,15 +192,19 @@ async def _candidate(
         on_beat=heartbeat.expect("lease", 60.0),
     )
     metrics.leads(leading=False)
-    server.remark = "standby, ready to take over"
-    server.readiness = {"lease": lambda: elector.trouble}
-    server.liveness["lease"] = heartbeat.check
-    return elector
+    return elector, ServingPhase(
+        metrics.expose,
+        readiness={"lease": lambda: elector.trouble},
+        liveness={"lease": heartbeat.check},
+        detail="standby, ready to take over",
+    )
 
 
 def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:
     def observe(exchange: Exchange) -> None:
-        metrics.connect_request(f"{exchange.method} {exchange.route}", exchange.outcome.lower(), exchange.seconds)
+        metrics.vault_request(
+            METRICS_PREFIX, f"{exchange.method} {exchange.route}", exchange.outcome.lower(), exchange.seconds
+        )
 
     file = settings.connect_token_file
     try:

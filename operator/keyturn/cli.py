@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from keyturn.app import StartError, run
 from keyturn.cluster import LeaseLost
+from keyturn.control.kopf_host import KOPF_LOG_LEVELS
 from keyturn.observe import configure
 from keyturn.settings import SettingsError, read_settings
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(flags: Sequence[str]) -> int:
     try:
         settings = read_settings(flags, os.environ)
-        configure(settings.log_level, settings.log_format)
+        configure(settings.log_level, settings.log_format, hushed=KOPF_LOG_LEVELS)
         for line in settings.unused:
             _log.warning(line)
         asyncio.run(run(settings))

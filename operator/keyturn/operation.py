@@ -100,7 +100,7 @@ class Operator:
         managed, ready, failing = self._requests.counts()
         metrics.items(managed=managed, ready=ready, failing=failing)
         metrics.queue(*self._sync.queue_state())
-        metrics.restarts_owed(self._restarts.owed())
+        metrics.pending_restarts(self._restarts.owed())
         return metrics.expose(accept)
 
     def kubernetes_not_ready(self) -> str | None:

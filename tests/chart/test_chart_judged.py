@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from promql_parser import VectorSelector, parse, walk
 
-from keyturn.observe import Metrics
+from keyturn.observe.metrics import METRIC_TABLE
+from keyturn.observe.registry import expanded
+from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
 from support.chart_values import EVERYTHING
 from support.clients.speaking import Refused
 from support.helm import of_kind
@@ -33,14 +34,13 @@ async def test_prometheus_reads_the_alerts(helm, judge):
     (rule,) = of_kind(helm.render(EVERYTHING), "PrometheusRule")
     await judge.strict(rule)
     (group,) = rule["spec"]["groups"]
-    exposed, _ = Metrics(version="1").expose()
-    families = {family.name for family in text_string_to_metric_families(exposed.decode())}
+    exposed = {row.exposed_name for row in expanded(METRIC_TABLE, {METRICS_PREFIX: METRICS_LABEL})}
 
     assert len({alert["alert"] for alert in group["rules"]}) == len(group["rules"])
     for alert in group["rules"]:
         looked_for = selected(parse(alert["expr"]))
         assert looked_for
-        assert {name.removesuffix("_total") for name in looked_for} <= families
+        assert set(looked_for) <= exposed
         assert alert["labels"] == {"severity": alert["labels"]["severity"], "team": "platform"}
         alert["expresion"] = "1"
     with pytest.raises(Refused, match="expresion"):

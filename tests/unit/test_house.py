@@ -1,5 +1,7 @@
 """The rules of the house that no linter knows."""
 
+import ast
+import importlib
 import operator
 import re
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from keyturn.base.log import LogLine
 from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,3 +64,27 @@ def test_the_operator_is_imported_without_the_generated_kubernetes_models():
     )
 
     assert answer.stdout.strip() == "[]"
+
+
+def _modules_of_keyturn():
+    """Each module of keyturn by its dotted name, with its syntax tree."""
+    for path in sorted((ROOT / "operator" / "keyturn").rglob("*.py")):
+        parts = path.relative_to(ROOT / "operator").with_suffix("").parts
+        yield ".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text())
+
+
+def test_each_log_line_gets_all_that_its_text_fills_in():
+    """A missing name would raise a KeyError just when something worth logging happened."""
+    incomplete = []
+    for name, tree in _modules_of_keyturn():
+        declared = {
+            each: line for each, line in vars(importlib.import_module(name)).items() if isinstance(line, LogLine)
+        }
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            line = declared.get(getattr(call.func, "id", ""))
+            passed = {keyword.arg for keyword in call.keywords}
+            # None stands for `**names`, which only a run can judge.
+            if line is not None and None not in passed and not {*line.placeholders} <= passed:
+                incomplete.append(f"{name}:{call.lineno}")
+
+    assert incomplete == []

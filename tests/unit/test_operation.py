@@ -16,7 +16,9 @@ from keyturn.core.status import Failure, Reason, Synced
 from keyturn.core.workloads import annotated_workload
 from keyturn.observe import Metrics
 from keyturn.operation import Operator
+from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
 from keyturn.settings import Settings
+from support.fake_time import FakeTime
 
 ITEM = {
     "metadata": {"namespace": "n", "name": "db", "uid": "item", "generation": 1, "resourceVersion": "5"},
@@ -54,7 +56,8 @@ def lonely_operator():
     """An operator with nobody to speak to."""
     nothing = SimpleNamespace(log_in=None)
     settings = Settings(connect_host="http://connect")
-    return Operator(settings, cluster=nothing, access=nothing, vaults=nothing, metrics=Metrics(version="0"))
+    metrics = Metrics(version="0", time=FakeTime(), providers={METRICS_PREFIX: METRICS_LABEL})
+    return Operator(settings, cluster=nothing, access=nothing, vaults=nothing, metrics=metrics)
 
 
 async def test_who_loses_the_lease_before_the_work_began_ends():

@@ -22,7 +22,7 @@ _DISCOVERY_COROUTINES = frozenset({"_read_old_api", "_read_new_apis", "_read_ver
 _HELPER_TASKS = "pause-waiter for "
 """How the name of a task begins that a watcher of kopf leaves behind if it is cancelled between two events."""
 
-HUSHED_LOGGERS: Final = {
+KOPF_LOG_LEVELS: Final = {
     # At debug level kopf prints whole objects; at info level, what it does for itself.
     "kopf": logging.WARNING,
     # It logs every attempt of its watch as an error. Our own watches log once that the API server is away.

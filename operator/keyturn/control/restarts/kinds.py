@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from keyturn.base.log import StateLog, info, warning
+from keyturn.base.time import Time
 from keyturn.cluster import WORKLOADS, Cluster, Resource, find_resource
 from keyturn.core.restart_kinds import KindReference
-from keyturn.observe import OncePerState
 
 _log = logging.getLogger(__name__)
+
+_UNUSABLE = warning("The kind {kind}, whose objects are to be restarted, {state}")
+_USABLE = info("The kind {kind}, whose objects are to be restarted, is back after {duration}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class ChosenKind:
     def __init__(self, cluster: Cluster, reference: KindReference) -> None:
         self._cluster = cluster
         self._reference = reference
-        self._state = OncePerState(_log, f"The kind {reference}, whose objects are to be restarted,")
+        self._state = StateLog(_log, failed=_UNUSABLE, recovered=_USABLE, time=Time())
 
     def __str__(self) -> str:
         return str(self._reference)
@@ -72,10 +76,10 @@ class ChosenKind:
             self._cluster, group=reference.group, version=reference.version, kind=reference.kind
         )
         if found is None:
-            self._state.bad("is not served by the API server")
+            self._state.bad("is not served by the API server", kind=str(reference))
             return None
         if not found.namespaced:
-            self._state.bad("lives in no namespace, so it cannot use a Secret")
+            self._state.bad("lives in no namespace, so it cannot use a Secret", kind=str(reference))
             return None
-        self._state.good()
+        self._state.good(kind=str(reference))
         return WorkloadKind(found, reference.template)
