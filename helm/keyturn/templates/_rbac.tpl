@@ -1,40 +1,40 @@
-{{/* Every right that the operator has, and why. tests/chart/test_chart_rights.py finds out which of them it uses. */}}
+{{/* Every RBAC rule of the operator, and its reason. tests/chart/test_chart_rights.py checks that the operator uses each of them. */}}
 
-{{/* In each namespace that it serves. */}}
-{{- define "keyturn.rights" -}}
-# What is asked for, and the finalizer of 1Password's operator, which is taken away.
+{{/* Rules for each namespace that the operator serves. */}}
+{{- define "keyturn.rbacRules" -}}
+# Requests: read them, and remove the finalizer of 1Password's operator.
 - apiGroups: [onepassword.com]
   resources: [onepassworditems]
   verbs: [get, list, watch, patch]
-# What became of it.
+# Status.
 - apiGroups: [onepassword.com]
   resources: [onepassworditems/status]
   verbs: [patch]
-# What is made of it. Listed and watched are labels and annotations of Keyturn's own Secrets only, never data; but a right cannot
-# say so. Deleted they are by Kubernetes, when the object that owns them is.
+# Secrets. The operator lists and watches only the labels and annotations of its own Secrets, never data; RBAC cannot express this
+# limit. Kubernetes deletes a Secret together with its owner.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, {{ if not .Values.operator.secretsByName }}list, watch, {{ end }}create, patch]
-# Which workloads ask for Secrets by annotations, who uses a Secret that changed, and its restart.
+# Workloads: find those that request a Secret by annotations or use a changed Secret, and restart them.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
   verbs: [get, list, watch, patch]
-# Whether the workloads of a namespace are to be restarted.
+# The restart switch on the namespace.
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]
 {{- if .Values.operator.refreshMounts }}
-# Which running pods show files of a Secret that changed, and the annotation that has the kubelet look at them at once.
+# Pods: find those that mount a changed Secret, and annotate them so that the kubelet refreshes their files at once.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, patch]
 {{- end }}
-# The news.
+# Events.
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
 {{- range .Values.operator.restartKinds }}
-# The same, for a kind that somebody named.
+# Workloads of a kind in operator.restartKinds.
 - apiGroups: [{{ splitList "/" .apiVersion | first }}]
   resources: [{{ .resource }}]
   verbs: [get, list, patch]
@@ -44,8 +44,8 @@
 {{- end }}
 {{- end -}}
 
-{{/* In its own namespace, for settling which of several pods works. */}}
-{{- define "keyturn.leaseRights" -}}
+{{/* Rules for the operator's own namespace: the Lease for leader election. */}}
+{{- define "keyturn.leaseRbacRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]

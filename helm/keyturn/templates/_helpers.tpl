@@ -1,6 +1,6 @@
-{{/* Names and labels of everything in the chart. */}}
+{{/* Names and labels of every object in the chart. */}}
 
-{{/* The name of the operator's Deployment, and of what belongs to it. */}}
+{{/* Name of the operator's Deployment and of the objects that belong to it. */}}
 {{- define "keyturn.name" -}}
 {{- if .Values.operator.applicationName -}}
 {{- .Values.operator.applicationName -}}
@@ -11,7 +11,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The same for objects without a namespace, which two releases must not share. */}}
+{{/* The same for cluster-wide objects, with the namespace in front, so that two releases do not share them. */}}
 {{- define "keyturn.clusterWideName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "keyturn.name" .) -}}
 {{- end -}}
@@ -28,7 +28,7 @@
 {{- printf "%s-emulator" (include "keyturn.name" .) -}}
 {{- end -}}
 
-{{/* Labels by which a component's pods are found; takes the root and the component. */}}
+{{/* Labels that select the pods of a component. Arguments: the root context and the component. */}}
 {{- define "keyturn.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ $root.Chart.Name }}
@@ -36,7 +36,7 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
-{{/* Labels of any object; takes the root and the component. */}}
+{{/* Labels of every object. Arguments: the root context and the component. */}}
 {{- define "keyturn.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "keyturn.selector" . }}
@@ -48,7 +48,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* What metadata is made of beside the name; takes the root and the component. */}}
+{{/* Metadata without the name. Arguments: the root context and the component. */}}
 {{- define "keyturn.metadata" -}}
 namespace: {{ (index . 0).Release.Namespace }}
 labels: {{- include "keyturn.labels" . | nindent 2 }}
@@ -73,7 +73,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* On which nodes any of our pods may run. */}}
+{{/* Node placement of all pods. */}}
 {{- define "keyturn.nodes" -}}
 {{- with .Values.operator.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
