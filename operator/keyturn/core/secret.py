@@ -15,7 +15,7 @@ from keyturn.core.ownership import is_ours, reference_to
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
-from keyturn.core.restart_status import are_owed, owed_by, revision_known
+from keyturn.core.restart_status import pending_by_status, restarts_pending, revision_known
 from keyturn.core.restarts import revision_of
 from keyturn.core.status import Failure, Reason
 
@@ -86,7 +86,7 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
         and metadata.deletion_timestamp is None
         and _describes(metadata, desired)
         and not is_drifted(metadata.managed_fields, key_names)
-        and (names.RESTART_OWED in metadata.annotations or not are_owed(desired.request.status))
+        and (names.RESTART_OWED in metadata.annotations or not restarts_pending(desired.request.status))
     )
 
 
@@ -198,7 +198,7 @@ def _owed_for_recreation(desired: Desired, lost: PendingChanges | None) -> Pendi
     status = desired.request.status
     known = status.get("secret") or {}
     same = status.get("itemPath") == str(desired.path) and status.get("itemVersion") == desired.item_revision
-    owed = (lost.of_new_secret() if lost is not None else owed_by(status)) or NOTHING_PENDING
+    owed = (lost.of_new_secret() if lost is not None else pending_by_status(status)) or NOTHING_PENDING
     if known and not same:
         owed = owed.with_change(1, {*(known.get("keys") or ()), *desired.data})
     return owed if owed.changes else None

@@ -45,7 +45,7 @@ class World:
             happening[1]()
         await asyncio.sleep(0)
 
-    async def pay(self, namespace, pending_restarts):
+    async def run(self, namespace, pending_restarts):
         self.passes.append((round(self.now, 1), namespace, sorted(pending.secret.name for pending in pending_restarts)))
         await self.gate.wait()
         outcome = self.outcomes.get(namespace, Outcome(progress=True))
@@ -56,7 +56,7 @@ class World:
                 self.secrets.pop(pending.secret.key, None)
         return outcome
 
-    def is_paid(self, secret):
+    def is_done(self, secret):
         return False
 
     def forget_all_but(self, owing):
@@ -91,7 +91,7 @@ class World:
             await self.turns(20)
 
 
-async def test_one_change_is_paid_at_once():
+async def test_one_change_is_done_at_once():
     """Nobody waits longer than it takes to see whether more is coming."""
     world = World()
     async with world.running():
@@ -139,7 +139,7 @@ async def test_gathering_comes_to_an_end():
     assert sum(len(names) for _, _, names in world.passes) == 100
 
 
-async def test_what_changes_during_a_pass_is_paid_after_it():
+async def test_what_changes_during_a_pass_is_done_after_it():
     """And in other namespaces meanwhile."""
     world = World()
     world.gate.clear()

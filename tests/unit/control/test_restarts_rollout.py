@@ -155,7 +155,7 @@ async def test_a_pass_asks_once_for_each_kind_however_many_secrets_there_are(ser
     names = [f"s{number:02d}" for number in range(50)]
     server.add("web", names)
 
-    outcome = await Books(server).payer.pay("app", server.owing(*names))
+    outcome = await Books(server).payer.run("app", server.owing(*names))
 
     assert (outcome.failed, outcome.progress) == (False, True)
     reads = {what: count for what, count in server.asked.items() if what[0] == "GET"}
@@ -170,7 +170,7 @@ async def test_a_workload_that_changes_meanwhile_is_looked_at_again_at_once(serv
     changes = [lambda: server.touch("web")] * 3
     server.before_patch = lambda name: changes.pop()() if changes else None
 
-    outcome = await Books(server).payer.pay("app", server.owing("login"))
+    outcome = await Books(server).payer.run("app", server.owing("login"))
 
     assert not outcome.failed
     assert server.asked["PATCH", "deployments"] == 4
@@ -185,7 +185,7 @@ async def test_a_workload_that_never_stands_still_is_left_to_the_next_pass(serve
     server.before_patch = lambda name: server.touch(name) if name == "restless" else None
     books = Books(server)
 
-    outcome = await books.payer.pay("app", server.owing("one", "two", "both"))
+    outcome = await books.payer.run("app", server.owing("one", "two", "both"))
 
     assert outcome.failed
     assert server.carried("restless") == ""
@@ -199,7 +199,7 @@ async def test_what_was_deleted_is_owed_nothing(server):
     server.add("web", ["login"])
     server.before_patch = lambda name: server.workloads.pop(("deployments", name))
 
-    outcome = await Books(server).payer.pay("app", server.owing("login"))
+    outcome = await Books(server).payer.run("app", server.owing("login"))
 
     assert not outcome.failed
     assert server.marks == {}
@@ -222,11 +222,11 @@ async def test_whatever_fails_is_done_by_the_next_pass(server, what, trouble, re
     books = Books(server)
     pending_restarts = server.owing("login")
 
-    failed = await books.payer.pay("app", pending_restarts)
+    failed = await books.payer.run("app", pending_restarts)
     assert (failed.failed, failed.retry_after) == (True, retry_after)
     assert set(server.marks) == {"login"}
 
-    assert not (await books.payer.pay("app", pending_restarts)).failed
+    assert not (await books.payer.run("app", pending_restarts)).failed
     assert server.marks == {}
     assert [server.carried(name) for name in ("web", "other")] == ["login=login.2"] * 2
     assert sorted(name for name, _ in books.told) == ["other", "web"]
@@ -239,9 +239,9 @@ async def test_a_policy_that_cannot_be_read_now_is_waited_for(server):
     books = Books(server)
     pending_restarts = server.owing("login")
 
-    assert (await books.payer.pay("app", pending_restarts)).failed
+    assert (await books.payer.run("app", pending_restarts)).failed
     assert server.carried("web") == ""
-    assert not (await books.payer.pay("app", pending_restarts)).failed
+    assert not (await books.payer.run("app", pending_restarts)).failed
     assert server.carried("web") == "login=login.2"
 
 
@@ -251,7 +251,7 @@ async def test_a_mark_that_moved_on_is_left(server):
     pending_restarts = server.owing("login")
     server.marks["login"] = "another"
 
-    outcome = await Books(server).payer.pay("app", pending_restarts)
+    outcome = await Books(server).payer.run("app", pending_restarts)
 
     assert not outcome.failed
     assert server.marks == {"login": "another"}
@@ -264,16 +264,16 @@ async def test_who_declined_is_not_restarted_when_the_mark_stands_for_another(se
     server.trouble = {("PATCH", "web"): [_status(503, "ServiceUnavailable")]}
     books = Books(server)
     pending_restarts = server.owing("login")
-    await books.payer.pay("app", pending_restarts)
+    await books.payer.run("app", pending_restarts)
 
     server.workloads["deployments", "unwilling"]["metadata"]["annotations"] = {}
-    await books.payer.pay("app", pending_restarts)
+    await books.payer.run("app", pending_restarts)
 
     assert (server.carried("unwilling"), server.carried("web")) == ("", "login=login.2")
     assert books.said == {"login": (0, 1)}
-    assert books.payer.is_paid(pending_restarts[0].secret)
+    assert books.payer.is_done(pending_restarts[0].secret)
     books.payer.forget_all_but([])
-    assert not books.payer.is_paid(pending_restarts[0].secret)
+    assert not books.payer.is_done(pending_restarts[0].secret)
 
 
 async def test_another_operator_knows_who_declined(server):
@@ -282,14 +282,14 @@ async def test_another_operator_knows_who_declined(server):
     server.add("web", ["login"])
     server.trouble = {("PATCH", "web"): [_status(503, "ServiceUnavailable")] * 2}
     books, [pending] = Books(server), server.owing("login")
-    await books.payer.pay("app", [pending])
+    await books.payer.run("app", [pending])
     assert server.noted == [("login", "unwilling-uid=2")]
 
     server.workloads["deployments", "unwilling"]["metadata"]["annotations"] = {}
     noted = replace(pending.secret, annotations={**pending.secret.annotations, RESTART_DECLINED: server.noted[0][1]})
     another = Books(server)
-    await another.payer.pay("app", [PendingRestart.of(noted)])
-    await another.payer.pay("app", [PendingRestart.of(noted)])
+    await another.payer.run("app", [PendingRestart.of(noted)])
+    await another.payer.run("app", [PendingRestart.of(noted)])
 
     assert (server.carried("unwilling"), server.carried("web")) == ("", "login=login.2")
     assert len(server.noted) == 1
@@ -304,7 +304,7 @@ async def test_a_namespace_is_read_in_pages_of_which_only_the_due_are_kept(serve
     pages = [_answer({"items": [first], "metadata": {"continue": "more"}}), _answer({"items": [second]})]
     server.trouble = {("GET", "deployments"): pages}
 
-    assert not (await Books(server).payer.pay("app", server.owing("login"))).failed
+    assert not (await Books(server).payer.run("app", server.owing("login"))).failed
 
     assert server.carried("web") == "login=login.2"
     assert server.marks == {}
@@ -319,8 +319,8 @@ async def test_a_switch_that_nobody_can_read_is_told_once(server, caplog):
     books = Books(server)
     pending_restarts = server.owing("login")
 
-    await books.payer.pay("app", pending_restarts)
-    await books.payer.pay("app", pending_restarts)
+    await books.payer.run("app", pending_restarts)
+    await books.payer.run("app", pending_restarts)
 
     told = [message for message in caplog.messages if "neither true nor false" in message]
     assert told == [f"Deployment app/web is not restarted: {AUTO_RESTART} is 'yes', neither true nor false"]
@@ -331,18 +331,18 @@ async def test_a_kind_of_our_users_is_found_and_listed_like_the_others(server):
     """Its plural is the API server's business; while it is not served there is nothing of it to restart."""
     server.add("web", ["login"], plural="rolloutses")
     books = Books(server, kinds="argoproj.io/v1alpha1/Rollout")
-    assert not (await books.payer.pay("app", server.owing("login"))).failed
+    assert not (await books.payer.run("app", server.owing("login"))).failed
     assert server.carried("web", "rolloutses") == ""
 
     served = {"resources": [{"name": "rolloutses/status", "kind": "Rollout", "namespaced": True}]}
     served["resources"].append({"name": "rolloutses", "kind": "Rollout", "namespaced": True})
     server.trouble = {("GET", "v1alpha1"): [_answer(served), _status(500, "InternalError"), _answer(served)]}
     pending_restarts = server.owing("login")
-    assert not (await books.payer.pay("app", pending_restarts)).failed
+    assert not (await books.payer.run("app", pending_restarts)).failed
     assert server.carried("web", "rolloutses") == "login=login.2"
 
     pending_restarts = server.owing("login")
-    assert (await books.payer.pay("app", pending_restarts)).failed
+    assert (await books.payer.run("app", pending_restarts)).failed
     assert set(server.marks) == {"login"}
 
 
@@ -351,6 +351,6 @@ async def test_a_restart_is_told(server):
     server.add("web", ["login", "tls"])
     books = Books(server)
 
-    await books.payer.pay("app", server.owing("login", "tls"))
+    await books.payer.run("app", server.owing("login", "tls"))
 
     assert books.told == [("web", "restarted for the Secrets login revision 2 (password), tls revision 2 (password)")]

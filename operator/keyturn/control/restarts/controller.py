@@ -110,7 +110,7 @@ class RestartController:
         self._payer.forget_all_but(owing)
         debtors: dict[str, list[Key]] = {}
         for secret in owing:
-            if not self._payer.is_paid(secret):
+            if not self._payer.is_done(secret):
                 debtors.setdefault(secret.namespace, []).append(secret.key)
         return debtors
 
@@ -135,7 +135,7 @@ class RestartController:
             secrets = [secret for key in owing if (secret := self._secrets.get(key)) is not None]
             pending_restarts = [pending for secret in secrets if (pending := PendingRestart.of(secret)) is not None]
             try:
-                outcome = await self._payer.pay(namespace, pending_restarts)
+                outcome = await self._payer.run(namespace, pending_restarts)
             except Exception as error:  # noqa: BLE001 - a defect of ours on one namespace; the others must go on
                 log_defect(_log, f"restarting workloads in the namespace {namespace}", error)
                 outcome = Outcome(failed=True)

@@ -36,8 +36,8 @@ from keyturn.core.restarts import (
     judge,
     restart_annotations,
     unreadable_switch,
-    written_marks,
 )
+from keyturn.core.stamps import written_stamps
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class RestartPass:
         # Resource versions that our picture still shows with a mark that is gone, by the uid of the Secret.
         self._cleared: dict[str, str] = {}
 
-    def is_paid(self, secret: ObjectMeta) -> bool:
+    def is_done(self, secret: ObjectMeta) -> bool:
         """Whether the mark of a Secret as it was last seen is gone already: the watch lags behind our own write."""
         return self._cleared.get(secret.uid) == secret.resource_version
 
@@ -148,7 +148,7 @@ class RestartPass:
         )
         self._declined = {workload: declined for workload, declined in remembered if declined}
 
-    async def pay(self, namespace: str, pending_restarts: Iterable[PendingRestart]) -> Outcome:
+    async def run(self, namespace: str, pending_restarts: Iterable[PendingRestart]) -> Outcome:
         """Make one pass. What it cannot finish, the next one finds again; it never raises but for cancellation."""
         outcome = Outcome()
         try:
@@ -162,10 +162,10 @@ class RestartPass:
                 self._declined.setdefault(workload, {}).setdefault(pending.secret.uid, revision)
         await asyncio.gather(
             self._refresh_mounts(here),
-            *(self._pay_kind(kind, here) for kind in KINDS),
-            *(self._pay_chosen(kind, here) for kind in self._chosen),
+            *(self._run_kind(kind, here) for kind in KINDS),
+            *(self._run_chosen(kind, here) for kind in self._chosen),
         )
-        await asyncio.gather(*(self._settle(pending, here) for pending in here.pending_restarts.values()))
+        await asyncio.gather(*(self._finish(pending, here) for pending in here.pending_restarts.values()))
         return outcome
 
     async def _policy(self, namespace: str) -> Mapping[str, str]:
@@ -176,7 +176,7 @@ class RestartPass:
             return {}
         return ObjectMeta.of(answer).annotations
 
-    async def _pay_chosen(self, chosen: ChosenKind, here: _Namespace) -> None:
+    async def _run_chosen(self, chosen: ChosenKind, here: _Namespace) -> None:
         try:
             kind = await chosen.find()
         except ClusterError as error:
@@ -184,9 +184,9 @@ class RestartPass:
             here.outcome.fail(f"whether the kind {chosen} is served", error)
             return
         if kind is not None:
-            await self._pay_kind(kind, here)
+            await self._run_kind(kind, here)
 
-    async def _pay_kind(self, kind: WorkloadKind, here: _Namespace) -> None:
+    async def _run_kind(self, kind: WorkloadKind, here: _Namespace) -> None:
         due: list[tuple[Mapping[str, Any], Iterable[str]]] = []
         try:
             # Of each page only those stay in memory that are due.
@@ -200,14 +200,14 @@ class RestartPass:
             here.complete = False
             here.outcome.fail(f"{kind.resource.label} in the namespace {here.name} cannot be listed", error)
             return
-        await asyncio.gather(*(self._pay_one(kind, workload, secrets, here) for workload, secrets in due))
+        await asyncio.gather(*(self._restart_one(kind, workload, secrets, here) for workload, secrets in due))
 
     async def _refresh_mounts(self, here: _Namespace) -> None:
         for each in await self._mounts.refresh(here.name, here.pending_restarts) if self._mounts is not None else ():
             here.unturned |= each.secrets
             here.outcome.fail(f"files of pods in the namespace {here.name} cannot be refreshed", each.error)
 
-    async def _pay_one(
+    async def _restart_one(
         self, kind: WorkloadKind, workload: Mapping[str, Any], secrets: Iterable[str], here: _Namespace
     ) -> None:
         """Restart a workload that is owed it by these Secrets."""
@@ -243,7 +243,7 @@ class RestartPass:
         if not due or template is None:
             return
         metadata = ObjectMeta.of(workload)
-        marks = {name: here.pending_restarts[name].mark for name in due}
+        marks = {name: here.pending_restarts[name].stamp for name in due}
         annotations = restart_annotations(metadata, template, marks, now=self._now())
         patch = kind.patch(annotations, resource_version=metadata.resource_version)
         await self._cluster.merge_patch(kind.resource, *metadata.key, patch, field_manager=RESTART_MANAGER)
@@ -268,12 +268,12 @@ class RestartPass:
                 _log.warning("%s is not restarted: %s is %r, neither true nor false", what, AUTO_RESTART, shorten(said))
         return verdict
 
-    async def _settle(self, pending: PendingRestart, here: _Namespace) -> None:
+    async def _finish(self, pending: PendingRestart, here: _Namespace) -> None:
         """Say how many were restarted, and then remove the mark if nobody is left: a crash in between loses neither."""
         secret, left = pending.secret, here.left[pending.secret.name]
         try:
             async with self._writing:
-                if here.complete and pending.owed.changes:
+                if here.complete and pending.changes.changes:
                     await self._say(pending, left=left, done=here.done[secret.name])
                 if here.complete and not left and secret.name not in here.unturned:
                     await self._clear(pending)
@@ -291,7 +291,7 @@ class RestartPass:
             for workload, revisions in self._declined.items()
             if secret.uid in revisions
         }
-        if (text := written_marks(declined)) == secret.annotations.get(RESTART_DECLINED, ""):
+        if (text := written_stamps(declined)) == secret.annotations.get(RESTART_DECLINED, ""):
             return
         patch = {"metadata": {"uid": secret.uid, "annotations": {RESTART_DECLINED: text}}}
         # A Secret that is gone, or was made anew, tells of itself.
@@ -301,7 +301,7 @@ class RestartPass:
     async def _say(self, pending: PendingRestart, *, left: int, done: int) -> None:
         try:
             await self._tell_status(
-                Key(*pending.secret.key), counted(pending.revision, pending.owed, left=left, done=done)
+                Key(*pending.secret.key), counted(pending.revision, pending.changes, left=left, done=done)
             )
         except (Forbidden, Invalid) as error:
             # Trying again would not help, and the mark must not stay for it.
