@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol
 from keyturn.cluster.calls import JSON
 from keyturn.cluster.errors import ClusterError, NotFound, one_line
 from keyturn.cluster.resources import EVENTS, Resource
+from keyturn.core.events import Event
 
 _logger = logging.getLogger(__name__)
 
@@ -196,6 +197,15 @@ class EventPoster:
         except asyncio.QueueFull:
             self._ledger.forget(said)
             self._on_outcome("dropped")
+
+    def post(self, about: About, event: Event) -> None:
+        """Post an Event about an object; never blocks and never fails.
+
+        Args:
+            about: the object.
+            event: what happened to it.
+        """
+        self.say(about, type="Warning" if event.warning else "Normal", reason=event.reason, note=event.message)
 
     async def run(self) -> None:
         """Write what waits, one after the other, until cancelled."""
