@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -88,6 +88,7 @@ class FakeApiServer(Cluster):
     Attributes:
         calls: every request so far, with the status of its answer.
         before: called before a request is handled; it may change objects, as another client would at that moment.
+        delay: awaited before a request is handled; it may hold the request back.
         largest_page: objects per page of a list at most, whatever the request asks for; None for no limit.
     """
 
@@ -95,6 +96,7 @@ class FakeApiServer(Cluster):
         super().__init__(_MemoryTransport(self))
         self.calls: list[Call] = []
         self.before: Callable[[Call], None] = lambda _call: None
+        self.delay: Callable[[Call], Awaitable[None]] = _no_delay
         self.largest_page: int | None = None
         self._time = time or FakeTime()
         self._objects: dict[tuple[str, str, str], Manifest] = {}
@@ -363,13 +365,19 @@ class FakeApiServer(Cluster):
         return str(self._version)
 
 
+async def _no_delay(_call: Call) -> None:
+    pass
+
+
 class _MemoryTransport:
     def __init__(self, server: FakeApiServer) -> None:
         self._server = server
 
     async def send(self, request: Request, deadline: float) -> Answer:
         """See `Transport.send`. The body is copied: what a caller changes later was not sent."""
-        return self._server.handle(replace(request, body=copy.deepcopy(request.body)))
+        sent = replace(request, body=copy.deepcopy(request.body))
+        await self._server.delay(_call(sent))
+        return self._server.handle(sent)
 
     def stream(self, request: Request, silence: float) -> AbstractAsyncContextManager[Stream]:
         """See `Transport.stream`."""
