@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from keyturn.base.time import Time
 from keyturn.cluster import METADATA, SECRETS, About, Access, ByName, Cluster, EventPoster, Informer
 from keyturn.control.connections.health import Source
 from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.poller import Poller
+from keyturn.control.context import Context
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.kopf_host import Callbacks, watch
 from keyturn.control.queue import WorkQueue
@@ -22,8 +24,6 @@ from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.requests.sweeper import Sweeper
 from keyturn.control.requests.workloads import REQUESTER_KINDS, WorkloadRequests
 from keyturn.control.restarts.controller import RestartController
-from keyturn.control.restarts.kinds import ChosenKind
-from keyturn.control.restarts.rollout import RestartPass
 from keyturn.control.sync.failures import Failures
 from keyturn.control.sync.owners import Owners
 from keyturn.control.sync.reconciler import WRITES, Reconciler
@@ -147,22 +147,9 @@ class Operator:
         self._workers = Workers(
             queue=self._queue, reconciler=self._reconciler, number=settings.workers, observer=self._worked_on
         )
-        payer = RestartPass(
-            cluster,
-            chosen=[ChosenKind(cluster, reference) for reference in settings.restart_kinds],
-            default=settings.auto_restart,
-            now=_now,
-            restarted=metrics.restarted,
-            tell=lambda about, note: self._say(about, reason="Restarted", message=note, warning=False),
-            tell_status=statuses.restarts,
-            refresh_mounts=settings.refresh_mounts,
-        )
+        context = Context(settings, cluster, self._events, metrics, self.heartbeat, Time())
         self._restarter = RestartController(
-            payer,
-            secrets=self._secrets.objects,
-            at_work=lambda: self._queue.at_work,
-            chance=random.random,
-            schedule=asyncio.get_running_loop().call_later,
+            context, secrets=self._secrets.objects, busy=lambda: self._queue.at_work, on_counted=statuses.restarts
         )
         self._sweeper = Sweeper(
             cluster,
@@ -217,7 +204,7 @@ class Operator:
         ready = sum(reasons.pop(reason, 0) for reason in GOOD)
         self._metrics.items(managed=len(self._requests), ready=ready, failing=reasons)
         self._metrics.queue(len(self._queue), self._queue.oldest())
-        self._metrics.restarts_owed(self._restarter.owed())
+        self._metrics.restarts_owed(self._restarter.pending())
         return self._metrics.expose(accept)
 
     def informer_trouble(self) -> str | None:
