@@ -179,6 +179,53 @@ async def test_what_was_declined_in_a_pass_stays_declined_if_the_workload_change
     assert stamps(api, "web") == "forced=forced.2"
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["restarted for another", "and cannot be restarted"])
+async def test_what_a_workload_declines_when_it_is_judged_again_is_remembered(api, fails):
+    """The switch was turned off between two attempts, and is turned on between two passes."""
+    add_workload(api, "web", "login", "forced")
+    add_workload(api, "blocked", "login", annotations=ON)
+    login, forced = add_pending(api, "login", "forced")
+    api.edit(SECRETS, "app", "forced", {"metadata": {"annotations": ON}})
+    changes = [{"metadata": {"annotations": OFF}}]
+
+    def react(name):
+        if name == "web" and changes:
+            api.edit(DEPLOYMENTS, "app", "web", changes.pop())
+            api.fail("patch", DEPLOYMENTS, "web", times=int(fails))
+
+    on_patch(api, DEPLOYMENTS, react)
+    api.fail("patch", DEPLOYMENTS, "blocked")
+    rig = Rig(api)
+    pending = [login, seen_again(api, forced)]
+
+    assert (await rig.run(pending)).failed
+    assert stamps(api, "web") == ("" if fails else "forced=forced.2")
+    api.edit(DEPLOYMENTS, "app", "web", {"metadata": {"annotations": ON}})
+    assert not (await rig.run(pending)).failed
+
+    assert (stamps(api, "web"), stamps(api, "blocked")) == ("forced=forced.2", "login=login.2")
+
+
+async def test_what_was_declined_is_remembered_if_the_list_breaks_off(api):
+    """The pages that were read count."""
+    add_workload(api, "a-unwilling", "login", annotations=OFF)
+    add_workload(api, "web", "login")
+    api.largest_page = 1
+    first = [True]
+    api.before = lambda call: (
+        api.fail("list", DEPLOYMENTS) if call.resource == DEPLOYMENTS.label and first and first.pop() else None
+    )
+    rig = Rig(api)
+    pending = add_pending(api, "login")
+
+    assert (await rig.run(pending)).failed
+    assert stamps(api, "web") == ""
+    api.edit(DEPLOYMENTS, "app", "a-unwilling", {"metadata": {"annotations": ON}})
+    assert not (await rig.run(pending)).failed
+
+    assert (stamps(api, "a-unwilling"), stamps(api, "web")) == ("", "login=login.2")
+
+
 async def test_a_workload_that_was_deleted_needs_no_restart(api):
     """It may go between the list and the restart."""
     add_workload(api, "web", "login")

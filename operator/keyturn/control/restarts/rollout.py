@@ -218,7 +218,7 @@ class RestartPass:
                     declined += _declined(kind, workload, verdict, scope)
         except NotFound:
             # A workload that is gone needs no restart.
-            return KindResult(declined=tuple(declined[known:]))
+            return KindResult()
         except ClusterError as error:
             # One workload that cannot be patched must not keep the others from their restart.
             about = {"kind": kind.resource.kind, "namespace": metadata.namespace, "name": metadata.name}
