@@ -38,7 +38,7 @@ class Call:
         name: of the object; empty for a list.
         subresource: empty for none.
         body: what was sent.
-        field_manager: who writes.
+        field_manager: of the write; empty for a read.
         status: of the answer; 0 if there was none.
     """
 
@@ -89,7 +89,7 @@ class FakeApiServer(Cluster):
         calls: every request so far, with the status of its answer.
         before: called before a request is handled; it may change objects, as another client would at that moment.
         delay: awaited before a request is handled; it may hold the request back.
-        largest_page: objects per page of a list at most, whatever the request asks for; None for no limit.
+        largest_page: objects per page of a list at most, also if the request allows more; None for no limit.
     """
 
     def __init__(self, *, time: Time | None = None) -> None:
@@ -105,7 +105,7 @@ class FakeApiServer(Cluster):
         self._version = 100
         self._uids = 0
 
-    # What a test arranges and asks for.
+    # For tests.
 
     @property
     def writes(self) -> list[Call]:
@@ -123,12 +123,12 @@ class FakeApiServer(Cluster):
         self._served[resource.label] = resource
 
     def add(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str = "") -> Manifest:
-        """Put an object in place. What the API server sets is filled in where the manifest leaves it open.
+        """Put an object in place. What the API server sets is filled in if the manifest leaves it out.
 
         Args:
             resource: its kind.
             manifest: the object; `metadata.name` at least.
-            manager: owner of all its fields; empty to have nobody own them.
+            manager: owner of all its fields; empty for no owner.
         """
         self._served.setdefault(resource.label, resource)
         bare = {"apiVersion": resource.api_version, "kind": resource.kind, **copy.deepcopy(dict(manifest))}
@@ -193,7 +193,7 @@ class FakeApiServer(Cluster):
         label = resource if isinstance(resource, str) else resource.label
         self._failures.append(_Failure(verb, label, name, answer, times, applied))
 
-    # What the transport asks.
+    # For the transport.
 
     def handle(self, request: Request) -> Answer:
         """Answer one request, and write it down."""

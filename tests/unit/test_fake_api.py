@@ -82,7 +82,7 @@ async def test_owners_and_annotations_are_owned_one_by_one(api):
 
 
 async def test_a_create_meets_an_object_of_that_name(api):
-    """The answer that tells a Secret of somebody else from a new one."""
+    """So a foreign Secret is not taken for a new one."""
     await api.create(SECRETS, "app", "login", {"data": DATA}, field_manager="keyturn")
 
     with pytest.raises(AlreadyExists):
@@ -172,7 +172,7 @@ async def test_a_status_is_written_apart_from_everything_else(api):
 
 
 async def test_lists_are_selected_and_paged(api):
-    """By namespace and label; with metadata alone if that is asked for."""
+    """By namespace and label; with metadata alone if the request accepts no more."""
     for number in range(5):
         metadata = {"namespace": "app", "name": f"s{number}", "labels": {"ours": "yes" if number else "no"}}
         api.add(SECRETS, secret(metadata=metadata))
@@ -188,7 +188,7 @@ async def test_lists_are_selected_and_paged(api):
 
 
 async def test_a_deletion_waits_for_finalizers(api):
-    """And compares what it was told of the object."""
+    """And checks the preconditions that are sent."""
     added = api.add(SECRETS, secret(metadata={"namespace": "app", "name": "login", "finalizers": ["keep"]}))
     with pytest.raises(Conflict):
         await api.delete(SECRETS, "app", "login", uid="another")
@@ -225,7 +225,7 @@ async def test_failures_come_in_the_order_of_the_script(api):
 
 
 async def test_a_write_may_be_carried_out_and_its_answer_lost(api):
-    """Nobody can tell from the error."""
+    """The error does not say which."""
     api.fail("apply", SECRETS, status=0, applied=True)
 
     with pytest.raises(Unavailable):

@@ -54,7 +54,7 @@ def after_sync(status: Mapping[str, Any], revision: int, pending: PendingChanges
         return dict(before) if same else now
     if not before:
         return None
-    # Without the annotation nothing is pending, also if somebody else removed it.
+    # Without the annotation nothing is pending, also if it was removed by hand.
     return {**before, "owed": 0, "done": before.get("done", 0)} if restarts_pending(status) else dict(before)
 
 

@@ -123,7 +123,7 @@ async def test_only_the_very_annotation_that_is_done_is_removed(rig, change):
 
 
 async def test_any_other_edit_does_not_matter(rig):
-    """A label that somebody sets meanwhile costs no further pass."""
+    """A label that is set meanwhile costs no further pass."""
     rig.api.edit(SECRETS, "app", "login", {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}})
 
     await rig.finish()

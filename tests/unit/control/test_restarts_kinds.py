@@ -1,4 +1,4 @@
-"""Which kinds are restarted, where their pod template is, and how it is patched."""
+"""Which kinds are restarted, how their pod template is found, and how it is patched."""
 
 import logging
 
@@ -13,7 +13,7 @@ from support.fake_time import FakeTime
 
 ROLLOUTS = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout")
 CLUSTER_WIDE = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout", namespaced=False)
-ELSEWHERE = ("spec", "workload", "pods")
+OTHER_PATH = ("spec", "workload", "pods")
 TEMPLATE = {"metadata": {}, "spec": {}}
 
 
@@ -25,9 +25,9 @@ def test_the_built_in_kinds_are_those_that_replace_their_pods():
 @pytest.mark.parametrize(
     ("path", "manifest", "template"),
     [
-        pytest.param(("spec", "template"), {"spec": {"template": TEMPLATE}}, TEMPLATE, id="where most have it"),
-        pytest.param(ELSEWHERE, {"spec": {"workload": {"pods": TEMPLATE}}}, TEMPLATE, id="elsewhere"),
-        pytest.param(ELSEWHERE, {"spec": {"template": TEMPLATE}}, None, id="not there"),
+        pytest.param(("spec", "template"), {"spec": {"template": TEMPLATE}}, TEMPLATE, id="at the usual path"),
+        pytest.param(OTHER_PATH, {"spec": {"workload": {"pods": TEMPLATE}}}, TEMPLATE, id="at another path"),
+        pytest.param(OTHER_PATH, {"spec": {"template": TEMPLATE}}, None, id="not there"),
         pytest.param(("spec", "template"), {}, None, id="an empty object"),
         pytest.param(("spec", "template"), {"spec": 5}, None, id="a number on the way"),
         pytest.param(("spec", "template"), {"spec": {"template": ["a"]}}, None, id="a list instead"),
@@ -42,9 +42,9 @@ def test_the_template_is_found_by_its_path(path, manifest, template):
     ("path", "spec"),
     [
         (("spec", "template"), {"template": {"metadata": {"annotations": {"a": "1"}}}}),
-        (ELSEWHERE, {"workload": {"pods": {"metadata": {"annotations": {"a": "1"}}}}}),
+        (OTHER_PATH, {"workload": {"pods": {"metadata": {"annotations": {"a": "1"}}}}}),
     ],
-    ids=["where most have it", "elsewhere"],
+    ids=["at the usual path", "at another path"],
 )
 def test_a_patch_reaches_the_annotations_of_the_template_alone(path, spec):
     """Of the very state that was judged."""
@@ -77,12 +77,12 @@ async def test_a_chosen_kind_is_looked_up_by_group_version_and_kind(served, foun
     assert await find(api) == found
 
 
-async def test_a_chosen_kind_may_have_its_template_elsewhere():
-    """As the setting says."""
+async def test_a_chosen_kind_may_have_its_template_at_another_path():
+    """As the setting names it."""
     api = FakeApiServer()
     api.serve(ROLLOUTS)
 
-    assert await find(api, text="argoproj.io/v1alpha1/Rollout=spec.workload.pods") == WorkloadKind(ROLLOUTS, ELSEWHERE)
+    assert await find(api, text="argoproj.io/v1alpha1/Rollout=spec.workload.pods") == WorkloadKind(ROLLOUTS, OTHER_PATH)
 
 
 async def test_a_lookup_that_fails_raises():

@@ -17,9 +17,9 @@ def api():
     return FakeApiServer()
 
 
-def add_pod(api, name="web-1", *secrets, asks=True, **metadata):
+def add_pod(api, name="web-1", *secrets, requests_it=True, **metadata):
     volumes = [{"name": secret, "secret": {"secretName": secret}} for secret in secrets or ("login",)]
-    annotations = {REFRESH_MOUNTS: "true"} if asks else {}
+    annotations = {REFRESH_MOUNTS: "true"} if requests_it else {}
     metadata = {"namespace": "app", "name": name, "creationTimestamp": BEFORE, "annotations": annotations, **metadata}
     api.add(PODS, {"metadata": metadata, "spec": {"volumes": volumes}})
 
@@ -37,7 +37,7 @@ async def test_each_pod_that_requests_it_is_touched_once(api):
     """For all Secrets that it mounts; a second pass finds it done."""
     add_pod(api, "web-1", "login", "tls")
     add_pod(api, "web-2", "login")
-    add_pod(api, "unasked", "login", asks=False)
+    add_pod(api, "without", "login", requests_it=False)
     add_pod(api, "other", "unrelated")
 
     assert await refresh(api, "login", "tls") == []
@@ -50,7 +50,7 @@ async def test_each_pod_that_requests_it_is_touched_once(api):
 async def test_pods_are_read_in_pages_of_a_hundred(api):
     """Whole pods are large, and a namespace may hold thousands."""
     for number in range(201):
-        add_pod(api, f"p{number:03d}", asks=number % 100 == 0)
+        add_pod(api, f"p{number:03d}", requests_it=number % 100 == 0)
 
     await refresh(api, "login")
 

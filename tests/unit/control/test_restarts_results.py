@@ -15,9 +15,7 @@ PROGRESS = PassResult(progress=True)
         pytest.param([], PassResult(), id="nothing to do"),
         pytest.param([PassResult(), PROGRESS], PROGRESS, id="progress of one"),
         pytest.param([FAILED, PROGRESS], PassResult(progress=True, failed=True, retry_after=7.0), id="and a failure"),
-        pytest.param(
-            [FAILED, PassResult(failed=True, retry_after=3.0)], FAILED, id="the longest pause that is asked for"
-        ),
+        pytest.param([FAILED, PassResult(failed=True, retry_after=3.0)], FAILED, id="the longest Retry-After"),
     ],
 )
 def test_a_pass_is_as_good_as_its_parts(parts, whole):

@@ -15,7 +15,7 @@ from keyturn.core.stamps import read_stamps
 
 CHANGED_AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 BEFORE, AFTER = "2026-11-25T11:00:00Z", "2026-11-25T13:00:00Z"
-ASKS = {names.REFRESH_MOUNTS: "true"}
+REQUESTED = {names.REFRESH_MOUNTS: "true"}
 
 
 def pending(name="db", *, keys=("password",), revision=3, annotations=None):
@@ -40,7 +40,7 @@ def pod(*volumes, annotations=None, created_at=BEFORE, phase="Running", **metada
             "name": "web-1",
             "uid": "pod-1",
             "creationTimestamp": created_at,
-            "annotations": ASKS if annotations is None else annotations,
+            "annotations": REQUESTED if annotations is None else annotations,
             **metadata,
         },
         "spec": {"volumes": [{"name": f"v{number}", **volume} for number, volume in enumerate(volumes)]},
@@ -84,16 +84,16 @@ def test_a_pod_is_touched_if_it_requests_that_and_mounts_what_changed(touched, f
 
 def test_the_secret_requests_it_for_all_pods_but_those_that_decline():
     """The nearer switch wins, as with restarts."""
-    asking = pending(annotations=ASKS)
+    requesting = pending(annotations=REQUESTED)
 
-    assert touch_of(pod(secret(), annotations={}), {"db": asking}) is not None
-    assert touch_of(pod(secret(), annotations={names.REFRESH_MOUNTS: "false"}), {"db": asking}) is None
+    assert touch_of(pod(secret(), annotations={}), {"db": requesting}) is not None
+    assert touch_of(pod(secret(), annotations={names.REFRESH_MOUNTS: "false"}), {"db": requesting}) is None
 
 
 def test_a_pod_is_touched_once_for_several_secrets_and_once_for_each_change():
     """Its stamps then say what it has seen; the stamp of a Secret that it does not mount any more is dropped."""
     pending_restarts = {"db": pending(), "tls": pending("tls", keys=["crt"])}
-    found = pod(secret(), projected("tls"), annotations={**ASKS, names.REFRESHED: "old=x.1"})
+    found = pod(secret(), projected("tls"), annotations={**REQUESTED, names.REFRESHED: "old=x.1"})
     touch = touch_of(found, pending_restarts)
 
     assert touch.patch["metadata"]["uid"] == "pod-1"
@@ -103,7 +103,7 @@ def test_a_pod_is_touched_once_for_several_secrets_and_once_for_each_change():
         "db": pending_restarts["db"].stamp,
         "tls": pending_restarts["tls"].stamp,
     }
-    after = pod(secret(), projected("tls"), annotations={**ASKS, **written})
+    after = pod(secret(), projected("tls"), annotations={**REQUESTED, **written})
     assert touch_of(after, pending_restarts) is None
     assert touch_of(after, {"db": pending(revision=4)}) is not None
 

@@ -64,7 +64,7 @@ def test_each_place_alone_is_seen(place):
     ],
 )
 def test_what_each_way_uses_of_a_secret(place, value, keys):
-    """KeySet where the reference names them, and all of them where it does not."""
+    """Keys if the reference names them, and all keys if it does not."""
     template = {}
     put(template, place, value)
 

@@ -1,4 +1,4 @@
-"""The kinds of workloads that are restarted, and where each holds its pod template."""
+"""The kinds of workloads that are restarted, and the path to the pod template of each."""
 
 from __future__ import annotations
 
