@@ -63,4 +63,4 @@ def stamps(api: FakeApiServer, name: str, *, resource: Resource = DEPLOYMENTS, n
     """The revision stamps of a workload's template."""
     workload = api.find(resource, namespace, name)
     assert workload is not None
-    return (workload["spec"]["template"]["metadata"].get("annotations") or {}).get(REVISION, "")
+    return str((workload["spec"]["template"]["metadata"].get("annotations") or {}).get(REVISION, ""))

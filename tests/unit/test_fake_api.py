@@ -15,7 +15,7 @@ from keyturn.cluster import (
     Unavailable,
     find_resource,
 )
-from keyturn.core.managed_fields import data_owners
+from keyturn.core.managed_fields import data_owners, taken_over
 from support.fake_api import FakeApiServer
 
 DATA = {"password": "MQ=="}
@@ -79,6 +79,18 @@ async def test_owners_and_annotations_are_owned_one_by_one(api):
     metadata = api.find(SECRETS, "app", "login")["metadata"]
     assert metadata["annotations"] == {"b": "2"}
     assert [each["uid"] for each in metadata["ownerReferences"]] == ["2"]
+
+
+async def test_a_patch_of_the_managed_fields_moves_the_ownership(api):
+    """How the operator adopts a Secret: the next apply then removes the keys that another manager left."""
+    found = api.add(SECRETS, secret(data={"password": "MQ==", "stale": "MQ=="}), manager="onepassword-operator")
+    fields = taken_over(found["metadata"]["managedFields"], found["data"])
+    operations = [{"op": "replace", "path": "/metadata/managedFields", "value": fields}]
+
+    answer = await api.json_patch(SECRETS, "app", "login", operations, field_manager="keyturn")
+    assert data_owners(answer["metadata"]["managedFields"]) == {"keyturn": {"password", "stale"}}
+    await apply(api, {"data": DATA})
+    assert api.find(SECRETS, "app", "login")["data"] == DATA
 
 
 async def test_a_create_meets_an_object_of_that_name(api):
