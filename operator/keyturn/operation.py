@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any
 
-from keyturn.cluster import About, Access
+from keyturn.cluster import Access
 from keyturn.control.connections.connection import Connections
 from keyturn.control.context import Context
 from keyturn.control.kopf_host import Callbacks, watch
@@ -14,11 +14,7 @@ from keyturn.control.own_secrets import OwnSecrets
 from keyturn.control.requests.controller import RequestController
 from keyturn.control.requests.kinds import REQUESTERS
 from keyturn.control.restarts.controller import RestartController
-from keyturn.control.restarts.kinds import ChosenKind
-from keyturn.control.restarts.rollout import RestartPass
 from keyturn.control.sync.controller import SyncController
-from keyturn.core.events import Event, EventReason
-from keyturn.core.metadata import ObjectMeta
 from keyturn.core.provider import Provider
 from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.triggers import Wake, wake_ups
@@ -50,7 +46,9 @@ class Operator:
         self.connections = Connections(context, wanted=registry.paths)
         self.connections.add(DEFAULT_CONNECTION, provider, vaults)
         self._sync = SyncController(context, registry=registry, connections=self.connections, secrets=secrets)
-        self._restarts = _restart_controller(context, secrets, self._sync)
+        self._restarts = RestartController(
+            context, secrets=secrets, busy=self._sync.is_busy, on_counted=self._sync.write_restarts
+        )
         # The streams: requests and polls to sync, Secrets to sync and restarts.
         self._requests.subscribe(self._sync.request_changed)
         self.connections.subscribe(self._sync.polled)
@@ -100,7 +98,7 @@ class Operator:
         managed, ready, failing = self._requests.counts()
         metrics.items(managed=managed, ready=ready, failing=failing)
         metrics.queue(*self._sync.queue_state())
-        metrics.pending_restarts(self._restarts.owed())
+        metrics.pending_restarts(self._restarts.pending())
         return metrics.expose(accept)
 
     def kubernetes_not_ready(self) -> str | None:
@@ -138,25 +136,3 @@ class Operator:
         # A part that dies takes the process along: one that only looks alive would be worse.
         task.add_done_callback(lambda _: self._stop.set())
         self._tasks.append(task)
-
-
-def _restart_controller(
-    context: Context, secrets: Mapping[tuple[str, str], ObjectMeta], sync: SyncController
-) -> RestartController:
-    def tell(about: About, note: str) -> None:
-        context.events.post(about, Event(EventReason.RESTARTED, note))
-
-    settings, time = context.settings, context.time
-    rollout = RestartPass(
-        context.cluster,
-        chosen=[ChosenKind(context.cluster, reference) for reference in settings.restart_kinds],
-        default=settings.auto_restart,
-        now=time.now,
-        restarted=context.metrics.restarted,
-        tell=tell,
-        tell_status=sync.write_restarts,
-        refresh_mounts=settings.refresh_mounts,
-    )
-    return RestartController(
-        rollout, secrets=secrets, at_work=sync.is_busy, chance=time.random, schedule=time.call_later
-    )

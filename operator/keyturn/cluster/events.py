@@ -199,9 +199,13 @@ class EventPoster:
             self._on_outcome("dropped")
 
     def post(self, about: About, event: Event) -> None:
-        """Have an Event written about an object."""
-        kind: EventType = "Warning" if event.warning else "Normal"
-        self.say(about, type=kind, reason=event.reason, note=event.message)
+        """Post an Event about an object; never blocks and never fails.
+
+        Args:
+            about: the object.
+            event: what happened to it.
+        """
+        self.say(about, type="Warning" if event.warning else "Normal", reason=event.reason, note=event.message)
 
     async def run(self) -> None:
         """Write what waits, one after the other, until cancelled."""

@@ -15,7 +15,7 @@ from keyturn.core.ownership import is_ours, reference_to
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
-from keyturn.core.restart_status import are_owed, owed_by, revision_known
+from keyturn.core.restart_status import pending_by_status, restarts_pending, revision_known
 from keyturn.core.restarts import revision_of
 from keyturn.core.status import Failure, Reason
 
@@ -89,7 +89,7 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
         and metadata.deletion_timestamp is None
         and _describes(metadata, desired)
         and not is_drifted(metadata.managed_fields, status.keys or ())
-        and (names.RESTART_OWED in metadata.annotations or not are_owed(status.restarts))
+        and (names.RESTART_OWED in metadata.annotations or not restarts_pending(status.restarts))
     )
 
 
@@ -200,7 +200,9 @@ def _pending_for_recreation(desired: Desired, of_deleted: PendingChanges | None)
     """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
     status = desired.request.status
     same = status.item_path == str(desired.path) and status.item_version == desired.item_revision
-    pending = (of_deleted.of_new_secret() if of_deleted is not None else owed_by(status.restarts)) or NOTHING_PENDING
+    pending = (
+        of_deleted.of_new_secret() if of_deleted is not None else pending_by_status(status.restarts)
+    ) or NOTHING_PENDING
     if status.keys is not None and not same:
         pending = pending.with_change(1, {*status.keys, *desired.data})
     return pending if pending.changes else None
