@@ -188,7 +188,7 @@ async def test_an_item_comes_through_the_seam(rig):
     for one in item.fields:
         if one.kind is FieldKind.FILE and one.label != "large":
             assert len(await rig.vaults.file(item.ref, one, limit=2000)) == one.size
-    with pytest.raises(vault.TooLarge):
+    with pytest.raises(vault.FileTooLarge):
         await rig.vaults.file(item.ref, by_label["large"], limit=2000)
 
 
@@ -221,9 +221,9 @@ async def test_what_is_not_there_is_not_found(rig):
     """Unknown, malformed, archived and deleted."""
     rig.emulator.cloud.delete("Production", "shelf")
     for id_ in ("z" * 26, "not-an-id", rig.item("attic")):
-        with pytest.raises(vault.NotFound):
+        with pytest.raises(vault.NotInVault):
             await rig.vaults.item(rig.vault, id_)
-    with pytest.raises(vault.NotFound):
+    with pytest.raises(vault.NotInVault):
         await rig.vaults.items(vault.Scope("NOT A VAULT", ""), wanted=None)
     assert {"attic", "shelf"}.isdisjoint(ref.title for ref in await rig.vaults.items(rig.scope, wanted=None))
 
@@ -233,13 +233,13 @@ async def test_grants_are_respected_in_words():
     async with running(token="reader") as rig:
         assert [scope.title for scope in await rig.vaults.scopes()] == ["Production"]
         staging = rig.emulator.cloud.vault("Staging").id
-        with pytest.raises(vault.Forbidden, match=staging):
+        with pytest.raises(vault.AccessDenied, match=staging):
             await rig.vaults.items(vault.Scope(staging, "Staging"), wanted=None)
         assert rig.pauses == pytest.approx([0.1, 0.5, 2.5])
         with pytest.raises(Denied):
             await rig.client.create_item(rig.vault, {"title": "x", "category": "LOGIN"})
     async with running(token="writer") as rig:
-        with pytest.raises(vault.Forbidden):
+        with pytest.raises(vault.AccessDenied):
             await rig.vaults.item(rig.vault, rig.item())
 
 
@@ -249,7 +249,7 @@ async def test_a_revoked_token_is_unauthorized_until_the_file_has_a_new_one(tmp_
     path.write_text("not.a.token")
     async with running(source=TokenFile(path)) as rig:
         before = rig.asked()
-        with pytest.raises(vault.Unauthorized, match="Invalid bearer token"):
+        with pytest.raises(vault.CredentialRefused, match="Invalid bearer token"):
             await rig.vaults.scopes()
         assert rig.asked() - before == 2
 
@@ -317,7 +317,7 @@ async def test_any_fault_that_stays_is_one_error_of_the_seam(rig, fault):
     ):
         with pytest.raises(vault.VaultError) as caught:
             await ask()
-        assert not isinstance(caught.value, vault.NotFound)
+        assert not isinstance(caught.value, vault.NotInVault)
         assert "canary" not in str(caught.value)
 
 
@@ -327,7 +327,7 @@ async def test_a_bomb_is_stopped():
         rig.fault("gzip", count=1)
         assert await rig.vaults.scopes()
         rig.fault("gzip", pad_bytes=10_000_000, count=1)
-        with pytest.raises(vault.Unavailable, match="more than 200000 bytes"):
+        with pytest.raises(vault.VaultUnavailable, match="more than 200000 bytes"):
             await rig.vaults.scopes()
 
 
@@ -336,7 +336,7 @@ async def test_no_call_outlives_its_deadline(kind):
     """Slow bytes, no bytes, bytes that were promised and never come."""
     async with running(deadline=0.2) as rig:
         rig.fault(kind)
-        with pytest.raises(vault.Unavailable, match="deadline"):
+        with pytest.raises(vault.VaultUnavailable, match="deadline"):
             await rig.vaults.scopes()
 
 
@@ -364,10 +364,10 @@ async def test_an_outage_opens_the_circuit_and_a_heartbeat_closes_it(rig, mode):
     await rig.vaults.scopes()
     await rig.emulator.outage(mode)
     for _ in range(3):
-        with pytest.raises(vault.Unavailable):
+        with pytest.raises(vault.VaultUnavailable):
             await rig.vaults.scopes()
     assert rig.client.state().circuit is CircuitState.OPEN
-    with pytest.raises(vault.Unavailable):
+    with pytest.raises(vault.VaultUnavailable):
         await rig.vaults.refresh()
 
     await rig.emulator.outage(None)

@@ -1,16 +1,16 @@
-"""The seam towards vaults: what the loops may know of one, whichever product stands behind it.
+"""The seam to vaults: what the rest of Keyturn may know of a vault, whichever product is behind it.
 
-1Password Connect is the first provider. A provider translates its own errors into the small tree below,
-whose texts are always safe to publish: they name ids, titles and statuses, never a value.
+A provider translates its own errors into the small tree below. The text of each error is safe to publish: it names ids,
+titles and statuses, never a value.
 
 ```
 VaultError
-├── Unauthorized    the credential is refused; a new one is needed, never a retry on a timer
-├── Forbidden       the credential may not see this scope or item
-├── NotFound        the scope, item or file is not there
-├── TooLarge        a file is larger than the reader can use
-├── RateLimited     the provider asks for patience, with `retry_after` seconds where it said so
-└── Unavailable     nothing can be concluded: down, slow, lying or half-broken
+├── CredentialRefused   the credential is refused; a new one is needed, never a retry on a timer
+├── AccessDenied        the credential may not see this scope or item
+├── NotInVault          the scope, item or file does not exist
+├── FileTooLarge        a file is larger than the reader can use
+├── RateLimited         the provider asks for fewer requests, with `retry_after` seconds if it named a number
+└── VaultUnavailable    nothing can be concluded: down, slow, lying or half-broken
 ```
 """
 
@@ -20,43 +20,61 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 class VaultError(Exception):
-    """The root of everything the vault side may raise; `str()` of it is safe to publish."""
+    """The root of everything that a provider may raise; `str()` of it is safe to publish.
+
+    Attributes:
+        label: the short word for the error in metrics and log lines.
+    """
+
+    label: ClassVar[str] = "VaultError"
 
 
-class Unauthorized(VaultError):
+class CredentialRefused(VaultError):
     """The credential is refused as a whole."""
 
-
-class Forbidden(VaultError):
-    """The credential is good, but not for this."""
+    label = "Unauthorized"
 
 
-class NotFound(VaultError):
-    """The named thing is not there. Counts only after a successful `refresh`."""
+class AccessDenied(VaultError):
+    """The credential is good, but it may not read this."""
+
+    label = "Forbidden"
 
 
-class TooLarge(VaultError):
+class NotInVault(VaultError):
+    """The named thing does not exist. Counts only after a successful `refresh`."""
+
+    label = "NotFound"
+
+
+class FileTooLarge(VaultError):
     """A file is larger than the reader can use."""
+
+    label = "TooLarge"
 
 
 class RateLimited(VaultError):
-    """The provider asks to be left alone for a while.
+    """The provider asks for no further requests for a while.
 
     Attributes:
-        retry_after: seconds to wait, or None where the provider gave no number.
+        retry_after: seconds to wait, or None if the provider gave no number.
     """
+
+    label = "RateLimited"
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
-class Unavailable(VaultError):
-    """The provider could not be asked, or answered something that is not an answer."""
+class VaultUnavailable(VaultError):
+    """The provider could not be reached, or its answer is not usable."""
+
+    label = "Unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +173,7 @@ class Vaults(Protocol):
         """One item with its values; files come without their bytes."""
 
     async def file(self, item: ItemRef, field: Field, *, limit: int) -> bytes:
-        """The bytes of one file of an item; more than `limit` bytes raise `TooLarge`."""
+        """The bytes of one file of an item; more than `limit` bytes raise `FileTooLarge`."""
 
     async def close(self) -> None:
         """End every connection and forget the credential."""

@@ -245,10 +245,10 @@ class Metrics:
     def polled(self, *, seconds: float, error: Exception | None) -> None:
         """Count one look through the vaults, which ends now; it also tells whether Connect is up, and why not.
 
-        Of the error only its type is used: `Unavailable`, `Unauthorized`.
+        Of the error only its label is used (`Unavailable`, `Unauthorized`), or its type if it has none.
         """
         self._poll_seconds.observe(seconds)
-        self.connect_is(type(error).__name__ if error else None)
+        self.connect_is(getattr(error, "label", type(error).__name__) if error else None)
         if error is None:
             self._last_poll = self._now()
             self._poll_time.set(self._last_poll)

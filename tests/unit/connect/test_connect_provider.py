@@ -63,7 +63,7 @@ async def test_a_refresh_is_exactly_one_heartbeat():
     bench, vaults = seam(alive(), httpx.ConnectError("refused"))
 
     await vaults.refresh()
-    with pytest.raises(vault.Unavailable):
+    with pytest.raises(vault.VaultUnavailable):
         await vaults.refresh()
 
     assert bench.script.targets == ["/heartbeat"] * 2
@@ -142,7 +142,7 @@ async def test_trouble_with_an_id_is_not_taken_for_a_title():
     """Only 400 and 404 say that there is no such id."""
     bench, vaults = seam(fault(403, "token does not have access"))
 
-    with pytest.raises(vault.Forbidden):
+    with pytest.raises(vault.AccessDenied):
         await vaults.items(SCOPE, wanted=[ITEM])
     assert all(target.endswith(ITEM) for target in bench.script.targets)
 
@@ -229,7 +229,7 @@ async def test_a_file_is_read_by_ids_under_the_limit():
 
     assert await vaults.file(item.ref, item.fields[-1], limit=3) == b"abc"
     assert bench.script.targets[-1] == f"/v1/vaults/{VAULT}/items/{ITEM}/files/{FILE}/content"
-    with pytest.raises(vault.TooLarge, match=f"file {FILE} of item {ITEM}"):
+    with pytest.raises(vault.FileTooLarge, match=f"file {FILE} of item {ITEM}"):
         await vaults.file(item.ref, item.fields[-1], limit=2)
 
 
@@ -238,7 +238,7 @@ async def test_an_item_that_is_not_active_is_not_there(state):
     """Absent state means active; any other says gone."""
     _, vaults = seam(answer(item_json(state=state)))
 
-    with pytest.raises(vault.NotFound, match=state.lower()):
+    with pytest.raises(vault.NotInVault, match=state.lower()):
         await vaults.item(VAULT, ITEM)
 
 
@@ -259,30 +259,30 @@ def status(kind, code, said=""):
 
 
 TRANSLATIONS = [
-    (status(TokenRefused, 401), vault.Unauthorized),
-    (BadToken("x"), vault.Unauthorized),
-    (status(Denied, 403), vault.Forbidden),
-    (status(Missing, 404), vault.NotFound),
-    (status(BadRequest, 400, "Invalid Item UUID"), vault.NotFound),
-    (FileTooLarge("x"), vault.TooLarge),
+    (status(TokenRefused, 401), vault.CredentialRefused),
+    (BadToken("x"), vault.CredentialRefused),
+    (status(Denied, 403), vault.AccessDenied),
+    (status(Missing, 404), vault.NotInVault),
+    (status(BadRequest, 400, "Invalid Item UUID"), vault.NotInVault),
+    (FileTooLarge("x"), vault.FileTooLarge),
     (Throttled("x", retry_after=3.0), vault.RateLimited),
-    (status(BadRequest, 400), vault.Unavailable),
-    (status(Redirected, 302), vault.Unavailable),
-    (status(SyncPending, 408), vault.Unavailable),
-    (status(Conflict, 409), vault.Unavailable),
-    (status(TooLargeToInline, 413), vault.Unavailable),
-    (status(Rejected, 451), vault.Unavailable),
-    (status(ServerFailed, 500), vault.Unavailable),
-    (Unreachable("x"), vault.Unavailable),
-    (UntrustedServer("x"), vault.Unavailable),
-    (TimedOut("x", phase="read"), vault.Unavailable),
-    (Interrupted("x"), vault.Unavailable),
-    (CircuitOpen("x"), vault.Unavailable),
-    (BadAnswer("x"), vault.Unavailable),
-    (Oversized("x"), vault.Unavailable),
-    (ConfigError("x"), vault.Unavailable),
-    (BadAddress("x"), vault.Unavailable),
-    (BadCertificates("x"), vault.Unavailable),
+    (status(BadRequest, 400), vault.VaultUnavailable),
+    (status(Redirected, 302), vault.VaultUnavailable),
+    (status(SyncPending, 408), vault.VaultUnavailable),
+    (status(Conflict, 409), vault.VaultUnavailable),
+    (status(TooLargeToInline, 413), vault.VaultUnavailable),
+    (status(Rejected, 451), vault.VaultUnavailable),
+    (status(ServerFailed, 500), vault.VaultUnavailable),
+    (Unreachable("x"), vault.VaultUnavailable),
+    (UntrustedServer("x"), vault.VaultUnavailable),
+    (TimedOut("x", phase="read"), vault.VaultUnavailable),
+    (Interrupted("x"), vault.VaultUnavailable),
+    (CircuitOpen("x"), vault.VaultUnavailable),
+    (BadAnswer("x"), vault.VaultUnavailable),
+    (Oversized("x"), vault.VaultUnavailable),
+    (ConfigError("x"), vault.VaultUnavailable),
+    (BadAddress("x"), vault.VaultUnavailable),
+    (BadCertificates("x"), vault.VaultUnavailable),
 ]
 
 
@@ -322,7 +322,7 @@ async def test_a_route_that_always_exists_cannot_be_missing(reply):
     """404 for the list of vaults or the heartbeat says that the address leads elsewhere."""
     for ask in ("scopes", "refresh"):
         _, vaults = seam(reply)
-        with pytest.raises(vault.Unavailable):
+        with pytest.raises(vault.VaultUnavailable):
             await getattr(vaults, ask)()
 
 
@@ -330,7 +330,7 @@ async def test_errors_at_the_seam_stand_alone():
     """No chain: the text says it all, and nothing behind it can leak."""
     _, vaults = seam(fault(403, "no"))
     for wanted in (None, ["a", "b"]):
-        with pytest.raises(vault.Forbidden) as caught:
+        with pytest.raises(vault.AccessDenied) as caught:
             await vaults.items(SCOPE, wanted=wanted)
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
@@ -341,7 +341,7 @@ async def test_closing_ends_the_client():
     _, vaults = seam(alive())
     await vaults.close()
 
-    with pytest.raises(vault.Unavailable, match="closed"):
+    with pytest.raises(vault.VaultUnavailable, match="closed"):
         await vaults.refresh()
 
 

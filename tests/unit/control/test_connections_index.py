@@ -12,7 +12,7 @@ from keyturn.control.sync.confirmations import Confirmations
 from keyturn.core.paths import ItemPath
 from keyturn.core.request import Key
 from keyturn.core.resolve import ItemUnresolved, VaultUnresolved
-from keyturn.core.vault import Forbidden, ItemRef, RateLimited, Scope, Unavailable
+from keyturn.core.vault import AccessDenied, ItemRef, RateLimited, Scope, VaultUnavailable
 
 
 class FakeVaults:
@@ -41,7 +41,7 @@ class FakeVaults:
         self._ask(f"items {scope.id}" if wanted is None else f"items {scope.id} {sorted(wanted)}")
         await asyncio.sleep(0)
         if scope.id in self.refused:
-            raise Forbidden("not this vault")
+            raise AccessDenied("not this vault")
         return self.listing[scope.id]
 
     def edit(self, item_id, **changes):
@@ -199,7 +199,7 @@ async def test_one_vault_that_cannot_be_listed_keeps_no_other_from_it(world):
     assert delay < 2
     assert world.index.peek(ItemPath("Other", "db")).ref.id == "x"
     world.asked()
-    with pytest.raises(Forbidden):
+    with pytest.raises(AccessDenied):
         await world.index.find(DB, since=0)
     assert world.asked() == []
     assert world.source.trouble is None
@@ -211,18 +211,18 @@ async def test_one_vault_that_cannot_be_listed_keeps_no_other_from_it(world):
 
 async def test_in_trouble_only_the_poller_asks(world):
     """Five thousand objects must not each knock at a server that is down."""
-    world.vaults.error = Unavailable("down")
+    world.vaults.error = VaultUnavailable("down")
     await world.poller.poll()
     world.asked()
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(VaultUnavailable):
         await world.index.find(DB, since=0)
     assert world.asked() == []
 
 
 async def test_trouble_is_polled_soon_and_then_ever_less_often(world):
     """From a second up to the interval."""
-    world.vaults.error = Unavailable("down")
+    world.vaults.error = VaultUnavailable("down")
 
     delays = [await world.poller.poll() for _ in range(9)]
 
@@ -239,7 +239,7 @@ async def test_a_server_that_asks_for_patience_gets_it(world):
 
 async def test_recovery_wakes_whoever_was_waiting(world):
     """At once, not after their own backoff."""
-    world.vaults.error = Unavailable("down")
+    world.vaults.error = VaultUnavailable("down")
     await world.poller.poll()
     world.vaults.error = None
     world.waiting = [Key("n", "starved")]
@@ -254,7 +254,7 @@ async def test_long_silence_is_told_to_everyone_once(world):
     """And no sooner than permitted."""
     await world.poller.poll()
     world.enqueued.clear()
-    world.vaults.error = Unavailable("down")
+    world.vaults.error = VaultUnavailable("down")
     world.now += 200
     await world.poller.poll()
     assert world.source.staleness() is None

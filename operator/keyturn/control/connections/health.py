@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
-from keyturn.core.vault import Unauthorized, VaultError
+from keyturn.core.vault import CredentialRefused, VaultError
 
 
 class Source:
@@ -67,10 +67,10 @@ class Source:
 
     def state(self) -> str | None:
         """What is wrong, so short that it changes only with the kind of trouble, for one log line per change; or None."""
-        if isinstance(self.trouble, Unauthorized):
+        if isinstance(self.trouble, CredentialRefused):
             return "cannot be used (CredentialRefused)"
         if self.trouble is not None:
-            return f"cannot be used ({type(self.trouble).__name__})"
+            return f"cannot be used ({self.trouble.label})"
         if self._vault_troubles:
             return f"cannot list the vaults {', '.join(sorted(self._vault_troubles))}"
         return None

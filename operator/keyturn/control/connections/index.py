@@ -11,7 +11,7 @@ from keyturn.control.connections.health import Source
 from keyturn.core.paths import ItemPath
 from keyturn.core.polling import Seen, is_cheaper_one_by_one, scopes_to_list
 from keyturn.core.resolve import Unresolved, find_item, find_vault
-from keyturn.core.vault import ItemRef, RateLimited, Scope, Unauthorized, VaultError, Vaults
+from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults
 
 Wanted = Callable[[], Sequence[ItemPath]]
 """Tells the paths that somebody uses now."""
@@ -240,7 +240,7 @@ class ItemIndex:
         """List a vault, and note if that fails for a reason that may be this vault's own."""
         try:
             await (self._load_listing(scope) if extending is None else self._extend_listing(scope, extending))
-        except (Unauthorized, RateLimited):
+        except (CredentialRefused, RateLimited):
             raise
         except VaultError as error:
             self._troubles[scope.id] = error

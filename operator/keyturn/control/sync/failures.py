@@ -108,12 +108,12 @@ class Failures:
 
     async def not_fetched(self, request: SecretRequest, error: vault.VaultError) -> Next:
         """The vault side answered with an error, about this item or about everything."""
-        if isinstance(error, vault.TooLarge):
+        if isinstance(error, vault.FileTooLarge):
             return await self.fail(request, Failure(Reason.SECRET_TOO_LARGE, str(error)))
         # A listing may say all along that the item is there: no change of it would bring the key back.
-        if isinstance(error, vault.Forbidden):
+        if isinstance(error, vault.AccessDenied):
             return await self.bad_news(request, Failure(Reason.ACCESS_DENIED, str(error)), unseen=True)
-        if isinstance(error, vault.NotFound):
+        if isinstance(error, vault.NotInVault):
             return await self.bad_news(request, Failure(Reason.ITEM_NOT_FOUND, str(error)), unseen=True)
         return await self.starve(request, error)
 
@@ -160,7 +160,7 @@ class Failures:
         everybodys = self._source.trouble is not None
         if everybodys:
             self._starved.add(request.key)
-        refused = isinstance(error, vault.Unauthorized)
+        refused = isinstance(error, vault.CredentialRefused)
         reason = Reason.CREDENTIAL_REFUSED if refused else Reason.VAULT_UNAVAILABLE
         if not request.held:
             await self._statuses.failed(request, Failure(reason, str(error)))

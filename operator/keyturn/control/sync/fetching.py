@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, Skipped, plan_content
 from keyturn.core.polling import is_older
-from keyturn.core.vault import TooLarge, Unavailable, Vaults
+from keyturn.core.vault import FileTooLarge, Vaults, VaultUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ async def fetch(vaults: Vaults, found: ResolvedItem, options: MappingOptions) ->
     """Fetch what a Secret must hold.
 
     Raises:
-        TooLarge: it is more than a Secret can hold; files that cannot fit are not fetched at all.
+        FileTooLarge: it is more than a Secret can hold; files that cannot fit are not fetched at all.
         VaultError: it could not be fetched.
     """
     item = await vaults.item(found.scope, found.ref.id)
     if is_older(item.ref.revision, found.ref.revision):
-        raise Unavailable("the item came at an older version than the listing of its vault says")
+        raise VaultUnavailable("the item came at an older version than the listing of its vault says")
     plan = plan_content(item, options)
     room = MAX_SECRET_BYTES - plan.declared_bytes
     data = dict(plan.data)
@@ -49,5 +49,5 @@ async def fetch(vaults: Vaults, found: ResolvedItem, options: MappingOptions) ->
         if content or options.allow_empty_values:
             data[key] = content
     if room < 0:
-        raise TooLarge(f"the item holds more than the {MAX_SECRET_BYTES} bytes that a Secret can hold")
+        raise FileTooLarge(f"the item holds more than the {MAX_SECRET_BYTES} bytes that a Secret can hold")
     return Fetched(item.ref.revision, item.ref.tags, plan.skipped, data)

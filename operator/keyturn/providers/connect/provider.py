@@ -54,7 +54,7 @@ class ConnectVaults:
         what = f"item {item_id} of vault {scope}"
         found = await _told(what, lambda: self._client.item(scope, item_id))
         if found.state:
-            raise vault.NotFound(f"{what}: it is {found.state.lower()}")
+            raise vault.NotInVault(f"{what}: it is {found.state.lower()}")
         return as_item(found, scope)
 
     async def file(self, item: vault.ItemRef, field: vault.Field, *, limit: int) -> bytes:

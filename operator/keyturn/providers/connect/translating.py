@@ -10,11 +10,11 @@ from .errors import BadRequest, BadToken, ConnectError, Denied, FileTooLarge, Mi
 from .models import Item, ItemField, ItemFile, ItemSummary, Section, Vault
 
 ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
-    (TokenRefused, vault.Unauthorized),
-    (BadToken, vault.Unauthorized),
-    (Denied, vault.Forbidden),
-    (Missing, vault.NotFound),
-    (FileTooLarge, vault.TooLarge),
+    (TokenRefused, vault.CredentialRefused),
+    (BadToken, vault.CredentialRefused),
+    (Denied, vault.AccessDenied),
+    (Missing, vault.NotInVault),
+    (FileTooLarge, vault.FileTooLarge),
 )
 """Whatever is not named here says nothing about the thing that was asked for: `Unavailable`."""
 
@@ -30,15 +30,15 @@ def translated(error: ConnectError, what: str, *, may_be_absent: bool = True) ->
     """
     text = f"{what}: {error}"
     if not may_be_absent and isinstance(error, Missing | BadRequest):
-        return vault.Unavailable(text)
+        return vault.VaultUnavailable(text)
     if isinstance(error, Throttled):
         return vault.RateLimited(text, retry_after=error.retry_after)
     if isinstance(error, BadRequest) and error.malformed_id:
-        return vault.NotFound(text)
+        return vault.NotInVault(text)
     for connect_class, vault_class in ERRORS:
         if isinstance(error, connect_class):
             return vault_class(text)
-    return vault.Unavailable(text)
+    return vault.VaultUnavailable(text)
 
 
 def as_scope(found: Vault) -> vault.Scope:
