@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.time import Time
 from keyturn.cluster import (
     ONEPASSWORD_ITEMS,
     Access,
@@ -28,16 +29,6 @@ from keyturn.cluster import (
 from keyturn.core.lease import Terms
 from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
 from keyturn.operation import Operator
-from keyturn.providers.connect import (
-    BadAddress,
-    ConfigError,
-    ConnectClient,
-    ConnectSettings,
-    ConnectVaults,
-    Exchange,
-    StaticToken,
-    TokenFile,
-)
 from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
@@ -62,9 +53,10 @@ async def run(settings: Settings) -> None:
     # Until kopf takes the signals over.
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    time = Time()
     metrics = Metrics(version=version("keyturn"))
     async with AsyncExitStack() as stack:
-        vaults = ConnectVaults(_connect_client(settings, metrics))
+        vaults = settings.provider.open(settings.provider_settings, time=time, observer=metrics.connect_request)
         stack.push_async_callback(vaults.close)
         try:
             access = await Access.load(kubeconfig=str(settings.kubeconfig) if settings.kubeconfig else None)
@@ -88,7 +80,10 @@ async def run(settings: Settings) -> None:
             operator = Operator(settings, cluster=cluster, access=access, vaults=vaults, metrics=metrics)
             server.expose = operator.expose
             server.remark = ""
-            server.readiness = {"connect": operator.source.not_ready, "kubernetes": operator.informer_trouble}
+            server.readiness = {
+                settings.provider.name: operator.source.not_ready,
+                "kubernetes": operator.informer_trouble,
+            }
             server.liveness["loops"] = operator.heartbeat.check
         except (ClusterError, CannotListen) as error:
             raise StartError(str(error)) from None
@@ -157,26 +152,3 @@ async def _candidate(
     server.readiness = {"lease": lambda: elector.trouble}
     server.liveness["lease"] = heartbeat.check
     return elector
-
-
-def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:
-    def observe(exchange: Exchange) -> None:
-        metrics.connect_request(f"{exchange.method} {exchange.route}", exchange.outcome.lower(), exchange.seconds)
-
-    file = settings.connect_token_file
-    try:
-        token = TokenFile(file) if file else StaticToken(settings.connect_token, origin="OP_CONNECT_TOKEN")
-        return ConnectClient(
-            ConnectSettings(
-                host=settings.connect_host,
-                token=token,
-                ca_file=settings.connect_ca_file,
-                proxy=settings.connect_proxy,
-            ),
-            observer=observe,
-        )
-    except BadAddress as error:
-        names_it = "OP_CONNECT_HOST, HTTP_PROXY or HTTPS_PROXY" if settings.connect_proxy else "OP_CONNECT_HOST"
-        raise SettingsError(f"{names_it}: {error}") from None
-    except ConfigError as error:
-        raise SettingsError(str(error)) from None

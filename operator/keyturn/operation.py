@@ -72,8 +72,8 @@ class Operator:
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
         self.heartbeat = Heartbeat()
-        self.source = Source(max_staleness=settings.max_staleness)
-        self._source_log = OncePerState(_log, "Connect")
+        self.source = Source(label=settings.provider.label, max_staleness=settings.max_staleness)
+        self._source_log = OncePerState(_log, settings.provider.label)
         self._read_item = partial(request_from_item, copy_annotations=settings.enable_annotations)
         self._pending_of_deleted: dict[Key, PendingChanges] = {}
         self._repairs: DriftCooldown[Key] = DriftCooldown(asyncio.get_running_loop().time)
@@ -110,7 +110,7 @@ class Operator:
             beat=lambda name: self.heartbeat.expect(name, 300.0),
             chance=random.random,
         )
-        index = ItemIndex(vaults, wanted=self._wanted, source=self.source)
+        index = ItemIndex(vaults, provider=settings.provider, wanted=self._wanted, source=self.source)
         statuses = StatusWriter(cluster, self._requests, self._read_item, self._announce, _now)
         self._failures = Failures(
             requests=self._requests,

@@ -8,7 +8,7 @@ import pytest
 import trustme
 from connect_servers import client_of, serving, steady
 
-from keyturn.providers.connect import BadCertificates, ConnectSettings, Interrupted, StaticToken, UntrustedServer
+from keyturn.providers.connect import BadCertificates, ConnectSettings, Interrupted, UntrustedServer
 from keyturn.providers.connect.trust import Transports
 
 GOOD = [{"id": "v", "name": "Prod"}]
@@ -172,7 +172,7 @@ async def test_a_replaced_transport_ends_with_its_last_request(authority, tmp_pa
 
     monkeypatch.setattr(Transports, "_make", make)
     ca_file = bundle(tmp_path / "ca.pem", authority)
-    transports = Transports(ConnectSettings(host="https://h", token=StaticToken("t"), ca_file=ca_file))
+    transports = Transports(ConnectSettings(host="https://h", ca_file=ca_file))
 
     async with transports.lease() as first:
         bundle(ca_file, authority, authority)

@@ -11,7 +11,7 @@ import pytest
 
 from demo.programs import Emulator, Operator
 from demo.readme import README
-from keyturn.settings import ENVIRONMENT, Settings, read_settings, run_parser
+from keyturn.settings import Settings, operator_parser, read_settings, variables
 from localcluster import LocalCluster
 from support.patience import LONG_S
 
@@ -135,7 +135,7 @@ def table(head):
 def test_the_readme_lists_every_variable_with_its_default():
     """The table of variables is what settings.py reads, no more and no less."""
     documented = table("variable")
-    assert set(documented) == set(ENVIRONMENT)
+    assert set(documented) == set(variables())
     needed = {"OP_CONNECT_HOST": "http://connect", "OP_CONNECT_TOKEN": "t"}
     assert read_with(documented, needed) == read_settings([], needed)
 
@@ -150,7 +150,7 @@ def test_the_readme_lists_every_flag_with_its_default():
     """The table of flags is what `keyturn run --help` shows, no more and no less."""
     flags = {
         action.option_strings[-1]: action.default or ""
-        for action in run_parser()._actions
+        for action in operator_parser()._actions
         if action.option_strings[-1] != "--help" and action.help != argparse.SUPPRESS
     }
     assert table("flag") == flags

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.observe import Bind
-from keyturn.official import proxy_for
+from keyturn.providers.proxies import proxy_for
 from keyturn.settings import SettingsError, read_settings
 
 GOOD = {"OP_CONNECT_HOST": "http://connect:8080", "OP_CONNECT_TOKEN": "canary-token"}
@@ -85,8 +85,9 @@ def test_the_official_name_of_the_trusted_certificates_counts():
     """The official chart puts a private authority there; without it no HTTPS Connect server would be trusted."""
     official = {**GOOD, "SSL_CERT_FILE": "/tls/tls.crt"}
 
-    assert str(read_settings([], official).connect_ca_file) == "/tls/tls.crt"
-    assert str(read_settings([], {**official, "OP_CONNECT_CA_FILE": "/own.pem"}).connect_ca_file) == "/own.pem"
+    assert str(read_settings([], official).provider_settings.server.ca_file) == "/tls/tls.crt"
+    own = read_settings([], {**official, "OP_CONNECT_CA_FILE": "/own.pem"})
+    assert str(own.provider_settings.server.ca_file) == "/own.pem"
 
 
 PROXIES = {"HTTP_PROXY": "http://plain:3128", "HTTPS_PROXY": "http://tls:3128"}
@@ -130,9 +131,18 @@ def test_any_text_gives_a_proxy_or_none(address, no_proxy):
     assert proxy_for(address, {**PROXIES, "NO_PROXY": no_proxy}) in {None, *PROXIES.values()}
 
 
-def test_a_proxy_is_in_no_repr():
-    """Its address may hold a password."""
-    settings = read_settings([], {**GOOD, "HTTP_PROXY": "http://user:canary@proxy:3128"})
+def test_a_proxy_with_a_password_is_refused_without_showing_it():
+    """The client supports no proxy that asks for a password."""
+    with pytest.raises(
+        SettingsError, match="OP_CONNECT_HOST, HTTP_PROXY or HTTPS_PROXY: the address of the proxy"
+    ) as mistake:
+        read_settings([], {**GOOD, "HTTP_PROXY": "http://user:canary@proxy:3128"})
 
-    assert settings.connect_proxy == "http://user:canary@proxy:3128"
-    assert "canary" not in repr(settings)
+    assert "canary" not in str(mistake.value)
+
+
+def test_a_proxy_is_used_for_the_connect_server():
+    """Its variables are those of the official operator."""
+    settings = read_settings([], {**GOOD, "HTTP_PROXY": "proxy:3128"})
+
+    assert settings.provider_settings.server.proxy == "http://proxy:3128"

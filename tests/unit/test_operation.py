@@ -16,6 +16,7 @@ from keyturn.core.status import Failure, Reason, Synced
 from keyturn.core.workloads import annotated_workload
 from keyturn.observe import Metrics
 from keyturn.operation import Operator
+from keyturn.providers.connect.registration import CONNECT
 from keyturn.settings import Settings
 
 ITEM = {
@@ -53,7 +54,7 @@ def status_writer(requests, announce):
 def lonely_operator():
     """An operator with nobody to speak to."""
     nothing = SimpleNamespace(log_in=None)
-    settings = Settings(connect_host="http://connect")
+    settings = Settings(provider=CONNECT, provider_settings=None)
     return Operator(settings, cluster=nothing, access=nothing, vaults=nothing, metrics=Metrics(version="0"))
 
 

@@ -39,9 +39,10 @@ def test_everything_can_be_chosen():
         },
     )
 
-    assert settings.connect_host == "https://connect"
-    assert settings.connect_token_file == Path("/token")
-    assert settings.connect_ca_file == Path("/ca.pem")
+    account = settings.provider_settings
+    assert account.server.host == "https://connect"
+    assert account.token == Path("/token")
+    assert account.server.ca_file == Path("/ca.pem")
     assert settings.watch_namespaces == ("a", "b")
     assert [str(kind) for kind in settings.restart_kinds] == ["argoproj.io/v1alpha1/Rollout"]
     assert (settings.polling_interval, settings.full_pass_interval, settings.max_staleness) == (10.0, 60.0, 30.0)
@@ -108,7 +109,7 @@ def test_a_mistake_is_one_line_that_names_it(arguments, environment, named):
 )
 def test_service_links_are_no_mistakes(name):
     """Kubernetes puts them into every pod of a namespace that has a Service of that name."""
-    assert read_settings([], {**GOOD, name: "x"}).connect_host == GOOD["OP_CONNECT_HOST"]
+    assert read_settings([], {**GOOD, name: "x"}).provider_settings.server.host == GOOD["OP_CONNECT_HOST"]
 
 
 def test_what_the_official_operators_manifests_set_is_no_mistake():

@@ -1,23 +1,23 @@
-"""Finds what a path names among listings: by id or title, the oldest of several, saying what was ambiguous."""
+"""Finds what a path names in listings: by id or title, the oldest of several, with a warning if the name was ambiguous."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from keyturn.base.text import shorten
-from keyturn.core.paths import looks_like_id, same_but_for_case
+from keyturn.core.paths import same_but_for_case
 from keyturn.core.vault import ItemRef, Scope
 
-Named = TypeVar("Named", Scope, ItemRef)
+_Named = TypeVar("_Named", Scope, ItemRef)
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Unresolved(LookupError):
-    """A name stands for nothing that the credential can see; the message is fit for a status."""
+    """A name matches nothing that the credential can see; the message is fit for a status."""
 
 
 class VaultUnresolved(Unresolved):
@@ -29,21 +29,27 @@ class ItemUnresolved(Unresolved):
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[Named]):
-    """What a name stands for.
+class Found(Generic[_Named]):
+    """What a name matches.
 
     Attributes:
-        warning: what was ambiguous and how it was decided; empty where nothing was.
+        warning: what was ambiguous and how it was decided; empty if nothing was.
     """
 
-    match: Named
+    match: _Named
     warning: str = ""
 
 
-def find_vault(scopes: Sequence[Scope], name: str) -> Found[Scope]:
+def find_vault(scopes: Sequence[Scope], name: str, *, is_id: Callable[[str], bool], credential: str) -> Found[Scope]:
     """Find a vault: by title ignoring case, the oldest of several; else by id.
 
-    Title before id, as in the official operator: a vault whose title is another one's id wins over that id.
+    Title before id, as in the official operator: a vault whose title is the id of another vault wins.
+
+    Args:
+        scopes: all that the credential can see.
+        name: a title or an id.
+        is_id: whether a text has the form of the provider's ids.
+        credential: what the provider calls its credential, for the message.
 
     Raises:
         VaultUnresolved: there is none.
@@ -52,21 +58,27 @@ def find_vault(scopes: Sequence[Scope], name: str) -> Found[Scope]:
     if titled:
         return _oldest(titled, f"vaults are titled {shorten(name)!r}")
     for scope in scopes:
-        if looks_like_id(name) and scope.id == name:
+        if is_id(name) and scope.id == name:
             return Found(scope)
-    raise VaultUnresolved(f"no vault with the title or id {shorten(name)!r} is visible to the Connect token")
+    raise VaultUnresolved(f"no vault with the title or id {shorten(name)!r} is visible to {credential}")
 
 
-def find_item(refs: Sequence[ItemRef], name: str, *, vault: Scope) -> Found[ItemRef]:
+def find_item(refs: Sequence[ItemRef], name: str, *, vault: Scope, is_id: Callable[[str], bool]) -> Found[ItemRef]:
     """Find an item of a vault: by id, else by title, the oldest of several.
 
-    Titles that match exactly go before titles that match ignoring case, since nobody publishes which of the two
-    a Connect server's own filter does.
+    Titles that match exactly go before titles that match ignoring case: no provider documents which of the two its own
+    filter does.
+
+    Args:
+        refs: items of the vault, at least all that match the name.
+        name: a title or an id.
+        vault: where the items are, for messages.
+        is_id: whether a text has the form of the provider's ids.
 
     Raises:
         ItemUnresolved: there is none.
     """
-    if looks_like_id(name):
+    if is_id(name):
         for ref in refs:
             if ref.id == name:
                 return Found(ref)
@@ -77,8 +89,8 @@ def find_item(refs: Sequence[ItemRef], name: str, *, vault: Scope) -> Found[Item
     raise ItemUnresolved(f"the vault {vault.title!r} has no item with the title or id {shorten(name)!r}")
 
 
-def _oldest(candidates: Sequence[Named], what: str) -> Found[Named]:
-    """The earliest created; equal times, as copies of an item have, are decided by id, so that it never flips."""
+def _oldest(candidates: Sequence[_Named], what: str) -> Found[_Named]:
+    """The one that was created first. Copies of an item have equal times: their ids decide, so that the choice never flips."""
     winner = min(candidates, key=lambda each: (each.created_at or _NEVER, each.id))
     if len(candidates) == 1:
         return Found(winner)

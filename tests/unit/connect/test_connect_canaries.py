@@ -142,7 +142,7 @@ async def test_no_path_lets_a_canary_out(call, reply, caplog):
         traceback.print_exception(error, file=seen)
         held = kept(error)
         assert not any(canary.encode() in body for body in held for canary in CANARIES)
-    print(bench.heard, bench.client.state(), caplog.text, file=seen)
+    print(bench.observed, bench.client.state(), caplog.text, file=seen)
 
     out = seen.getvalue()
     assert not [canary for canary in CANARIES if canary in out]

@@ -13,6 +13,7 @@ from keyturn.core.paths import ItemPath
 from keyturn.core.request import Key
 from keyturn.core.resolve import ItemUnresolved, VaultUnresolved
 from keyturn.core.vault import AccessDenied, ItemRef, RateLimited, Scope, VaultUnavailable
+from keyturn.providers.connect.registration import CONNECT
 
 
 class FakeVaults:
@@ -61,8 +62,14 @@ class World:
         self.now = 100.0
         self.vaults = FakeVaults()
         self.paths = list(paths)
-        self.source = Source(max_staleness=300.0, clock=lambda: self.now)
-        self.index = ItemIndex(self.vaults, wanted=lambda: self.paths, source=self.source, clock=lambda: self.now)
+        self.source = Source(label="Connect", max_staleness=300.0, clock=lambda: self.now)
+        self.index = ItemIndex(
+            self.vaults,
+            provider=CONNECT,
+            wanted=lambda: self.paths,
+            source=self.source,
+            clock=lambda: self.now,
+        )
         self.polls = []
         self.waiting = []
         self.enqueued = []

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.base.text import shorten
-from keyturn.core.paths import BadPath, ItemPath, looks_like_id, parse_item_path, same_but_for_case
+from keyturn.core.paths import BadPath, ItemPath, parse_item_path, same_but_for_case
 
 PART = st.text(min_size=1, max_size=40).filter(lambda text: "/" not in text)
 
@@ -85,24 +85,6 @@ def test_the_refusal_quotes_the_path_but_not_without_end():
         parse_item_path("x" * 1_000_000)
 
     assert len(str(refusal.value)) < 400
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("abcdefghijklmnopqrstuvwxyz", True),
-        ("0" * 26, True),
-        ("0" * 25, False),
-        ("0" * 27, False),
-        ("A" * 26, False),
-        ("a" * 25 + "\n", False),
-        ("é" * 26, False),
-        ("", False),
-    ],
-)
-def test_an_id_is_26_lower_case_letters_and_digits(text, expected):
-    """The shape of an id is Connect's own."""
-    assert looks_like_id(text) is expected
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,18 @@ def an_item(item_id, title, age=0):
 VAULT = a_vault("v" * 26, "Production")
 
 
+def is_id(text):
+    return len(text) == 26
+
+
+def vault_named(scopes, name):
+    return find_vault(scopes, name, is_id=is_id, credential="the key")
+
+
+def item_named(refs, name):
+    return find_item(refs, name, vault=VAULT, is_id=is_id)
+
+
 @pytest.mark.parametrize(
     ("vaults", "name", "expected"),
     [
@@ -40,7 +52,7 @@ VAULT = a_vault("v" * 26, "Production")
 )
 def test_a_vault_is_found_by_title_then_by_id(vaults, name, expected):
     """The order of the official operator, which old manifests rely on."""
-    assert find_vault(vaults, name).match.id == expected
+    assert vault_named(vaults, name).match.id == expected
 
 
 @pytest.mark.parametrize(
@@ -63,12 +75,12 @@ def test_a_vault_is_found_by_title_then_by_id(vaults, name, expected):
 )
 def test_an_item_is_found_by_id_then_by_title(items, name, expected):
     """Ambiguity is decided once and for all: never by the order of a listing."""
-    assert find_item(items, name, vault=VAULT).match.id == expected
+    assert item_named(items, name).match.id == expected
 
 
 def test_an_ambiguous_title_is_warned_of_by_naming_who_won():
     """Somebody reading the warning must be able to find the item that is used."""
-    found = find_item([an_item("young", "db"), an_item("old", "db", age=1)], "db", vault=VAULT)
+    found = item_named([an_item("young", "db"), an_item("old", "db", age=1)], "db")
 
     assert "2 items of the vault 'Production' are titled 'db'" in found.warning
     assert "old" in found.warning
@@ -76,24 +88,24 @@ def test_an_ambiguous_title_is_warned_of_by_naming_who_won():
 
 def test_an_unambiguous_name_warns_of_nothing():
     """No news where there is none."""
-    assert find_item([an_item("1", "db")], "db", vault=VAULT).warning == ""
+    assert item_named([an_item("1", "db")], "db").warning == ""
 
 
 def test_an_unknown_vault_and_an_unknown_item_are_told_apart():
     """Whoever reads the status must know which of the two to look for."""
     with pytest.raises(VaultUnresolved, match="'Nope'"):
-        find_vault([VAULT], "Nope")
+        vault_named([VAULT], "Nope")
     with pytest.raises(ItemUnresolved, match=r"'Production' has no item .* 'nope'"):
-        find_item([an_item("nope", "db"), an_item("2", "nop")], "nope", vault=VAULT)
+        item_named([an_item("nope", "db"), an_item("2", "nop")], "nope")
 
 
 @pytest.mark.parametrize("title", ["dbx", "xdb", "d", "ab", "", "db "])
 def test_another_title_is_another_thing(title):
     """The Secret of one application must never be filled from the item of another."""
     with pytest.raises(ItemUnresolved):
-        find_item([an_item("1", title)], "db", vault=VAULT)
+        item_named([an_item("1", title)], "db")
     with pytest.raises(VaultUnresolved):
-        find_vault([a_vault("1", title)], "db")
+        vault_named([a_vault("1", title)], "db")
 
 
 @given(
@@ -106,10 +118,10 @@ def test_what_is_found_has_the_name_that_was_asked_for(titles, name):
     named = [item for item in items if name in {item.id, item.title} or item.title.lower() == name.lower()]
 
     if named:
-        assert find_item(items, name, vault=VAULT).match in named
+        assert item_named(items, name).match in named
     else:
         with pytest.raises(ItemUnresolved):
-            find_item(items, name, vault=VAULT)
+            item_named(items, name)
 
 
 ITEMS = st.lists(
@@ -128,7 +140,7 @@ def test_the_order_of_a_listing_decides_nothing(items, randomness):
 
     def answer(candidates):
         try:
-            return find_item(candidates, "db", vault=VAULT)
+            return item_named(candidates, "db")
         except ItemUnresolved:
             return None
 

@@ -13,6 +13,7 @@ class Source:
     """Shared by the poller, which finds out, and by all who want to know.
 
     Args:
+        label: what the vault side is called in messages.
         max_staleness: seconds of silence after which objects are no longer called ready.
         clock: monotonic seconds.
 
@@ -21,7 +22,8 @@ class Source:
         suspected: set when somebody other than the poller saw the vault side fail.
     """
 
-    def __init__(self, *, max_staleness: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, label: str, max_staleness: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._label = label
         self._max_staleness = max_staleness
         self._clock = clock
         # Before the first word, silence is counted from our own start.
@@ -63,7 +65,7 @@ class Source:
             return str(self.trouble)
         if self._vault_troubles:
             return "; ".join(str(trouble) for trouble in self._vault_troubles.values())
-        return None if self._ever_heard else "Connect has not been asked yet"
+        return None if self._ever_heard else f"{self._label} has not been asked yet"
 
     def state(self) -> str | None:
         """What is wrong, so short that it changes only with the kind of trouble, for one log line per change; or None."""

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from keyturn.control.connections.health import Source
 from keyturn.core.paths import ItemPath
 from keyturn.core.polling import Seen, is_cheaper_one_by_one, scopes_to_list
-from keyturn.core.resolve import Unresolved, find_item, find_vault
+from keyturn.core.provider import Provider
+from keyturn.core.resolve import Found, Unresolved, find_item, find_vault
 from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults
 
 Wanted = Callable[[], Sequence[ItemPath]]
@@ -98,15 +100,23 @@ class ItemIndex:
 
     Args:
         vaults: whom to ask.
+        provider: the grammar of its ids, and its words for messages.
         wanted: the paths in use.
         source: health of the vault side.
         clock: monotonic seconds.
     """
 
     def __init__(
-        self, vaults: Vaults, *, wanted: Wanted, source: Source, clock: Callable[[], float] = time.monotonic
+        self,
+        vaults: Vaults,
+        *,
+        provider: Provider[Any],
+        wanted: Wanted,
+        source: Source,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._vaults = vaults
+        self._provider = provider
         self._wanted = wanted
         self._source = source
         self._clock = clock
@@ -181,11 +191,11 @@ class ItemIndex:
         Raises:
             Unresolved: nothing is known of it.
         """
-        vault = find_vault(self._scopes, path.vault)
+        vault = self._find_vault(path.vault)
         listing = self._listings.get(vault.match.id)
         if listing is None or vault.match.id in self._troubles:
             raise Unresolved(f"the vault {vault.match.title!r} is not listed")
-        item = find_item(listing.candidates(path.item), path.item, vault=vault.match)
+        item = find_item(listing.candidates(path.item), path.item, vault=vault.match, is_id=self._provider.is_id)
         warnings = tuple(found.warning for found in (vault, item) if found.warning)
         return ResolvedItem(vault.match.id, item.match, warnings, listing.asked_at)
 
@@ -202,12 +212,12 @@ class ItemIndex:
             await self._vaults.refresh()
             await self._load_scopes()
         try:
-            scope = find_vault(self._scopes, path.vault).match
+            scope = self._find_vault(path.vault).match
         except Unresolved:
             if self._scopes_asked_at >= since:
                 raise
             await self._load_scopes()
-            scope = find_vault(self._scopes, path.vault).match
+            scope = self._find_vault(path.vault).match
         listing = self._listings.get(scope.id)
         if listing is None or scope.id in self._troubles:
             await self._list(scope)
@@ -218,6 +228,9 @@ class ItemIndex:
         if self._listings[scope.id].asked_at < since:
             await self._list(scope)
         return self.peek(path)
+
+    def _find_vault(self, name: str) -> Found[Scope]:
+        return find_vault(self._scopes, name, is_id=self._provider.is_id, credential=self._provider.credential)
 
     async def _load_scopes(self) -> None:
         asked_at = self._clock()
@@ -278,7 +291,7 @@ class ItemIndex:
         by_scope: dict[str, frozenset[str]] = {}
         for vault, items in by_vault.items():
             try:
-                scope = find_vault(self._scopes, vault).match.id
+                scope = self._find_vault(vault).match.id
             except Unresolved:
                 continue
             by_scope[scope] = by_scope.get(scope, frozenset()) | items

@@ -2,6 +2,7 @@
 
 from .breaker import CircuitState
 from .client import ConnectClient, Patch
+from .connect_settings import ConnectAccount, ConnectSettings
 from .errors import (
     BadAddress,
     BadAnswer,
@@ -47,9 +48,8 @@ from .models import (
     Vault,
 )
 from .provider import ConnectVaults
-from .settings import ConnectSettings
 from .token import StaticToken, TokenFile, TokenSource
-from .watching import Exchange, HostState, Observer
+from .watching import HostState
 
 __all__ = [
     "Activity",
@@ -65,13 +65,13 @@ __all__ = [
     "CircuitState",
     "ConfigError",
     "Conflict",
+    "ConnectAccount",
     "ConnectClient",
     "ConnectError",
     "ConnectSettings",
     "ConnectVaults",
     "Denied",
     "Dependency",
-    "Exchange",
     "FileTooLarge",
     "HostState",
     "Interrupted",
@@ -81,7 +81,6 @@ __all__ = [
     "ItemSummary",
     "ItemUrl",
     "Missing",
-    "Observer",
     "Oversized",
     "Patch",
     "Redirected",

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import random as randomness
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import TypeAdapter
 
+from keyturn.base.time import Time
+from keyturn.core.provider import RequestObserver
+
 from . import calls, health
 from .answers import read_json
+from .connect_settings import ConnectSettings
 from .errors import FileTooLarge
 from .models import ActivityPage, Item, ItemFile, ItemSummary, ServerHealth, Vault
 from .readers import read_activity, read_content, read_item, read_items, read_nothing, read_same, read_written
 from .sender import Sender
-from .settings import ConnectSettings
-from .token import NoToken
-from .watching import HostState, Observer
+from .token import TokenSource
+from .watching import HostState
 from .wire import Wire
 
 T = TypeVar("T")
@@ -63,30 +63,24 @@ class ConnectClient:
     """Talks to one Connect server. Every method may raise any `ConnectError`, and obeys cancellation at once.
 
     Args:
-        settings: address, token, patience.
+        settings: address and timeouts.
+        token: where the bearer token comes from; the client forgets it when it is closed.
+        time: for deadlines and pauses.
+        observer: observes each request as it ends.
         transport: stands in for the network, in tests.
-        clock: monotonic seconds.
-        sleep: waits for seconds.
-        random: a number in [0, 1) for the jitter of pauses.
-        observer: hears of every request.
     """
 
     def __init__(
         self,
         settings: ConnectSettings,
         *,
+        token: TokenSource,
+        time: Time,
+        observer: RequestObserver | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        random: Callable[[], float] = randomness.random,
-        observer: Observer | None = None,
     ) -> None:
-        # One place holds the token, so that closing can forget it.
-        bare = replace(settings, token=NoToken())
-        wire = Wire(bare, transport=transport)
-        self._sender = Sender(
-            bare, settings.token, wire=wire, clock=clock, sleep=sleep, random=random, observer=observer
-        )
+        wire = Wire(settings, transport=transport)
+        self._sender = Sender(settings, token, wire=wire, time=time, observer=observer)
 
     def state(self) -> HostState:
         """What the client thinks of its server now; costs no request."""

@@ -9,11 +9,11 @@ from functools import partial
 from typing import TypeVar
 
 from keyturn.core import vault
-from keyturn.core.paths import looks_like_id
 
 from .calls import equals
 from .client import ConnectClient
 from .errors import BadRequest, ConnectError, Missing
+from .ids import is_connect_id
 from .models import ItemSummary
 from .translating import as_item, as_ref, as_scope, translated
 
@@ -78,7 +78,7 @@ class ConnectVaults:
 
     async def _matches(self, scope: str, text: str) -> Sequence[ItemSummary]:
         """What a text may mean: an id, or else a title that happens to look like one."""
-        if looks_like_id(text):
+        if is_connect_id(text):
             with suppress(Missing, BadRequest):
                 item = await self._client.item(scope, text)
                 if not item.state:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
+
+from keyturn.base.time import Time
+from keyturn.core.provider import RequestObserver
 
 from .answers import Answer
 from .breaker import Breaker, CircuitState
 from .calls import Call, Kind
+from .connect_settings import ConnectSettings
 from .errors import (
     BadAnswer,
     BadStatus,
@@ -25,9 +29,8 @@ from .errors import (
 from .gate import Gate
 from .health import HEARTBEAT, read_heartbeat
 from .retries import UNNAMED_PAUSE, Fail, counts_against_host, decide, perhaps_done
-from .settings import ConnectSettings
 from .token import NoToken, TokenSource
-from .watching import Exchange, HostState, Observer
+from .watching import HostState
 from .wire import Wire
 
 T = TypeVar("T")
@@ -44,17 +47,13 @@ class Sender:
         token: TokenSource,
         *,
         wire: Wire,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        random: Callable[[], float],
-        observer: Observer | None,
+        time: Time,
+        observer: RequestObserver | None,
     ) -> None:
         self._settings = settings
         self._token = token
         self._wire = wire
-        self._clock = clock
-        self._sleep = sleep
-        self._random = random
+        self._time = time
         self._observer = observer
         self._gate = Gate(settings.connections)
         self._breaker = Breaker()
@@ -63,7 +62,7 @@ class Sender:
 
     def state(self) -> HostState:
         """What is known of the host now."""
-        now = self._clock()
+        now = self._time.monotonic()
         return HostState(
             circuit=self._breaker.state(now),
             failures=self._breaker.failures,
@@ -82,7 +81,7 @@ class Sender:
         Raises:
             ConnectError: the last failure.
         """
-        ends = self._clock() + self._deadline(call)
+        ends = self._time.monotonic() + self._deadline(call)
         errors: list[ConnectError] = []
         while True:
             await self._probe_if_due(call, ends)
@@ -95,11 +94,11 @@ class Sender:
                 # What opened it tells more than that it is open.
                 raise errors[-1] if errors else outcome
             errors.append(outcome)
-            decision = decide(errors, call.kind, jitter=self._random())
-            if isinstance(decision, Fail) or self._clock() + decision.delay >= ends:
+            decision = decide(errors, call.kind, jitter=self._time.random())
+            if isinstance(decision, Fail) or self._time.monotonic() + decision.delay >= ends:
                 raise outcome
             logger.debug("%s; attempt %d, the next in %.2f s", outcome, len(errors), decision.delay)
-            await self._sleep(decision.delay)
+            await self._time.sleep(decision.delay)
             if isinstance(outcome, TokenRefused):
                 self._token.renew()
 
@@ -117,12 +116,12 @@ class Sender:
         begun: float | None = None
         outcome: Answer | ConnectError | None = None
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, ends - self._clock())), self._gate.passage():
+            async with asyncio.timeout(max(0.0, ends - self._time.monotonic())), self._gate.passage():
                 # Much may have happened while this call waited for its place.
                 hindrance = self._hindrance(call)
                 if hindrance is not None:
                     return hindrance
-                begun = self._clock()
+                begun = self._time.monotonic()
                 outcome = await self._wire.exchange(call, token=token)
         if begun is None:
             return _too_late("waited for its turn", "pool", call)
@@ -133,7 +132,7 @@ class Sender:
         return result
 
     def _learn(self, call: Call, outcome: Answer | ConnectError, result: object, begun: float) -> None:
-        now = self._clock()
+        now = self._time.monotonic()
         if not isinstance(result, ConnectError):
             self._breaker = self._breaker.succeeded()
             self._gate.succeeded()
@@ -145,14 +144,13 @@ class Sender:
         if isinstance(result, Throttled):
             self._gate.throttle(now, seconds=UNNAMED_PAUSE if result.retry_after is None else result.retry_after)
         if self._observer is not None:
-            exchange = Exchange(call.method, call.route, _name(outcome, result), now - begun)
-            # A mistake in somebody's metric must not keep a Secret from its value.
+            # A mistake in a metric must not keep a Secret from its value.
             with suppress(Exception):
-                self._observer(exchange)
+                self._observer(f"{call.method} {call.route}", _name(outcome, result).lower(), now - begun)
 
     def _hindrance(self, call: Call) -> ConnectError | None:
         """Why the host must not be asked now. Probes pass an open circuit: they are what closes it."""
-        now = self._clock()
+        now = self._time.monotonic()
         pause = self._gate.pause_left(now)
         if pause > 0:
             return Throttled(
@@ -172,12 +170,16 @@ class Sender:
 
     async def _probe_if_due(self, call: Call, ends: float) -> None:
         """Let one call find out whether the host is back; all others fail at once meanwhile."""
-        if call.kind is Kind.PROBE or self._probing or self._breaker.state(self._clock()) is not CircuitState.HALF_OPEN:
+        if (
+            call.kind is Kind.PROBE
+            or self._probing
+            or self._breaker.state(self._time.monotonic()) is not CircuitState.HALF_OPEN
+        ):
             return
         self._probing = True
         try:
             if isinstance(await self._attempt(HEARTBEAT, read_heartbeat, ends), ConnectError):
-                self._breaker = self._breaker.failed(self._clock())
+                self._breaker = self._breaker.failed(self._time.monotonic())
         finally:
             self._probing = False
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from .errors import BadToken, ConfigError
+from keyturn.base.time import Time
+from keyturn.providers.connect.errors import BadToken, ConfigError
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a token file's stamp."""
@@ -92,7 +91,7 @@ class TokenFile:
     """
 
     path: Path
-    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    time: Time = field(repr=False, kw_only=True)
     _token: str = field(default="", init=False, repr=False)
     _stamp: tuple[int, ...] = field(default=(), init=False, repr=False)
     _look_at: float = field(default=float("-inf"), init=False, repr=False)
@@ -103,7 +102,7 @@ class TokenFile:
         Raises:
             BadToken: no good token was ever read, and the file holds none now.
         """
-        now = self.clock()
+        now = self.time.monotonic()
         if now >= self._look_at or not self._token:
             self._look_at = now + LOOK_EVERY
             stamp = self._take_stamp()

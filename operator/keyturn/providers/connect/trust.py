@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from .connect_settings import ConnectSettings
 from .errors import BadCertificates, ConfigError
-from .settings import ConnectSettings
 
 KEEPALIVE = 15.0
 """Seconds an idle connection is kept: less than servers and proxies usually do, and short enough to notice new DNS."""

@@ -3,33 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from .breaker import CircuitState
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request that ended.
-
-    Attributes:
-        method: the HTTP method.
-        route: the template of its path: a bounded set, fit for a metric's label.
-        outcome: the status as text, or the name of the error's class where no usable answer came.
-        seconds: from sending to the last byte.
-    """
-
-    method: str
-    route: str
-    outcome: str
-    seconds: float
-
-
-class Observer(Protocol):
-    """Hears of every request. Called in the event loop: must be quick; whatever it raises is ignored."""
-
-    def __call__(self, exchange: Exchange, /) -> None:
-        """One request ended."""
 
 
 @dataclass(frozen=True, slots=True)

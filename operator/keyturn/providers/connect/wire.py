@@ -16,6 +16,7 @@ import httpx
 from .answers import Answer, failure
 from .bodies import TooMuch, Undecodable, collect
 from .calls import JSON, Call, Kind
+from .connect_settings import ConnectSettings
 from .errors import (
     BadAnswer,
     ConnectError,
@@ -27,7 +28,6 @@ from .errors import (
     Unreachable,
     UntrustedServer,
 )
-from .settings import ConnectSettings
 from .trust import Transports
 
 AGENT = f"keyturn/{version('keyturn')}"

@@ -1,0 +1,79 @@
+"""What a provider of vaults registers: its name, its words, the grammar of its ids, its settings and its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from keyturn.base.time import Time
+from keyturn.core.vault import Vaults
+
+_Settings = TypeVar("_Settings")
+_Settings_contra = TypeVar("_Settings_contra", contravariant=True)
+
+
+class BadProviderSettings(Exception):
+    """A variable of a provider is missing or unusable; the message is one line for a terminal, without any credential."""
+
+
+class RequestObserver(Protocol):
+    """Observes each request to a vault as it ends. It is called in the event loop, so it must be quick."""
+
+    def __call__(self, route: str, outcome: str, seconds: float, /) -> None:
+        """One request ended.
+
+        Args:
+            route: its method and the template of its path: a bounded set, fit for a metric's label.
+            outcome: the HTTP status, or a lower-case word for the failure.
+            seconds: from sending the request to the last byte of the answer.
+        """
+
+
+class OpenVaults(Protocol[_Settings_contra]):
+    """Makes the `Vaults` for settings that were read. It sends no request."""
+
+    def __call__(self, settings: _Settings_contra, /, *, time: Time, observer: RequestObserver) -> Vaults:
+        """Open the vaults; whoever calls this closes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one connection may ask of its server.
+
+    Attributes:
+        requests_at_once: requests under way at the same time.
+        shortest_poll: seconds; polling more often is refused.
+    """
+
+    requests_at_once: int
+    shortest_poll: float
+
+
+@dataclass(frozen=True, slots=True)
+class Provider(Generic[_Settings]):
+    """A product that holds vaults. To add one: a folder in `providers/`, and a line in `providers/registry.py`.
+
+    Attributes:
+        name: in lower case, for the readiness endpoint and for objects that name a provider.
+        label: its name in messages, as the subject of a sentence.
+        credential: what it authenticates with, in messages.
+        is_id: whether a text has the form of its ids.
+        environment: the variables that it reads. The first one selects the provider.
+        variable_prefix: variables that begin with it belong to the provider: an unknown one is a mistake.
+        read_settings: reads the variables; raises `BadProviderSettings`.
+        open: makes its `Vaults`.
+        budget: how much one connection may ask of its server.
+        metrics_prefix: how the names of its metrics begin.
+    """
+
+    name: str
+    label: str
+    credential: str
+    is_id: Callable[[str], bool]
+    environment: tuple[str, ...]
+    variable_prefix: str
+    read_settings: Callable[[Mapping[str, str]], _Settings]
+    open: OpenVaults[_Settings]
+    budget: Budget
+    metrics_prefix: str
