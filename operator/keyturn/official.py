@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from keyturn.core.restarts import parse_switch
 
@@ -55,16 +56,23 @@ def add_official_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, type=switch, nargs="?", const=True, help=hidden)
 
 
-def unused(flags: argparse.Namespace) -> tuple[str, ...]:
-    """One line for each flag that was given and changes nothing: its name, and what to do instead."""
+class UnusedFlag(NamedTuple):
+    """A flag of the official operator that was given and changes nothing here, and what to know instead."""
+
+    flag: str
+    instead: str
+
+
+def unused(flags: argparse.Namespace) -> tuple[UnusedFlag, ...]:
+    """The flags that were given and change nothing."""
     given = vars(flags)
 
     def value(flag: str) -> object:
         return given[flag.removeprefix("--").replace("-", "_")]
 
-    lines = [f"{flag} has no effect: {instead}" for flag, instead in _UNUSED.items() if value(flag) is not None]
-    lines += [f"{flag} has no effect: {instead}" for flag, instead in _UNUSED_SWITCHES.items() if value(flag)]
-    return tuple(lines)
+    found = [UnusedFlag(*entry) for entry in _UNUSED.items() if value(entry[0]) is not None]
+    found += [UnusedFlag(*entry) for entry in _UNUSED_SWITCHES.items() if value(entry[0])]
+    return tuple(found)
 
 
 def _zap_level(text: str) -> str:

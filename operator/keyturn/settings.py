@@ -18,7 +18,7 @@ from keyturn.core.provider import BadProviderSettings, Provider
 from keyturn.core.restart_kinds import BadKind, KindReference, parse_kinds
 from keyturn.core.restarts import parse_switch
 from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
-from keyturn.official import add_official_flags, switch, unused, with_two_dashes
+from keyturn.official import UnusedFlag, add_official_flags, switch, unused, with_two_dashes
 from keyturn.providers.registry import PROVIDERS
 
 _LONGEST = 10**9
@@ -61,7 +61,7 @@ class Settings:
         lease_name: the name of the Lease; installations that share a namespace need one each.
         lease_duration: whole seconds without renewal after which another replica takes the Lease.
         pod_name: the name of this replica in the Lease; empty for the host's name.
-        unused: a line for each flag of the official operator that was given and changes nothing here.
+        unused: the flags of the official operator that were given and change nothing here.
     """
 
     provider: Provider[Any]
@@ -87,7 +87,7 @@ class Settings:
     pod_name: str = ""
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
-    unused: tuple[str, ...] = ()
+    unused: tuple[UnusedFlag, ...] = ()
 
 
 _DEFAULTS = {each.name: each.default for each in fields(Settings)}

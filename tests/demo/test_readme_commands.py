@@ -83,7 +83,7 @@ def test_the_readme_leads_to_a_secret(tmp_path):
                     continue
                 if words[0] == "export":
                     exported[words[1].partition("=")[0]] = words[1].partition("=")[2]
-                elif words == [".venv/bin/keyturn", "run"]:
+                elif words == [".venv/bin/keyturn", "operator"]:
                     assert set(exported) == set(OURS)
                     values = dict(zip(OURS, (emulator.url, str(emulator.tokens["operator"])), strict=True))
                     operator = Operator.start(folder=tmp_path, kubeconfig=cluster.kubeconfig, environment=values)
@@ -147,7 +147,7 @@ def read_with(documented: dict[str, str], needed: dict[str, str]) -> Settings:
 
 
 def test_the_readme_lists_every_flag_with_its_default():
-    """The table of flags is what `keyturn run --help` shows, no more and no less."""
+    """The table of flags is what `keyturn operator --help` shows, no more and no less."""
     flags = {
         action.option_strings[-1]: action.default or ""
         for action in operator_parser()._actions
