@@ -12,9 +12,9 @@ def main() -> int:
     # imports take a second or more; without this handler a pod that is deleted meanwhile would run until the kubelet kills it
     # after half a minute.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    from keyturn.cli import main as run  # noqa: PLC0415  the handler comes first
+    from keyturn.cli import run_command  # noqa: PLC0415  the handler comes first
 
-    return run()
+    return run_command()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ _RENAMED = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
@@ -75,4 +75,4 @@ def _operate(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from keyturn.providers.connect.registration import CONNECT
+from keyturn.providers.connect import CONNECT
 from keyturn.settings import Settings
 from support.helm import CHART
 

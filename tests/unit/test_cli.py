@@ -2,13 +2,13 @@
 
 import pytest
 
-from keyturn.cli import USAGE, main
+from keyturn.cli import USAGE, run_command
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["run", "--log-level=debug"], ["run", "--help"]])
 def test_run_says_that_the_operator_has_another_command_now(arguments, capsys):
     """Whoever started `keyturn run` from a script reads in one line what to write instead."""
-    assert main(arguments) == 2
+    assert run_command(arguments) == 2
 
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
@@ -18,13 +18,13 @@ def test_run_says_that_the_operator_has_another_command_now(arguments, capsys):
 @pytest.mark.parametrize("arguments", [[], ["operate"], ["Operator"]])
 def test_an_unknown_command_is_answered_with_the_usage(arguments, capsys):
     """On the error stream, with the exit code of a mistake."""
-    assert main(arguments) == 2
+    assert run_command(arguments) == 2
     assert capsys.readouterr().err == USAGE
 
 
 def test_the_usage_can_be_asked_for(capsys):
     """Then it is the answer, and no mistake."""
-    assert main(["--help"]) == 0
+    assert run_command(["--help"]) == 0
     assert capsys.readouterr().out == USAGE
 
 
@@ -32,5 +32,5 @@ def test_a_mistake_in_the_settings_is_one_line(monkeypatch, capsys):
     """Nothing is started."""
     monkeypatch.delenv("OP_CONNECT_HOST", raising=False)
 
-    assert main(["operator"]) == 2
+    assert run_command(["operator"]) == 2
     assert capsys.readouterr().err == "keyturn: OP_CONNECT_HOST is not set; it is the base URL of the Connect server\n"

@@ -16,7 +16,7 @@ from keyturn.core.status import Failure, Reason, Synced
 from keyturn.core.workloads import annotated_workload
 from keyturn.observe import Metrics
 from keyturn.operation import Operator
-from keyturn.providers.connect.registration import CONNECT
+from keyturn.providers.connect import CONNECT
 from keyturn.settings import Settings
 
 ITEM = {

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from keyturn.core.provider import Provider
-from keyturn.providers.connect.registration import CONNECT
+from keyturn.providers.connect import CONNECT
 
 PROVIDERS: tuple[Provider[Any], ...] = (CONNECT,)

@@ -21,7 +21,7 @@ Step = httpx.Response | Exception | Callable[[httpx.Request], Any]
 
 
 class Script:
-    """Answers requests with the given steps in turn; the last one again and again."""
+    """Answers requests with the given steps in turn, and then repeats the last one."""
 
     def __init__(self, *steps: Step) -> None:
         self.steps = list(steps)
@@ -43,7 +43,7 @@ class Script:
 
 
 class Chunks(httpx.AsyncByteStream):
-    """A body in pieces, counting how many were asked for."""
+    """A body in pieces, which counts the pieces that were read."""
 
     def __init__(self, pieces: Sequence[bytes | Exception]) -> None:
         self.pieces = pieces
@@ -65,11 +65,10 @@ class Bench:
         *steps: Step,
         token: TokenSource | None = None,
         host: str = "http://connect.test",
-        jitter: float = 0.5,
         **settings: Any,
     ) -> None:
         self.script = Script(*steps)
-        self.time = FakeTime(randoms=(jitter,))
+        self.time = FakeTime()
         self.observed: list[tuple[str, str, float]] = []
         self.client = ConnectClient(
             ConnectSettings(host=host, **settings),
@@ -80,7 +79,7 @@ class Bench:
         )
 
     @property
-    def asked(self) -> int:
+    def sent(self) -> int:
         return len(self.script.requests)
 
 

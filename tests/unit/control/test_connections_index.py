@@ -13,7 +13,7 @@ from keyturn.core.paths import ItemPath
 from keyturn.core.request import Key
 from keyturn.core.resolve import ItemUnresolved, VaultUnresolved
 from keyturn.core.vault import AccessDenied, ItemRef, RateLimited, Scope, VaultUnavailable
-from keyturn.providers.connect.registration import CONNECT
+from keyturn.providers.connect import CONNECT
 
 
 class FakeVaults:

@@ -10,7 +10,7 @@ from keyturn.base.errors import translated
 from keyturn.core.provider import BadProviderSettings, Budget
 from keyturn.core.restarts import parse_switch
 from keyturn.providers.connect.address import base_url
-from keyturn.providers.connect.errors import BadAddress, ConfigError
+from keyturn.providers.connect.connect_errors import BadAddress, ConfigError
 from keyturn.providers.connect.token import StaticToken
 from keyturn.providers.proxies import proxy_for
 

@@ -7,8 +7,8 @@ from keyturn.core.provider import Provider, RequestObserver
 from keyturn.core.vault import Vaults
 from keyturn.providers.connect.client import ConnectClient
 from keyturn.providers.connect.connect_settings import BUDGET, VARIABLES, ConnectAccount, read_connect_settings
+from keyturn.providers.connect.connect_vaults import ConnectVaults
 from keyturn.providers.connect.ids import is_connect_id
-from keyturn.providers.connect.provider import ConnectVaults
 from keyturn.providers.connect.token import StaticToken, TokenFile
 
 
