@@ -1,18 +1,18 @@
-"""Starts the process: opens what it listens on and speaks to, runs the operator until a signal comes, closes it again."""
+"""Starts the process: opens its connections and endpoints, runs the operator until a signal comes, closes them again."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import secrets
 import signal
 import socket
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.errors import translated
+from keyturn.base.log import StateLog, info, warning
 from keyturn.base.time import Time
 from keyturn.cluster import (
     ONEPASSWORD_ITEMS,
@@ -27,14 +27,18 @@ from keyturn.cluster import (
     is_pruned,
 )
 from keyturn.core.lease import Terms
-from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
+from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics
 from keyturn.operation import Operator
 from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
 
+_API_SERVER_AWAY = warning("The API server {state}: {detail}")
+_API_SERVER_BACK = info("The API server is back after {duration}")
+_SERVING = info("Keyturn {version} serves {namespaces}")
+
 _LONGEST_PAUSE = 15.0
-"""Seconds at most until an API server is asked again that cannot answer at the start."""
+"""Longest pause in seconds between attempts to reach the API server at start-up."""
 
 
 class StartError(Exception):
@@ -46,11 +50,11 @@ async def run(settings: Settings) -> None:
 
     Raises:
         SettingsError: a setting cannot be used.
-        StartError: it cannot start all the same.
+        StartError: it cannot start for another reason.
         LeaseLost: another replica leads, or may lead from now on.
         CancelledError: the signal came before the work had begun.
     """
-    # Until kopf takes the signals over.
+    # Until kopf handles the signals.
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     time = Time()
@@ -58,7 +62,7 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         vaults = settings.provider.open(settings.provider_settings, time=time, observer=metrics.connect_request)
         stack.push_async_callback(vaults.close)
-        try:
+        with translated(_as_start_error):
             access = await Access.load(kubeconfig=str(settings.kubeconfig) if settings.kubeconfig else None)
             server = HealthServer(
                 health=settings.health_address, metrics=settings.metrics_address, expose=metrics.expose
@@ -85,33 +89,41 @@ async def run(settings: Settings) -> None:
                 "kubernetes": operator.informer_trouble,
             }
             server.liveness["loops"] = operator.heartbeat.check
-        except (ClusterError, CannotListen) as error:
-            raise StartError(str(error)) from None
-        await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster))
+        await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster, time=time))
 
 
-async def _prepare(settings: Settings, cluster: Cluster, *, chance: Callable[[], float] = random.random) -> None:
-    """Ask the API server whether it serves our objects as we need them, however often that must be tried.
+def _as_start_error(error: Exception) -> StartError | None:
+    return StartError(str(error)) if isinstance(error, ClusterError | CannotListen) else None
+
+
+async def _prepare(settings: Settings, cluster: Cluster, *, time: Time) -> None:
+    """Wait until the API server says that it serves our objects as the operator needs them.
 
     Raises:
-        StartError: it does not, or will not tell.
+        StartError: it does not, or refuses to say so.
     """
-    state = OncePerState(_log, "The API server")
+    state = StateLog(_log, failed=_API_SERVER_AWAY, recovered=_API_SERVER_BACK, time=time)
     pause = Backoff(first=1.0, longest=_LONGEST_PAUSE)
     failures = 0
     while True:
         try:
-            await _check_definition(cluster)
+            with translated(_as_final):
+                await _check_definition(cluster)
         except (TooManyRequests, Unavailable) as error:
             failures += 1
             state.bad("cannot be asked, so the work begins later", str(error))
-            await asyncio.sleep(max(error.retry_after or 0.0, pause.delay(failures, random=chance())))
-        except ClusterError as error:
-            raise StartError(str(error)) from None
+            await time.sleep(pause.delay(failures, random=time.random(), retry_after=error.retry_after))
         else:
             break
     state.good()
-    _log.info("Keyturn %s serves %s", version("keyturn"), ", ".join(settings.watch_namespaces) or "all namespaces")
+    namespaces = ", ".join(settings.watch_namespaces) or "all namespaces"
+    _SERVING(_log, version=version("keyturn"), namespaces=namespaces)
+
+
+def _as_final(error: Exception) -> StartError | None:
+    if isinstance(error, TooManyRequests | Unavailable):
+        return None
+    return _as_start_error(error)
 
 
 async def _check_definition(cluster: Cluster) -> None:
@@ -120,15 +132,15 @@ async def _check_definition(cluster: Cluster) -> None:
         raise StartError(f"{what} is not installed in this cluster: kubectl apply -f crds/")
     if await is_pruned(cluster, "observedGeneration"):
         raise StartError(
-            f"{what} is not Keyturn's, which knows more of a status; "
-            "it takes its place and keeps every object: kubectl apply -f crds/"
+            f"{what} is not Keyturn's and lacks fields of the status; "
+            "Keyturn's replaces it and keeps every object: kubectl apply -f crds/"
         )
 
 
 async def _candidate(
     settings: Settings, *, access: Access, metrics: Metrics, server: HealthServer, stack: AsyncExitStack
 ) -> Elector | None:
-    """Who takes the Lease and keeps it for us; None where nobody asked for that. Makes `server` that of a standby."""
+    """What takes the Lease and keeps it; None without leader election. Makes `server` that of a standby."""
     if not settings.leader_elect:
         return None
     namespace = settings.leader_election_namespace or (access.namespace if access.in_cluster else "")
