@@ -76,7 +76,7 @@ def unused(flags: argparse.Namespace) -> tuple[UnusedFlag, ...]:
 
 
 def _zap_level(text: str) -> str:
-    """A level of the official operator's logger as one of ours; its whole numbers are more and more verbose debug levels."""
+    """A level of the official operator's logger as one of Keyturn's; its whole numbers are more and more verbose debug levels."""
     if text.isascii() and text.isdecimal() and int(text) > 0:
         return "debug"
     try:

@@ -169,9 +169,9 @@ def read_settings(
 
 def _refuse_unknown(environment: Mapping[str, str], providers: Sequence[Provider[Any]]) -> None:
     known = variables(providers)
-    ours = ("KEYTURN_", *(provider.variable_prefix for provider in providers))
+    prefixes = ("KEYTURN_", *(provider.variable_prefix for provider in providers))
     for name in sorted(environment):
-        if name.startswith(ours) and name not in known and not _SERVICE_LINK.fullmatch(name):
+        if name.startswith(prefixes) and name not in known and not _SERVICE_LINK.fullmatch(name):
             raise SettingsError(f"{name} is not a setting; known are {', '.join(known)}")
 
 

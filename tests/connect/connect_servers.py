@@ -46,7 +46,7 @@ class Connection:
         await self.send(http(body, status=status, **headers))
 
     def reset(self) -> None:
-        """Break the connection as a crashed host does, not as one that says goodbye."""
+        """Break the connection as a crashed host does, without closing it."""
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 

@@ -356,7 +356,7 @@ async def test_a_file_that_is_not_synced_yet_is_unavailable():
 
 @pytest.mark.parametrize("mode", ["refuse", "reset"])
 async def test_an_outage_is_over_with_the_first_request_that_succeeds(rig, mode):
-    """The client remembers no failure: the health of the connection decides who asks, and when."""
+    """The client remembers no failure: the health of the connection decides what is sent, and when."""
     await rig.vaults.scopes()
     await rig.emulator.outage(mode)
     for _ in range(6):

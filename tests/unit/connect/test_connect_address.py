@@ -62,14 +62,14 @@ def test_an_unusable_address_is_refused_with_its_reason(text, problem):
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_bad_proxy_is_told_from_a_bad_server():
+def test_a_bad_proxy_is_distinguished_from_a_bad_server():
     """Both are addresses; the message says which one to correct."""
     with pytest.raises(BadAddress, match="the address of the proxy must start"):
         ConnectSettings(host="http://h", proxy="proxy:3128")
 
 
-def test_no_chain_leads_behind_the_refusal():
-    """The reason stands alone: what the parser said may repeat the address."""
+def test_the_refusal_has_no_chain():
+    """The error of the parser may repeat the address."""
     with pytest.raises(BadAddress) as caught:
         base_url("http://[hunter2")
 
@@ -79,8 +79,8 @@ def test_no_chain_leads_behind_the_refusal():
 @pytest.mark.parametrize(
     "change", [{"deadline": 0}, {"connections": 0}, {"json_limit": -1}, {"read_timeout": float("nan")}]
 )
-def test_patience_must_be_positive(change):
-    """A time-out of nothing would fail every call; not-a-number would fail none."""
+def test_timeouts_and_limits_must_be_positive(change):
+    """A timeout of zero would fail every call; not-a-number would fail none."""
     with pytest.raises(ConfigError, match=next(iter(change))):
         ConnectSettings(host="http://h", **change)
 

@@ -1,4 +1,4 @@
-"""The table of retries: what it says is what the code does."""
+"""The table of retries: the code does what the documented table says."""
 
 import pytest
 

@@ -89,7 +89,7 @@ async def test_a_read_on_a_kept_connection_that_was_closed_is_sent_again_at_once
     ids=lambda value: None,
 )
 async def test_any_other_failure_of_a_read_goes_up_at_once(step, kind, sent):
-    """The health of the connection decides who asks again, and when. The text names method, route and status."""
+    """The health of the connection decides what is sent again, and when. The text names method, route and status."""
     bench = Bench(step, step, good())
 
     with pytest.raises(kind, match=r"^GET /v1/vaults: ") as caught:

@@ -7,10 +7,10 @@
 | anything else | never | never | never | never |
 
 The first row: servers and proxies close idle connections when they like, also at the moment at which a request is sent on
-one. That says nothing about the server, and a read may be sent twice. The second row: a token of Connect cannot be changed,
+one. That shows nothing about the server, and a read may be sent twice. The second row: a token of Connect cannot be changed,
 only replaced, so the old one is refused while the file holds the new one; 401 is a refusal before any work.
 
-Everything else goes up to the health of the connection, which alone decides who asks again, and when.
+Everything else goes up to the health of the connection, which alone decides what is sent again, and when.
 """
 
 from __future__ import annotations
