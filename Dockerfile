@@ -28,4 +28,4 @@ ENV PATH=/app/bin \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 USER 65532:65532
 ENTRYPOINT ["keyturn"]
-CMD ["run"]
+CMD ["operator"]

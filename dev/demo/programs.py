@@ -135,7 +135,7 @@ class Emulator(Program):
 
 
 class Operator(Program):
-    """The operator, run as its users run it: `keyturn run`."""
+    """The operator, run as its users run it: `keyturn operator`."""
 
     _port = 0
 
@@ -168,7 +168,7 @@ class Operator(Program):
         variables = {**kept, "KUBECONFIG": str(kubeconfig), **environment}
         addresses = [f"--{purpose}-bind-address=127.0.0.1:0" for purpose in ("health-probe", "metrics")]
         pairs = [f"{name}={value}" for name, value in variables.items()]
-        command = ["env", "-i", *pairs, script, "run", *addresses, *flags]
+        command = ["env", "-i", *pairs, script, "operator", *addresses, *flags]
         log = folder / "operator.log"
         if tied:
             popen = spawn(command, log=log)

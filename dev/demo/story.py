@@ -72,7 +72,7 @@ class Story:
         self._stage.start_emulator()
         say.say("An emulator of 1Password Connect serves one vault (values are never shown in this demo):")
         self._show_vault()
-        say.command(f"POLLING_INTERVAL={POLLING_INTERVAL} keyturn run")
+        say.command(f"POLLING_INTERVAL={POLLING_INTERVAL} keyturn operator")
         seconds = self._stage.start_operator()
         say.result(
             f"Ready after {milliseconds(seconds)}. It polls every second here, every 600 s unless told otherwise."

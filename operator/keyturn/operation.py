@@ -15,7 +15,6 @@ from keyturn.control.requests.controller import RequestController
 from keyturn.control.requests.kinds import REQUESTERS
 from keyturn.control.restarts.controller import RestartController
 from keyturn.control.sync.controller import SyncController
-from keyturn.core.provider import Provider
 from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.triggers import Wake, wake_ups
 from keyturn.core.vault import Vaults
@@ -27,14 +26,13 @@ class Operator:
     Args:
         context: of the process.
         access: how kopf logs in to the API server.
-        provider: of the installation's own connection.
-        vaults: the provider's, opened.
+        vaults: of the installation's own connection, opened.
 
     Attributes:
         connections: to the vaults.
     """
 
-    def __init__(self, context: Context, *, access: Access, provider: Provider[Any], vaults: Vaults) -> None:
+    def __init__(self, context: Context, *, access: Access, vaults: Vaults) -> None:
         self._context = context
         self._access = access
         self._stop = asyncio.Event()
@@ -44,7 +42,7 @@ class Operator:
         self._requests = RequestController(context, secrets=secrets)
         registry = self._requests.registry
         self.connections = Connections(context, wanted=registry.paths)
-        self.connections.add(DEFAULT_CONNECTION, provider, vaults)
+        self.connections.add(DEFAULT_CONNECTION, context.settings.provider, vaults)
         self._sync = SyncController(context, registry=registry, connections=self.connections, secrets=secrets)
         self._restarts = RestartController(
             context, secrets=secrets, busy=self._sync.is_busy, on_counted=self._sync.write_restarts

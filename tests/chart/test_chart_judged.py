@@ -7,7 +7,7 @@ from promql_parser import VectorSelector, parse, walk
 
 from keyturn.observe.metrics import METRIC_TABLE
 from keyturn.observe.registry import expanded
-from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
+from keyturn.providers.registry import PROVIDERS
 from support.chart_values import EVERYTHING
 from support.clients.speaking import Refused
 from support.helm import of_kind
@@ -34,7 +34,9 @@ async def test_prometheus_reads_the_alerts(helm, judge):
     (rule,) = of_kind(helm.render(EVERYTHING), "PrometheusRule")
     await judge.strict(rule)
     (group,) = rule["spec"]["groups"]
-    exposed = {row.exposed_name for row in expanded(METRIC_TABLE, {METRICS_PREFIX: METRICS_LABEL})}
+    exposed = {
+        row.exposed_name for row in expanded(METRIC_TABLE, {each.metrics_prefix: each.label for each in PROVIDERS})
+    }
 
     assert len({alert["alert"] for alert in group["rules"]}) == len(group["rules"])
     for alert in group["rules"]:

@@ -46,7 +46,7 @@ def test_the_operator_understands_its_command_line(helm, name):
     command = container(manifests)
 
     assert command["command"] == ["keyturn"]
-    assert command["args"][0] == "run"
+    assert command["args"][0] == "operator"
     settings = read_settings(command["args"][1:], environment(manifests))
     ports = {port["name"]: port["containerPort"] for port in command["ports"]}
     assert settings.health_address.port == ports["health"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from keyturn.providers.connect import CONNECT
 from keyturn.settings import Settings
 from support.helm import CHART
 
@@ -99,7 +100,7 @@ def test_the_schema_knows_each_value_and_no_other():
 )
 def test_defaults_are_the_operators(value, setting):
     """Whoever reads the README's table of settings must find the same in a cluster."""
-    assert _value(value) == getattr(Settings(connect_host="http://connect"), setting)
+    assert _value(value) == getattr(Settings(provider=CONNECT, provider_settings=None), setting)
 
 
 def test_the_chart_has_the_version_of_the_project():

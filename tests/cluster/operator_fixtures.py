@@ -1,4 +1,4 @@
-"""Fixtures of the operator's tests: a namespace, an emulated Connect server and `keyturn run`, all for one test alone."""
+"""Fixtures of the operator's tests: a namespace, an emulated Connect server and `keyturn operator`, all for one test alone."""
 
 import base64
 import sys

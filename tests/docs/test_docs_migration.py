@@ -202,7 +202,7 @@ async def test_the_page_leads_there_and_back(scene):
 
     printed = {}
     for line in commands():
-        if line == ".venv/bin/keyturn run":
+        if line == ".venv/bin/keyturn operator":
             scene.start()
         else:
             assert line.startswith("kubectl "), f"nothing here runs {line!r}"

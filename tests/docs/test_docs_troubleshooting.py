@@ -15,12 +15,12 @@ from keyturn.core.events import EventReason
 from keyturn.core.status import Reason
 from keyturn.observe.metrics import METRIC_TABLE
 from keyturn.observe.registry import expanded
-from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
+from keyturn.providers.registry import PROVIDERS
 from support.helm import of_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-METRICS = expanded(METRIC_TABLE, {METRICS_PREFIX: METRICS_LABEL})
+METRICS = expanded(METRIC_TABLE, {each.metrics_prefix: each.label for each in PROVIDERS})
 
 
 def section(head):

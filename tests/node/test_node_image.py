@@ -87,7 +87,12 @@ def test_nothing_was_left_out_that_the_operator_imports(kubectl, namespace, imag
 
 def test_a_pod_that_is_deleted_while_it_starts_ends_at_once(kubectl, namespace, image):
     """The first process of a container hears only signals that it handles, and loading the operator takes a second."""
-    main = {"name": "main", "image": IMAGE, "args": ["run"], "env": [{"name": "OP_CONNECT_TOKEN", "value": "none"}]}
+    main = {
+        "name": "main",
+        "image": IMAGE,
+        "args": ["operator"],
+        "env": [{"name": "OP_CONNECT_TOKEN", "value": "none"}],
+    }
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "early"}, "spec": {"containers": [main]}}
     kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(pod))
     started = "--for=jsonpath={.status.containerStatuses[0].state.running}"

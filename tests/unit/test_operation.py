@@ -16,7 +16,7 @@ from keyturn.core.status import Failure, Reason, Synced
 from keyturn.core.workloads import annotated_workload
 from keyturn.observe import Metrics
 from keyturn.operation import Operator
-from keyturn.providers.connect.metrics import METRICS_LABEL, METRICS_PREFIX
+from keyturn.providers.registry import PROVIDERS
 from keyturn.settings import Settings
 from support.fake_time import FakeTime
 
@@ -56,7 +56,7 @@ def lonely_operator():
     """An operator with nobody to speak to."""
     nothing = SimpleNamespace(log_in=None)
     settings = Settings(connect_host="http://connect")
-    metrics = Metrics(version="0", time=FakeTime(), providers={METRICS_PREFIX: METRICS_LABEL})
+    metrics = Metrics(version="0", time=FakeTime(), providers={each.metrics_prefix: each.label for each in PROVIDERS})
     return Operator(settings, cluster=nothing, access=nothing, vaults=nothing, metrics=metrics)
 
 

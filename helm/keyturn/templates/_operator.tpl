@@ -112,7 +112,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 
 {{- define "keyturn.arguments" -}}
 {{- $operator := .Values.operator -}}
-- run
+- operator
 - --health-probe-bind-address=:{{ int $operator.probes.port }}
 - --metrics-bind-address={{ with int .Values.metrics.port }}:{{ . }}{{ else }}0{{ end }}
 - --log-level={{ $operator.logLevel }}

@@ -1,4 +1,4 @@
-"""The seam: what the loops see of Connect."""
+"""Connect behind the seam of `core.vault`."""
 
 import asyncio
 
@@ -27,13 +27,11 @@ from keyturn.providers.connect import (
     BadCertificates,
     BadRequest,
     BadToken,
-    CircuitOpen,
     ConfigError,
-    Conflict,
     ConnectError,
     ConnectVaults,
+    ContentTooLarge,
     Denied,
-    FileTooLarge,
     Interrupted,
     Missing,
     Oversized,
@@ -44,11 +42,11 @@ from keyturn.providers.connect import (
     Throttled,
     TimedOut,
     TokenRefused,
-    TooLargeToInline,
     Unreachable,
     UntrustedServer,
+    WriteConflict,
 )
-from keyturn.providers.connect.translating import translated
+from keyturn.providers.connect.translating import as_vault_error
 
 SCOPE = Scope(VAULT, "Prod", 7, 5000)
 
@@ -59,7 +57,7 @@ def seam(*steps, **settings):
 
 
 async def test_a_refresh_is_exactly_one_heartbeat():
-    """Alive or not, one request answers."""
+    """Whether it succeeds or fails."""
     bench, vaults = seam(alive(), httpx.ConnectError("refused"))
 
     await vaults.refresh()
@@ -69,8 +67,8 @@ async def test_a_refresh_is_exactly_one_heartbeat():
     assert bench.script.targets == ["/heartbeat"] * 2
 
 
-async def test_a_poll_that_finds_nothing_new_costs_two_requests():
-    """The whole of an idle poll, whatever the number of items."""
+async def test_an_idle_poll_costs_two_requests():
+    """Whatever the number of items."""
     bench, vaults = seam(alive(), answer([vault_json(createdAt="2024-01-02T03:04:05Z"), vault_json(id=OTHER)]))
 
     await vaults.refresh()
@@ -81,8 +79,8 @@ async def test_a_poll_that_finds_nothing_new_costs_two_requests():
     assert first.created_at.year == 2024
 
 
-async def test_a_scope_is_listed_at_once():
-    """One unfiltered request gives every reference; archived and deleted items are not among them."""
+async def test_a_scope_is_listed_with_one_request():
+    """Without a filter; archived and deleted items are left out."""
     gone = [summary_json(id=OTHER, state="ARCHIVED"), summary_json(id="d" * 26, state="DELETED")]
     bench, vaults = seam(answer([summary_json(tags=["a"], urls=[{"href": "https://x", "primary": True}, {}]), *gone]))
 
@@ -94,16 +92,16 @@ async def test_a_scope_is_listed_at_once():
     assert (found[0].tags, found[0].urls) == (("a",), (Url("https://x", primary=True),))
 
 
-async def test_asking_for_nothing_costs_nothing():
-    """Nobody uses an item of the scope."""
+async def test_no_wanted_items_cost_no_request():
+    """No object uses an item of the scope."""
     bench, vaults = seam(answer([]))
 
     assert list(await vaults.items(SCOPE, wanted=[])) == []
-    assert bench.asked == 0
+    assert bench.sent == 0
 
 
-async def test_wanted_titles_are_filtered_for():
-    """All matches come back: which of them counts is the caller's rule."""
+async def test_wanted_titles_are_found_with_a_filter():
+    """All matches are returned: the caller decides which of them counts."""
     bench, vaults = seam(answer([summary_json(title="db"), summary_json(id=OTHER, title="DB")]))
 
     found = await vaults.items(SCOPE, wanted=["DB", "DB"])
@@ -129,7 +127,7 @@ async def test_wanted_ids_are_read_one_by_one():
     ids=["404", "400", "archived"],
 )
 async def test_a_title_that_looks_like_an_id_is_found(reply):
-    """26 lower-case letters and digits may be a title: the filter follows the failed look-up."""
+    """A title may have the form of an id: the filter follows the failed look-up."""
     bench, vaults = seam(reply, answer([summary_json(id=OTHER, title=ITEM)]))
 
     found = await vaults.items(SCOPE, wanted=[ITEM])
@@ -138,8 +136,8 @@ async def test_a_title_that_looks_like_an_id_is_found(reply):
     assert bench.script.targets[1].endswith(f"?filter=title%20eq%20%22{ITEM}%22")
 
 
-async def test_trouble_with_an_id_is_not_taken_for_a_title():
-    """Only 400 and 404 say that there is no such id."""
+async def test_a_failed_look_up_by_id_is_not_repeated_as_a_title():
+    """Only 400 and 404 mean that no item has this id."""
     bench, vaults = seam(fault(403, "token does not have access"))
 
     with pytest.raises(vault.AccessDenied):
@@ -148,7 +146,7 @@ async def test_trouble_with_an_id_is_not_taken_for_a_title():
 
 
 async def test_a_title_with_quotes_is_found_in_the_list():
-    """It cannot stand in a filter; then one list serves all wanted items."""
+    """A filter cannot hold it; then one list serves all wanted items."""
     bench, vaults = seam(answer([summary_json(title='a "b"')]))
 
     found = await vaults.items(SCOPE, wanted=['a "b"', "other"])
@@ -158,17 +156,17 @@ async def test_a_title_with_quotes_is_found_in_the_list():
 
 
 async def test_a_filter_that_the_server_refuses_is_followed_by_a_list():
-    """Old servers say 400 to some texts; the list always works."""
+    """Old servers answer 400 to some texts; the list always works."""
     bench, vaults = seam(fault(400, "invalid filter"), answer([summary_json(title="'")]))
 
     found = await vaults.items(SCOPE, wanted=["'"])
 
     assert [ref.title for ref in found] == ["'"]
-    assert bench.asked == 2
+    assert bench.sent == 2
 
 
 async def test_few_single_requests_are_under_way_at_once():
-    """Other callers want the server too; the first failure ends the rest."""
+    """Other callers need the server too."""
     under_way, most = 0, 0
 
     async def slow(_request):
@@ -187,7 +185,7 @@ async def test_few_single_requests_are_under_way_at_once():
 
 
 async def test_an_item_comes_with_its_fields_in_order_and_its_files_after_them():
-    """Labels and sections as people see them; files by name and size, without bytes."""
+    """Labels and sections as people see them; files with name and size, without bytes."""
     body = item_json(
         sections=[{"id": "s1", "label": "Admin"}, {"id": "s2"}, {}],
         fields=[
@@ -234,8 +232,8 @@ async def test_a_file_is_read_by_ids_under_the_limit():
 
 
 @pytest.mark.parametrize("state", ["ARCHIVED", "DELETED", "NEW_STATE"])
-async def test_an_item_that_is_not_active_is_not_there(state):
-    """Absent state means active; any other says gone."""
+async def test_an_item_that_is_not_active_is_not_found(state):
+    """An absent state means active."""
     _, vaults = seam(answer(item_json(state=state)))
 
     with pytest.raises(vault.NotInVault, match=state.lower()):
@@ -243,7 +241,7 @@ async def test_an_item_that_is_not_active_is_not_there(state):
 
 
 async def test_revisions_without_a_version():
-    """The time of the last change serves, and without it no two revisions are ever equal."""
+    """The time of the last change takes its place; without that, no two revisions are equal."""
     dated = summary_json(version=None, updatedAt="2024-01-02T03:04:05.5Z")
     bare = summary_json(version=None, id=OTHER)
     _, vaults = seam(answer([dated, bare]))
@@ -254,8 +252,8 @@ async def test_revisions_without_a_version():
     assert first[1].revision != second[1].revision
 
 
-def status(kind, code, said=""):
-    return kind("x", status=code, said=said)
+def status(kind, code, server_message=""):
+    return kind("x", status=code, server_message=server_message)
 
 
 TRANSLATIONS = [
@@ -264,20 +262,18 @@ TRANSLATIONS = [
     (status(Denied, 403), vault.AccessDenied),
     (status(Missing, 404), vault.NotInVault),
     (status(BadRequest, 400, "Invalid Item UUID"), vault.NotInVault),
-    (FileTooLarge("x"), vault.FileTooLarge),
+    (ContentTooLarge("x"), vault.FileTooLarge),
     (Throttled("x", retry_after=3.0), vault.RateLimited),
     (status(BadRequest, 400), vault.VaultUnavailable),
     (status(Redirected, 302), vault.VaultUnavailable),
     (status(SyncPending, 408), vault.VaultUnavailable),
-    (status(Conflict, 409), vault.VaultUnavailable),
-    (status(TooLargeToInline, 413), vault.VaultUnavailable),
+    (status(WriteConflict, 409), vault.VaultUnavailable),
     (status(Rejected, 451), vault.VaultUnavailable),
     (status(ServerFailed, 500), vault.VaultUnavailable),
     (Unreachable("x"), vault.VaultUnavailable),
     (UntrustedServer("x"), vault.VaultUnavailable),
     (TimedOut("x", phase="read"), vault.VaultUnavailable),
     (Interrupted("x"), vault.VaultUnavailable),
-    (CircuitOpen("x"), vault.VaultUnavailable),
     (BadAnswer("x"), vault.VaultUnavailable),
     (Oversized("x"), vault.VaultUnavailable),
     (ConfigError("x"), vault.VaultUnavailable),
@@ -289,16 +285,16 @@ TRANSLATIONS = [
 @pytest.mark.parametrize(
     ("error", "kind"), TRANSLATIONS, ids=lambda value: getattr(value, "__name__", None) or type(value).__name__
 )
-def test_every_error_has_its_word_at_the_seam(error, kind):
-    """Only an answer about the thing itself says something about the thing; all else is Unavailable."""
-    found = translated(error, "item i")
+def test_every_error_has_its_class_at_the_seam(error, kind):
+    """Only an answer about the thing itself says something about the thing; any other is VaultUnavailable."""
+    found = as_vault_error(error, "item i")
 
     assert type(found) is kind
     assert str(found) == "item i: x"
 
 
 def test_no_error_class_is_forgotten():
-    """The table above speaks of every class that is ever raised: the leaves of the tree."""
+    """The table above contains every class that is ever raised: the leaves of the tree."""
 
     def leaves(kind):
         children = kind.__subclasses__()
@@ -307,8 +303,8 @@ def test_no_error_class_is_forgotten():
     assert leaves(ConnectError) <= {type(error) for error, _ in TRANSLATIONS}
 
 
-async def test_patience_is_handed_on_with_its_seconds():
-    """The loops wait as long as the server asked."""
+async def test_a_rate_limit_comes_with_its_seconds():
+    """The caller waits as long as the server asked."""
     _, vaults = seam(fault(429, **{"retry-after": "200"}))
 
     with pytest.raises(vault.RateLimited) as caught:
@@ -319,7 +315,7 @@ async def test_patience_is_handed_on_with_its_seconds():
 
 @pytest.mark.parametrize("reply", [fault(404, "not found"), fault(400, "Invalid Vault UUID"), page(404)])
 async def test_a_route_that_always_exists_cannot_be_missing(reply):
-    """404 for the list of vaults or the heartbeat says that the address leads elsewhere."""
+    """404 for the list of vaults or the heartbeat means that the address leads elsewhere."""
     for ask in ("scopes", "refresh"):
         _, vaults = seam(reply)
         with pytest.raises(vault.VaultUnavailable):
@@ -327,7 +323,7 @@ async def test_a_route_that_always_exists_cannot_be_missing(reply):
 
 
 async def test_errors_at_the_seam_stand_alone():
-    """No chain: the text says it all, and nothing behind it can leak."""
+    """They have no chain: nothing behind them can leak."""
     _, vaults = seam(fault(403, "no"))
     for wanted in (None, ["a", "b"]):
         with pytest.raises(vault.AccessDenied) as caught:
@@ -337,7 +333,7 @@ async def test_errors_at_the_seam_stand_alone():
 
 
 async def test_closing_ends_the_client():
-    """Whoever asks a closed provider hears so."""
+    """A later call fails with an error that says so."""
     _, vaults = seam(alive())
     await vaults.close()
 
@@ -346,7 +342,7 @@ async def test_closing_ends_the_client():
 
 
 def test_the_provider_is_a_vaults():
-    """The type checker sees to the signatures."""
+    """The type checker compares the signatures."""
     provider: vault.Vaults = ConnectVaults(Bench(alive()).client)
 
     assert provider

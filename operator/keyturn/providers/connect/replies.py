@@ -1,4 +1,4 @@
-"""An answer of the server as data, and what it says when it is not a success."""
+"""An answer of the server as data, and the error that it stands for if it is not a success."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, StrictInt, TypeAdapter, ValidationError
 
-from .calls import Call
-from .errors import BadAnswer, ConnectError, Missing, Redirected, Throttled, class_for
-from .scrub import scrub
+from keyturn.base.backoff import capped_retry_after
+from keyturn.base.errors import translated
+from keyturn.providers.connect.api_calls import Call
+from keyturn.providers.connect.connect_errors import (
+    BadAnswer,
+    ConnectError,
+    Missing,
+    Redirected,
+    Throttled,
+    class_for,
+)
+from keyturn.providers.connect.scrub import scrub
 
-T = TypeVar("T")
-
-MAX_RETRY_AFTER = 300.0
-"""Seconds: nobody is believed who asks for more patience than this."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """A complete answer with a status of success.
 
     Attributes:
@@ -43,20 +49,16 @@ class Answer:
         )
 
 
-def read_json(adapter: TypeAdapter[T], answer: Answer) -> T:
-    """The answer's body as a model.
+def read_json(adapter: TypeAdapter[_T], reply: Reply) -> _T:
+    """The body as a model.
 
     Raises:
         BadAnswer: names the place and the kind of the first mistake, never the input.
     """
-    if answer.status not in {200, 201}:
-        raise answer.bad("only 200 has content")
-    try:
-        return adapter.validate_json(answer.body)
-    except ValidationError as error:
-        problem = _describe(error)
-    # Outside of the handler: pydantic's error carries the input, and must not become this one's context.
-    raise answer.bad(problem)
+    if reply.status not in {200, 201}:
+        raise reply.bad("only 200 has content")
+    with translated(lambda error: reply.bad(_describe(error)) if isinstance(error, ValidationError) else None):
+        return adapter.validate_json(reply.body)
 
 
 def _describe(error: ValidationError) -> str:
@@ -78,17 +80,17 @@ _ERROR_BODY = TypeAdapter(_ErrorBody)
 def failure(call: Call, *, status: int, headers: Mapping[str, str], body: bytes, token: str) -> ConnectError:
     """The error for an answer with a status other than success.
 
-    Classified by the status alone; the body gives at most a message. One exception: a 404 counts as `Missing` only in
-    Connect's own form, because a proxy without a route says 404 as well, and nothing may be deleted for that.
+    Only the status decides; the body gives at most a message. One exception: a 404 counts as `Missing` only in Connect's
+    own form. A proxy without a route answers 404 as well, and nothing may be deleted because of that.
     """
-    said = _message(status, body)
-    text = scrub(said or "", sent=(token, *call.sent))
+    message = _message(status, body)
+    text = scrub(message or "", redact=(token, *call.redact))
     shown = f"status {status}" + (f": {text}" if text else "")
     if status == 429:
         after = retry_after(headers)
-        return Throttled(shown, said=text, retry_after=after, method=call.method, route=call.route)
+        return Throttled(shown, server_message=text, retry_after=after, method=call.method, route=call.route)
     kind = class_for(status)
-    if kind is Missing and said is None:
+    if kind is Missing and message is None:
         return BadAnswer(
             "status 404, but not in Connect's own form: something else answers at this address",
             method=call.method,
@@ -96,16 +98,16 @@ def failure(call: Call, *, status: int, headers: Mapping[str, str], body: bytes,
         )
     if kind is Redirected:
         shown = f"status {status}: redirects to {_target(headers)}; redirects are not followed, correct the address"
-    return kind(shown, status=status, said=text, method=call.method, route=call.route)
+    return kind(shown, status=status, server_message=text, method=call.method, route=call.route)
 
 
 def _message(status: int, body: bytes) -> str | None:
-    """Connect's message, or None where the body is not one of Connect's errors."""
+    """Connect's message, or None if the body is not one of Connect's errors."""
     try:
-        said = _ERROR_BODY.validate_json(body)
+        found = _ERROR_BODY.validate_json(body)
     except ValidationError:
         return None
-    return said.message if said.status == status else None
+    return found.message if found.status == status else None
 
 
 def _target(headers: Mapping[str, str]) -> str:
@@ -117,22 +119,15 @@ def _target(headers: Mapping[str, str]) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a Retry-After header, between 0 and 300.
+    """Seconds of a Retry-After header, capped by the one rule for all servers; None if it has no usable number.
 
-    A date is compared with the answer's own Date header: the server's clock, not ours, chose both.
+    A date is compared with the answer's own Date header: the server's clock set both.
     """
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]+)?", text):
-        return _capped(float(text))
-    times = [_instant(text), _instant(headers.get("date", ""))]
-    if None in times:
-        return None
-    then, now = times
-    return _capped(then - now) if then is not None and now is not None else None
-
-
-def _capped(seconds: float) -> float:
-    return min(MAX_RETRY_AFTER, max(0.0, seconds))
+        return capped_retry_after(float(text))
+    then, now = _instant(text), _instant(headers.get("date", ""))
+    return None if then is None or now is None else capped_retry_after(then - now)
 
 
 def _instant(text: str) -> float | None:

@@ -3,10 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from keyturn.base.backoff import LONGEST_RETRY_AFTER
 from keyturn.providers.connect import (
     BadAnswer,
     BadRequest,
-    Conflict,
+    ConnectVault,
     Denied,
     Missing,
     Redirected,
@@ -15,13 +16,12 @@ from keyturn.providers.connect import (
     SyncPending,
     Throttled,
     TokenRefused,
-    TooLargeToInline,
-    Vault,
+    WriteConflict,
 )
-from keyturn.providers.connect.answers import MAX_RETRY_AFTER, Answer, failure, read_json, retry_after
-from keyturn.providers.connect.calls import equals, read
+from keyturn.providers.connect.api_calls import equals, read_call
+from keyturn.providers.connect.replies import Reply, failure, read_json, retry_after
 
-CALL = read("/v1/vaults/{vault}", vault="v")
+CALL = read_call("/v1/vaults/{vault}", vault="v")
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
 
 
@@ -46,8 +46,8 @@ def fail(status, body=b"", **headers):
         (403, Denied),
         (406, Rejected),
         (408, SyncPending),
-        (409, Conflict),
-        (413, TooLargeToInline),
+        (409, WriteConflict),
+        (413, Rejected),
         (414, Rejected),
         (429, Throttled),
         (431, Rejected),
@@ -62,7 +62,7 @@ def fail(status, body=b"", **headers):
 )
 @pytest.mark.parametrize("body", [b"", b"<html>", b'[{"status":1}]', b"null", b"\xff\xfe"])
 def test_a_failure_is_classified_by_its_status(status, kind, body):
-    """Whatever a proxy puts into the body, the status decides, and the text names route and status only."""
+    """Whatever body a proxy sends, the status decides, and the text names only route and status."""
     error = fail(status, body)
 
     assert type(error) is kind
@@ -76,20 +76,20 @@ def test_connect_s_own_message_is_shown():
     error = fail(403, b'{"status":403,"message":"vault x is not in scope"}')
 
     assert str(error) == "GET /v1/vaults/{vault}: status 403: vault x is not in scope"
-    assert error.said == "vault x is not in scope"
+    assert error.server_message == "vault x is not in scope"
 
 
-def test_the_token_does_not_come_back_in_a_message():
-    """A server that repeats the token must not publish it through us."""
+def test_the_token_is_masked_in_a_message():
+    """A server may repeat it."""
     assert str(fail(401, b'{"status":401,"message":"bad tokenword"}')).endswith("status 401: bad ***")
 
 
-def test_a_title_does_not_come_back_in_a_message():
-    """Even one of plain words, which no rule could tell from prose."""
-    call = read("/v1/vaults/{vault}/items", filter=equals("title", "plain words"), vault="v")
+def test_a_title_is_masked_in_a_message():
+    """Even a title of plain words, which no rule could distinguish from prose."""
+    call = read_call("/v1/vaults/{vault}/items", filter=equals("title", "plain words"), vault="v")
     error = failure(call, status=400, headers={}, body=b'{"status":400,"message":"no plain words here"}', token="t")
 
-    assert error.said == "no *** here"
+    assert error.server_message == "no *** here"
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_a_title_does_not_come_back_in_a_message():
         (b"", BadAnswer),
     ],
 )
-def test_only_connect_itself_can_say_that_something_is_missing(body, kind):
-    """An ingress without a route says 404 as well; nothing may be concluded from that."""
+def test_only_a_404_in_connect_s_own_form_means_missing(body, kind):
+    """An ingress without a route answers 404 as well; nothing may be concluded from that."""
     assert type(fail(404, body)) is kind
 
 
@@ -113,8 +113,8 @@ def test_only_connect_itself_can_say_that_something_is_missing(body, kind):
     ("message", "malformed"),
     [("Invalid Item UUID", True), ("invalid vault uuid: x", True), ("Invalid item category", False), ("", False)],
 )
-def test_a_malformed_id_is_told_from_other_bad_requests(message, malformed):
-    """Connect says 400, not 404, to an id of the wrong shape; its texts change, so they are matched loosely."""
+def test_a_malformed_id_is_distinguished_from_other_bad_requests(message, malformed):
+    """Connect answers 400, not 404, to an id of the wrong form; its texts change, so they are matched loosely."""
     assert fail(400, b'{"status":400,"message":"%s"}' % message.encode()).malformed_id is malformed
 
 
@@ -129,7 +129,7 @@ def test_a_malformed_id_is_told_from_other_bad_requests(message, malformed):
     ],
 )
 def test_a_redirect_names_the_host_it_leads_to_and_nothing_more(location, shown):
-    """It is a mistake in the address, which its owner must see; the rest of the location may hold anything."""
+    """It is a mistake in the address, which its owner must see; the rest of the location may contain anything."""
     text = str(fail(302, location=location))
 
     assert shown in text
@@ -144,19 +144,19 @@ def test_a_redirect_names_the_host_it_leads_to_and_nothing_more(location, shown)
         ({"retry-after": " 0 "}, 0.0),
         ({"retry-after": "2.5"}, 2.5),
         ({"retry-after": "-3"}, 0.0),
-        ({"retry-after": "86400"}, MAX_RETRY_AFTER),
-        ({"retry-after": "9" * 18}, MAX_RETRY_AFTER),
+        ({"retry-after": "86400"}, LONGEST_RETRY_AFTER),
+        ({"retry-after": "9" * 18}, LONGEST_RETRY_AFTER),
         ({"retry-after": "9" * 400}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": DATE}, 30.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:27:30 GMT", "date": DATE}, 0.0),
-        ({"retry-after": "Thu, 22 Oct 2015 07:28:00 GMT", "date": DATE}, MAX_RETRY_AFTER),
+        ({"retry-after": "Thu, 22 Oct 2015 07:28:00 GMT", "date": DATE}, LONGEST_RETRY_AFTER),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT"}, None),
         ({"retry-after": "Wed, 99 Oct 2015 07:28:30 GMT", "date": DATE}, None),
     ],
 )
 def test_retry_after_is_read_in_both_its_forms(headers, seconds):
-    """Seconds or a date, which counts from the server's own clock; at most five minutes; nonsense is no number."""
+    """Seconds or a date, relative to the server's own clock; at most five minutes; nonsense is no number."""
     assert retry_after(headers) == seconds
 
 
@@ -165,7 +165,7 @@ def test_any_retry_after_is_a_bounded_number_or_none(text, date):
     """No header makes the client wait for ever, or fail."""
     seconds = retry_after({"retry-after": text, "date": date})
 
-    assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER
+    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_any_retry_after_is_a_bounded_number_or_none(text, date):
         (b"[" * 100_000, "not JSON"),
     ],
 )
-def test_what_is_no_answer_is_told_by_place_and_kind_never_by_content(body, problem):
-    """The error says where the shape is wrong, and drags no input along its chain."""
+def test_a_wrong_shape_is_described_by_place_and_kind_never_by_content(body, problem):
+    """The error says where the shape is wrong, and its chain carries no input."""
     with pytest.raises(BadAnswer, match=problem) as caught:
-        read_json(TypeAdapter(tuple[Vault, ...]), Answer(CALL, 200, {"content-type": "text/html; canary"}, body))
+        read_json(TypeAdapter(tuple[ConnectVault, ...]), Reply(CALL, 200, {"content-type": "text/html; canary"}, body))
 
     assert "canary" not in str(caught.value)
     assert f"{len(body)} bytes of text/html" in str(caught.value)
@@ -198,6 +198,6 @@ def test_what_is_no_answer_is_told_by_place_and_kind_never_by_content(body, prob
 
 @pytest.mark.parametrize("status", [202, 203, 204, 206])
 def test_success_without_content_is_no_answer(status):
-    """204 on a read says nothing; it must not be taken for an empty list."""
+    """204 on a read must not count as an empty list."""
     with pytest.raises(BadAnswer):
-        read_json(TypeAdapter(tuple[Vault, ...]), Answer(CALL, status, {}, b"[]"))
+        read_json(TypeAdapter(tuple[ConnectVault, ...]), Reply(CALL, status, {}, b"[]"))

@@ -6,44 +6,52 @@ ConnectError
 │   ├── BadAddress          the server's address cannot be used
 │   ├── BadToken            the bearer token is missing, empty or damaged
 │   └── BadCertificates     the CA bundle cannot be read
-├── TransportError      no complete answer came
+├── ExchangeFailed      no complete answer came
 │   ├── Unreachable         no connection: refused, no route, name unknown; nothing was sent
 │   ├── UntrustedServer     the TLS handshake failed; permanent until certificates change
 │   ├── TimedOut            too slow, in the named `phase`
-│   ├── Interrupted         the connection broke, the body was cut short, or it was not HTTP
-│   └── CircuitOpen         not even asked: the host failed too often just now
+│   └── Interrupted         the connection broke, the body was cut short, or it was not HTTP
 ├── BadStatus           an answer, with a status other than success
 │   ├── Redirected          3xx: never followed, the address is wrong
-│   ├── BadRequest          400: also what Connect says to a malformed id
+│   ├── BadRequest          400: also Connect's answer to a malformed id
 │   ├── TokenRefused        401
 │   ├── Denied              403
-│   ├── Missing             404, and it was Connect who said so
+│   ├── Missing             404 in Connect's own form
 │   ├── SyncPending         408: Connect still waits for its first sync
-│   ├── Conflict            409
-│   ├── TooLargeToInline    413: ask for the file's content instead
-│   ├── Throttled           429, with `retry_after` seconds where given
+│   ├── WriteConflict       409
+│   ├── Throttled           429, with `retry_after` seconds if the answer names them
 │   ├── Rejected            any other 4xx
 │   └── ServerFailed        5xx
 ├── BadAnswer           success by its status, but not what the API describes
 │   └── Oversized           more decoded bytes than any honest answer has
-└── FileTooLarge        a file beyond the caller's limit
+└── ContentTooLarge     a file beyond the caller's limit
 ```
 
-A message names the method, the route's template and the status, never an id from the path's query, a title, a body
-or a value. Errors are built outside of `except` blocks, so that no chain (`__cause__`, `__context__`) leads to a
-library's exception: pydantic's carry the input, h11's carry headers.
+A message names the method, the route's template and the status; never an id from the path, a title, a body or a value.
+No chain (`__cause__`, `__context__`) leads to an exception of a library: those of pydantic carry the input, those of h11
+carry headers.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class ConnectError(Exception):
-    """The root of everything this package raises on purpose.
+    """The root of everything that this package raises on purpose.
 
     Attributes:
-        method: the HTTP method, empty where no request was involved.
+        label: the word for the error in metrics, unless it has a status.
+        method: the HTTP method; empty if the error is about no request.
         route: the template of the path, as `/v1/vaults/{vault}`.
+        may_have_been_applied: whether the server may have carried out a write all the same.
     """
+
+    label: ClassVar[str] = "connecterror"
+    may_have_been_applied = False
+
+    def __init_subclass__(cls, label: str = "") -> None:
+        cls.label = label or cls.__name__.lower()
 
     def __init__(self, message: str, *, method: str = "", route: str = "") -> None:
         super().__init__(f"{method} {route}: {message}" if route else message)
@@ -52,7 +60,7 @@ class ConnectError(Exception):
 
 
 class ConfigError(ConnectError):
-    """The settings are wrong: nothing but a change of them helps."""
+    """The settings are wrong: only a change of them helps."""
 
 
 class BadAddress(ConfigError):
@@ -67,29 +75,25 @@ class BadCertificates(ConfigError):
     """The CA bundle cannot be read."""
 
 
-class TransportError(ConnectError):
-    """No complete answer came.
+class ExchangeFailed(ConnectError):
+    """No complete answer came."""
 
-    Attributes:
-        unsent: True where the server certainly saw nothing of the request, so that repeating it is safe.
-    """
-
-    unsent = False
+    may_have_been_applied = True
 
 
-class Unreachable(TransportError):
+class Unreachable(ExchangeFailed):
     """No connection could be made."""
 
-    unsent = True
+    may_have_been_applied = False
 
 
-class UntrustedServer(TransportError):
+class UntrustedServer(ExchangeFailed):
     """The TLS handshake failed: unknown authority, expired, wrong name, or not TLS at all."""
 
-    unsent = True
+    may_have_been_applied = False
 
 
-class TimedOut(TransportError):
+class TimedOut(ExchangeFailed):
     """Something took too long.
 
     Attributes:
@@ -99,17 +103,19 @@ class TimedOut(TransportError):
     def __init__(self, message: str, *, phase: str, method: str = "", route: str = "") -> None:
         super().__init__(message, method=method, route=route)
         self.phase = phase
-        self.unsent = phase in {"connect", "pool"}
+        self.may_have_been_applied = phase not in {"connect", "pool"}
 
 
-class Interrupted(TransportError):
-    """The connection broke, the body was cut short, or the other side does not speak HTTP."""
+class Interrupted(ExchangeFailed):
+    """The connection broke, the body was cut short, or the other side does not speak HTTP.
 
+    Attributes:
+        on_kept_connection: whether it was a connection of an earlier request, which broke before an answer began.
+    """
 
-class CircuitOpen(TransportError):
-    """The host failed too often just now: the request was not made."""
-
-    unsent = True
+    def __init__(self, message: str, *, on_kept_connection: bool = False, method: str = "", route: str = "") -> None:
+        super().__init__(message, method=method, route=route)
+        self.on_kept_connection = on_kept_connection
 
 
 class BadStatus(ConnectError):
@@ -117,17 +123,19 @@ class BadStatus(ConnectError):
 
     Attributes:
         status: the HTTP status.
-        said: the server's own message, trimmed and scrubbed; empty where there was none.
+        server_message: the server's own message, shortened and scrubbed; empty if there was none.
     """
 
-    def __init__(self, message: str, *, status: int, said: str = "", method: str = "", route: str = "") -> None:
+    def __init__(
+        self, message: str, *, status: int, server_message: str = "", method: str = "", route: str = ""
+    ) -> None:
         super().__init__(message, method=method, route=route)
         self.status = status
-        self.said = said
+        self.server_message = server_message
 
 
 class Redirected(BadStatus):
-    """3xx. Following it could hand the token to somebody else."""
+    """3xx. To follow it could hand the token to another server."""
 
 
 class BadRequest(BadStatus):
@@ -135,9 +143,9 @@ class BadRequest(BadStatus):
 
     @property
     def malformed_id(self) -> bool:
-        """Whether Connect complains about the shape of an id, as it does instead of 404."""
-        said = self.said.casefold()
-        return "invalid" in said and "uuid" in said
+        """Whether Connect refuses the form of an id, as it does instead of answering 404."""
+        message = self.server_message.casefold()
+        return "invalid" in message and "uuid" in message
 
 
 class TokenRefused(BadStatus):
@@ -149,26 +157,22 @@ class Denied(BadStatus):
 
 
 class Missing(BadStatus):
-    """404 in Connect's own words. A 404 of anybody else is a `BadAnswer`."""
+    """404 in Connect's own form. Any other 404 is a `BadAnswer`."""
 
 
 class SyncPending(BadStatus):
-    """408: Connect's first sync is not through yet."""
+    """408: Connect's first sync is not complete."""
 
 
-class Conflict(BadStatus):
-    """409: somebody else wrote at the same time."""
-
-
-class TooLargeToInline(BadStatus):
-    """413: the file must be read through its content route."""
+class WriteConflict(BadStatus):
+    """409: another client wrote at the same time."""
 
 
 class Throttled(BadStatus):
     """429.
 
     Attributes:
-        retry_after: seconds to wait, at most 300, or None where the answer gave no usable number.
+        retry_after: seconds to wait, capped; None if the answer names no usable number.
     """
 
     def __init__(
@@ -176,12 +180,12 @@ class Throttled(BadStatus):
         message: str,
         *,
         status: int = 429,
-        said: str = "",
+        server_message: str = "",
         retry_after: float | None = None,
         method: str = "",
         route: str = "",
     ) -> None:
-        super().__init__(message, status=status, said=said, method=method, route=route)
+        super().__init__(message, status=status, server_message=server_message, method=method, route=route)
         self.retry_after = retry_after
 
 
@@ -190,18 +194,22 @@ class Rejected(BadStatus):
 
 
 class ServerFailed(BadStatus):
-    """5xx, of Connect or of a proxy before it."""
+    """5xx, of Connect or of a proxy in front of it."""
+
+    may_have_been_applied = True
 
 
 class BadAnswer(ConnectError):
     """Success by its status, but not what the API describes: a proxy's page, half a body, another shape."""
+
+    may_have_been_applied = True
 
 
 class Oversized(BadAnswer):
     """More decoded bytes than any honest answer has."""
 
 
-class FileTooLarge(ConnectError):
+class ContentTooLarge(ConnectError, label="filetoolarge"):
     """A file has more bytes than the caller can use."""
 
 
@@ -211,8 +219,7 @@ BY_STATUS: dict[int, type[BadStatus]] = {
     403: Denied,
     404: Missing,
     408: SyncPending,
-    409: Conflict,
-    413: TooLargeToInline,
+    409: WriteConflict,
 }
 
 

@@ -1,4 +1,4 @@
-"""A request to Connect as data, before any I/O: what is asked, how it may be repeated, how large its answer may be."""
+"""A request to Connect as data, before any I/O: what is sent, whether it may be repeated, how large its answer may be."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from .errors import BadRequest
+from keyturn.providers.connect.connect_errors import BadRequest
 
-JSON = "application/json"
+MEDIA_TYPE = "application/json"
 
 LONGEST = 1000
 """Characters of an id or title that may stand in a request's target."""
 
 
 class Kind(StrEnum):
-    """How a call may be repeated."""
+    """What a call does, which decides whether it may be repeated."""
 
     READ = "read"
     CONTENT = "content"
     WRITE = "write"
-    DELETE = "delete"
-    PROBE = "probe"
+    HEARTBEAT = "heartbeat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,37 +35,49 @@ class Call:
         target: path and query as sent; the query may hold a title.
         authorized: whether the bearer token goes with it.
         limit: decoded bytes that a successful answer may have; None means the client's limit for JSON.
-        sent: texts that a message of the server must not bring back.
+        redact: texts of the request that are masked in a message of the server.
     """
 
     method: str
     route: str
     target: str = field(repr=False)
     kind: Kind = Kind.READ
-    accept: str = JSON
+    accept: str = MEDIA_TYPE
     authorized: bool = True
     body: bytes | None = field(default=None, repr=False)
     limit: int | None = None
-    sent: tuple[str, ...] = field(default=(), repr=False)
+    redact: tuple[str, ...] = field(default=(), repr=False)
 
 
-def read(route: str, *, filter: str | None = None, query: str = "", **ids: str) -> Call:  # noqa: A002 - Connect's word
+HEARTBEAT = Call(
+    method="GET",
+    route="/heartbeat",
+    target="/heartbeat",
+    kind=Kind.HEARTBEAT,
+    accept="text/plain",
+    authorized=False,
+    limit=4096,
+)
+"""Needs no token."""
+
+
+def read_call(route: str, *, filter: str | None = None, query: str = "", **ids: str) -> Call:  # noqa: A002 - Connect's word
     """A GET of JSON.
 
     Args:
         route: template, as `/v1/vaults/{vault}`.
         filter: a filter made by `equals`, encoded here as a whole.
         query: any other query, already encoded.
-        ids: what stands in the template's places.
+        ids: fill the template.
     """
-    sent: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
     if filter is not None:
         query = f"filter={quote(filter, safe='')}"
-        sent = (filter, filter.split('"', 1)[-1].rstrip('"'))
-    return Call(method="GET", route=route, target=_fill(route, ids, query), sent=sent)
+        redact = (filter, filter.split('"', 1)[-1].rstrip('"'))
+    return Call(method="GET", route=route, target=_fill(route, ids, query), redact=redact)
 
 
-def content(route: str, *, limit: int, **ids: str) -> Call:
+def content_call(route: str, *, limit: int, **ids: str) -> Call:
     """A GET of a file's bytes."""
     return Call(
         method="GET",
@@ -78,33 +89,23 @@ def content(route: str, *, limit: int, **ids: str) -> Call:
     )
 
 
-def plain(route: str, *, kind: Kind = Kind.READ, limit: int | None = None, accept: str = "text/plain") -> Call:
-    """A GET without a token: heartbeat, health, metrics."""
-    return Call(method="GET", route=route, target=route, kind=kind, accept=accept, authorized=False, limit=limit)
-
-
-def write(method: str, route: str, *, body: Any, **ids: str) -> Call:
-    """A POST, PUT or PATCH with a body of JSON; every text of the body counts as secret."""
+def write_call(method: str, route: str, *, body: Any, **ids: str) -> Call:
+    """A POST or PATCH with a body of JSON; every text of the body counts as secret."""
     return Call(
         method=method,
         route=route,
         target=_fill(route, ids, ""),
         kind=Kind.WRITE,
         body=json.dumps(body, separators=(",", ":")).encode(),
-        sent=tuple(_texts(body)),
+        redact=tuple(_texts(body)),
     )
 
 
-def delete(route: str, **ids: str) -> Call:
-    """A DELETE."""
-    return Call(method="DELETE", route=route, target=_fill(route, ids, ""), kind=Kind.DELETE)
-
-
 def equals(attribute: str, text: str) -> str | None:
-    """A filter `attribute eq "text"`, or None where the text cannot stand in one.
+    """A filter `attribute eq "text"`, or None if the text cannot stand in a filter.
 
-    No way to escape a quote or a backslash inside a filter is published: whoever gets None must list everything and
-    compare on its own.
+    Connect documents no way to escape a quote or a backslash in a filter. For such a text the caller must list everything
+    and compare itself.
     """
     if len(text) > LONGEST or not text.isprintable() or '"' in text or "\\" in text:
         return None
@@ -113,9 +114,11 @@ def equals(attribute: str, text: str) -> str | None:
 
 def _fill(route: str, ids: Mapping[str, str], query: str) -> str:
     for text in ids.values():
-        # No encoding saves a dot segment: clients and proxies fold it away, and the request would go elsewhere.
+        # No encoding protects a dot segment: clients and proxies remove it, and the request would go elsewhere.
         if text.strip(".") == "" or len(text) > LONGEST or not text.isprintable():
-            raise BadRequest("an id is empty, too long or not made of characters", status=400, said="invalid uuid")
+            raise BadRequest(
+                "an id is empty, too long or has unprintable characters", status=400, server_message="invalid uuid"
+            )
     path = route.format_map({name: quote(text, safe="") for name, text in ids.items()})
     return f"{path}?{query}" if query else path
 
