@@ -13,7 +13,7 @@ from keyturn.providers.connect.connect_errors import BadRequest
 
 MEDIA_TYPE = "application/json"
 
-LONGEST = 1000
+_LONGEST = 1000
 """Characters of an id or title that may stand in a request's target."""
 
 
@@ -107,7 +107,7 @@ def equals(attribute: str, text: str) -> str | None:
     Connect documents no way to escape a quote or a backslash in a filter. For such a text the caller must list everything
     and compare itself.
     """
-    if len(text) > LONGEST or not text.isprintable() or '"' in text or "\\" in text:
+    if len(text) > _LONGEST or not text.isprintable() or '"' in text or "\\" in text:
         return None
     return f'{attribute} eq "{text}"'
 
@@ -115,7 +115,7 @@ def equals(attribute: str, text: str) -> str | None:
 def _fill(route: str, ids: Mapping[str, str], query: str) -> str:
     for text in ids.values():
         # No encoding protects a dot segment: clients and proxies remove it, and the request would go elsewhere.
-        if text.strip(".") == "" or len(text) > LONGEST or not text.isprintable():
+        if text.strip(".") == "" or len(text) > _LONGEST or not text.isprintable():
             raise BadRequest(
                 "an id is empty, too long or has unprintable characters", status=400, server_message="invalid uuid"
             )

@@ -28,13 +28,13 @@ from keyturn.providers.connect.sender import Sender
 from keyturn.providers.connect.token import TokenSource
 from keyturn.providers.connect.wire import Wire
 
-VAULTS = "/v1/vaults"
-ITEMS = "/v1/vaults/{vault}/items"
-ITEM = "/v1/vaults/{vault}/items/{item}"
-CONTENT = "/v1/vaults/{vault}/items/{item}/files/{file}/content"
-ACTIVITY = "/v1/activity"
+_VAULTS = "/v1/vaults"
+_ITEMS = "/v1/vaults/{vault}/items"
+_ITEM = "/v1/vaults/{vault}/items/{item}"
+_CONTENT = "/v1/vaults/{vault}/items/{item}/files/{file}/content"
+_ACTIVITY = "/v1/activity"
 
-_VAULTS = TypeAdapter(tuple[ConnectVault, ...])
+_VAULT_LIST = TypeAdapter(tuple[ConnectVault, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class ConnectClient:
 
     async def vaults(self) -> Sequence[ConnectVault]:
         """All vaults that the token can see."""
-        return await self._sender.send(read_call(VAULTS), lambda reply: read_json(_VAULTS, reply))
+        return await self._sender.send(read_call(_VAULTS), lambda reply: read_json(_VAULT_LIST, reply))
 
     async def items(self, vault_id: str, *, title: str | None = None) -> Sequence[ItemSummary]:
         """All active items of a vault, or at least those of a title; letter case may or may not count.
@@ -97,7 +97,7 @@ class ConnectClient:
         For a title that no filter can hold, all items of the vault come.
         """
         filter_ = None if title is None else equals("title", title)
-        call = read_call(ITEMS, filter=filter_, vault=vault_id)
+        call = read_call(_ITEMS, filter=filter_, vault=vault_id)
         return await self._sender.send(call, lambda reply: read_items(reply, vault_id=vault_id))
 
     async def item(self, vault_id: str, item_id: str) -> ConnectItem:
@@ -105,18 +105,18 @@ class ConnectClient:
 
         An answer with another id, or without any fields and files, is not an item: it raises `BadAnswer`.
         """
-        call = read_call(ITEM, vault=vault_id, item=item_id)
+        call = read_call(_ITEM, vault=vault_id, item=item_id)
         return await self._sender.send(call, lambda reply: read_item(reply, vault_id=vault_id, item_id=item_id))
 
     async def create_item(self, vault_id: str, body: Mapping[str, Any]) -> ConnectItem:
         """Create an item. It is never repeated: after an error that `may_have_been_applied`, look whether the item exists."""
-        call = write_call("POST", ITEMS, body={"vault": {"id": vault_id}, **body}, vault=vault_id)
+        call = write_call("POST", _ITEMS, body={"vault": {"id": vault_id}, **body}, vault=vault_id)
         return await self._sender.send(call, read_written)
 
     async def patch_item(self, vault_id: str, item_id: str, steps: Sequence[Patch]) -> ConnectItem:
         """Change parts of an item."""
         body = [step.as_json() for step in steps]
-        call = write_call("PATCH", ITEM, body=body, vault=vault_id, item=item_id)
+        call = write_call("PATCH", _ITEM, body=body, vault=vault_id, item=item_id)
         return await self._sender.send(call, read_written)
 
     async def file_content(
@@ -131,12 +131,12 @@ class ConnectClient:
             limit: bytes that the caller can use; more raise `ContentTooLarge`, without a request if `size` is more.
             size: as in the item; another number of bytes is a `BadAnswer`.
         """
-        call = content_call(CONTENT, limit=limit, vault=vault_id, item=item_id, file=file_id)
+        call = content_call(_CONTENT, limit=limit, vault=vault_id, item=item_id, file=file_id)
         if size is not None and size > limit:
             raise ContentTooLarge(f"{size} bytes, more than {limit}", method=call.method, route=call.route)
         return await self._sender.send(call, lambda reply: read_content(reply, size=size))
 
     async def activity(self, *, limit: int = 50, offset: int = 0) -> ActivityPage:
         """The requests that Connect remembers, newest first."""
-        call = read_call(ACTIVITY, query=f"limit={limit:d}&offset={offset:d}")
+        call = read_call(_ACTIVITY, query=f"limit={limit:d}&offset={offset:d}")
         return await self._sender.send(call, read_activity)
