@@ -175,6 +175,24 @@ async def test_the_emulators_token_opens_the_emulator(helm, tmp_path):
         assert emulator.authority.check(f"Bearer {token}", missing="").name == "operator"
 
 
+@pytest.mark.parametrize(
+    ("image", "values", "expected"),
+    [
+        ({}, {}, "keyturn-emulator:0.1.0"),
+        ({"repository": "registry.example.com/keyturn", "tag": "2"}, {}, "registry.example.com/keyturn-emulator:0.1.0"),
+        ({}, {"repository": "mirror.example.com/emulator", "tag": "1"}, "mirror.example.com/emulator:1"),
+        ({}, {"digest": f"sha256:{'0' * 64}"}, f"keyturn-emulator@sha256:{'0' * 64}"),
+    ],
+    ids=["beside the operator's", "beside the operator's in a registry", "elsewhere", "by its digest"],
+)
+def test_the_emulator_has_an_image_of_its_own(helm, image, values, expected):
+    """The operator's image holds no test server, and a trial takes no flag more than an installation."""
+    manifests = helm.render({"image": image, "emulator": {"enabled": True, "image": values}})
+
+    assert container(manifests, component="emulator")["image"] == expected
+    assert container(manifests)["image"] != expected
+
+
 def test_the_emulator_runs_where_the_operator_may(helm):
     """Where every node has a taint, a trial whose emulator waits for a node for ever would tell nothing."""
     nodes = {"nodeSelector": {"pool": "system"}, "tolerations": [{"key": "system", "operator": "Exists"}]}

@@ -103,8 +103,10 @@ def test_defaults_are_the_operators(value, setting):
 
 
 def test_the_chart_has_the_version_of_the_project():
-    """The image's tag follows from the chart's version."""
+    """The tags of both images follow from the chart's version."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    projects = (ROOT / "pyproject.toml", ROOT / "operator" / "connect_emulator" / "pyproject.toml")
+    versions = {tomllib.loads(project.read_text())["project"]["version"] for project in projects}
 
-    assert (chart["version"], chart["appVersion"]) == (version, version)
+    assert {chart["version"], chart["appVersion"]} == versions
+    assert len(versions) == 1

@@ -14,7 +14,7 @@ from connect_emulator.admin_client import AdminClient
 from localcluster import ClusterSetupError
 from localcluster.binaries import ensure_helm
 from localnode import LocalNode
-from localnode.building import ensure_image
+from localnode.building import IMAGES, ensure_image
 from support.helm import Helm
 
 SIZES = (0, 1000, 5000)
@@ -52,9 +52,10 @@ def main() -> int:
     say(f"{'items':>6}  {'first sync':>12}  {'all rotated':>12}  {'after a restart':>16}")
     try:
         # Before the node: its network does not reach PyPI.
-        image = ensure_image()
+        archives = [ensure_image(image) for image in IMAGES]
         with LocalNode.start() as node, tempfile.TemporaryDirectory(prefix="keyturn-bench-") as folder, node.inside():
-            node.load(image)
+            for archive in archives:
+                node.load(archive)
             trial = Trial(node, Helm(ensure_helm(), folder=Path(folder), kubeconfig=node.cluster.kubeconfig))
             for size in SIZES:
                 measure(node, trial, size)
@@ -73,7 +74,7 @@ def say(line: str) -> None:
 def measure(node: LocalNode, trial: Trial, size: int) -> None:
     """Install a release, give it so many items, and print what it takes after each thing that costs memory."""
     operator = VALUES["operator"] | {"resources": ROOM, "pollingInterval": 5}
-    trial.install(VALUES | {"operator": operator, "emulator": {"enabled": True, "resources": ROOM}})
+    trial.install(VALUES | {"operator": operator, "emulator": VALUES["emulator"] | {"resources": ROOM}})
     trial.kubectl("create", "namespace", NAMESPACE)
     try:
         with trial.connect() as admin:

@@ -15,7 +15,7 @@ import yaml
 from connect_emulator.admin_client import AdminClient
 from localcluster import KubectlFailed
 from localnode import LocalNode
-from localnode.building import IMAGE
+from localnode.building import EMULATOR, OPERATOR, Image
 from support.helm import CHART, Helm
 from support.operator import eventually
 from support.patience import LONG_S
@@ -25,11 +25,18 @@ Json = dict[str, Any]
 RELEASE = "keyturn"
 SYSTEM = "keyturn-system"
 VAULT = "Production"
-_REPOSITORY, _, _TAG = IMAGE.partition(":")
+
+
+def _image(image: Image) -> Json:
+    """The values of the chart that name an image."""
+    repository, _, tag = image.name.partition(":")
+    return {"repository": repository, "tag": tag}
+
+
 VALUES: Json = {
-    "image": {"repository": _REPOSITORY, "tag": _TAG},
+    "image": _image(OPERATOR),
     "operator": {"pollingInterval": 1},
-    "emulator": {"enabled": True},
+    "emulator": {"enabled": True, "image": _image(EMULATOR)},
 }
 
 
