@@ -9,7 +9,7 @@ import sys
 import time
 from types import FrameType
 
-from connect_emulator.admin_client import AdminError
+from connect_emulator.admin.client import AdminError
 from demo.programs import ProgramFailed
 from demo.readme import NoPlace
 from demo.recording import record

@@ -18,7 +18,7 @@ from typing import Self
 
 import psutil
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from localcluster.processes import Process, spawn
 
 _START_S = 60.0

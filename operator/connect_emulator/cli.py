@@ -14,7 +14,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from connect_emulator import logs
-from connect_emulator.description import DescriptionError
+from connect_emulator.account.description import DescriptionError
 from connect_emulator.knobs import KnobError, parse_assignments
 from connect_emulator.server import ConnectEmulator
 

@@ -9,7 +9,7 @@ import urllib.error
 import httpx
 import pytest
 
-from connect_emulator.admin_client import AdminClient, AdminError
+from connect_emulator.admin.client import AdminClient, AdminError
 from support.emulator import DESCRIPTION, NOWHERE
 from support.patience import PATIENCE_S
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connect_emulator.account.ids import Ids, derive, is_id
 from connect_emulator.clock import Clock
-from connect_emulator.ids import Ids, derive, is_id
 from support.emulator import DESCRIPTION
 
 

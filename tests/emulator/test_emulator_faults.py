@@ -10,8 +10,8 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from connect_emulator.account.ids import Ids
 from connect_emulator.faults import FaultRule, Faults
-from connect_emulator.ids import Ids
 from support.patience import PATIENCE_S
 
 ITEM = "GET /v1/vaults/{vault}/items/{item}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connect_emulator.attachments import disposition
+from connect_emulator.http.attachments import disposition
 from support.emulator import NOWHERE
 
 TOKENS = [{"name": "all", "vaults": {"*": "rw"}}]

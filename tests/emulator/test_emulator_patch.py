@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_emulator import patch
 from connect_emulator.errors import ApiError
+from connect_emulator.http import patch
 
 
 async def patched(rig, *operations, title="login", status=200):

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_emulator import passwords
+from connect_emulator.account import passwords
+from connect_emulator.account.ids import Ids, is_id
 from connect_emulator.errors import ApiError
-from connect_emulator.ids import Ids, is_id
 from support.emulator import NOWHERE
 
 VALIDATOR = "Validation: (validateVaultItem failed to Validate), Couldn't validate the item: "

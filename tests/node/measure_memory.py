@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from node_trial import RELEASE, SYSTEM, VALUES, VAULT, Trial, item
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from localcluster import ClusterSetupError
 from localcluster.binaries import ensure_helm
 from localnode import LocalNode

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from localcluster import KubectlFailed
 from localnode import LocalNode
 from localnode.building import EMULATOR, OPERATOR, Image

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from connect_emulator.account.ids import Ids, derive
 from connect_emulator.clock import Clock
 from connect_emulator.errors import ApiError
-from connect_emulator.ids import Ids, derive
 
 ANY = "*"
 AUDIENCE = "com.1password.connect"

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from connect_emulator.builder import content_of, file_of, section_id, with_fields
-from connect_emulator.description import FieldSpec, FileSpec, ItemSpec, SectionSpec, UrlSpec, VaultSpec
-from connect_emulator.ids import Ids
+from connect_emulator.account.builder import content_of, file_of, section_id, with_fields
+from connect_emulator.account.description import FieldSpec, FileSpec, ItemSpec, SectionSpec, UrlSpec, VaultSpec
+from connect_emulator.account.ids import Ids
+from connect_emulator.account.model import Content, Field, File, Item, Section, State, Url, Vault, VaultType
+from connect_emulator.account.store import Store
+from connect_emulator.account.values import date_of_app
 from connect_emulator.knobs import Live
-from connect_emulator.model import Content, Field, File, Item, Section, State, Url, Vault, VaultType
-from connect_emulator.store import Store
-from connect_emulator.values import date_of_app
 
 
 class Missing(LookupError):

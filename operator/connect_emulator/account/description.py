@@ -31,10 +31,10 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from connect_emulator.account.ids import ID_PATTERN
+from connect_emulator.account.model import State, VaultType
 from connect_emulator.faults import FaultRule
-from connect_emulator.ids import ID_PATTERN
 from connect_emulator.knobs import KnobError, Knobs, turned
-from connect_emulator.model import State, VaultType
 
 Verbs = Literal["r", "w", "rw"]
 Id = Annotated[str, Field(pattern=f"^{ID_PATTERN.pattern}$")]

@@ -11,10 +11,10 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from typing_extensions import override
 
-from connect_emulator.answers import JSON, Answer
 from connect_emulator.clock import Clock
 from connect_emulator.faults import FaultRule
-from connect_emulator.wire import Wire
+from connect_emulator.http.answers import JSON, Answer
+from connect_emulator.http.wire import Wire
 
 _HTML = b"<!DOCTYPE html><html><head><title>%d</title></head><body><h1>%s</h1></body></html>\n"
 _PATIENCE_S = 30.0

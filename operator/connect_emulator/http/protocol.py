@@ -7,7 +7,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from connect_emulator.clock import Clock
-from connect_emulator.damage import Raw, phrase
+from connect_emulator.http.damage import Raw, phrase
 from connect_emulator.logs import SERVER
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from typing_extensions import override
 
-from connect_emulator.damage import reset_transport
+from connect_emulator.http.damage import reset_transport
 
 OutageMode = Literal["refuse", "reset", "hang"]
 

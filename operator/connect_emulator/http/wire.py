@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from connect_emulator import otp, passwords
+from connect_emulator.account import otp, passwords
+from connect_emulator.account.model import Content, Field, File, Item, Section, Url, Vault
 from connect_emulator.knobs import Live
-from connect_emulator.model import Content, Field, File, Item, Section, Url, Vault
 
 Json = dict[str, Any]
 _HTML = str.maketrans({

@@ -4,12 +4,12 @@ import math
 import random
 from enum import Enum
 
+from connect_emulator.account.ids import Ids
+from connect_emulator.account.model import Item, Vault
+from connect_emulator.account.store import Change, Store
 from connect_emulator.clock import Clock
 from connect_emulator.errors import NOT_SYNCED, ApiError
-from connect_emulator.ids import Ids
 from connect_emulator.knobs import Live
-from connect_emulator.model import Item, Vault
-from connect_emulator.store import Change, Store
 
 _LOG_KEPT = 5_000
 

@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from connect_emulator import patch, wire
-from connect_emulator.bodies import content_of_body
+from connect_emulator.account.ids import Ids
+from connect_emulator.account.model import File, Item, Vault
+from connect_emulator.account.store import Store
 from connect_emulator.clock import Clock
 from connect_emulator.errors import UNCLASSIFIED, ApiError, not_found
-from connect_emulator.ids import Ids
+from connect_emulator.http import patch, wire
+from connect_emulator.http.bodies import content_of_body
 from connect_emulator.knobs import Live
-from connect_emulator.model import File, Item, Vault
-from connect_emulator.store import Store
 
 
 class Writer:

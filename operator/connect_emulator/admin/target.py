@@ -6,14 +6,14 @@ from typing import Any, Protocol, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
+from connect_emulator.account.cloud import Cloud
+from connect_emulator.account.replica import Replicas
+from connect_emulator.account.tokens import Authority
 from connect_emulator.clock import Clock
-from connect_emulator.cloud import Cloud
 from connect_emulator.faults import Faults
+from connect_emulator.http.listener import OutageMode
+from connect_emulator.http.requestlog import RequestLog
 from connect_emulator.knobs import Live
-from connect_emulator.listener import OutageMode
-from connect_emulator.replica import Replicas
-from connect_emulator.requestlog import RequestLog
-from connect_emulator.tokens import Authority
 
 Json = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)

@@ -6,9 +6,9 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field
 
-from connect_emulator.admin_target import Body, Json, answer, body, target
-from connect_emulator.description import FieldSpec, FileSpec, ItemSpec, SectionSpec, UrlSpec, VaultSpec
-from connect_emulator.model import Item, State, Vault
+from connect_emulator.account.description import FieldSpec, FileSpec, ItemSpec, SectionSpec, UrlSpec, VaultSpec
+from connect_emulator.account.model import Item, State, Vault
+from connect_emulator.admin.target import Body, Json, answer, body, target
 
 
 class VaultEdit(Body):

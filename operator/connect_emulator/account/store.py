@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from connect_emulator.account.ids import derive
+from connect_emulator.account.model import Content, Item, Vault
 from connect_emulator.clock import Clock
-from connect_emulator.ids import derive
-from connect_emulator.model import Content, Item, Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

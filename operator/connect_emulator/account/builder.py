@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from connect_emulator.categories import built_in
-from connect_emulator.description import FieldSpec, FileSpec, ItemSpec
-from connect_emulator.ids import Ids
-from connect_emulator.model import Content, Field, File, Section, Url
-from connect_emulator.values import date_of_app
+from connect_emulator.account.categories import built_in
+from connect_emulator.account.description import FieldSpec, FileSpec, ItemSpec
+from connect_emulator.account.ids import Ids
+from connect_emulator.account.model import Content, Field, File, Section, Url
+from connect_emulator.account.values import date_of_app
 
 
 def content_of(spec: ItemSpec, *, ids: Ids, scope: tuple[str, ...], base: Path | None) -> Content:

@@ -7,8 +7,8 @@ import threading
 import time
 from typing import Any
 
+from connect_emulator.account.replica import Phase
 from connect_emulator.knobs import Knobs
-from connect_emulator.replica import Phase
 
 
 def health(phase: Phase, knobs: Knobs) -> dict[str, Any]:

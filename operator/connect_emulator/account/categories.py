@@ -1,6 +1,6 @@
 """Item categories: which there are, and the fields each has from birth."""
 
-from connect_emulator.model import Field
+from connect_emulator.account.model import Field
 
 _NOTES = Field(id="notesPlain", type="STRING", purpose="NOTES", label="notesPlain")
 

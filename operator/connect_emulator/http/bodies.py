@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connect_emulator import passwords
-from connect_emulator.categories import CREATABLE, FIELD_TYPES, built_in, takes
+from connect_emulator.account import passwords
+from connect_emulator.account.categories import CREATABLE, FIELD_TYPES, built_in, takes
+from connect_emulator.account.ids import Ids
+from connect_emulator.account.model import Content, Field, File, Item, Section, Url
+from connect_emulator.account.values import date_of_api, encodable, month_year
 from connect_emulator.errors import VALIDATOR, ApiError, invalid_item
-from connect_emulator.ids import Ids
 from connect_emulator.knobs import Knobs
-from connect_emulator.model import Content, Field, File, Item, Section, Url
-from connect_emulator.values import date_of_api, encodable, month_year
 
 _DOUBLED = (
     'Logic: (Unable to parse Item), Validation: (too many "{0}" fields in Apply()), You can only use one "{0}" field.'

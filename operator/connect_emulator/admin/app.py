@@ -48,11 +48,11 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from pydantic import ValidationError
 
-from connect_emulator.admin_control import CONTROL_ROUTES
-from connect_emulator.admin_edits import EDIT_ROUTES
-from connect_emulator.admin_target import EMULATOR, Target
-from connect_emulator.cloud import Ambiguous, Missing, Taken
-from connect_emulator.description import explain
+from connect_emulator.account.cloud import Ambiguous, Missing, Taken
+from connect_emulator.account.description import explain
+from connect_emulator.admin.control import CONTROL_ROUTES
+from connect_emulator.admin.edits import EDIT_ROUTES
+from connect_emulator.admin.target import EMULATOR, Target
 
 _MAX_BODY = 256 * 1024 * 1024
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import Field, RootModel
 
-from connect_emulator.admin_edits import item_form, vault_form
-from connect_emulator.admin_target import Body, Json, answer, body, target
-from connect_emulator.description import Verbs
+from connect_emulator.account.description import Verbs
+from connect_emulator.account.tokens import Token
+from connect_emulator.admin.edits import item_form, vault_form
+from connect_emulator.admin.target import Body, Json, answer, body, target
 from connect_emulator.faults import FaultRule
-from connect_emulator.tokens import Token
 
 
 class TokenIssue(Body):

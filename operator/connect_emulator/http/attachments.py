@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from connect_emulator.answers import Answer
+from connect_emulator.account.ids import is_id
+from connect_emulator.account.model import File, Item
 from connect_emulator.errors import TOO_LARGE, UNCLASSIFIED, ApiError, not_found
-from connect_emulator.ids import is_id
+from connect_emulator.http.answers import Answer
+from connect_emulator.http.routes import Route
+from connect_emulator.http.wire import Wire
+from connect_emulator.http.writer import Writer
 from connect_emulator.knobs import Live
-from connect_emulator.model import File, Item
-from connect_emulator.routes import Route
-from connect_emulator.wire import Wire
-from connect_emulator.writer import Writer
 
 
 class Attachments:

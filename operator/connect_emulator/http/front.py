@@ -8,17 +8,17 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from connect_emulator import damage, routes
-from connect_emulator.activity import Activity
-from connect_emulator.answers import Answer
-from connect_emulator.api import Api, Call
 from connect_emulator.clock import Clock
 from connect_emulator.errors import ApiError
 from connect_emulator.faults import FaultRule, Faults
+from connect_emulator.http import damage, routes
+from connect_emulator.http.activity import Activity
+from connect_emulator.http.answers import Answer
+from connect_emulator.http.api import Api, Call
+from connect_emulator.http.requestlog import Record, RequestLog
+from connect_emulator.http.wire import Wire
 from connect_emulator.knobs import Live
 from connect_emulator.logs import ACCESS, SERVER
-from connect_emulator.requestlog import Record, RequestLog
-from connect_emulator.wire import Wire
 
 VERSION_HEADER = "1Password-Connect-Version"
 

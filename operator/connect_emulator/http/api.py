@@ -4,20 +4,20 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from connect_emulator import filters, health, routes
-from connect_emulator.activity import Activity, Entry
-from connect_emulator.answers import Answer
-from connect_emulator.attachments import Attachments
+from connect_emulator.account.ids import is_id
+from connect_emulator.account.model import Item, Vault
+from connect_emulator.account.replica import Replica, Replicas
+from connect_emulator.account.tokens import Authority, Token
 from connect_emulator.clock import Clock
 from connect_emulator.errors import ApiError, not_found
-from connect_emulator.ids import is_id
+from connect_emulator.http import filters, health, routes
+from connect_emulator.http.activity import Activity, Entry
+from connect_emulator.http.answers import Answer
+from connect_emulator.http.attachments import Attachments
+from connect_emulator.http.routes import Route
+from connect_emulator.http.wire import Wire
+from connect_emulator.http.writer import Writer
 from connect_emulator.knobs import Live
-from connect_emulator.model import Item, Vault
-from connect_emulator.replica import Replica, Replicas
-from connect_emulator.routes import Route
-from connect_emulator.tokens import Authority, Token
-from connect_emulator.wire import Wire
-from connect_emulator.writer import Writer
 
 _VERBS = {"GET": "read", "POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
 _ACTIONS = {"GET": "READ", "POST": "CREATE", "PUT": "UPDATE", "PATCH": "UPDATE", "DELETE": "DELETE"}

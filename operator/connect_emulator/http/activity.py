@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from connect_emulator.ids import Ids
-from connect_emulator.tokens import Token
+from connect_emulator.account.ids import Ids
+from connect_emulator.account.tokens import Token
 
 _KEPT = 10_000
 
