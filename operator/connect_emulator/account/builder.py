@@ -15,7 +15,7 @@ def content_of(spec: ItemSpec, *, ids: Ids, scope: tuple[str, ...], base: Path |
 
     Args:
         spec: the description.
-        ids: gives ids to what has none.
+        ids: makes ids for the parts that have none.
         scope: names the item, so that its ids depend on nothing else.
         base: where relative paths of files start; without it, files from paths are empty.
     """
@@ -106,7 +106,7 @@ def section_id(name: str, sections: list[Section], *, ids: Ids, scope: tuple[str
 
 
 def _place(fields: list[Field], spec: FieldSpec, free: set[str]) -> int | None:
-    """Where the built-in field is that `spec` means, if it is still free."""
+    """The place of the built-in field that `spec` means, if that field is still free."""
     for place, field in enumerate(fields):
         if field.id in free and (
             spec.id == field.id

@@ -1,4 +1,4 @@
-"""Item categories: which there are, and the fields each has from birth."""
+"""The item categories, and the fields that an item of each category has from the start."""
 
 from connect_emulator.account.model import Field
 

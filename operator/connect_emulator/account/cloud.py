@@ -188,7 +188,7 @@ class Cloud:
         if titles is not None:
             places = Counter(item.content.title for item in items)
             known = {item.content.title: item for item in items} | {item.id: item for item in items}
-            # The slow way finds the error to tell.
+            # The slow way raises the error that fits the title.
             items = [known[title] if places[title] == 1 else self.item(vault_id, title) for title in titles]
         contents = [self._rotated(item.content, label, None) for item in items]
         once = self._live.knobs.bulk_bumps_once

@@ -158,7 +158,7 @@ def _none_as_empty(value: object) -> object:
 
 
 class Description(_Spec):
-    """A whole description. `grants` are the server's own, which no token exceeds; all vaults if not given."""
+    """A whole description. `grants` are the server's own, which limit every token; all vaults if not given."""
 
     vaults: list[VaultSpec] = Field(default_factory=list)
     tokens: list[TokenSpec] = Field(default_factory=list)
@@ -196,7 +196,7 @@ def _doubled(names: Iterable[str | None]) -> str | None:
 
 
 class _Loader(yaml.BaseLoader):
-    """YAML with every scalar as text, that refuses a key given twice."""
+    """A YAML loader that reads every scalar as text and refuses a key that is given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen: set[str] = set()

@@ -24,11 +24,11 @@ class Ids:
         self._taken: dict[str, int] = {}
 
     def stream(self, name: str) -> random.Random:
-        """A source of chance of its own, so that what one part draws changes nothing for another."""
+        """A random generator for one part of the emulator, so that its draws change nothing for another part."""
         return random.Random(f"connect-emulator/{self.seed}/{name}")  # noqa: S311 - reproducible on purpose
 
     def named(self, *parts: str) -> str:
-        """The id of something from the description file; the same parts asked again give another id."""
+        """The id of a thing in the description file; a second call with the same parts gives another id."""
         name = "\x1f".join(parts)
         nth = self._taken.get(name, 0)
         self._taken[name] = nth + 1

@@ -36,7 +36,7 @@ def generate(recipe: object, source: random.Random) -> str:
     pools = [pool for pool in pools if pool]
     if not pools:
         raise ApiError(400, "Invalid recipe: no characters left to choose from")
-    # One of each asked set as far as the length allows, as a person who ticks a box expects.
+    # One character of each requested set, if the length allows it: a person who ticks a box expects that.
     picked = [source.choice(pool) for pool in pools[:length]]
     picked += source.choices("".join(pools), k=length - len(picked))
     source.shuffle(picked)

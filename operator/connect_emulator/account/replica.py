@@ -23,7 +23,7 @@ class Phase(Enum):
 
 
 class Replica:
-    """One pod's copy. Vault rows and item rows follow the log separately, since nobody says that they land together."""
+    """One pod's copy. Vault rows and item rows follow the log separately, since it is stated nowhere that they arrive together."""
 
     def __init__(self, store: Store, *, number: int, clock: Clock, live: Live) -> None:
         self._store = store
@@ -59,13 +59,13 @@ class Replica:
         return lags[self.number] if self.number < len(lags) else self._live.knobs.lag_s
 
     def sync_now(self) -> None:
-        """Take over everything at once."""
+        """Copy every change at once."""
         self._vaults = dict(self._store.vaults)
         self._items = {vault_id: dict(items) for vault_id, items in self._store.items.items()}
         self._vault_position = self._item_position = self._store.end
 
     def restart(self, *, keep: bool) -> None:
-        """Start anew: uninitialised, and without the data unless kept."""
+        """Start again: uninitialised, and without the data unless `keep`."""
         self._phase = Phase.UNINITIALIZED
         if not keep:
             self._cold = True
@@ -148,11 +148,11 @@ class Replica:
 
 
 class Replicas:
-    """All pods behind one address, and who of them answers."""
+    """All pods behind one address, and the choice of the pod that answers."""
 
     def __init__(self, store: Store, *, ids: Ids, clock: Clock, live: Live) -> None:
         self._store = store
-        self._chance = ids.stream("replicas")
+        self._random = ids.stream("replicas")
         self._clock = clock
         self._live = live
         self._turn = 0
@@ -169,7 +169,7 @@ class Replicas:
             return self.all[0]
         choice = self._live.knobs.replica_choice
         if choice == "random":
-            return self.all[self._chance.randrange(count)]
+            return self.all[self._random.randrange(count)]
         if choice == "connection":
             return self.all[connection % count]
         self._turn += 1

@@ -47,7 +47,7 @@ class Store:
             self.trimmed = position
 
     def add_vault(self, vault: Vault) -> Vault:
-        """A new vault, as given but for its times if they are 0."""
+        """Add a vault as it is given; a time of 0 becomes the present."""
         now = self._clock.now()
         made = replace(vault, created_at=vault.created_at or now, updated_at=vault.updated_at or now)
         self.vaults[made.id] = made
@@ -56,7 +56,7 @@ class Store:
         return made
 
     def edit_vault(self, vault_id: str, *, name: str | None = None, description: str | None = None) -> Vault:
-        """Rename or describe a vault anew."""
+        """Change a vault's name or description."""
         old = self.vaults[vault_id]
         now = self._clock.now()
         made = replace(

@@ -33,7 +33,7 @@ percent-encoded. Items, fields, files and vaults have the form of the descriptio
     PUT    /outage                                 {on: bool, mode?: refuse|reset|hang}
     POST   /restart                                {keep?: bool}: cold start of all replicas
     POST   /drop-connections                       reset every connection, keep listening
-    POST   /sync                                   replicas take over everything at once
+    POST   /sync                                   all replicas are up to date at once
     POST   /clock                                  {advance_s}
     GET    /knobs, PATCH /knobs                    {name: value}
 

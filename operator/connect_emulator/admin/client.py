@@ -98,7 +98,7 @@ class AdminClient:
         return self._version("POST", f"{_item(vault, title)}/touch")
 
     def value(self, vault: str, title: str, *, label: str = "password") -> str:
-        """The present value of a field in the account, whatever replicas know."""
+        """The present value of a field in the account; a replica may still have an older one."""
         query = urlencode({"label": label})
         return str(self._object("GET", f"{_item(vault, title)}/value?{query}")["value"])
 
@@ -157,7 +157,7 @@ class AdminClient:
         """Let the latest token of that name expire now."""
         self._call("POST", _path("tokens", name, "expire"))
 
-    # --- trouble -----------------------------------------------------------------------------------------------------
+    # --- faults and outages ------------------------------------------------------------------------------------------
 
     def fault(self, route: str = "*", **rule: Any) -> str:
         """Add a fault rule (see `faults.FaultRule` for its members); returns its id."""

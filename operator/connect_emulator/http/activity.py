@@ -1,4 +1,4 @@
-"""The activity log of `GET /v1/activity`: who asked for what, newest first."""
+"""The activity log of `GET /v1/activity`: requests to vaults and items, newest first."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Activity:
     """The newest entries; older ones are forgotten beyond ten thousand."""
 
     def __init__(self, *, ids: Ids, actor: str, account: str) -> None:
-        self._chance = ids.stream("requests")
+        self._random = ids.stream("requests")
         self._actor = actor
         self._account = account
         self._entries: deque[Entry] = deque(maxlen=_KEPT)
@@ -42,7 +42,7 @@ class Activity:
 
     def request_id(self) -> str:
         """A new id for a request."""
-        text = f"{self._chance.getrandbits(128):032x}"
+        text = f"{self._random.getrandbits(128):032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def record(self, entry: Entry) -> None:

@@ -8,7 +8,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A complete answer. `content_type` is empty where there is no body."""
+    """A complete answer. `content_type` is empty if there is no body."""
 
     status: int = 200
     body: bytes = field(default=b"", repr=False)

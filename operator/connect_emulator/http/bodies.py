@@ -1,4 +1,4 @@
-"""Items from request bodies: tolerant of what official clients send, strict where real servers are."""
+"""Items from request bodies: tolerant of what official clients send, and as strict as real servers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

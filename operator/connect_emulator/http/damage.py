@@ -17,7 +17,7 @@ from connect_emulator.http.answers import JSON, Answer
 from connect_emulator.http.wire import Wire
 
 _HTML = b"<!DOCTYPE html><html><head><title>%d</title></head><body><h1>%s</h1></body></html>\n"
-_PATIENCE_S = 30.0
+_LONGEST_HANG_S = 30.0
 
 
 class Raw(web.StreamResponse):
@@ -50,7 +50,7 @@ class Raw(web.StreamResponse):
                 return None
             transport.write(piece)
         if self._linger:
-            await asyncio.sleep(_PATIENCE_S)
+            await asyncio.sleep(_LONGEST_HANG_S)
         if transport is not None:
             transport.close()
         return None
@@ -103,7 +103,7 @@ def spoilt(rule: FaultRule, answer: Answer, *, now: float) -> Answer:
         body = gzip.compress(body, mtime=0)
         headers["Content-Encoding"] = "gzip"
     elif rule.kind == "invalid_utf8":
-        # Inside the first string of the JSON, where a decoder stumbles on the encoding and not on the grammar.
+        # Inside the first string of the JSON: there a decoder fails on the encoding and not on the grammar.
         before, quote, after = body.partition(b'"')
         body = before + (quote or b'"') + b"\xff\xfe\xc3" + after
     elif rule.kind == "invalid_json":

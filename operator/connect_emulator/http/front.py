@@ -62,7 +62,7 @@ class Front:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
         if path.startswith(("http://", "https://")):
-            # A client that takes us for its proxy sends the whole address.
+            # A client that uses this server as its proxy sends the whole address.
             path = "/" + path.split("/", 3)[3] if path.count("/") > 2 else "/"
         route = routes.find(path)
         headers = request.headers

@@ -50,7 +50,7 @@ class Listener:
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._held: set[asyncio.BaseTransport] = set()
-        # Bound and never listening: whoever connects to it alone is refused, and nobody else gets the port meanwhile.
+        # Bound and never listening: no other process can take the port during an outage, and connections are refused.
         self._hold: socket.socket | None = None
         self.host = host
         self.port = port
@@ -62,7 +62,7 @@ class Listener:
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     async def open(self, *, outage: OutageMode | None = None) -> None:
-        """Listen; with an outage of mode `refuse` do not, and with the others do only that."""
+        """Listen; in an outage not at all (`refuse`), or only to reset connections or never answer them (other modes)."""
         self._end()
         if self._hold is None:
             self._hold = self._bound()
@@ -77,7 +77,7 @@ class Listener:
         self._server = await loop.create_server(factory, sock=self._bound(), ssl=tls, backlog=512)
 
     def close(self) -> None:
-        """Listen no more, for good. Connections that were accepted are somebody else's, but for those of an outage."""
+        """Stop listening for good. This ends the connections of an outage; all others belong to the server."""
         self._end()
         if self._hold is not None:
             self._hold.close()
@@ -91,7 +91,7 @@ class Listener:
             if self._hold is not None:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.bind((self.host, self.port))
-            # Only now: a port that somebody else holds must be told, not shared.
+            # Only now: a port that another process holds must be an error and not be shared.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.setblocking(False)
         except BaseException:

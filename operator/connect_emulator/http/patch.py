@@ -1,4 +1,4 @@
-"""PATCH: the subset of RFC 6902 that Connect knows, where `/fields/...` names fields by id instead of index."""
+"""PATCH: the subset of RFC 6902 that Connect knows, in which `/fields/...` names fields by id instead of index."""
 
 import copy
 from collections.abc import Callable

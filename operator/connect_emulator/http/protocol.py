@@ -1,4 +1,4 @@
-"""The HTTP/1.1 protocol of the API port: aiohttp's, answering what is no HTTP as Go does."""
+"""The HTTP/1.1 protocol of the API port: aiohttp's, but it answers bytes that are not HTTP as Go does."""
 
 import asyncio
 from typing import TYPE_CHECKING

@@ -43,7 +43,7 @@ class Record:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Waiter:
-    """Somebody who waits for `missing` more requests; counted as they finish, so that waiting costs nothing else."""
+    """A wait for `missing` more requests, which are counted as they finish: waiting causes no other work."""
 
     route: str
     status: int | None

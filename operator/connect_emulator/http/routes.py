@@ -10,7 +10,7 @@ UNKNOWN = "unknown"
 class Route:
     """A route's template (as in the request log and fault rules) and the ids in the path, decoded.
 
-    `guarded` says whether the path is below `/v1`, where nothing is told without a token.
+    `guarded` says whether the path is below `/v1`, which answers nothing without a token.
     """
 
     template: str

@@ -68,7 +68,7 @@ class Wire:
         return found
 
     def written(self, item: Item, *, vault_name: str, now: float, version: int | None, editor: bool) -> bytes:
-        """The answer to a write, with this `version` (none: left out) and perhaps without who edited it."""
+        """The answer to a write, with this `version` (none: left out) and perhaps without its editor."""
         form = self._detail(item, vault_name, now)
         if version is None:
             del form["version"]
