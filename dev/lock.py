@@ -36,7 +36,7 @@ def compile_lock(name: str, arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Lock everything; `--upgrade` takes newer versions where the ranges allow them."""
+    """Lock everything; `--upgrade` takes newer versions if the ranges allow them."""
     subprocess.run([".venv/bin/python", "-m", "pip", "install", "--quiet", *UV], cwd=ROOT, check=True)
     upgrade = sys.argv[1:]
     for name, arguments in LOCKS.items():

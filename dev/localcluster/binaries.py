@@ -24,7 +24,7 @@ class Programs:
 
     Attributes:
         name: of their folder in the cache.
-        title: what they are, for the one who waits for them.
+        title: what they are, for a person who waits for them.
         patience: how long a build takes, for the same.
         module: the folder of `go.mod` and `go.sum`.
         version: the one that matters most of what is pinned.

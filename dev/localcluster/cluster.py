@@ -83,7 +83,7 @@ class LocalCluster:
 
     @classmethod
     def attach(cls, directory: Path) -> Self:
-        """Use a cluster that somebody else started in `directory`; leaving a `with` block does not stop it.
+        """Use a cluster that another process started in `directory`; leaving a `with` block does not stop it.
 
         Raises:
             NotRunning: there is none.

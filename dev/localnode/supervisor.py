@@ -28,7 +28,7 @@ _BOX = Path(__file__).with_name("box.sh")
 
 
 def supervise(layout: Layout, *, programs: Path) -> None:
-    """Run a node in the directory of `layout` until told to end, then remove that directory.
+    """Run a node in the directory of `layout` until a signal ends it, then remove that directory.
 
     Writes one line to standard output once pods can run; if it fails before, the directory stays, for the starter to
     read the logs.

@@ -61,7 +61,7 @@ def test_the_readme_and_the_copied_crds_are_current():
 
 
 def test_a_value_without_a_comment_is_noticed():
-    """The table must not lose a value because somebody forgot to explain it."""
+    """The table must not lose a value because its comment was forgotten."""
     script = _script()
 
     assert script.table("a:\n  # One.\n  b: 1\n").splitlines()[2:] == ["| `a.b` | `1` | One. |"]
@@ -98,7 +98,7 @@ def test_the_schema_knows_each_value_and_no_other():
     ],
 )
 def test_defaults_are_the_operators(value, setting):
-    """Whoever reads the README's table of settings must find the same in a cluster."""
+    """A reader of the README's table of settings must find the same in a cluster."""
     assert _value(value) == getattr(Settings(connect_host="http://connect"), setting)
 
 

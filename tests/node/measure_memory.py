@@ -31,9 +31,9 @@ ITEM = {
     "urls": [{"label": "website", "href": "https://database.example.com/login"}],
 }
 ROOM = {"limits": {"memory": "2Gi"}}
-# Seconds in which nothing changes any more, before a figure is called settled.
+# Seconds without any change before a figure counts.
 REST = 10.0
-PATIENCE = 900.0
+LONGEST_WAIT = 900.0
 
 
 class Memory(NamedTuple):
@@ -99,12 +99,12 @@ def ask_for(trial: Trial, admin: AdminClient, size: int) -> None:
     """Make items and an object for each, and wait until all have their Secrets."""
     admin.bulk_create(VAULT, size, item=ITEM)
     objects = {"apiVersion": "v1", "kind": "List", "items": [item(f"item-{number:05d}") for number in range(size)]}
-    trial.kubectl("create", "-n", NAMESPACE, "-f", "-", "-o", "name", input=json.dumps(objects), timeout=PATIENCE)
+    trial.kubectl("create", "-n", NAMESPACE, "-f", "-", "-o", "name", input=json.dumps(objects), timeout=LONGEST_WAIT)
     awaited(lambda: len(versions(trial)) == size and all(versions(trial)))
 
 
 def versions(trial: Trial) -> list[str]:
-    """The versions of all items, as their objects tell them; empty ones of those that are not ready."""
+    """The versions of all items by the status of their objects; empty for an object that is not ready."""
     column = '{range .items[*]}{.status.itemVersion}{"\\n"}{end}'
     return trial.kubectl("get", "opi", "-n", NAMESPACE, "-o", f"jsonpath={column}").split("\n")[:-1]
 
@@ -123,11 +123,11 @@ def settled(node: LocalNode, trial: Trial) -> Memory:
 
 
 def awaited(check: Callable[[], bool]) -> None:
-    """Wait until `check` says so."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until `check` is true."""
+    deadline = time.monotonic() + LONGEST_WAIT
     while not check():
         if time.monotonic() > deadline:
-            raise ClusterSetupError(f"the operator is not done after {PATIENCE:.0f} s")
+            raise ClusterSetupError(f"the operator is not done after {LONGEST_WAIT:.0f} s")
         time.sleep(1)
 
 

@@ -74,7 +74,7 @@ class Trial:
         self.kubectl("apply", "-n", namespace, "-f", "-", input=yaml.safe_dump_all(manifests))
 
     def pods(self, namespace: str, **labels: str) -> list[Json]:
-        """The pods with these labels that nobody has asked to end."""
+        """The pods with these labels that are not being deleted."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         found = json.loads(self.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json"))["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
@@ -149,7 +149,7 @@ class Trial:
             try:
                 line = forwarding.stdout.readline()
                 port = re.search(r"127\.0\.0\.1:(\d+)", line)
-                assert port is not None, f"kubectl port-forward said {line!r}"
+                assert port is not None, f"kubectl port-forward printed {line!r}"
                 yield AdminClient(f"http://127.0.0.1:{port[1]}")
             finally:
                 forwarding.kill()
