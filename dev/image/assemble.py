@@ -38,7 +38,7 @@ _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _FILES = {
     "etc/passwd": "keyturn:x:65532:65532::/:\n",
     "etc/group": "keyturn:x:65532:\n",
-    # Entries of /etc/hosts count, and before the name service.
+    # Entries of /etc/hosts are used, and before the name service.
     "etc/nsswitch.conf": "hosts: files dns\n",
 }
 

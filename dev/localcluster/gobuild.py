@@ -33,7 +33,7 @@ def build(
         stamps: values of Go string variables by their full names, such as the version that a program reports.
 
     Raises:
-        BuildFailed: with the compiler's last words.
+        BuildFailed: with the end of the compiler's output.
     """
     linker_flags = " ".join(("-s -w", *(f"-X {name}={value}" for name, value in (stamps or {}).items())))
     flags = ("-v", "-trimpath", "-buildvcs=false", f"-ldflags={linker_flags}")

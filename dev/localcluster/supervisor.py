@@ -1,6 +1,6 @@
 """The process that starts a cluster's components, ends them, and clears up, whatever becomes of the process that started it.
 
-It ends on SIGTERM, or when its standard input ends, which the kernel sees to even when the starter is killed; a line on
+It ends on SIGTERM, or when its standard input ends, which the kernel guarantees even if the starter is killed; a line on
 standard input instead lets it go on alone. SIGUSR1 makes it start again the components that do not run.
 """
 

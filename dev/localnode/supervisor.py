@@ -1,6 +1,6 @@
 """The process that starts a node with its control plane, ends them, and clears up, whatever becomes of the starter.
 
-It ends on SIGTERM, or when its standard input ends, which the kernel sees to even when the starter is killed. Then it
+It ends on SIGTERM, or when its standard input ends, which the kernel guarantees even if the starter is killed. Then it
 kills the box, in which everything of the node lives, and removes what outlives a killed process: cgroups and files.
 """
 

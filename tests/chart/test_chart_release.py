@@ -119,7 +119,7 @@ def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
     assert uid(local) == before
 
 
-def test_a_crd_that_is_there_already_is_taken_over_when_told_so(helm, local):
+def test_a_crd_that_exists_is_taken_over_if_the_flag_is_set(helm, local):
     """1Password's chart leaves its CRD behind; Helm takes it over only with a flag that says so."""
     definition = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())
     del definition["metadata"]["labels"]
@@ -138,7 +138,7 @@ def test_a_crd_that_is_there_already_is_taken_over_when_told_so(helm, local):
     assert uid(local) == before
 
 
-def test_a_crd_may_be_left_to_somebody_else(helm, local):
+def test_a_crd_may_be_left_to_an_administrator(helm, local):
     """Teams without rights on the cluster install the chart beside a CRD that an administrator keeps."""
     definition = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())
     local.kubectl("create", "-f", "-", input=json.dumps(definition))

@@ -193,7 +193,7 @@ def test_the_emulator_has_an_image_of_its_own(helm, image, values, expected):
     assert container(manifests)["image"] != expected
 
 
-def test_the_emulator_runs_where_the_operator_may(helm):
+def test_the_emulator_runs_on_the_same_nodes_as_the_operator(helm):
     """If every node has a taint, a trial whose emulator waits for a node for ever would show nothing."""
     nodes = {"nodeSelector": {"pool": "system"}, "tolerations": [{"key": "system", "operator": "Exists"}]}
     manifests = helm.render({**TRIAL, "operator": nodes})

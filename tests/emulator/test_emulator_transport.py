@@ -70,7 +70,7 @@ async def test_c02_error_bodies_have_status_then_message(rig):
     assert response.headers["content-type"] == "application/json"
 
 
-async def test_c02_html_characters_are_escaped_unless_told_otherwise(launch):
+async def test_c02_html_characters_are_escaped_unless_a_knob_says_otherwise(launch):
     """C02: `&`, `<` and `>` are escaped as Go's encoder does, and read back the same; a knob writes them as they are."""
     description = {"vaults": [{"name": "a<b>&c"}], "tokens": [{"name": "all", "vaults": {"*": "r"}}]}
     escaped = await (await launch(description)).get("/v1/vaults")

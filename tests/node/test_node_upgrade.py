@@ -74,7 +74,7 @@ def test_upgrade_brings_the_new_crd_and_uninstall_leaves_what_users_have(
     trial.kubectl("delete", "namespace", SYSTEM)
 
 
-def test_a_release_can_be_installed_again_where_one_was_uninstalled(trial, cleared, namespace):
+def test_a_release_can_be_installed_again_after_an_uninstall(trial, cleared, namespace):
     """The CRD that an uninstall keeps belongs to the same release when it comes back, with everything asked for meanwhile."""
     trial.install()
     trial.uninstall()
