@@ -20,15 +20,18 @@ STRICT = {
 }
 
 
-@pytest.fixture(scope="module", params=IMAGES, ids=lambda image: image.target)
-def image(request):
-    """Each of the images."""
-    return request.param
+each_image = pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.target)
 
 
-def contents(image):
-    """The members of an image's layers, and its configuration."""
-    with tarfile.open(ensure_image(image)) as archive:
+@pytest.fixture(scope="module")
+def archives():
+    """The archive of each image, built before a test steps into the node's network, which does not reach PyPI."""
+    return {image: ensure_image(image) for image in IMAGES}
+
+
+def contents(path):
+    """The members of the layers of an image's archive, and its configuration."""
+    with tarfile.open(path) as archive:
         [manifest] = json.load(archive.extractfile("manifest.json"))
         members = []
         for name in manifest["Layers"]:
@@ -53,9 +56,10 @@ def run(kubectl, namespace, name, image, command):
     return kubectl("logs", "-n", namespace, name).stdout
 
 
-def test_the_image_is_small_and_holds_no_shell(image, measured):
+@each_image
+def test_the_image_is_small_and_holds_no_shell(archives, image, measured):
     """Every node pulls it, and what it does not hold needs no update and is of no use to an intruder."""
-    members, config = contents(image)
+    members, config = contents(archives[image])
     size = sum(member.size for member in members)
     measured(f"image of the {image.target}, unpacked: {size / MEBIBYTE:.0f} MiB")
     assert size < 150 * MEBIBYTE
@@ -64,9 +68,9 @@ def test_the_image_is_small_and_holds_no_shell(image, measured):
     assert config["User"] == "65532:65532"
 
 
-def test_the_operators_image_holds_no_test_server_and_no_library_of_one(kubectl, namespace, images):
+def test_the_operators_image_holds_no_test_server_and_no_library_of_one(kubectl, namespace, images, archives):
     """What only a trial needs is no part of a process that may write every Secret."""
-    parts = {part for member in contents(OPERATOR)[0] for part in member.name.split("/")}
+    parts = {part for member in contents(archives[OPERATOR])[0] for part in member.name.split("/")}
     assert "keyturn" in parts
     assert not parts & {"connect_emulator", "connect-emulator", "jwt", "cryptography", "cffi"}
     script = "import importlib.metadata as m; print(*sorted(d.metadata['Name'].lower() for d in m.distributions()))"
@@ -75,9 +79,10 @@ def test_the_operators_image_holds_no_test_server_and_no_library_of_one(kubectl,
     assert [name for name in installed if re.search("emulator|jwt|crypto|cffi|pycparser", name)] == []
 
 
-def test_everything_in_the_image_belongs_to_root_and_no_other_may_write_it(image):
+@each_image
+def test_everything_in_the_image_belongs_to_root_and_no_other_may_write_it(archives, image):
     """The process runs as another user, so that not even it can change what runs."""
-    members = [member for member in contents(image)[0] if not member.issym()]
+    members = [member for member in contents(archives[image])[0] if not member.issym()]
     assert {(member.uid, member.gid) for member in members} == {(0, 0)}
     assert [member.name for member in members if member.mode & 0o022 and member.name.strip("/.") != "tmp"] == []
 
