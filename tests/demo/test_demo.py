@@ -18,7 +18,7 @@ from support.patience import LONG_S, PATIENCE_S
 pytestmark = pytest.mark.cluster
 
 CANARY = "canary-"
-# How base64 begins if the encoded text begins with the canary.
+# How base64 begins where what is encoded begins with the canary.
 ENCODED_CANARY = base64.b64encode(CANARY.encode()).decode()[:9]
 MILESTONES = (
     "onepassworditems.onepassword.com created",
@@ -57,12 +57,12 @@ class Demo:
         )
 
     def read_until(self, words: str) -> str:
-        printed = ""
+        told = ""
         for line in self.process.stdout:
-            printed += line
+            told += line
             if words in line:
-                return printed
-        raise AssertionError(f"the demo ended without {words!r}: {printed}{self.process.stderr.read()}")
+                return told
+        raise AssertionError(f"the demo ended without {words!r}: {told}{self.process.stderr.read()}")
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=LONG_S)
@@ -111,8 +111,8 @@ def assert_nothing_left(demo: Demo) -> None:
 
 def test_the_demo_tells_its_story_and_leaves_nothing(demo):
     """Every milestone comes in order, without a single value, and nothing stays behind."""
-    running = demo()
-    code, out, err = running.end()
+    told = demo()
+    code, out, err = told.end()
     assert (code, err) == (0, "")
     place = 0
     for milestone in MILESTONES:
@@ -121,45 +121,45 @@ def test_the_demo_tells_its_story_and_leaves_nothing(demo):
     assert CANARY not in out
     assert ENCODED_CANARY not in out
     assert "\x1b" not in out
-    assert_nothing_left(running)
+    assert_nothing_left(told)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_demo_that_is_broken_off_leaves_nothing(demo, number):
     """Ctrl-C, a polite end and a kill all take every process and file along."""
-    running = demo()
-    running.read_until("An item becomes a Secret")
-    others = running.others()
+    told = demo()
+    told.read_until("An item becomes a Secret")
+    others = told.others()
     assert len(others) >= 7
-    running.process.send_signal(number)
-    code, _, err = running.end()
+    told.process.send_signal(number)
+    code, _, err = told.end()
     if number is not signal.SIGKILL:
         assert (code, err) == (130, "\ndemo: interrupted\n")
     _, alive = psutil.wait_procs(others, timeout=PATIENCE_S)
     assert alive == []
-    assert_nothing_left(running)
+    assert_nothing_left(told)
 
 
 def test_a_demo_whose_operator_dies_says_so_in_one_line(demo):
     """The operator's end ends the demo, which shows the operator's last words and one line of its own."""
-    running = demo()
-    running.read_until("Ready after")
+    told = demo()
+    told.read_until("Ready after")
     operator = next(
-        process for process in running.others() if "run" in process.cmdline()[1:4] and "keyturn" in process.name()
+        process for process in told.others() if "run" in process.cmdline()[1:4] and "keyturn" in process.name()
     )
     operator.kill()
-    code, _, err = running.end()
+    code, _, err = told.end()
     assert code == 1
     assert "The operator's log ends with:" in err
     assert err.splitlines()[-1] == "demo: the operator has ended by itself"
     assert "Traceback" not in err
-    assert_nothing_left(running)
+    assert_nothing_left(told)
 
 
 def test_a_kept_demo_can_be_played_with_and_stopped(demo):
     """Every command that a kept demo prints works, a second one is refused, and the command that ends it does."""
-    running = demo("--keep")
-    code, out, err = running.end()
+    told = demo("--keep")
+    code, out, err = told.end()
     assert (code, err) == (0, "")
     printed = [line.strip() for line in out.partition("To play with it:")[2].splitlines()]
     shell = "\n".join(line for line in printed if line.startswith(("export ", "cd ", "kubectl ")))
@@ -177,7 +177,7 @@ def test_a_kept_demo_can_be_played_with_and_stopped(demo):
     assert "make demo STOP=1" in printed
     code, out, err = demo("--stop").end()
     assert (code, out, err) == (0, "The demo has ended.\n", "")
-    assert_nothing_left(running)
+    assert_nothing_left(told)
     code, _, err = demo("--stop").end()
     assert (code, err) == (1, "demo: no demo was left running\n")
 
