@@ -17,13 +17,14 @@ WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-$(INSTALLED): pyproject.toml requirements/dev.lock requirements/build.lock
+$(INSTALLED): pyproject.toml operator/connect_emulator/pyproject.toml requirements/dev.lock requirements/build.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Keyturn needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "==> Python environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { echo "The venv module does not work. On Debian, run: apt-get install python3-venv" >&2; exit 1; }
 	@echo "==> Installing the locked dependencies (half a minute the first time)"
 	@{ $(PIP) --require-hashes -r requirements/build.lock && $(PIP) --require-hashes -r requirements/dev.lock && \
-	  $(PIP) --no-build-isolation --no-deps --editable .; } || \
+	  $(PIP) --no-build-isolation --no-deps --editable . && \
+	  $(PIP) --no-build-isolation --no-deps --editable operator/connect_emulator; } || \
 	  { echo "pip could not install the locked packages: it needs access to PyPI, or set PIP_INDEX_URL to a mirror" >&2; exit 1; }
 	@touch $@
 
@@ -64,8 +65,9 @@ chart: install ## generate the chart's README table, its copy of crds/, and the 
 
 kind-demo: ## try Keyturn on a new kind cluster; needs docker, kind, helm and kubectl (to end: kind delete cluster --name keyturn)
 	docker build --tag keyturn:$(VERSION) .
+	docker build --target emulator --tag keyturn-emulator:$(VERSION) .
 	kind create cluster --config kind-config.yaml
-	kind load docker-image keyturn:$(VERSION) --name keyturn
+	kind load docker-image keyturn:$(VERSION) keyturn-emulator:$(VERSION) --name keyturn
 	helm install keyturn helm/keyturn --kube-context=kind-keyturn --namespace keyturn --create-namespace --set emulator.enabled=true --set operator.pollingInterval=5 --wait
 	kubectl --context=kind-keyturn apply -f examples/database.yaml -f examples/web.yaml
 	kubectl --context=kind-keyturn wait --for=condition=Ready opi/database --timeout=60s

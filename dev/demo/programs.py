@@ -18,7 +18,7 @@ from typing import Self
 
 import psutil
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from localcluster.processes import Process, spawn
 
 _START_S = 60.0
@@ -37,7 +37,7 @@ class Program:
         name: for messages.
         process: the process.
         log: where its output goes.
-        popen: the same process where it is our child, so that it is reaped.
+        popen: the same process if it is our child, so that it is reaped.
     """
 
     def __init__(self, name: str, process: Process, log: Path, popen: subprocess.Popen[bytes] | None = None) -> None:

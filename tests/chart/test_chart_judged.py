@@ -1,4 +1,4 @@
-"""What no API server of ours can judge, judged by the code of those whom it concerns."""
+"""Parts of the chart that our API server cannot judge, checked by the code of the programs that read them."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ async def test_prometheus_reads_the_monitors(helm, judge):
 
 
 async def test_prometheus_reads_the_alerts(helm, judge):
-    """An alert that is misspelt, or looks for a metric that nobody exposes, would never fire."""
+    """An alert that is misspelt, or uses a metric that does not exist, would never fire."""
     (rule,) = of_kind(helm.render(EVERYTHING), "PrometheusRule")
     await judge.strict(rule)
     (group,) = rule["spec"]["groups"]
@@ -57,7 +57,7 @@ def selected(expression):
 
 
 async def test_kind_reads_its_configuration(judge, tmp_path):
-    """`make kind-demo` cannot run where there is no Docker, but kind itself says whether it would begin."""
+    """`make kind-demo` cannot run without Docker, but kind itself says whether it would begin."""
     await judge.kind_config(ROOT / "kind-config.yaml")
 
     wrong = tmp_path / "kind.yaml"

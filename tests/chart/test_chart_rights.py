@@ -35,7 +35,7 @@ WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory, helm_program):
-    """A control plane of its own with the chart installed, whose audit log tells of every request of its account."""
+    """A control plane of its own with the chart installed, whose audit log holds every request of its account."""
     folder = tmp_path_factory.mktemp("guarded")
     policy = audit_of_account("keyturn", namespace=HOME, folder=folder)
     with LocalCluster.start(audit_policy=policy) as local:
@@ -133,7 +133,7 @@ async def show_files(stage, secret):
 
 
 async def touched(stage):
-    """Wait until the kubelet is told to look at the pod's files."""
+    """Wait until the pod is touched, which makes the kubelet look at its files."""
 
     async def check():
         assert names.REFRESHED in annotations_of(await stage.cluster.get(PODS, stage.namespace, "shows"))
@@ -177,7 +177,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
         await restarted(stage, resource)
         await stage.paid(resource.plural)
 
-    # A Secret that somebody edits, and one that somebody deletes, of each owner.
+    # Of each owner, one Secret is edited by hand and another is deleted.
     await stage.edit_secret("login", {"data": None})
     await stage.event("login", "Repaired")
     for name in ("login", *(resource.plural for resource in WORKLOADS)):
@@ -221,7 +221,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
 
 
 async def test_secrets_need_not_be_listed(helm, helm_program, guarded, stage, tmp_path):
-    """Whoever withholds the rights to list and watch Secrets gets the same, and foreign edits undone a pass later."""
+    """Without the rights to list and watch Secrets the result is the same, but foreign edits are undone a pass later."""
     # Its own namespace alone: what other tests leave in theirs would be worked on as well.
     values = {"operator": {"secretsByName": True, "fullPassInterval": 3, "watchNamespace": [stage.namespace]}}
     before = len(list(requests(guarded)))

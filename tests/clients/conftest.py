@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onepasswordconnectsdk
 import pytest
 
-from connect_emulator.admin_client import AdminClient, SeenRequest
+from connect_emulator.admin.client import AdminClient, SeenRequest
 from connect_emulator.clock import Clock
 from connect_emulator.knobs import Knobs
 from connect_emulator.server import ConnectEmulator

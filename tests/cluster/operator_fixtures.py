@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from keyturn.cluster.errors import ClusterError, NotFound
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, ONEPASSWORD_ITEMS, SECRETS, Resource

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from keyturn.core import names
 from localcluster import LocalCluster
 from support.emulator import EmulatorProcess

@@ -174,7 +174,7 @@ def test_directory_with_files_is_left_alone(tmp_path):
 
 
 def test_command_line_starts_a_cluster_that_stays_until_down(tmp_path):
-    """`up` leaves a cluster behind, may be said twice; `down` leaves nothing, may be said twice."""
+    """`up` leaves a cluster behind, `down` leaves nothing, and both may be repeated."""
     directory = tmp_path / "cluster"
     where = ("--dir", str(directory))
     first = command_line("up", *where)

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from localcluster import KubectlFailed
 from localnode import LocalNode
-from localnode.building import IMAGE
+from localnode.building import EMULATOR, OPERATOR, Image
 from support.helm import CHART, Helm
 from support.operator import eventually
 from support.patience import LONG_S
@@ -25,11 +25,18 @@ Json = dict[str, Any]
 RELEASE = "keyturn"
 SYSTEM = "keyturn-system"
 VAULT = "Production"
-_REPOSITORY, _, _TAG = IMAGE.partition(":")
+
+
+def _image(image: Image) -> Json:
+    """The values of the chart that name an image."""
+    repository, _, tag = image.name.partition(":")
+    return {"repository": repository, "tag": tag}
+
+
 VALUES: Json = {
-    "image": {"repository": _REPOSITORY, "tag": _TAG},
+    "image": _image(OPERATOR),
     "operator": {"pollingInterval": 1},
-    "emulator": {"enabled": True},
+    "emulator": {"enabled": True, "image": _image(EMULATOR)},
 }
 
 
@@ -67,7 +74,7 @@ class Trial:
         self.kubectl("apply", "-n", namespace, "-f", "-", input=yaml.safe_dump_all(manifests))
 
     def pods(self, namespace: str, **labels: str) -> list[Json]:
-        """The pods with these labels that nobody has asked to end."""
+        """The pods with these labels that are not being deleted."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         found = json.loads(self.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json"))["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
@@ -142,7 +149,7 @@ class Trial:
             try:
                 line = forwarding.stdout.readline()
                 port = re.search(r"127\.0\.0\.1:(\d+)", line)
-                assert port is not None, f"kubectl port-forward said {line!r}"
+                assert port is not None, f"kubectl port-forward printed {line!r}"
                 yield AdminClient(f"http://127.0.0.1:{port[1]}")
             finally:
                 forwarding.kill()

@@ -55,12 +55,23 @@ labels: {{- include "keyturn.labels" . | nindent 2 }}
 {{- end -}}
 
 {{- define "keyturn.image" -}}
-{{- with .Values.image -}}
-{{- if .digest -}}
-{{ .repository }}@{{ .digest }}
-{{- else -}}
-{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- include "keyturn.imageOf" (list . .Values.image.repository .Values.image) -}}
 {{- end -}}
+
+{{/* By default the emulator's image lies beside the operator's. */}}
+{{- define "keyturn.emulatorImage" -}}
+{{- $image := .Values.emulator.image -}}
+{{- $repository := $image.repository | default (printf "%s-emulator" .Values.image.repository) -}}
+{{- include "keyturn.imageOf" (list . $repository $image) -}}
+{{- end -}}
+
+{{/* Takes the root, a repository, and values with tag and digest. */}}
+{{- define "keyturn.imageOf" -}}
+{{- $image := index . 2 -}}
+{{- if $image.digest -}}
+{{ index . 1 }}@{{ $image.digest }}
+{{- else -}}
+{{ index . 1 }}:{{ $image.tag | default (index . 0).Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 
