@@ -98,7 +98,7 @@ def test_the_schema_knows_each_value_and_no_other():
     ],
 )
 def test_defaults_are_the_operators(value, setting):
-    """A reader of the README's table of settings must find the same in a cluster."""
+    """Whoever reads the README's table of settings must find the same in a cluster."""
     assert _value(value) == getattr(Settings(connect_host="http://connect"), setting)
 
 
