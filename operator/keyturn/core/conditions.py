@@ -114,14 +114,9 @@ class Status:
         return self.observed_generation >= 0
 
     def is_synced(self, generation: int) -> bool:
-        """Whether this generation was brought about.
-
-        What is read back from a Secret of a requester without a status has keys and no conditions: a Secret is written as
-        a whole or not at all.
-        """
+        """Whether this generation was brought about."""
         ready = self.condition("Ready")
-        brought_about = ready.is_true if ready else self.keys is not None and not self.conditions
-        return self.observed_generation == generation and brought_about
+        return self.observed_generation == generation and ready is not None and ready.is_true
 
     def was_synced(self, generation: int) -> bool:
         """Whether this generation was brought about, also if the vault could not be reached for too long since."""

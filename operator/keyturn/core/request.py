@@ -78,12 +78,16 @@ class SecretRequest:
     @property
     def is_synced(self) -> bool:
         """Whether this very generation was brought about."""
-        return self.status.is_synced(self.generation)
+        status = self.status
+        if not self.has_status and not status.conditions:
+            # Read back from the Secret, which is written as a whole or not at all.
+            return status.observed_generation == self.generation and status.keys is not None
+        return status.is_synced(self.generation)
 
     @property
     def was_synced(self) -> bool:
         """Whether this generation was brought about, also if the vault could not be reached for too long since."""
-        return self.status.was_synced(self.generation)
+        return self.is_synced or self.status.was_synced(self.generation)
 
     @property
     def vault(self) -> str | None:

@@ -1,10 +1,10 @@
-"""Which label becomes which key, and who wins where two want the same."""
+"""Which label becomes which key, and which wins if two become the same."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.content import MappingOptions, changed_keys, encode, plan_content
+from keyturn.core.content import DEFAULT_MAPPING, MappingOptions, changed_keys, encode, plan_content
 from keyturn.core.keys import is_legal_key
 from keyturn.core.vault import Field, FieldKind, Item, ItemRef, Url
 
@@ -23,7 +23,7 @@ def a_file(label, size=1, file_id="f"):
     return Field(id=file_id, label=label, kind=FieldKind.FILE, size=size)
 
 
-def data_of(item, options=MappingOptions()):  # noqa: B008 - frozen
+def data_of(item, options=DEFAULT_MAPPING):
     return dict(plan_content(item, options).data)
 
 
@@ -33,7 +33,7 @@ def test_fields_become_keys_by_their_labels():
 
 
 def test_a_reference_is_copied_like_any_field():
-    """The official operator ignores a field's type, and taking over from it must not lose a key."""
+    """The official operator ignores a field's type, and a take-over from it must not lose a key."""
     item = an_item(Field(id="f", label="linked", kind=FieldKind.REFERENCE, value="abc"))
 
     assert data_of(item) == {"linked": b"abc"}
@@ -63,13 +63,13 @@ def test_a_reference_is_copied_like_any_field():
         pytest.param(an_item(text("a", ""), text("b", None)), {}, id="empty values are left out"),
     ],
 )
-def test_precedence_is_the_official_operators(item, expected):
-    """Field over URL over file, the last field wins, and an empty value counts as absent."""
+def test_precedence_is_that_of_the_official_operator(item, expected):
+    """A field goes before a URL and a URL before a file, the last field wins, and an empty value counts as absent."""
     assert data_of(item) == expected
 
 
 def test_empty_values_are_kept_on_request():
-    """Then an empty field also blocks the URL of its key."""
+    """An empty field then also hides the URL of its key."""
     item = an_item(text("a", ""), text("b", None), urls=[Url("u", "a")])
 
     assert data_of(item, KEEP_EMPTY) == {"a": b"", "b": b""}
@@ -89,15 +89,15 @@ def test_empty_values_are_kept_on_request():
     ],
 )
 def test_files_take_the_keys_that_are_left(fields, files):
-    """No file is fetched whose key is taken, empty or illegal."""
-    plan = plan_content(an_item(*fields), MappingOptions())
+    """A file is not fetched if its key is taken, empty or illegal."""
+    plan = plan_content(an_item(*fields), DEFAULT_MAPPING)
 
     assert {key: file.id for key, file in plan.files.items()} == files
 
 
-def test_an_illegal_key_is_skipped_and_told_while_the_rest_stays():
+def test_an_illegal_key_is_skipped_and_reported_while_the_rest_stays():
     """One bad label must not cost the whole Secret."""
-    plan = plan_content(an_item(text("..secret", "x"), text("é", "y"), text("ok", "z")), MappingOptions())
+    plan = plan_content(an_item(text("..secret", "x"), text("é", "y"), text("ok", "z")), DEFAULT_MAPPING)
 
     assert dict(plan.data) == {"ok": b"z"}
     assert [(skipped.label, skipped.reason) for skipped in plan.skipped] == [
@@ -106,9 +106,9 @@ def test_an_illegal_key_is_skipped_and_told_while_the_rest_stays():
     ]
 
 
-def test_a_label_without_a_value_is_not_complained_of():
-    """Items carry empty built-in fields all the time."""
-    assert plan_content(an_item(text("é", "")), MappingOptions()).skipped == ()
+def test_a_label_without_a_value_is_not_reported():
+    """Items have empty built-in fields all the time."""
+    assert plan_content(an_item(text("é", "")), DEFAULT_MAPPING).skipped == ()
 
 
 def test_neither_plan_nor_item_shows_a_value():
@@ -116,7 +116,7 @@ def test_neither_plan_nor_item_shows_a_value():
     item = an_item(text("a", "canary"))
 
     assert "canary" not in repr(item)
-    assert "canary" not in repr(plan_content(item, MappingOptions()))
+    assert "canary" not in repr(plan_content(item, DEFAULT_MAPPING))
 
 
 LABELS = st.text(max_size=20) | st.sampled_from(["a", "a b", "a-b", "..a", "é"])
@@ -142,7 +142,7 @@ def test_every_plan_is_a_legal_secret(fields, urls, keep_empty):
     st.dictionaries(st.text(max_size=3), st.binary(max_size=3)),
 )
 def test_changed_keys_are_those_whose_bytes_differ(old, new):
-    """Equal maps have none; otherwise exactly the keys whose presence or bytes differ."""
+    """Equal maps have none; otherwise they are exactly the keys whose presence or bytes differ."""
     changed = changed_keys(old, new)
 
     assert (changed == ()) == (old == new)
@@ -156,5 +156,11 @@ def test_text_is_written_as_utf8(value):
 
 
 def test_a_lone_surrogate_becomes_the_replacement_character():
-    """JSON can carry one, UTF-8 cannot, and Go, which the official operator is written in, replaces it."""
+    """JSON can carry one and UTF-8 cannot; Go, in which the official operator is written, replaces it."""
     assert encode("a\ud800b") == "a\N{REPLACEMENT CHARACTER}b".encode()
+
+
+def test_only_options_that_differ_from_the_defaults_are_recorded():
+    """A Secret without a record was made by the defaults, and a new option must not rewrite every Secret."""
+    assert DEFAULT_MAPPING.recorded() == ""
+    assert KEEP_EMPTY.recorded() == "allow-empty-values"

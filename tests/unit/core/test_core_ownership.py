@@ -1,4 +1,4 @@
-"""Whose a Secret is, and who is yet to own it."""
+"""Whose a Secret is, and which owners it lacks."""
 
 import pytest
 
@@ -16,7 +16,7 @@ FOR_A_WORKLOAD = {**FILLED, names.ITEM_NAME: "db"}
 LABELS = {names.MANAGED_BY: names.PRODUCT}
 
 
-def asked_by(*owners):
+def request_of(*owners):
     return SecretRequest(KEY, owners[0].uid, 1, "vaults/v/items/i", owners)
 
 
@@ -41,35 +41,37 @@ def secret(*owners, annotations=FILLED, labels=None, manager="keyturn", **metada
 @pytest.mark.parametrize(
     ("found", "asking", "ours"),
     [
-        pytest.param(secret(ITEM, annotations={}), asked_by(ITEM), True, id="of the object"),
-        pytest.param(secret(WEB), asked_by(WEB), True, id="filled for the workload"),
-        pytest.param(secret(WEB, annotations={}), asked_by(WEB), False, id="another controller's, for the workload"),
+        pytest.param(secret(ITEM, annotations={}), request_of(ITEM), True, id="of the object"),
+        pytest.param(secret(WEB), request_of(WEB), True, id="filled for the workload"),
+        pytest.param(secret(WEB, annotations={}), request_of(WEB), False, id="another controller's, for the workload"),
         *(
-            pytest.param(secret(WEB, annotations={name: "x"}), asked_by(WEB), False, id=f"nothing but {name}")
+            pytest.param(secret(WEB, annotations={name: "x"}), request_of(WEB), False, id=f"nothing but {name}")
             for name in FILLED
         ),
-        pytest.param(secret(WEB._replace(uid="old")), asked_by(WEB), True, id="of the workload before a restore"),
+        pytest.param(secret(WEB._replace(uid="old")), request_of(WEB), True, id="of the workload before a restore"),
         pytest.param(
-            secret(WEB, labels=LABELS), asked_by(ITEM), True, id="ours for a workload, asked for by an object"
+            secret(WEB, labels=LABELS), request_of(ITEM), True, id="ours for a workload, asked for by an object"
         ),
-        pytest.param(secret(WEB, labels=LABELS), asked_by(WORKER), True, id="ours, asked for by another workload"),
-        pytest.param(secret(WEB), asked_by(WORKER), False, id="the official operator's, for another workload"),
-        pytest.param(secret(annotations=FOR_A_WORKLOAD, labels=LABELS), asked_by(WEB), True, id="ours, workload gone"),
-        pytest.param(secret(labels=LABELS), asked_by(ITEM), False, id="orphaned from its object on purpose"),
+        pytest.param(secret(WEB, labels=LABELS), request_of(WORKER), True, id="ours, asked for by another workload"),
+        pytest.param(secret(WEB), request_of(WORKER), False, id="the official operator's, for another workload"),
         pytest.param(
-            secret(ITEM._replace(name="x", uid="x"), labels=LABELS), asked_by(WEB), False, id="another object's"
+            secret(annotations=FOR_A_WORKLOAD, labels=LABELS), request_of(WEB), True, id="ours, workload gone"
         ),
-        pytest.param(secret(WEB, labels=LABELS, manager="other"), asked_by(WORKER), False, id="looks like ours"),
+        pytest.param(secret(labels=LABELS), request_of(ITEM), False, id="orphaned from its object on purpose"),
+        pytest.param(
+            secret(ITEM._replace(name="x", uid="x"), labels=LABELS), request_of(WEB), False, id="another object's"
+        ),
+        pytest.param(secret(WEB, labels=LABELS, manager="other"), request_of(WORKER), False, id="looks like ours"),
     ],
 )
-def test_who_filled_it_and_who_owns_it_decide(found, asking, ours):
-    """Annotating a workload must not be a way to other people's Secrets, and asking in another way no way to lose one's own."""
+def test_ownership_follows_from_its_writer_and_its_owners(found, asking, ours):
+    """Annotating a workload must not give access to Secrets of others; a request that moves must not lose its own."""
     assert is_ours(found, asking) == ours
 
 
-def test_all_who_ask_become_owners_of_what_is_there():
-    """Those that own already stay, also ones that ask no more; the patch is for the state that was looked at."""
-    missing = missing_owners(secret(WEB), asked_by(WORKER, WEB, ITEM))
+def test_every_requester_becomes_an_owner():
+    """Present owners stay, also those that ask no more; the patch is for the state that was looked at."""
+    missing = missing_owners(secret(WEB), request_of(WORKER, WEB, ITEM))
 
     assert missing == [reference_to(WORKER), reference_to(ITEM)]
     assert owner_patch(secret(WEB), missing) == [
@@ -78,4 +80,4 @@ def test_all_who_ask_become_owners_of_what_is_there():
         {"op": "add", "path": "/metadata/ownerReferences/-", "value": reference_to(ITEM)},
     ]
     assert owner_patch(secret(), missing)[1] == {"op": "add", "path": "/metadata/ownerReferences", "value": missing}
-    assert missing_owners(secret(WEB, WORKER), asked_by(WEB)) == []
+    assert missing_owners(secret(WEB, WORKER), request_of(WEB)) == []

@@ -19,7 +19,7 @@ from keyturn.core.vault import Scope
         pytest.param(5, None, True, False, True, id="never listed"),
         pytest.param(None, Seen(None, moved=False), True, False, True, id="has no version"),
         pytest.param(5, Seen(5, moved=False), True, True, True, id="everything is due"),
-        pytest.param(6, Seen(5, moved=False), False, True, False, id="used by nobody"),
+        pytest.param(6, Seen(5, moved=False), False, True, False, id="not used"),
     ],
 )
 def test_a_vault_is_listed_only_if_something_may_have_changed(version, seen, used, everything, listed):
@@ -36,7 +36,7 @@ def test_a_vault_is_listed_only_if_something_may_have_changed(version, seen, use
     [(None, 1, False), (499, 1, False), (500, 1, True), (500, 10, False), (10_000, 199, True), (10_000, 200, False)],
 )
 def test_a_huge_vault_with_few_managed_items_is_asked_for_those(size, wanted, expected):
-    """Listing ten thousand items to learn of three would be the dearer way."""
+    """To list ten thousand items for the sake of three would cost more."""
     assert is_cheaper_one_by_one(Scope(id="v", title="V", size=size), wanted) is expected
 
 
@@ -51,30 +51,30 @@ def test_a_huge_vault_with_few_managed_items_is_asked_for_those(size, wanted, ex
         ("3", "None", False),
     ],
 )
-def test_revisions_are_compared_as_numbers_where_they_are_numbers(seen, known, older):
+def test_revisions_are_compared_as_numbers_if_they_are_numbers(seen, known, older):
     """As texts, 10 would come before 9."""
     assert is_older(seen, known) is older
 
 
-CHANCE = st.floats(min_value=0, max_value=1, exclude_max=True)
+RANDOM = st.floats(min_value=0, max_value=1, exclude_max=True)
 
 
-@given(st.integers(1, 10_000), CHANCE)
-def test_a_delay_never_passes_its_longest(failures, chance):
+@given(st.integers(1, 10_000), RANDOM)
+def test_a_delay_never_exceeds_the_longest(failures, random):
     """Nor is it ever zero, after however many failures."""
-    assert 0.5 <= Backoff(first=1, longest=300).delay(failures, random=chance) <= 300
+    assert 0.5 <= Backoff(first=1, longest=300).delay(failures, random=random) <= 300
 
 
-@given(st.integers(1, 100), CHANCE)
-def test_delays_double_until_they_reach_their_longest(failures, chance):
-    """With the same chance, each is twice the one before, or the longest."""
+@given(st.integers(1, 100), RANDOM)
+def test_delays_double_up_to_the_longest(failures, random):
+    """With the same random number, each is twice the one before, or the longest."""
     backoff = Backoff(first=1, longest=300)
-    this, following = (backoff.delay(n, random=chance) for n in (failures, failures + 1))
+    this, following = (backoff.delay(n, random=random) for n in (failures, failures + 1))
 
-    assert following == pytest.approx(min(2 * this, 300 * (0.5 + chance / 2)))
+    assert following == pytest.approx(min(2 * this, 300 * (0.5 + random / 2)))
 
 
-@given(st.floats(0.1, 10_000), CHANCE)
-def test_jitter_stays_within_its_spread(interval, chance):
-    """A tenth more or less, so that an interval still means what it says."""
-    assert 0.9 * interval <= jittered(interval, random=chance) <= 1.1 * interval * 1.0001
+@given(st.floats(0.1, 10_000), RANDOM)
+def test_jitter_stays_within_its_spread(interval, random):
+    """A tenth more or less, so that the interval still holds on average."""
+    assert 0.9 * interval <= jittered(interval, random=random) <= 1.1 * interval * 1.0001

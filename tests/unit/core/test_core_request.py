@@ -1,11 +1,14 @@
-"""What is remembered of a OnePasswordItem."""
+"""Reading a request from a OnePasswordItem."""
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.names import TRACKING, is_tracking
-from keyturn.core.request import Key, request_from_item
+from keyturn.core.conditions import Condition, Status
+from keyturn.core.names import API_VERSION, KIND, TRACKING, is_tracking
+from keyturn.core.request import Key, Owner, request_from_item
 
 
 def manifest(**changes):
@@ -16,23 +19,38 @@ def manifest(**changes):
     return {**base, **changes}
 
 
-def test_a_binding_reads_what_the_object_asks_for():
-    """Key, identity, path and type; Opaque where no type is given."""
+def with_status(status):
+    return request_from_item(manifest(status=status))
+
+
+def test_a_request_has_what_the_object_asks_for():
+    """Key, identity, owner, path and type; Opaque if no type is given."""
     request = request_from_item(manifest())
 
     assert (request.key, request.uid, request.generation) == (Key("app", "db"), "u", 3)
     assert (request.item_path, request.secret_type) == ("vaults/v/items/i", "Opaque")
+    assert (request.resource_version, request.has_status, request.deleting) == ("7", True, False)
+    assert request.owners == (Owner(API_VERSION, KIND, "db", "u"),)
     assert request_from_item(manifest(type="kubernetes.io/tls")).secret_type == "kubernetes.io/tls"
+
+
+def test_a_request_notes_that_its_object_is_being_deleted_and_by_what_it_is_held():
+    """The official operator's finalizer must be removed; a foreign one only delays the end."""
+    request = request_from_item(
+        manifest(metadata={**manifest()["metadata"], "deletionTimestamp": "x", "finalizers": ["a", "b"]})
+    )
+
+    assert (request.deleting, request.finalizers) == (True, ("a", "b"))
 
 
 @pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {}}, {"spec": {"itemPath": None}}])
 def test_an_object_without_a_path_is_read_too(spec):
-    """The definition accepts it, so the status must be able to say what is wrong."""
+    """Its definition allows it, so the status must be able to say what is wrong."""
     assert request_from_item({**manifest(spec={}), **spec}).item_path is None
 
 
-def test_labels_go_along_but_those_by_which_others_track_their_objects():
-    """A copy of one would make Argo CD or Helm prune the Secret."""
+def test_labels_are_copied_except_those_by_which_other_tools_track_objects():
+    """A copy of such a label would make Argo CD or Helm prune the Secret."""
     labels = {
         "team": "red",
         "app.kubernetes.io/instance": "x",
@@ -44,16 +62,16 @@ def test_labels_go_along_but_those_by_which_others_track_their_objects():
     assert request.labels == {"team": "red"}
 
 
-def test_of_the_annotations_only_the_restart_switch_goes_along():
-    """The official operator copies just that by default."""
+def test_of_the_annotations_only_the_restart_switch_is_copied():
+    """The official operator copies only this one by default."""
     annotations = {"operator.1password.io/auto-restart": "true", "note": "x"}
     request = request_from_item(manifest(metadata={**manifest()["metadata"], "annotations": annotations}))
 
     assert request.annotations == {"operator.1password.io/auto-restart": "true"}
 
 
-def test_annotations_go_along_on_request_but_those_that_mean_something_on_a_secret():
-    """Neither kubectl's copy of the object, nor Argo CD's tracking, nor our own marks."""
+def test_annotations_are_copied_on_request_except_those_with_a_meaning_on_a_secret():
+    """Neither kubectl's copy of the object, nor Argo CD's tracking, nor annotations of Keyturn."""
     annotations = {
         "note": "x",
         "operator.1password.io/auto-restart": "true",
@@ -69,13 +87,13 @@ def test_annotations_go_along_on_request_but_those_that_mean_something_on_a_secr
     assert request.annotations == {"note": "x", "operator.1password.io/auto-restart": "true"}
 
 
-def test_a_changed_status_does_not_make_another_binding():
-    """Most such changes are the echo of our own write."""
-    assert request_from_item(manifest(status={"observedGeneration": 3})) == request_from_item(manifest())
+def test_a_changed_status_does_not_make_another_request():
+    """Most changes of a status are the operator's own writes."""
+    assert with_status({"observedGeneration": 3}) == request_from_item(manifest())
 
 
 @pytest.mark.parametrize(
-    ("status", "acted_on", "synced"),
+    ("status", "observed", "synced"),
     [
         ({}, False, False),
         ({"observedGeneration": -1}, False, False),
@@ -86,11 +104,29 @@ def test_a_changed_status_does_not_make_another_binding():
         ({"observedGeneration": 3}, True, False),
     ],
 )
-def test_what_the_status_says_of_the_past(status, acted_on, synced):
+def test_the_status_shows_whether_this_generation_was_synced(status, observed, synced):
     """The official operator's statuses carry no generation, so they prove nothing."""
-    request = request_from_item(manifest(status=status))
+    request = with_status(status)
 
-    assert (request.observed_before, request.generation_synced) == (acted_on, synced)
+    assert (request.status.is_observed, request.is_synced) == (observed, synced)
+
+
+@pytest.mark.parametrize(
+    ("has_status", "status", "synced"),
+    [
+        pytest.param(False, Status(3, keys=("a",)), True, id="read back from its Secret"),
+        pytest.param(False, Status(3, keys=()), True, id="read back from its Secret without keys"),
+        pytest.param(False, Status(2, keys=("a",)), False, id="of an older generation"),
+        pytest.param(False, Status(3), False, id="nothing known"),
+        pytest.param(False, Status(3, (Condition("Ready", "False", "ItemNotFound"),), keys=("a",)), False, id="failed"),
+        pytest.param(True, Status(3, keys=("a",)), False, id="an object whose conditions were removed"),
+    ],
+)
+def test_a_requester_without_a_status_is_synced_by_what_its_secret_says(has_status, status, synced):
+    """A Secret is written as a whole or not at all; an object must show its own conditions."""
+    request = replace(request_from_item(manifest()), has_status=has_status, status=status)
+
+    assert (request.is_synced, request.was_synced) == (synced, synced)
 
 
 READY, UNREADY = {"type": "Ready", "status": "True"}, {"type": "Ready", "status": "False"}
@@ -98,7 +134,7 @@ STALE, FRESH = {"type": "Stale", "status": "True"}, {"type": "Stale", "status": 
 
 
 @pytest.mark.parametrize(
-    ("generation", "conditions", "held"),
+    ("generation", "conditions", "was_synced"),
     [
         (3, [READY], True),
         (3, [READY, FRESH], True),
@@ -110,9 +146,21 @@ STALE, FRESH = {"type": "Stale", "status": "True"}, {"type": "Stale", "status": 
         (2, [UNREADY, STALE], False),
     ],
 )
-def test_a_secret_that_was_filled_is_held_however_long_the_vault_is_silent(generation, conditions, held):
-    """Silence takes nothing away from what was brought about before."""
-    assert request_from_item(manifest(status={"observedGeneration": generation, "conditions": conditions})).held is held
+def test_a_generation_that_was_synced_stays_so_however_long_the_vault_is_unreachable(
+    generation, conditions, was_synced
+):
+    """An outage takes nothing away from what was brought about before."""
+    assert with_status({"observedGeneration": generation, "conditions": conditions}).was_synced is was_synced
+
+
+@pytest.mark.parametrize(
+    ("item_path", "vault"),
+    [("vaults/v-id/items/i-id", "v-id"), ("", None), ("nonsense", None)],
+)
+def test_the_vault_of_a_request_is_that_of_the_item_which_the_secret_holds(item_path, vault):
+    """Its staleness decides how long the Secret may be called ready; before the first sync there is none."""
+    assert with_status({"itemPath": item_path}).vault == vault
+    assert with_status({}).status == Status()
 
 
 @given(st.sampled_from(TRACKING), st.text("abc-", max_size=5))
@@ -141,12 +189,12 @@ def test_tracking_keys_are_known_by_name_or_prefix(entry, rest):
         "kapp.k14s.io/app",
     ],
 )
-def test_the_marks_of_known_tools_are_tracking(key):
-    """A copy would make kubectl, Argo CD, Flux, Helm, kpt, Fleet or kapp take the Secret for their own and prune it."""
+def test_the_labels_of_known_tools_are_tracking(key):
+    """A copy would make kubectl, Argo CD, Flux, Helm, kpt, Fleet or kapp treat the Secret as their own and prune it."""
     assert is_tracking(key)
 
 
 @pytest.mark.parametrize("key", ["app.kubernetes.io/name", "app.kubernetes.io/part-of", "team", "example.com/team"])
-def test_labels_that_say_what_a_thing_is_are_no_tracking(key):
-    """Dependents select by them, so they are copied as the official operator does."""
+def test_labels_that_describe_an_object_are_not_tracking(key):
+    """Other objects select by them, so they are copied, as the official operator does."""
     assert not is_tracking(key)

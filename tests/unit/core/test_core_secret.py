@@ -1,4 +1,4 @@
-"""What is done about one Secret, for everything that may be there already."""
+"""What is done about one Secret, for every state that it may be in already."""
 
 from base64 import b64decode, b64encode
 from dataclasses import replace
@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core import names
+from keyturn.core.conditions import Status
+from keyturn.core.content import MappingOptions
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import Change, PendingChanges, pending_changes
@@ -17,21 +19,22 @@ from keyturn.core.secret import Apply, Create, Desired, Keep, is_current, is_our
 from keyturn.core.status import Failure, Reason
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-BINDING = SecretRequest(
+REQUEST = SecretRequest(
     key=Key("app", "db"),
     uid="cr-1",
     generation=1,
     item_path="vaults/Production/items/db",
     owners=(Owner(names.API_VERSION, names.KIND, "db", "cr-1"),),
     labels={"team": "red"},
-    status={"secret": {"name": "db", "keys": ["password"]}, "itemPath": "vaults/v/items/i", "itemVersion": "3"},
+    status=Status(keys=("password",), item_path="vaults/v/items/i", item_version="3"),
 )
-DESIRED = Desired(BINDING, ItemPath("v", "i"), "3", data={"password": b"new"})
+KEEPING_EMPTY = replace(REQUEST, mapping=MappingOptions(allow_empty_values=True))
+DESIRED = Desired(REQUEST, ItemPath("v", "i"), "3", data={"password": b"new"})
 
 
 def written(desired, *, by="keyturn", operation="Apply", revision="1", **changes):
     """The Secret as it stands after `desired` was written."""
-    plan = plan_secret(None, replace(desired, request=replace(desired.request, status={})))
+    plan = plan_secret(None, replace(desired, request=replace(desired.request, status=Status())))
     secret = {**plan.manifest, "metadata": {**plan.manifest["metadata"], "uid": "s-1", "resourceVersion": "10"}}
     secret["metadata"]["annotations"] = {**secret["metadata"]["annotations"], names.REVISION: revision}
     labels, annotations = secret["metadata"]["labels"], secret["metadata"]["annotations"]
@@ -51,7 +54,7 @@ def with_metadata(secret, **changes):
 
 
 def edited(secret, manager="kubectl-edit", **data):
-    """The Secret after somebody set some of its keys."""
+    """The Secret after another client set some of its keys."""
     fields = secret["metadata"]["managedFields"]
     ours = {
         **fields[0],
@@ -63,7 +66,7 @@ def edited(secret, manager="kubectl-edit", **data):
 
 
 def test_a_missing_secret_is_created_with_all_it_needs():
-    """Labels of the object, our own label, the item by ids, a first revision, an owner, and the data."""
+    """Labels of the object, the label of Keyturn, the item by ids, a first revision, an owner, and the data."""
     plan = plan_secret(None, DESIRED)
 
     assert isinstance(plan, Create)
@@ -89,7 +92,7 @@ def test_a_secret_as_it_should_be_is_kept():
     assert plan_secret(written(DESIRED), DESIRED) == Keep()
 
 
-def test_a_rotation_raises_the_revision_and_owes_a_restart_in_one_apply():
+def test_a_rotation_raises_the_revision_and_records_a_pending_restart_in_one_apply():
     """A crash can lose the whole apply or nothing of it."""
     plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
@@ -108,8 +111,8 @@ def test_an_apply_is_tied_to_the_state_that_was_looked_at():
     assert (plan.manifest["metadata"]["uid"], plan.manifest["metadata"]["resourceVersion"]) == ("s-1", "10")
 
 
-def test_a_new_version_with_equal_bytes_owes_nothing():
-    """Versions say only that it is worth looking; bytes decide."""
+def test_a_new_version_with_equal_bytes_makes_no_restart_pending():
+    """A version says only that a comparison is worth it; bytes decide."""
     plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4"))
 
     assert isinstance(plan, Apply)
@@ -118,17 +121,17 @@ def test_a_new_version_with_equal_bytes_owes_nothing():
     assert plan.manifest["metadata"]["annotations"][names.REVISION] == "1"
 
 
-def owing(secret, *changes, time=None):
-    """The Secret with a mark that we wrote at a time."""
+def pending(secret, *changes, time=None):
+    """The Secret with an annotation about pending restarts that Keyturn wrote at a time."""
     secret["metadata"]["annotations"][names.RESTART_OWED] = PendingChanges(changes).to_annotation()
     owned = {"f:metadata": {"f:annotations": {f"f:{names.RESTART_OWED}": {}}}}
     fields = [*secret["metadata"]["managedFields"], {"manager": "keyturn", "time": time, "fieldsV1": owned}]
     return with_metadata(secret, managedFields=fields)
 
 
-def test_a_debt_is_carried_on_until_it_is_paid():
-    """An apply that left the mark out would remove it, since the mark is ours."""
-    secret = owing(written(DESIRED, revision="5"), Change(5, ("username",), NOW))
+def test_pending_restarts_are_kept_by_every_apply():
+    """An apply without the annotation would remove it, since Keyturn owns it."""
+    secret = pending(written(DESIRED, revision="5"), Change(5, ("username",), NOW))
 
     same = plan_secret(secret, replace(DESIRED, item_revision="4"))
     more = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
@@ -139,9 +142,9 @@ def test_a_debt_is_carried_on_until_it_is_paid():
     )
 
 
-def test_a_mark_that_is_rewritten_keeps_the_time_of_its_latest_change():
-    """The time of the first write is known only to the API server, and the second write would replace it."""
-    secret = owing(written(DESIRED, revision="5"), Change(5, ("username",)), time="2026-11-21T11:00:00Z")
+def test_a_rewritten_annotation_keeps_the_time_of_its_latest_change():
+    """The API server alone knows the time of the first write, and the second write would replace it."""
+    secret = pending(written(DESIRED, revision="5"), Change(5, ("username",)), time="2026-11-21T11:00:00Z")
 
     plan = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
@@ -149,17 +152,17 @@ def test_a_mark_that_is_rewritten_keeps_the_time_of_its_latest_change():
     assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (first, Change(6, ("password",)))
 
 
-def test_a_revision_that_somebody_took_away_goes_on_from_the_mark():
-    """Templates that carry the mark's revision must not take the next one for an old one."""
-    secret = owing(written(DESIRED, revision="none"), Change(5, ("username",), NOW))
+def test_a_removed_revision_continues_from_the_pending_changes():
+    """Templates that carry the revision of a pending change must not mistake the next revision for an old one."""
+    secret = pending(written(DESIRED, revision="none"), Change(5, ("username",), NOW))
 
     plan = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
     assert plan.manifest["metadata"]["annotations"][names.REVISION] == "6"
 
 
-def test_undoing_a_foreign_edit_owes_nothing():
-    """The pods hold what is being restored."""
+def test_the_repair_of_a_foreign_edit_makes_no_restart_pending():
+    """The pods hold the bytes that are being restored."""
     plan = plan_secret(edited(written(DESIRED), password=b"hacked", extra=b"x"), DESIRED)
 
     assert isinstance(plan, Apply)
@@ -170,8 +173,8 @@ def test_undoing_a_foreign_edit_owes_nothing():
     assert names.RESTART_OWED not in plan.manifest["metadata"]["annotations"]
 
 
-def test_a_rotation_on_top_of_a_foreign_edit_owes_a_restart():
-    """Then the bytes are new to the pods."""
+def test_a_rotation_on_top_of_a_foreign_edit_makes_a_restart_pending():
+    """The bytes are new to the pods."""
     rotated = replace(DESIRED, item_revision="4", data={"password": b"newer"})
     plan = plan_secret(edited(written(DESIRED), extra=b"x"), rotated)
 
@@ -180,23 +183,23 @@ def test_a_rotation_on_top_of_a_foreign_edit_owes_a_restart():
 
 
 @pytest.mark.parametrize(
-    ("status", "owed"),
+    ("status", "is_pending"),
     [
-        pytest.param({}, False, id="a first Secret"),
-        pytest.param(BINDING.status, False, id="the same item at the same version"),
-        pytest.param({**BINDING.status, "itemVersion": "2"}, True, id="the item moved meanwhile"),
-        pytest.param({**BINDING.status, "itemPath": "vaults/v/items/other"}, True, id="another item"),
+        pytest.param(Status(), False, id="a first Secret"),
+        pytest.param(REQUEST.status, False, id="the same item at the same version"),
+        pytest.param(replace(REQUEST.status, item_version="2"), True, id="the item moved meanwhile"),
+        pytest.param(replace(REQUEST.status, item_path="vaults/v/items/other"), True, id="another item"),
     ],
 )
-def test_a_secret_made_again_owes_a_restart_if_its_bytes_may_be_new(status, owed):
-    """Nobody can compare with bytes that are gone, so the item's version decides."""
-    plan = plan_secret(None, replace(DESIRED, request=replace(BINDING, status=status)))
+def test_a_recreated_secret_makes_restarts_pending_if_its_bytes_may_be_new(status, is_pending):
+    """Bytes that are gone cannot be compared, so the item's version decides."""
+    plan = plan_secret(None, replace(DESIRED, request=replace(REQUEST, status=status)))
 
-    assert (names.RESTART_OWED in plan.manifest["metadata"]["annotations"]) is owed
+    assert (names.RESTART_OWED in plan.manifest["metadata"]["annotations"]) is is_pending
 
 
-def test_a_secret_made_again_owes_what_the_deleted_one_owed():
-    """A restart is not lost with the Secret that carried its mark; revisions count anew."""
+def test_a_recreated_secret_keeps_the_pending_restarts_of_the_deleted_one():
+    """A restart is not lost with the Secret that recorded it; revisions count from 1 again."""
     lost = PendingChanges((Change(6, ("username",), NOW), Change(7, ("password",), NOW + timedelta(1))))
 
     plan = plan_secret(None, DESIRED, lost=lost)
@@ -211,42 +214,43 @@ RESTARTS = {"revision": 5, "changedAt": "2026-11-21T12:00:00Z", "keys": ["passwo
 
 
 @pytest.mark.parametrize(("owed", "again"), [(None, True), (1, True), (0, False)])
-def test_a_secret_made_again_owes_what_the_status_says(owed, again):
-    """The operator may have been killed together with what it remembered of the deleted one."""
+def test_a_recreated_secret_takes_pending_restarts_from_the_status(owed, again):
+    """The operator may have been killed, and with it what it remembered of the deleted one."""
     restarts = RESTARTS if owed is None else {**RESTARTS, "owed": owed}
-    request = replace(BINDING, status={**BINDING.status, "restarts": restarts})
+    request = replace(REQUEST, status=replace(REQUEST.status, restarts=restarts))
 
     plan = plan_secret(None, replace(DESIRED, request=request))
 
-    mark = pending_changes(plan.manifest["metadata"]["annotations"])
-    assert mark == (PendingChanges((Change(1, ("password",), NOW),)) if again else None)
+    recorded = pending_changes(plan.manifest["metadata"]["annotations"])
+    assert recorded == (PendingChanges((Change(1, ("password",), NOW),)) if again else None)
 
 
-def test_a_status_that_owes_what_no_mark_does_is_looked_at():
-    """Somebody took the mark away, and the status must not go on promising restarts."""
+def test_a_secret_is_looked_at_if_only_the_status_has_pending_restarts():
+    """Another client removed the annotation, and the status must not promise those restarts for ever."""
     secret = written(DESIRED)
-    promised = replace(DESIRED, request=replace(BINDING, status={**BINDING.status, "restarts": RESTARTS}))
+    promised = replace(DESIRED, request=replace(REQUEST, status=replace(REQUEST.status, restarts=RESTARTS)))
 
     assert not is_current(ObjectMeta.of(secret), promised)
-    assert is_current(ObjectMeta.of(owing(secret, Change(5, ("password",)))), promised)
+    assert is_current(ObjectMeta.of(pending(secret, Change(5, ("password",)))), promised)
 
 
-def test_a_revision_that_somebody_took_away_goes_on_from_the_status():
-    """Templates that carry it must not take the next one for one they have seen."""
-    desired = replace(DESIRED, request=replace(BINDING, status={**BINDING.status, "restarts": {**RESTARTS, "owed": 0}}))
+def test_a_removed_revision_continues_from_the_status():
+    """Templates that carry it must not mistake the next revision for one that they have seen."""
+    status = replace(REQUEST.status, restarts={**RESTARTS, "owed": 0})
+    desired = replace(DESIRED, request=replace(REQUEST, status=status))
 
     secret = written(DESIRED)
     del secret["metadata"]["annotations"][names.REVISION]
-    mended = plan_secret(secret, desired)
+    repaired = plan_secret(secret, desired)
     changed = plan_secret(secret, replace(desired, data={"password": b"newer"}))
 
-    assert mended.manifest["metadata"]["annotations"][names.REVISION] == "5"
+    assert repaired.manifest["metadata"]["annotations"][names.REVISION] == "5"
     assert changed.manifest["metadata"]["annotations"][names.REVISION] == "6"
 
 
-def test_a_secret_made_again_owes_what_changed_while_it_was_gone_too():
-    """What was owed before and what may be new now both count."""
-    moved = replace(DESIRED, request=replace(BINDING, status={**BINDING.status, "itemVersion": "2"}))
+def test_a_recreated_secret_also_makes_restarts_pending_for_what_changed_while_it_was_gone():
+    """What was pending before and what may be new now both count."""
+    moved = replace(DESIRED, request=replace(REQUEST, status=replace(REQUEST.status, item_version="2")))
 
     plan = plan_secret(None, moved, lost=PendingChanges((Change(7, ("username",), NOW),)))
 
@@ -266,7 +270,7 @@ def test_a_secret_made_again_owes_what_changed_while_it_was_gone_too():
         pytest.param(
             {"ownerReferences": [{"kind": "OnePasswordItem", "name": "db", "uid": "old"}], "annotations": {}},
             False,
-            id="another object's of that name, filled by nobody",
+            id="another object's of that name, filled by no operator",
         ),
         pytest.param({"ownerReferences": [{"kind": "Deployment", "name": "db", "uid": "x"}]}, False, id="other owner"),
         pytest.param({"ownerReferences": []}, False, id="no owner, though it has our annotations"),
@@ -275,11 +279,11 @@ def test_a_secret_made_again_owes_what_changed_while_it_was_gone_too():
     ],
 )
 def test_consent_or_ownership_makes_a_secret_ours(changes, ours):
-    """Anything else is refused with what to do about it, and never written."""
+    """Any other Secret is refused, with a message that says what to do, and never written."""
     secret = with_metadata(written(DESIRED), **changes)
     plan = plan_secret(secret, replace(DESIRED, data={"password": b"newer"}))
 
-    assert is_ours(ObjectMeta.of(secret), BINDING) is ours
+    assert is_ours(ObjectMeta.of(secret), REQUEST) is ours
     if ours:
         assert isinstance(plan, Apply)
     else:
@@ -289,8 +293,8 @@ def test_consent_or_ownership_makes_a_secret_ours(changes, ours):
 
 
 def test_the_type_of_a_secret_cannot_change():
-    """Kubernetes forbids it, so it is refused with both types named."""
-    tls = replace(DESIRED, request=replace(BINDING, secret_type="kubernetes.io/tls"))
+    """Kubernetes forbids it, so it is refused, with a message that names both types."""
+    tls = replace(DESIRED, request=replace(REQUEST, secret_type="kubernetes.io/tls"))
     plan = plan_secret(written(DESIRED), tls)
 
     assert plan.reason is Reason.TYPE_IMMUTABLE
@@ -307,7 +311,7 @@ def test_an_immutable_secret_is_refused_only_if_it_would_change():
 
 
 def test_a_secret_of_the_official_operator_is_taken_over_once_without_a_restart():
-    """Equal bytes: the label, the revision and the ownership of the data are all that is added."""
+    """The bytes are equal, so only the label, the revision and the ownership of the data are added."""
     secret = written(DESIRED, by="onepassword-operator", operation="Update")
     del secret["metadata"]["annotations"][names.REVISION]
     del secret["metadata"]["labels"][names.MANAGED_BY]
@@ -321,8 +325,8 @@ def test_a_secret_of_the_official_operator_is_taken_over_once_without_a_restart(
 
 
 def test_a_changed_option_rewrites_the_secret_and_is_recorded():
-    """So that it takes effect without waiting for the item's next version."""
-    kept = replace(DESIRED, options="allow-empty-values", data={"password": b"new", "empty": b""})
+    """It must take effect without waiting for the item's next version."""
+    kept = replace(DESIRED, request=KEEPING_EMPTY, data={"password": b"new", "empty": b""})
 
     plan = plan_secret(written(DESIRED), kept)
 
@@ -338,25 +342,27 @@ def test_a_changed_option_rewrites_the_secret_and_is_recorded():
         pytest.param(edited(written(DESIRED), password=b"new"), False, id="edited, even to the same"),
         pytest.param(written(replace(DESIRED, item_revision="2")), False, id="older item"),
         pytest.param(written(replace(DESIRED, path=ItemPath("v", "j"))), False, id="other item"),
-        pytest.param(written(replace(DESIRED, options="allow-empty-values")), False, id="other options"),
-        pytest.param(written(replace(DESIRED, request=replace(BINDING, labels={}))), False, id="label missing"),
+        pytest.param(written(replace(DESIRED, request=KEEPING_EMPTY)), False, id="other options"),
+        pytest.param(written(replace(DESIRED, request=replace(REQUEST, labels={}))), False, id="label missing"),
         pytest.param(
-            written(replace(DESIRED, request=replace(BINDING, annotations={names.AUTO_RESTART: "true"}))),
+            written(replace(DESIRED, request=replace(REQUEST, annotations={names.AUTO_RESTART: "true"}))),
             False,
             id="a switch that the object no longer has",
         ),
-        pytest.param(with_metadata(written(DESIRED), deletionTimestamp="2026-01-01T00:00:00Z"), False, id="going"),
+        pytest.param(
+            with_metadata(written(DESIRED), deletionTimestamp="2026-01-01T00:00:00Z"), False, id="being deleted"
+        ),
     ],
 )
 def test_a_secret_is_trusted_by_its_metadata_only_if_nothing_can_differ(secret, expected):
-    """This is what lets a restart of the operator fetch nothing."""
+    """So a restart of the operator fetches nothing."""
     assert is_current(ObjectMeta.of(secret), DESIRED) is expected
 
 
 @pytest.mark.parametrize("operation", ["Apply", "Update"])
 def test_a_label_that_left_the_object_leaves_the_secret(operation):
-    """Also one that our own POST wrote, which an apply alone would leave behind."""
-    labelled = replace(DESIRED, request=replace(BINDING, labels={"team": "red", "old": "x"}))
+    """Also one that Keyturn's own POST wrote, which an apply alone would leave behind."""
+    labelled = replace(DESIRED, request=replace(REQUEST, labels={"team": "red", "old": "x"}))
 
     plan = plan_secret(written(labelled, operation=operation), DESIRED)
 
@@ -368,7 +374,7 @@ def test_a_label_that_left_the_object_leaves_the_secret(operation):
 
 @pytest.mark.parametrize("operation", ["Apply", "Update"])
 def test_a_key_that_left_the_item_leaves_the_secret(operation):
-    """Also one that our own POST wrote; a password that was taken out of 1Password must not live on in the cluster."""
+    """Also one that Keyturn's own POST wrote; a password that was removed from the item must not live on in the cluster."""
     more = replace(DESIRED, data={**DESIRED.data, "old": b"x"})
 
     plan = plan_secret(written(more, operation=operation), DESIRED)
@@ -379,11 +385,13 @@ def test_a_key_that_left_the_item_leaves_the_secret(operation):
     assert plan.take_over is (operation == "Update")
 
 
-FOR_A_WORKLOAD = replace(BINDING, owners=(Owner("apps/v1", "Deployment", "web", "web-1"),), status={})
+FOR_A_WORKLOAD = replace(
+    REQUEST, has_status=False, owners=(Owner("apps/v1", "Deployment", "web", "web-1"),), status=Status()
+)
 
 
-def test_a_secret_that_no_status_tells_of_names_its_keys_itself():
-    """Else nobody could tell after a restart of the operator that somebody took a key away meanwhile."""
+def test_a_secret_of_a_requester_without_a_status_names_its_own_keys():
+    """Otherwise a key that was removed while the operator was down would go unnoticed."""
     desired = replace(DESIRED, request=FOR_A_WORKLOAD, data={"b": b"1", "a": b"2"})
     secret = written(desired)
 
@@ -392,8 +400,8 @@ def test_a_secret_that_no_status_tells_of_names_its_keys_itself():
     assert names.KEYS not in written(DESIRED)["metadata"]["annotations"]
 
 
-def test_the_names_of_keys_go_when_a_status_tells_of_them():
-    """A list that nobody keeps up to date any more would be wrong one day."""
+def test_the_names_of_keys_go_once_a_status_has_them():
+    """A list that is not kept up to date any more would be wrong one day."""
     secret = written(replace(DESIRED, request=FOR_A_WORKLOAD))
 
     plan = plan_secret(secret, DESIRED)
@@ -406,11 +414,11 @@ def test_the_names_of_keys_go_when_a_status_tells_of_them():
     "moved",
     [
         pytest.param(replace(DESIRED, item_revision="4"), id="the item's version"),
-        pytest.param(replace(DESIRED, request=replace(BINDING, labels={"team": "blue"})), id="a label"),
+        pytest.param(replace(DESIRED, request=replace(REQUEST, labels={"team": "blue"})), id="a label"),
     ],
 )
 def test_a_frozen_secret_follows_in_its_metadata_alone(moved):
-    """What the tag holds still is the data; the patch is for the very state that was looked at."""
+    """The tag freezes the data; the patch is for the state that was looked at."""
     metadata = ObjectMeta.of(written(DESIRED))
 
     patch = plan_frozen(metadata, moved)
@@ -422,7 +430,7 @@ def test_a_frozen_secret_follows_in_its_metadata_alone(moved):
 
 
 def test_a_frozen_item_gives_no_right_to_a_foreign_secret():
-    """Not even its metadata is touched."""
+    """Not even the metadata of such a Secret is touched."""
     foreign = with_metadata(written(DESIRED), ownerReferences=[], annotations={})
 
     assert plan_frozen(ObjectMeta.of(foreign), DESIRED).reason is Reason.SECRET_NOT_OURS
@@ -433,19 +441,19 @@ def test_a_frozen_item_gives_no_right_to_a_foreign_secret():
     [
         pytest.param({"path": ItemPath("v", "j")}, id="another item"),
         pytest.param({"item_revision": "4"}, id="another version"),
-        pytest.param({"options": "allow-empty-values"}, id="other options"),
+        pytest.param({"request": KEEPING_EMPTY}, id="other options"),
     ],
 )
-def test_bytes_that_were_never_written_are_no_repair(changes):
-    """They are new to the pods, whoever else edited the Secret in between."""
+def test_bytes_that_were_never_written_are_not_a_repair(changes):
+    """They are new to the pods, also if another client edited the Secret in between."""
     plan = plan_secret(edited(written(DESIRED), password=b"hacked"), replace(DESIRED, **changes))
 
     assert not plan.repairs
     assert pending_changes(plan.manifest["metadata"]["annotations"]).keys == ("password",)
 
 
-def test_metadata_that_is_put_right_is_no_repair_of_bytes():
-    """Nobody is told of an undone edit where no byte was wrong."""
+def test_a_correction_of_metadata_is_not_a_repair_of_bytes():
+    """No Event about an undone edit is posted if no byte was wrong."""
     secret = edited(written(DESIRED), password=b"new")
 
     assert not plan_secret(secret, DESIRED).repairs
@@ -456,7 +464,7 @@ DATA = st.dictionaries(st.sampled_from("abcd"), st.sampled_from([b"1", b"2", b"3
 
 @given(DATA, DATA, st.sampled_from(["3", "4"]))
 def test_planning_is_done_after_one_write(before, after, item_revision):
-    """What a plan writes, the next plan keeps: nothing is ever written twice."""
+    """The next plan keeps what this one writes: nothing is written twice."""
     old = replace(DESIRED, data=before)
     new = replace(DESIRED, data=after, item_revision=item_revision)
 
@@ -471,33 +479,33 @@ def test_planning_is_done_after_one_write(before, after, item_revision):
 
 
 @given(DATA, DATA)
-def test_a_restart_is_owed_exactly_if_bytes_change(before, after):
-    """Neither for equal bytes, whatever the versions say, nor lost for different ones."""
+def test_a_restart_is_pending_exactly_if_bytes_change(before, after):
+    """Never for equal bytes, whatever the versions say, and always for different ones."""
     plan = plan_secret(written(replace(DESIRED, data=before)), replace(DESIRED, data=after, item_revision="4"))
 
-    owed = pending_changes(plan.manifest["metadata"]["annotations"])
-    assert (owed is not None) == (before != after)
+    recorded = pending_changes(plan.manifest["metadata"]["annotations"])
+    assert (recorded is not None) == (before != after)
 
 
 def test_a_secret_whose_data_is_right_is_not_repaired():
-    """Nobody needs an Event about bytes that never changed."""
+    """An Event about bytes that never changed would mislead."""
     plan = plan_secret(edited(written(DESIRED), password=b"new"), DESIRED)
 
     assert (plan.changed, plan.wrong, plan.repairs) == ((), frozenset(), False)
 
 
 @pytest.mark.parametrize("known", [{}, {"secret": None}, {"secret": {"name": "db"}}])
-def test_a_secret_is_not_trusted_where_no_key_is_known(known):
-    """A status of another operator, or an old one, says nothing of the keys."""
-    desired = replace(DESIRED, request=replace(BINDING, status=known))
+def test_a_secret_is_not_trusted_if_no_key_is_known(known):
+    """A status of another operator, or an old one, does not name the keys."""
+    desired = replace(DESIRED, request=replace(REQUEST, status=Status.read(known)))
 
     assert not is_current(ObjectMeta.of(written(DESIRED)), desired)
 
 
-def test_a_secret_made_again_owes_the_keys_that_it_has_no_more():
-    """Who used one of them must learn that it is gone."""
-    gone = replace(BINDING, status={**BINDING.status, "secret": {"name": "db", "keys": ["gone"]}, "itemVersion": "2"})
+def test_a_recreated_secret_makes_restarts_pending_for_keys_that_it_has_lost():
+    """A workload that used one of them must notice that it is gone."""
+    gone = replace(REQUEST, status=replace(REQUEST.status, keys=("gone",), item_version="2"))
 
-    owed = pending_changes(plan_secret(None, replace(DESIRED, request=gone)).manifest["metadata"]["annotations"])
+    recorded = pending_changes(plan_secret(None, replace(DESIRED, request=gone)).manifest["metadata"]["annotations"])
 
-    assert owed == PendingChanges((Change(1, ("gone", "password")),))
+    assert recorded == PendingChanges((Change(1, ("gone", "password")),))

@@ -1,4 +1,4 @@
-"""What a OnePasswordItem says of itself, and to whom that means what."""
+"""What a status says, and how the tools that judge health read it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,32 +7,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyturn.core.conditions import Status
 from keyturn.core.content import Skipped
 from keyturn.core.pending import Change, PendingChanges
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.status import (
+    GOOD,
     WAITING,
     Failure,
+    Frozen,
+    Progressing,
     Reason,
+    Stale,
     Synced,
     Warnings,
-    failed_status,
-    is_worth_writing,
-    progressing_status,
-    ready_reason,
-    restarts_status,
-    silent_status,
-    synced_status,
+    status_after,
+    status_with_restarts,
 )
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-FRESH = SecretRequest(key=Key("app", "db"), uid="u", generation=2, item_path="x", status={"observedGeneration": -1})
+NEW = SecretRequest(key=Key("app", "db"), uid="u", generation=2, item_path="x")
 SYNCED = Synced(path="vaults/v/items/i", item_revision="3", keys=("password", "username"))
+CHANGES = (
+    SYNCED,
+    Frozen(),
+    Progressing(),
+    Stale("m"),
+    *(Failure(reason, "m") for reason in Reason if reason not in GOOD),
+)
+
+
+def after(change, request=NEW, now=NOW):
+    return status_after(request, change, now=now)
 
 
 def conditions(status):
-    return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+    return {each.type: (each.status, each.reason) for each in status.conditions}
 
 
 def kstatus(request, status):
@@ -51,7 +62,7 @@ def kstatus(request, status):
 
 
 def argo(status):
-    """Argo CD's built-in rule for this very kind."""
+    """Argo CD's built-in rule for this kind."""
     for condition in status.get("conditions", []):
         if condition["type"] == "Ready":
             return {"True": "Healthy", "False": "Degraded"}.get(condition["status"], "Progressing")
@@ -61,103 +72,119 @@ def argo(status):
 @pytest.mark.parametrize(
     ("status", "flux", "argo_cd"),
     [
-        pytest.param(FRESH.status, "InProgress", "Progressing", id="nobody looked yet"),
-        pytest.param(progressing_status(FRESH, now=NOW), "InProgress", "Progressing", id="work under way"),
-        pytest.param(synced_status(FRESH, SYNCED, now=NOW), "Current", "Healthy", id="synced"),
+        pytest.param(Status(), "InProgress", "Progressing", id="before the first pass"),
+        pytest.param(after(Progressing()), "InProgress", "Progressing", id="work under way"),
+        pytest.param(after(SYNCED), "Current", "Healthy", id="synced"),
+        pytest.param(after(Frozen()), "Current", "Healthy", id="frozen"),
         pytest.param(
-            failed_status(FRESH, Failure(Reason.VAULT_UNAVAILABLE, "m"), now=NOW),
+            after(Failure(Reason.VAULT_UNAVAILABLE, "m")),
             "InProgress",
             "Progressing",
-            id="source down before the first sync",
+            id="vault down before the first sync",
         ),
+        pytest.param(after(Failure(Reason.INVALID_PATH, "m")), "Failed", "Degraded", id="a human must act"),
+        pytest.param(after(Stale("m")), "InProgress", "Degraded", id="unreachable for too long"),
         pytest.param(
-            failed_status(FRESH, Failure(Reason.INVALID_PATH, "m"), now=NOW), "Failed", "Degraded", id="terminal"
-        ),
-        pytest.param(silent_status(FRESH, "m", now=NOW), "InProgress", "Degraded", id="silent for too long"),
-        pytest.param(
-            synced_status(replace(FRESH, generation=1), SYNCED, now=NOW),
-            "InProgress",
-            "Healthy",
-            id="spec edited since",
+            after(SYNCED, replace(NEW, generation=1)), "InProgress", "Healthy", id="the spec was edited since"
         ),
     ],
 )
 def test_tools_that_judge_health_see_the_truth(status, flux, argo_cd):
-    """No false green for kstatus, and none for Argo CD but in the moment after an edit."""
-    assert (kstatus(FRESH, status), argo(status)) == (flux, argo_cd)
+    """No false green for kstatus, and none for Argo CD except in the moment after an edit."""
+    manifest = status.to_manifest(secret="db")
+
+    assert (kstatus(NEW, manifest), argo(manifest)) == (flux, argo_cd)
 
 
-def test_a_success_tells_item_version_and_keys():
-    """What `kubectl get opi` shows comes from here."""
-    status = synced_status(FRESH, SYNCED, now=NOW)
+def test_a_success_names_the_item_its_version_and_the_keys():
+    """`kubectl get opi` shows these."""
+    status = after(SYNCED)
 
-    assert status["itemVersion"] == "3"
-    assert status["itemPath"] == "vaults/v/items/i"
-    assert status["lastSyncTime"] == "2026-11-21T12:00:00Z"
-    assert status["secret"] == {"name": "db", "keys": ["password", "username"]}
+    assert (status.item_version, status.item_path) == ("3", "vaults/v/items/i")
+    assert status.last_sync_time == "2026-11-21T12:00:00Z"
+    assert status.keys == ("password", "username")
+    assert status.to_manifest(secret="db")["secret"] == {"name": "db", "keys": ["password", "username"]}
     assert conditions(status) == {"Ready": ("True", "Synced")}
 
 
-def test_a_failure_keeps_what_is_known_of_the_secret():
+@pytest.mark.parametrize("change", CHANGES[1:], ids=str)
+def test_whatever_is_not_a_sync_keeps_what_is_known_of_the_secret(change):
     """The Secret is still there, and so is what was said of it."""
-    good = replace(FRESH, status=synced_status(FRESH, SYNCED, now=NOW))
+    good = replace(NEW, status=after(SYNCED))
 
-    status = failed_status(good, Failure(Reason.ITEM_NOT_FOUND, "gone"), now=LATER)
+    status = after(change, good, LATER)
 
-    assert status["secret"] == good.status["secret"]
-    assert status["lastSyncTime"] == "2026-11-21T12:00:00Z"
+    assert (status.keys, status.item_path, status.item_version) == (SYNCED.keys, SYNCED.path, "3")
+    assert status.last_sync_time == "2026-11-21T12:00:00Z"
+
+
+def test_a_failure_stands_in_ready_and_in_stalled():
+    """Both carry the reason, so that a tool that reads only one of them has it."""
+    status = after(Failure(Reason.ITEM_NOT_FOUND, "gone"), replace(NEW, status=after(SYNCED)), LATER)
+
     assert conditions(status) == {"Ready": ("False", "ItemNotFound"), "Stalled": ("True", "ItemNotFound")}
+    assert {each.message for each in status.conditions} == {"gone"}
 
 
 @given(st.sampled_from(Reason))
 def test_stalled_and_reconciling_never_stand_together(reason):
-    """The one says that waiting is vain, the other that it is not."""
-    kinds = conditions(failed_status(FRESH, Failure(reason, "m"), now=NOW))
+    """The one says that waiting ends nothing, the other that it does."""
+    kinds = conditions(after(Failure(reason, "m")))
 
     assert ("Stalled" in kinds) != ("Reconciling" in kinds)
     assert ("Reconciling" in kinds) == (reason in WAITING)
     assert kinds["Ready"][0] == ("Unknown" if reason in WAITING else "False")
 
 
-def test_a_transition_time_moves_only_with_its_status():
-    """The API convention; otherwise nobody could say since when."""
-    first = failed_status(FRESH, Failure(Reason.INVALID_PATH, "a"), now=NOW)
-    second = failed_status(replace(FRESH, status=first), Failure(Reason.ITEM_NOT_FOUND, "b"), now=LATER)
-    third = synced_status(replace(FRESH, status=second), SYNCED, now=LATER)
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_every_status_speaks_of_one_generation_and_has_ready(change):
+    """`observedGeneration` is written in the same apply as the conditions that it belongs to."""
+    status = after(change)
 
-    assert second["conditions"][0]["lastTransitionTime"] == "2026-11-21T12:00:00Z"
-    assert third["conditions"][0]["lastTransitionTime"] == "2026-11-21T13:00:00Z"
+    assert status.observed_generation == NEW.generation
+    assert {each.generation for each in status.conditions} == {NEW.generation}
+    assert status.condition("Ready") is not None
+    assert status.condition("Ready").is_true == (status.reason in GOOD)
+
+
+def test_a_transition_time_moves_only_with_its_status():
+    """The API conventions ask for it; otherwise it would not show since when."""
+    first = after(Failure(Reason.INVALID_PATH, "a"))
+    second = after(Failure(Reason.ITEM_NOT_FOUND, "b"), replace(NEW, status=first), LATER)
+    third = after(SYNCED, replace(NEW, status=second), LATER)
+
+    assert second.condition("Ready").since == "2026-11-21T12:00:00Z"
+    assert third.condition("Ready").since == "2026-11-21T13:00:00Z"
 
 
 def test_times_alone_are_not_worth_a_write():
     """Every write is a watch event for Argo CD, Flux and etcd."""
-    old = synced_status(FRESH, SYNCED, now=NOW)
-    later = synced_status(FRESH, SYNCED, now=LATER)
+    old = after(SYNCED)
 
-    assert not is_worth_writing(old, later)
-    assert is_worth_writing(old, synced_status(FRESH, replace(SYNCED, item_revision="4"), now=NOW))
-    assert is_worth_writing(old, synced_status(replace(FRESH, generation=3), SYNCED, now=NOW))
-    assert is_worth_writing({}, old)
-    assert is_worth_writing(old, {**old, "conditions": [{**old["conditions"][0], "status": "False"}]})
+    assert old.says_the_same(after(SYNCED, now=LATER))
+    assert not old.says_the_same(after(replace(SYNCED, item_revision="4")))
+    assert not old.says_the_same(after(SYNCED, replace(NEW, generation=3)))
+    assert not Status().says_the_same(old)
+    assert not old.says_the_same(replace(old, conditions=(replace(old.conditions[0], status="False"),)))
 
 
 def test_the_order_of_conditions_is_not_worth_a_write():
     """The API server may give a list by type in the order in which its managers came."""
-    status = failed_status(FRESH, Failure(Reason.ITEM_NOT_FOUND, "x"), now=NOW)
+    status = after(Failure(Reason.ITEM_NOT_FOUND, "x"))
 
-    assert not is_worth_writing(status, {**status, "conditions": status["conditions"][::-1]})
+    assert status.says_the_same(replace(status, conditions=status.conditions[::-1]))
 
 
-def test_warnings_name_who_won_and_what_was_left_out():
-    """A duplicate title weighs more than a skipped key; both are told."""
+def test_warnings_name_the_item_that_won_and_what_was_left_out():
+    """A duplicate title weighs more than a skipped key; the message has both."""
     warnings = Warnings(("2 items are titled 'db'",), (Skipped("é", "no legal character"),))
 
-    status = synced_status(FRESH, replace(SYNCED, warnings=warnings), now=NOW)
+    status = after(replace(SYNCED, warnings=warnings))
 
     assert conditions(status)["Warning"] == ("True", "DuplicateTitle")
-    message = next(c["message"] for c in status["conditions"] if c["type"] == "Warning")
+    message = status.condition("Warning").message
     assert "2 items are titled 'db'" in message
-    assert "'é' is no key" in message
+    assert "'é' is not a key" in message
     assert conditions(status)["Ready"] == ("True", "Synced")
 
 
@@ -169,8 +196,8 @@ def test_many_skipped_labels_make_a_short_warning():
     assert warnings.condition()[1].endswith("and 3 more")
 
 
-def test_a_switch_that_is_neither_true_nor_false_is_warned_of_last():
-    """It touches restarts only, so whatever touches the Secret's content gives the reason; the message tells of both."""
+def test_an_unreadable_restart_switch_is_the_least_of_the_warnings():
+    """It concerns restarts only, so what concerns the Secret's content gives the reason; the message has both."""
     alone = Warnings(switch="yes").condition()
     beside = Warnings(skipped=(Skipped("é", "why"),), switch="y" * 200).condition()
 
@@ -181,42 +208,38 @@ def test_a_switch_that_is_neither_true_nor_false_is_warned_of_last():
     assert "y" * 100 not in beside[1]
 
 
+def test_nothing_to_warn_of_makes_no_condition():
+    """A `Warning` that is not there cannot be mistaken for one that is."""
+    assert Warnings().condition() is None
+
+
 def test_the_reason_of_ready_is_read_back():
-    """It decides whether a waiting object is worth another write."""
-    assert ready_reason(synced_status(FRESH, SYNCED, now=NOW)) == "Synced"
-    assert ready_reason({}) == ""
+    """It decides whether the status of a waiting request is worth another write."""
+    assert after(SYNCED).reason == "Synced"
+    assert Status().reason == ""
 
 
-OWED = PendingChanges((Change(4, ("password",), NOW),))
+PENDING = PendingChanges((Change(4, ("password",), NOW),))
 COUNTED = {"revision": 4, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"], "owed": 0, "done": 2}
 
 
-def test_a_status_says_that_restarts_are_owed_before_they_begin():
-    """Should the Secret go with its mark, this is what is left of it."""
-    status = synced_status(FRESH, replace(SYNCED, revision=4, owed=OWED), now=NOW)
+def test_a_status_names_pending_restarts_before_they_begin():
+    """If the Secret is deleted with its annotation, the status is what is left of it."""
+    status = after(replace(SYNCED, revision=4, pending=PENDING))
 
-    assert status["restarts"] == {"revision": 4, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"]}
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda request: synced_status(request, replace(SYNCED, revision=4, owed=OWED), now=LATER),
-        lambda request: synced_status(request, SYNCED, now=LATER),
-        lambda request: failed_status(request, Failure(Reason.ITEM_NOT_FOUND, "m"), now=LATER),
-        lambda request: progressing_status(request, now=LATER),
-        lambda request: silent_status(request, "m", now=LATER),
-    ],
-)
-def test_no_other_status_forgets_what_was_counted(write):
-    """Restarts are counted while the object is worked on, too."""
-    request = replace(FRESH, status=restarts_status(FRESH, COUNTED))
-
-    assert write(request)["restarts"] == COUNTED
+    assert status.restarts == {"revision": 4, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"]}
 
 
-def test_counting_restarts_changes_nothing_else():
-    """Conditions and times are not its business."""
-    status = synced_status(FRESH, SYNCED, now=NOW)
+@pytest.mark.parametrize("change", [replace(SYNCED, revision=4, pending=PENDING), *CHANGES], ids=str)
+def test_no_other_status_loses_the_counted_restarts(change):
+    """Restarts are counted while the request is worked on, too."""
+    request = replace(NEW, status=status_with_restarts(Status(), COUNTED))
 
-    assert restarts_status(replace(FRESH, status=status), COUNTED) == {**status, "restarts": COUNTED}
+    assert after(change, request, LATER).restarts == COUNTED
+
+
+def test_counted_restarts_change_nothing_else():
+    """Conditions and times stay as they are."""
+    status = after(SYNCED)
+
+    assert status_with_restarts(status, COUNTED) == replace(status, restarts=COUNTED)

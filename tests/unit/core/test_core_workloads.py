@@ -1,4 +1,4 @@
-"""What annotated workloads ask for, alone and together, for every place an annotation can stand in."""
+"""What annotated workloads ask for, alone and together, for every place that an annotation can be in."""
 
 from dataclasses import replace
 
@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core import names
+from keyturn.core.conditions import Status
+from keyturn.core.content import DEFAULT_MAPPING
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.workloads import (
@@ -63,18 +65,18 @@ def requester(name="web", path="vaults/v/items/i", wants="db", created_at="2026-
     ],
 )
 def test_the_top_level_hides_the_template(annotations, template, asked):
-    """As the official operator chooses them."""
+    """The official operator chooses in the same way."""
     assert read(deployment(annotations, template)).annotations == asked
 
 
-def test_an_unrelated_workload_is_nothing_to_remember():
+def test_nothing_is_remembered_of_an_unrelated_workload():
     """There may be tens of thousands of them."""
     assert read(deployment({"team": "red"}, {names.LAST_RESTARTED: "x", names.AUTO_RESTART: "true"})) is None
     assert read({"metadata": deployment()["metadata"]}) is None
 
 
-def test_a_workload_that_lost_its_annotations_is_still_to_be_freed():
-    """The official operator leaves its finalizer there, and its deletion would wait for ever."""
+def test_a_workload_that_lost_its_annotations_still_needs_its_finalizer_removed():
+    """The official operator leaves its finalizer there, and the deletion would wait for ever."""
     workload = read(deployment(finalizers=["x", names.LEGACY_FINALIZER]))
 
     assert workload.has_legacy_finalizer
@@ -95,7 +97,7 @@ def test_a_workload_that_lost_its_annotations_is_still_to_be_freed():
     ],
 )
 def test_the_name_decides_which_secret_is_meant(annotations, secret, mistake):
-    """It is made legal once, and what cannot be is said to the workload's owner."""
+    """It is made legal if that can be done; otherwise the workload has a mistake to report."""
     workload = read(deployment(annotations))
 
     assert workload.secret == secret
@@ -103,10 +105,10 @@ def test_the_name_decides_which_secret_is_meant(annotations, secret, mistake):
     assert mistake is None or mistake in workload.mistake
 
 
-def test_a_secret_asked_for_by_a_workload_is_like_the_official_one():
+def test_a_request_of_a_workload_is_like_that_of_the_official_operator():
     """Opaque, no labels, the annotations of the workload, and an owner."""
     asking = replace(requester(), annotations={PATH: "vaults/v/items/i", NAME: "My DB", "operator.1password.io/x": "y"})
-    request = request_from_workloads(KEY, [asking])
+    request = request_from_workloads(KEY, [asking], mapping=DEFAULT_MAPPING)
 
     assert request.item_path == "vaults/v/items/i"
     assert request.annotations == {NAME: "My DB", "operator.1password.io/x": "y"}
@@ -116,31 +118,31 @@ def test_a_secret_asked_for_by_a_workload_is_like_the_official_one():
 
 
 def test_the_oldest_with_a_path_decides_and_all_own():
-    """The others' pods use the Secret too, so it lives until the last of them goes."""
+    """Pods of the others use the Secret too, so it lives until the last of them is deleted."""
     young = requester("a", "vaults/v/items/young", created_at="2026-11-25T12:00:00Z")
     old = requester("b", "vaults/v/items/old", created_at="2026-11-25T11:00:00Z")
     user = requester("c", None, created_at="2026-11-25T09:00:00Z")
     gone = requester("d", "vaults/v/items/gone", created_at="2026-11-25T08:00:00Z", deleting=True)
     requesters = [young, user, gone, old]
-    request = request_from_workloads(KEY, requesters)
+    request = request_from_workloads(KEY, requesters, mapping=DEFAULT_MAPPING)
 
     assert request.item_path == "vaults/v/items/old"
     assert [owner.name for owner in request.owners] == ["b", "a", "c"]
     assert [each.key.name for each in conflicting(request, requesters)] == ["a"]
 
 
-def test_nobody_asks_when_the_last_one_is_going():
-    """Its Secret goes with it; filling it would be in vain."""
-    assert request_from_workloads(KEY, [requester(deleting=True)]) is None
-    assert request_from_workloads(KEY, []) is None
+def test_there_is_no_request_once_the_last_workload_is_being_deleted():
+    """Its Secret is deleted with it; to fill it would be useless."""
+    assert request_from_workloads(KEY, [requester(deleting=True)], mapping=DEFAULT_MAPPING) is None
+    assert request_from_workloads(KEY, [], mapping=DEFAULT_MAPPING) is None
 
 
 def test_an_item_decides_over_workloads_which_own_beside_it():
-    """Two writers of one Secret would fight, as with the official operator."""
+    """Two writers of one Secret would overwrite each other, as with the official operator."""
     item = SecretRequest(
         KEY, "cr", 1, "vaults/v/items/cr", (Owner("onepassword.com/v1", "OnePasswordItem", "db", "cr"),)
     )
-    both = with_co_owners(item, [requester(), requester("going", deleting=True)])
+    both = with_co_owners(item, [requester(), requester("deleted", deleting=True)])
 
     assert both.has_status
     assert both.item_path == item.item_path
@@ -148,13 +150,13 @@ def test_an_item_decides_over_workloads_which_own_beside_it():
 
 
 @given(st.permutations([requester(name, created_at=f"2026-11-25T10:00:0{second}Z") for name, second in zip("abcdef", "001122", strict=True)]))  # fmt: skip
-def test_who_decides_does_not_hang_on_the_order_of_arrival(requesters):
-    """A restarted operator must not fill the Secret anew."""
+def test_precedence_does_not_depend_on_the_order_of_arrival(requesters):
+    """A restarted operator must not fill the Secret from another item."""
     assert [each.key.name for each in by_precedence(requesters)] == list("abcdef")
 
 
 def test_the_status_of_a_workloads_secret_is_read_back_from_it():
-    """So a restart of the operator fetches nothing where all is well."""
+    """So a restart of the operator fetches nothing if all is well."""
     secret = ObjectMeta.of(
         {
             "metadata": {
@@ -164,17 +166,19 @@ def test_the_status_of_a_workloads_secret_is_read_back_from_it():
             }
         }
     )
-    request = replace(request_from_workloads(KEY, [requester()]), status=status_from_secret(secret))
+    request = request_from_workloads(KEY, [requester()], mapping=DEFAULT_MAPPING)
+    request = replace(request, status=status_from_secret(secret, generation=request.generation))
 
-    assert request.observed_before
-    assert request.generation_synced
-    assert request.status["itemVersion"] == "3"
-    assert request.status["secret"] == {"name": "db", "keys": ["password", "user"]}
-    assert status_from_secret(None) == {}
+    assert request.status.is_observed
+    assert request.is_synced
+    assert (request.status.item_version, request.status.item_path) == ("3", "vaults/v/items/i")
+    assert request.status.keys == ("password", "user")
+    assert status_from_secret(None, generation=1) == Status()
+    assert not replace(request, status=status_from_secret(None, generation=1)).is_synced
 
 
-def test_a_workload_is_dated_and_an_empty_path_is_none():
-    """The oldest with a path decides, so both must be read as they are."""
+def test_a_workload_has_its_time_of_creation_and_no_path_if_that_is_empty():
+    """The oldest with a path decides, so both are read."""
     found = read(deployment({NAME: "db", PATH: ""}))
 
     assert found.created_at == "2026-11-25T10:00:00Z"
