@@ -41,14 +41,17 @@ format: install ## format the code, and let ruff fix what it can
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-unit: install ## run the tests without I/O, in seconds
-	@$(BIN)/pytest tests/unit -q
+unit: install ## run the tests without I/O, and print how much of each package they cover
+	@mkdir -p build
+	@$(BIN)/coverage run $(BIN)/pytest tests/unit -q
+	@$(BIN)/coverage json -q -o build/coverage.json
+	@$(BIN)/python dev/coverage_floor.py
 
-test: lint ## lint, then run every test: unit, emulator with 1Password's own clients, real API server, real node
+test: lint unit ## lint, then run every test: unit, emulator with 1Password's own clients, real API server, real node
 	@$(BIN)/python -m localcluster build
 	@$(BIN)/python tests/clients/prepare.py
 	@$(BIN)/python -m localnode prepare
-	@$(BIN)/pytest tests -n $(WORKERS) --dist worksteal --ignore tests/node
+	@$(BIN)/pytest tests -n $(WORKERS) --dist worksteal --ignore tests/unit --ignore tests/node
 	@$(BIN)/pytest tests/node
 
 node: install ## run only the tests on a real node (needs root and Debian packages; it lists missing ones)

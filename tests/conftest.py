@@ -12,6 +12,7 @@ from typing import IO
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from keyturn.cluster.access import Access
 from keyturn.cluster.discovery import crd_served
@@ -23,6 +24,10 @@ from localcluster.kubectl import Kubectl
 from support.helm import Helm
 from support.judge import Judge
 from support.patience import PATIENCE_S
+
+# How long one example takes is a matter of the machine, of what else runs there, and of whether coverage is measured.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 _CRDS = Path(__file__).resolve().parents[1] / "crds"
 

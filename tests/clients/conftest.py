@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import onepasswordconnectsdk
 import pytest
@@ -100,7 +101,7 @@ async def make(request: pytest.FixtureRequest, emulator: ConnectEmulator) -> Asy
             token: str = "all",  # noqa: S107 - a name
             text: str | None = None,
             url: str = "",
-            **options: object,
+            **options: Any,
         ) -> Client:
             origin = (url or emulator.url, text if text is not None else emulator.token(token))
             if name == "javascript":

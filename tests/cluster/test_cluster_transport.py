@@ -16,6 +16,7 @@ class Server:
     """A loopback server whose answers are coroutines of the test."""
 
     def __init__(self):
+        self.url = ""
         self.requests = []
         self.arrived = asyncio.Event()
         self.gone = asyncio.Event()

@@ -119,12 +119,12 @@ def script(*plays: Play) -> Play:
     return play
 
 
-def steady(body: Any = (), **headers: str) -> Play:
+def steady(body: Any = (), *, status: int = 200, **headers: str) -> Play:
     """Answer every request of a connection with the same body."""
 
     async def play(connection: Connection) -> None:
         while await connection.request():
-            await connection.answer(body, **headers)
+            await connection.answer(body, status=status, **headers)
 
     return play
 

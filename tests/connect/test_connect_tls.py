@@ -164,7 +164,7 @@ class Counting(httpx.AsyncBaseTransport):
 
 async def test_a_replaced_transport_ends_with_its_last_request(authority, tmp_path, monkeypatch):
     """Requests under way keep their transport; none is closed twice or left open."""
-    made = []
+    made: list[Counting] = []
 
     def make(_self):
         made.append(Counting())
@@ -178,6 +178,8 @@ async def test_a_replaced_transport_ends_with_its_last_request(authority, tmp_pa
         bundle(ca_file, authority, authority)
         async with transports.lease() as second:
             assert first is not second
+            assert isinstance(first, Counting)
+            assert isinstance(second, Counting)
             assert (first.closed, second.closed) == (0, 0)
         assert (first.closed, second.closed) == (0, 0)
     assert (first.closed, second.closed) == (1, 0)

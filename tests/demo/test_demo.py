@@ -57,6 +57,8 @@ class Demo:
         )
 
     def read_until(self, words: str) -> str:
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
         told = ""
         for line in self.process.stdout:
             told += line

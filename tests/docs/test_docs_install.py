@@ -83,7 +83,7 @@ class Shell:
         """Have an operator do what the chart's pod would do on a node."""
         if self._operator is None:
             self._emulator.start()
-            variables = {
+            variables: dict[str, str | Path] = {
                 "KUBECONFIG": self._cluster.kubeconfig,
                 "OP_CONNECT_HOST": self._emulator.url,
                 "OP_CONNECT_TOKEN": self._emulator.token("operator"),

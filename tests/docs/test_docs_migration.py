@@ -83,7 +83,7 @@ class Scene:
     def __init__(self, local: LocalCluster, emulator: EmulatorProcess, folder: Path) -> None:
         self.local = local
         self.connect: AdminClient = emulator.admin
-        self._variables = {
+        self._variables: dict[str, str | Path] = {
             "KUBECONFIG": local.kubeconfig,
             "OP_CONNECT_HOST": emulator.url,
             "OP_CONNECT_TOKEN": emulator.token("all"),

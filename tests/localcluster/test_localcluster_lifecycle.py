@@ -98,6 +98,7 @@ def test_killed_starter_takes_the_cluster_with_it(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", STARTER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as starter:
+        assert starter.stdout is not None
         assert starter.stdout.readline() == b"ready\n"
         state = State.read(Layout(directory))
         starter.send_signal(signal.SIGKILL)

@@ -60,6 +60,7 @@ def test_child_ends_when_its_parent_is_killed(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "log")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:
+        assert parent.stdout is not None
         child = Process.of(int(parent.stdout.readline()))
         parent.kill()
     assert child.wait(PATIENCE_S)

@@ -65,6 +65,7 @@ def test_nothing_is_left_of_a_node_with_a_pod():
 def test_a_node_ends_with_the_process_that_started_it():
     """A test run that is killed leaves no containers behind."""
     with subprocess.Popen([sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
         layout = Layout(Path(starter.stdout.readline().decode().strip()))
         starter.send_signal(signal.SIGKILL)
     assert awaited(lambda: traces_of(layout.directory, layout.cgroup)) == []

@@ -4,12 +4,12 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from node_trial import Trial
 
 from localcluster.binaries import ensure_helm
 from localnode import LocalNode
 from localnode.building import IMAGES, ensure_image
 from support.helm import Helm
+from support.node_trial import Trial
 from support.real_node import need_real_node
 from support.traces import traces_of
 

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from node_trial import RELEASE, SYSTEM, VALUES, VAULT, Trial, item
-
 from connect_emulator.admin.client import AdminClient
 from localcluster import ClusterSetupError
 from localcluster.binaries import ensure_helm
 from localnode import LocalNode
 from localnode.building import IMAGES, ensure_image
 from support.helm import Helm
+from support.node_trial import RELEASE, SYSTEM, VALUES, VAULT, Trial, item
 
 SIZES = (0, 1000, 5000)
 NAMESPACE = "items"

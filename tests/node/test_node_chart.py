@@ -6,9 +6,9 @@ import time
 from functools import partial
 
 import pytest
-from node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 
 from keyturn.core import names
+from support.node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 from support.operator import eventually
 
 pytestmark = pytest.mark.node

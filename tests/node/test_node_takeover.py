@@ -6,10 +6,10 @@ import json
 import httpx
 import pytest
 import yaml
-from node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 
 from support.chart_values import OFFICIAL
 from support.helm import CHART
+from support.node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 from support.operator import eventually
 
 pytestmark = pytest.mark.node

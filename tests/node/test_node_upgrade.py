@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 import yaml
-from node_trial import RELEASE, SYSTEM, VALUES, container, from_secret, item, workload
 
 from support.helm import CHART
+from support.node_trial import RELEASE, SYSTEM, VALUES, container, from_secret, item, workload
 
 pytestmark = pytest.mark.node
 

@@ -19,14 +19,14 @@ MODULES = sorted((ROOT / "operator").rglob("*.py"))
 
 
 def test_the_standard_librarys_operator_is_untouched():
-    """A folder of that name stands at the root: it must never be taken for the module."""
+    """A folder at the root has its name and must never be imported in its place."""
     assert Path(operator.__file__).parent == Path(sysconfig.get_path("stdlib"))
     assert not hasattr(operator, "__path__")
     assert not (ROOT / "operator" / "__init__.py").exists()
 
 
-def test_nobody_puts_the_root_of_the_repository_on_the_path():
-    """Not the editable install, nor pytest's settings."""
+def test_the_root_of_the_repository_is_not_on_the_path():
+    """Otherwise the folder `operator` there would hide the standard library's module."""
     assert str(ROOT) not in sys.path
 
 
@@ -39,8 +39,8 @@ def test_a_module_has_one_job_and_says_it_first(module):
     assert len(lines) <= 350
 
 
-def test_no_test_is_skipped_but_where_no_real_node_can_run():
-    """A test that is skipped shows nothing, and nobody notices when it is skipped everywhere."""
+def test_tests_are_skipped_only_if_no_real_node_can_run():
+    """A skipped test shows nothing, and one that is skipped everywhere goes unnoticed."""
     tests = ROOT / "tests"
     skipping = {
         file.relative_to(tests).as_posix()

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -49,12 +50,13 @@ class WithoutTheObject:
 
 
 def status_writer(requests, announce):
-    return StatusWriter(WithoutTheObject(), requests, request_from_item, announce, lambda: datetime.now(UTC))
+    cluster: Any = WithoutTheObject()
+    return StatusWriter(cluster, requests, request_from_item, announce, lambda: datetime.now(UTC))
 
 
 def lonely_operator():
     """An operator with nobody to speak to."""
-    nothing = SimpleNamespace(log_in=None)
+    nothing: Any = SimpleNamespace(log_in=None)
     settings = Settings(connect_host="http://connect")
     metrics = Metrics(version="0", time=FakeTime(), providers={each.metrics_prefix: each.label for each in PROVIDERS})
     return Operator(settings, cluster=nothing, access=nothing, vaults=nothing, metrics=metrics)

@@ -135,7 +135,7 @@ class Trial:
     @contextlib.contextmanager
     def connect(self) -> Iterator[AdminClient]:
         """The emulator's admin API, by a forwarded port: what people do in 1Password."""
-        command = [
+        command: list[str | Path] = [
             self._node.cluster.kubectl_path,
             "port-forward",
             "-n",
@@ -146,6 +146,7 @@ class Trial:
         with subprocess.Popen(
             command, env=self._node.cluster.environment(), stdout=subprocess.PIPE, text=True
         ) as forwarding:
+            assert forwarding.stdout is not None
             try:
                 line = forwarding.stdout.readline()
                 port = re.search(r"127\.0\.0\.1:(\d+)", line)
