@@ -23,5 +23,8 @@ def translated(translate: Callable[[Exception], Exception | None]) -> Iterator[N
         if replacement is None:
             raise
     if replacement is not None:
-        # Raised outside the except clause: inside it, Python would attach the original.
-        raise replacement
+        try:
+            raise replacement
+        finally:
+            # Python attaches the original even outside the except clause: the with statement is still handling it.
+            replacement.__context__ = None
