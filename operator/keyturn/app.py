@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.time import Time
 from keyturn.cluster import (
     ONEPASSWORD_ITEMS,
     Access,
@@ -25,7 +26,7 @@ from keyturn.cluster import (
     crd_served,
     is_pruned,
 )
-from keyturn.core.lease import Terms
+from keyturn.core.lease import LeaseTimings
 from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
 from keyturn.operation import Operator
 from keyturn.providers.connect import (
@@ -82,7 +83,7 @@ async def run(settings: Settings) -> None:
                     access,
                     pool_size=2 * settings.workers,
                     observer=metrics.api_request,
-                    barrier=elector.barrier if elector else lambda: None,
+                    write_fence=elector.write_fence if elector else lambda: None,
                 )
             )
             operator = Operator(settings, cluster=cluster, access=access, vaults=vaults, metrics=metrics)
@@ -123,7 +124,7 @@ async def _check_definition(cluster: Cluster) -> None:
     what = f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label}"
     if not await crd_served(cluster):
         raise StartError(f"{what} is not installed in this cluster: kubectl apply -f crds/")
-    if await is_pruned(cluster, "observedGeneration"):
+    if await is_pruned(cluster, "observedGeneration", time=Time()):
         raise StartError(
             f"{what} is not Keyturn's, which knows more of a status; "
             "it takes its place and keeps every object: kubectl apply -f crds/"
@@ -141,20 +142,21 @@ async def _candidate(
         raise SettingsError(
             "--leader-elect needs to know where its Lease is: set --leader-election-namespace or POD_NAMESPACE"
         )
-    terms = Terms(settings.lease_duration)
-    store = Cluster.at(access, pool_size=1, deadline=terms.call_within, observer=metrics.api_request)
+    timings = LeaseTimings(settings.lease_duration)
+    store = Cluster.at(access, pool_size=1, deadline=timings.request_timeout, observer=metrics.api_request)
     heartbeat = Heartbeat()
     elector = Elector(
         await stack.enter_async_context(store),
         LeaseName(namespace, settings.lease_name),
         identity=f"{settings.pod_name or socket.gethostname()}_{secrets.token_hex(4)}",
-        terms=terms,
+        timings=timings,
         on_change=metrics.leads,
         on_beat=heartbeat.expect("lease", 60.0),
+        time=Time(),
     )
     metrics.leads(leading=False)
     server.remark = "standby, ready to take over"
-    server.readiness = {"lease": lambda: elector.trouble}
+    server.readiness = {"lease": lambda: elector.error}
     server.liveness["lease"] = heartbeat.check
     return elector
 

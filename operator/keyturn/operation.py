@@ -11,7 +11,19 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from keyturn.cluster import METADATA, SECRETS, About, Access, ByName, Cluster, EventPoster, Informer
+from keyturn.base.time import Time
+from keyturn.cluster import (
+    METADATA,
+    SECRETS,
+    About,
+    Access,
+    ApiListWatch,
+    ByName,
+    Cluster,
+    EventPoster,
+    Informer,
+    namespaces_or_all,
+)
 from keyturn.control.connections.health import Source
 from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.poller import Poller
@@ -31,6 +43,7 @@ from keyturn.control.sync.secret_writer import SecretWriter
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.control.sync.workers import Workers
 from keyturn.core import names
+from keyturn.core.events import Event
 from keyturn.core.managed_fields import is_drifted
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.ownership import missing_owners
@@ -77,7 +90,7 @@ class Operator:
         self._read_item = partial(request_from_item, copy_annotations=settings.enable_annotations)
         self._pending_of_deleted: dict[Key, PendingChanges] = {}
         self._repairs: DriftCooldown[Key] = DriftCooldown(asyncio.get_running_loop().time)
-        self._events = EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event)
+        self._events = EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event, time=Time())
         self._queue: WorkQueue[Key] = WorkQueue(schedule=asyncio.get_running_loop().call_later, chance=random.random)
         self._by_name: ByName | None = None
         if settings.secrets_by_name:
@@ -87,16 +100,15 @@ class Operator:
                 names=lambda: [(request.key.namespace, request.key.name) for request in self._requests],
                 label=(names.MANAGED_BY, names.PRODUCT),
                 interval=settings.full_pass_interval,
+                time=Time(),
             )
-            cluster.echo = self._by_name.take
         self._secrets = Informer(
-            self._by_name or cluster,
-            SECRETS,
-            reading=METADATA,
-            namespaces=settings.watch_namespaces or None,
-            label_selector=names.OURS,
+            self._by_name or ApiListWatch(cluster, SECRETS, METADATA, label_selector=names.OURS, time=Time()),
+            label=SECRETS.label,
+            namespaces=namespaces_or_all(settings.watch_namespaces),
             on_change=self._secret_changed,
             on_beat=self.heartbeat.expect("secrets", 300.0),
+            time=Time(),
         )
         self._requests = RequestRegistry(secret=self._secrets.objects.get)
         self._workload_requests = WorkloadRequests(
@@ -224,7 +236,7 @@ class Operator:
         """Why the picture of our Secrets is not fresh, or None."""
         if not self._secrets.synced.is_set():
             return "the Secrets have not been listed yet"
-        return self._secrets.trouble or self._workload_requests.trouble()
+        return self._secrets.error or self._workload_requests.trouble()
 
     async def _serve(self) -> None:
         """Everything that must not begin before it is known which Secrets there are."""
@@ -240,7 +252,7 @@ class Operator:
         await self._sweeper.sweep_until_done()
         if self._by_name is not None:
             # Who asks for which Secret tells which there are to be got.
-            self._by_name.named.set()
+            self._by_name.start()
             await self._secrets.synced.wait()
         self._restarter.wake()
         async with asyncio.TaskGroup() as group:
@@ -321,7 +333,7 @@ class Operator:
             self._say(about, reason=reason, message=message, warning=warning)
 
     def _say(self, about: About, *, reason: str, message: str, warning: bool) -> None:
-        self._events.say(about, type="Warning" if warning else "Normal", reason=reason, note=message)
+        self._events.post(about, Event(reason, message, warning))
 
 
 def _now() -> datetime:

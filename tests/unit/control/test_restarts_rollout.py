@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.transport import Answer
+from keyturn.cluster.transport import ApiResponse
 from keyturn.control.restarts.kinds import ChosenKind
 from keyturn.control.restarts.rollout import RestartPass
 from keyturn.core.metadata import ObjectMeta
@@ -17,6 +17,7 @@ from keyturn.core.names import AUTO_RESTART, RESTART_DECLINED, RESTART_OWED, REV
 from keyturn.core.pending import Change, PendingChanges
 from keyturn.core.restart_kinds import parse_kinds
 from keyturn.core.restarts import PendingRestart
+from support.fake_time import FakeTime
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -116,11 +117,11 @@ class Server:
 
 
 def _answer(body):
-    return Answer(200, json.dumps(body).encode())
+    return ApiResponse(200, json.dumps(body).encode())
 
 
 def _status(code, reason, retry_after=None):
-    return Answer(code, json.dumps({"kind": "Status", "code": code, "reason": reason}).encode(), retry_after)
+    return ApiResponse(code, json.dumps({"kind": "Status", "code": code, "reason": reason}).encode(), retry_after)
 
 
 class Books:
@@ -129,7 +130,7 @@ class Books:
     def __init__(self, server, *, default=True, kinds=""):
         self.told = []
         self.said = {}
-        cluster = Cluster(server)
+        cluster = Cluster(server, time=FakeTime())
 
         async def tell_status(key, said):
             self.said[key.name] = (said["owed"], said["done"])

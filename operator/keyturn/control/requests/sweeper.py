@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from keyturn.base.backoff import Backoff, jittered
-from keyturn.cluster import ONEPASSWORD_ITEMS, Cluster, ClusterError, Forbidden
+from keyturn.cluster import ALL_NAMESPACES, ONEPASSWORD_ITEMS, Cluster, ClusterError, Forbidden, namespaces_or_all
 from keyturn.control.requests.registry import ReadRequest, RequestRegistry
 from keyturn.core.request import Key
 
@@ -75,14 +75,13 @@ class Sweeper:
         """
         remembered = self._requests.items()
         present: set[Key] = set()
-        everywhere: Sequence[str | None] = self._namespaces or [None]
-        for namespace in everywhere:
+        for namespace in namespaces_or_all(self._namespaces):
             try:
                 manifests = await self._cluster.list(ONEPASSWORD_ITEMS, namespace)
             except Forbidden as error:
                 # The Role of one namespace may be missing while the others are served.
                 _log.warning("OnePasswordItems cannot be listed in %s: %s", namespace or "all namespaces", error)
-                present |= {key for key in remembered if namespace in {None, key.namespace}}
+                present |= {key for key in remembered if namespace in {ALL_NAMESPACES, key.namespace}}
                 continue
             for manifest in manifests:
                 request = self._read(manifest)

@@ -9,7 +9,19 @@ from functools import partial
 from typing import Final, Protocol
 
 from keyturn.base.backoff import jittered
-from keyturn.cluster import ONEPASSWORD_ITEMS, WORKLOADS, About, Cluster, ClusterError, Informer, NotFound, parts_of
+from keyturn.base.time import Time
+from keyturn.cluster import (
+    ONEPASSWORD_ITEMS,
+    WORKLOADS,
+    About,
+    ApiListWatch,
+    Cluster,
+    ClusterError,
+    Informer,
+    NotFound,
+    namespaces_or_all,
+    projection_of,
+)
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.registry import RequestRegistry
@@ -72,12 +84,17 @@ class WorkloadRequests:
         self._workloads: dict[WorkloadKey, AnnotatedWorkload] = {}
         self._informers = [
             Informer(
-                cluster,
-                kind,
-                reading=parts_of(partial(annotated_workload, api_version=kind.api_version, kind=kind.kind)),
-                namespaces=namespaces or None,
+                ApiListWatch(
+                    cluster,
+                    kind,
+                    projection_of(partial(annotated_workload, api_version=kind.api_version, kind=kind.kind)),
+                    time=Time(),
+                ),
+                label=kind.label,
+                namespaces=namespaces_or_all(namespaces),
                 on_change=self._changed,
                 on_beat=beat(kind.label),
+                time=Time(),
             )
             for kind in WORKLOADS
         ]
@@ -93,11 +110,11 @@ class WorkloadRequests:
     async def tried(self) -> None:
         """Wait until all workloads were listed, or could not be: then the rest must go on without them."""
         for informer in self._informers:
-            await informer.tried.wait()
+            await informer.attempted.wait()
 
     def trouble(self) -> str | None:
         """Why the picture of annotated workloads is not fresh, or None."""
-        return next((informer.trouble for informer in self._informers if informer.trouble), None)
+        return next((informer.error for informer in self._informers if informer.error), None)
 
     def _changed(self, _: object, old: AnnotatedWorkload | None, new: AnnotatedWorkload | None) -> None:
         for workload in (old, new):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from keyturn.base.backoff import Backoff
 from keyturn.base.log import log_defect
 from keyturn.control.restarts.rollout import Outcome, RestartPass
-from keyturn.core.metadata import Key, ObjectMeta
+from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import RESTART_OWED
 from keyturn.core.restarts import PendingRestart
 
@@ -55,7 +55,7 @@ class RestartController:
         self,
         payer: RestartPass,
         *,
-        secrets: Mapping[Key, ObjectMeta],
+        secrets: Mapping[tuple[str, str], ObjectMeta],
         at_work: Callable[[], bool],
         chance: Callable[[], float],
         schedule: Callable[[float, Callable[[], None]], object],
@@ -104,11 +104,11 @@ class RestartController:
             if RESTART_OWED in secret.annotations and secret.deletion_timestamp is None
         ]
 
-    def _debtors(self) -> dict[str, list[Key]]:
+    def _debtors(self) -> dict[str, list[tuple[str, str]]]:
         """The Secrets whose marks are not known to be gone, by namespace."""
         owing = self._owing()
         self._payer.forget_all_but(owing)
-        debtors: dict[str, list[Key]] = {}
+        debtors: dict[str, list[tuple[str, str]]] = {}
         for secret in owing:
             if not self._payer.is_paid(secret):
                 debtors.setdefault(secret.namespace, []).append(secret.key)
@@ -128,7 +128,7 @@ class RestartController:
             if now - started >= _LONGEST_GATHERING or now - marked >= patience - _QUIET / 2:
                 return
 
-    async def _pay_in(self, namespace: str, owing: list[Key]) -> None:
+    async def _pay_in(self, namespace: str, owing: list[tuple[str, str]]) -> None:
         """Make one pass over a namespace; those of others go on meanwhile."""
         async with self._passes:
             # As they are by now: the wait may have been long.
