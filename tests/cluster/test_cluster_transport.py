@@ -221,8 +221,8 @@ async def test_a_refused_connection_names_host_and_port():
     assert not failed.timed_out
 
 
-class Barrier:
-    """Shut or open, as the test wants it."""
+class Fence:
+    """Closed while it has a reason."""
 
     def __init__(self, why=None):
         self.why = why
@@ -232,38 +232,38 @@ class Barrier:
 
 
 @asynccontextmanager
-async def barred(server, *, pool_size=20, why=None):
-    barrier = Barrier(why)
-    transport = ApiTransport(Configuration(host=server.url), pool_size, barrier=barrier)
+async def fenced(server, *, pool_size=20, why=None):
+    fence = Fence(why)
+    transport = ApiTransport(Configuration(host=server.url), pool_size, write_fence=fence)
     try:
-        yield transport, barrier
+        yield transport, fence
     finally:
         await transport.aclose()
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
-async def test_the_barrier_holds_back_every_write_and_no_read(server, method):
-    """One who may not lead any more may look, but not touch, and its connections are none the worse for it."""
-    async with barred(server, why="the Lease is not ours") as (transport, barrier):
+async def test_the_fence_holds_back_every_write_and_no_read(server, method):
+    """A replica that may have lost the Lease may only read, and its connections stay usable."""
+    async with fenced(server, why="the Lease is not ours") as (transport, fence):
         assert (await transport.send(Request("GET", "/echo"), 30.0)).status == 200
         with pytest.raises(TransportError, match="the Lease is not ours") as failed:
             await transport.send(Request(method, "/echo", body={}), 30.0)
-        assert failed.value.barred
+        assert failed.value.fenced
         assert len(server.requests) == 1
 
-        barrier.why = None
+        fence.why = None
         assert (await transport.send(Request(method, "/echo", body={}), 30.0)).status == 200
         assert len(server.requests) == 2
 
 
-async def test_the_barrier_is_asked_after_the_wait_for_a_connection(server):
-    """A write that began while all was well, and waited until it was not, is not sent."""
-    async with barred(server, pool_size=1) as (transport, barrier):
+async def test_the_fence_is_asked_after_the_wait_for_a_connection(server):
+    """A write that waited for its connection is not sent if the Lease was lost meanwhile."""
+    async with fenced(server, pool_size=1) as (transport, fence):
         first = asyncio.create_task(transport.send(Request("GET", "/hang"), 30.0))
         await server.arrived.wait()
         second = asyncio.create_task(transport.send(Request("PATCH", "/echo", body={}), 30.0))
         await asyncio.sleep(0)
-        barrier.why = "not renewed for too long"
+        fence.why = "not renewed for too long"
         server.release.set()
         await first
 

@@ -99,7 +99,7 @@ class Cluster(Reader):
             Conflict: a sent `resourceVersion` or `uid` is not the present one.
         """
         query = {"fieldManager": field_manager, "force": "true"}
-        whole = _complete(resource, namespace, name, body)
+        whole = complete_manifest(resource, namespace, name, body)
         return await self._named(
             "apply", "PATCH", resource, namespace, name, query=query, kind=_APPLY, body=whole, subresource=subresource
         )
@@ -118,7 +118,7 @@ class Cluster(Reader):
             fill(template, namespace=namespace, name=None),
             query={"fieldManager": field_manager},
             accept=METADATA_ONLY,
-            body=_complete(resource, namespace, name, body),
+            body=complete_manifest(resource, namespace, name, body),
         )
         answer = await self._caller.call("create", request, resource, template)
         self._publish(resource, answer)
@@ -174,7 +174,8 @@ class Cluster(Reader):
         )
 
 
-def _complete(resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any]) -> JsonObject:
+def complete_manifest(resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any]) -> JsonObject:
+    """The manifest of an object with `apiVersion`, `kind`, name and namespace filled in."""
     metadata = {"name": name, **body.get("metadata", {})}
     if resource.namespaced:
         metadata["namespace"] = namespace
