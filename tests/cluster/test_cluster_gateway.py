@@ -99,7 +99,7 @@ async def test_apply_without_force_names_the_field_that_another_manager_owns(clu
     other = base64.b64encode(b"other-canary").decode()
     with pytest.raises(Conflict) as refused:
         await cluster.apply_without_force(
-            SECRETS, namespace, "login", {"data": {"password": other}}, field_manager="somebody"
+            SECRETS, namespace, "login", {"data": {"password": other}}, field_manager="another"
         )
 
     assert refused.value.causes[0].field == ".data.password"

@@ -148,7 +148,7 @@ async def test_an_object_that_leaves_the_selection_counts_as_deleted(cluster, na
             namespace,
             "ours",
             {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}},
-            field_manager="somebody",
+            field_manager="another",
         )
         await followed.until(lambda: not followed.names)
 

@@ -1,4 +1,4 @@
-"""Where the API server is and how to log in: a kubeconfig or service account, found once, used by our client and by kopf."""
+"""The address of the API server and the login to it: a kubeconfig or service account, found once, used by our client and by kopf."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Credentials:
         insecure: whether the server's certificate goes unchecked.
         proxy: URL of the proxy to use.
         trust_env: whether `HTTPS_PROXY` and similar variables apply.
-        expires: when to ask for credentials again (aware, UTC); None for never.
+        expires: when to request credentials again (aware, UTC); None for never.
     """
 
     server: str
@@ -111,7 +111,7 @@ class Access:
             kubeconfig: path, or several joined by colons.
             trust_env: whether to reach the API server through the proxy that `HTTPS_PROXY` names.
             environ: the environment; None for the process's own.
-            service_account: where the service account is mounted.
+            service_account: the mount of the service account.
             time: None for the real one.
 
         Raises:
@@ -129,7 +129,7 @@ class Access:
         return cls(configuration, in_cluster=in_cluster, namespace=namespace, trust_env=trust_env, time=time or Time())
 
     async def credentials(self) -> Credentials:
-        """The credentials as they are at this moment; ask again when they expire.
+        """The credentials as they are at this moment; request them again when they expire.
 
         Raises:
             Misconfigured: the token cannot be read any more.
@@ -138,11 +138,11 @@ class Access:
             return await self._credentials()
 
     async def log_in(self) -> Credentials:
-        """Credentials for a client that asks again when they expire or were refused, as kopf does.
+        """Credentials for a client that requests them again when they expire or were refused, as kopf does.
 
-        A client that asks again within a minute was refused. An immediate answer would let it send requests to the API server
-        without a pause, because a service account's credentials differ each time in their expiry. So each answer is delayed
-        longer than the one before.
+        A client that requests them again within a minute was refused. Without a delay it would send one request after another to
+        the API server, because a service account's credentials have another expiry each time. So each delay is longer than the
+        one before.
 
         Raises:
             Misconfigured: the token cannot be read any more.

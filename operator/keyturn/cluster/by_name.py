@@ -17,7 +17,7 @@ from keyturn.base.backoff import jittered
 from keyturn.base.time import Time
 from keyturn.cluster.calls import JsonObject
 from keyturn.cluster.errors import Gone, NotFound
-from keyturn.cluster.list_watch import Change, ListWatch, Page, Progress
+from keyturn.cluster.list_watch import ListWatch, ObjectChange, Page, Progress
 from keyturn.cluster.reading import AnswerObserver
 from keyturn.cluster.resources import ALL_NAMESPACES, Resource
 from keyturn.core.metadata import ObjectMeta
@@ -45,7 +45,7 @@ class _Listing:
     """One list of a namespace, and the watch that follows it.
 
     Attributes:
-        version: tells it from other lists of the namespace.
+        version: differs from that of every other list.
         reported: uid and resourceVersion of each object, as last reported.
         answers: of the API server, not yet reported.
         answered: set when there are some.
@@ -54,7 +54,7 @@ class _Listing:
 
     version: str
     reported: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
-    answers: deque[Change[ObjectMeta]] = field(default_factory=deque)
+    answers: deque[ObjectChange[ObjectMeta]] = field(default_factory=deque)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     due: float = 0.0
 
@@ -113,7 +113,9 @@ class ByName(ListWatch[ObjectMeta]):
         yield Page(items, listing.version)
 
     @asynccontextmanager
-    async def watch(self, namespace: str, version: str) -> AsyncIterator[AsyncIterator[Change[ObjectMeta] | Progress]]:
+    async def watch(
+        self, namespace: str, version: str
+    ) -> AsyncIterator[AsyncIterator[ObjectChange[ObjectMeta] | Progress]]:
         """See `ListWatch.watch`."""
         listing = self._listings.get(namespace)
         if listing is None or listing.version != version:
@@ -121,7 +123,9 @@ class ByName(ListWatch[ObjectMeta]):
         async with aclosing(self._follow(namespace, listing)) as changes:
             yield changes
 
-    async def _follow(self, namespace: str, listing: _Listing) -> AsyncGenerator[Change[ObjectMeta] | Progress, None]:
+    async def _follow(
+        self, namespace: str, listing: _Listing
+    ) -> AsyncGenerator[ObjectChange[ObjectMeta] | Progress, None]:
         while True:
             left = min(_PROGRESS_PERIOD, listing.due - self._time.monotonic())
             if left > 0 and not await self._time.wait(listing.answered, at_most=left):
@@ -136,11 +140,13 @@ class ByName(ListWatch[ObjectMeta]):
                     async for each in changes:
                         yield each
 
-    async def _get_all(self, namespace: str, listing: _Listing) -> AsyncGenerator[Change[ObjectMeta] | Progress, None]:
+    async def _get_all(
+        self, namespace: str, listing: _Listing
+    ) -> AsyncGenerator[ObjectChange[ObjectMeta] | Progress, None]:
         """Get all objects by name, and show progress once a page."""
         wanted = {key for key in self._names() if namespace in {ALL_NAMESPACES, key[0]}}
         for number, key in enumerate(sorted(wanted | listing.reported.keys()), start=1):
-            change: Change[ObjectMeta] = Change(key, None)
+            change: ObjectChange[ObjectMeta] = ObjectChange(key, None)
             if key in wanted:
                 with contextlib.suppress(NotFound):
                     change = self._change(await self._cluster.get_metadata(self._resource, *key))
@@ -160,7 +166,7 @@ class ByName(ListWatch[ObjectMeta]):
                 listing.answers.append(change)
                 listing.answered.set()
 
-    def _is_newer(self, listing: _Listing, change: Change[ObjectMeta]) -> bool:
+    def _is_newer(self, listing: _Listing, change: ObjectChange[ObjectMeta]) -> bool:
         """Whether a change must be reported; an older answer may arrive after a newer one."""
         if change.object is None:
             return listing.reported.pop(change.key, None) is not None
@@ -171,7 +177,7 @@ class ByName(ListWatch[ObjectMeta]):
         listing.reported[change.key] = (uid, version)
         return True
 
-    def _change(self, answer: JsonObject) -> Change[ObjectMeta]:
+    def _change(self, answer: JsonObject) -> ObjectChange[ObjectMeta]:
         metadata = ObjectMeta.of(answer)
         label, value = self._label
-        return Change(metadata.key, metadata if metadata.labels.get(label) == value else None)
+        return ObjectChange(metadata.key, metadata if metadata.labels.get(label) == value else None)

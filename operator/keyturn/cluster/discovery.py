@@ -12,7 +12,7 @@ async def crd_served(cluster: Cluster, resource: Resource = ONEPASSWORD_ITEMS) -
     """Whether objects of this kind can be read and written now.
 
     Every authenticated client may send this request (`system:discovery`), so it needs no right on CustomResourceDefinitions. A new
-    CRD is served a moment after its own status claims it.
+    CRD is served a moment after its own status reports it.
 
     Raises:
         ClusterError: the request failed.

@@ -2,7 +2,7 @@
 
 They are core/v1 Events, as the kubelet and most controllers write them. The newer events.k8s.io/v1 leaves `lastTimestamp` and
 `count` empty, and `kubectl describe`, `kubectl get events --sort-by=.lastTimestamp` and most viewers sort and count by these.
-Reasons and messages hold names only: many may read an Event who may not read the Secret.
+Reasons and messages hold names only: people may have the right to read an Event and not the Secret.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Cluster(Reader):
         """The cluster that `access` leads to.
 
         Args:
-            access: where it is and how to log in.
+            access: its address and the login.
             pool_size: calls that may be in flight at once; the others wait.
             deadline: seconds for one call.
             observer: called after each call.

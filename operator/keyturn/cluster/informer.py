@@ -53,7 +53,7 @@ class _WatchState:
     Attributes:
         namespace: that is watched, or `ALL_NAMESPACES`.
         log: of its failures.
-        version: from where to watch on; empty if the objects must be listed first.
+        version: the place at which the watch continues; empty if the objects must be listed first.
         listed: whether they were ever listed, or may not be.
         attempted: whether a list was ever attempted.
         failures: in a row.
@@ -86,7 +86,7 @@ class Informer(Generic[_T]):
     and created again.
 
     Args:
-        list_watch: where the objects come from.
+        list_watch: the source of the objects.
         label: names the kind in messages.
         namespaces: each gets a watch of its own; `ALL_NAMESPACES` alone for one watch of all.
         on_change: called in the event loop with the key, the object before and the object now (None if there is none); it should

@@ -250,7 +250,8 @@ class Elector:
             self._note(str(error))
             return soon
         if record is not None and record.holder != self._identity:
-            raise LeaseLost(f"the Lease {self._lease} is held by {record.holder or 'nobody'}")
+            what = f"is held by {record.holder}" if record.holder else "has no holder"
+            raise LeaseLost(f"the Lease {self._lease} {what}")
         self._held = replace(self._held, version="") if record is None else record
         return 0.0
 

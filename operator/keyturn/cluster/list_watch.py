@@ -1,4 +1,4 @@
-"""Where an informer gets its objects: a list of what is there, then a watch of each change; with the API server's own implementation."""
+"""The source of an informer: a list of the present objects, then a watch of their changes. Implemented here over the API server."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[_T_co]):
-    """Some of the objects that are there.
+    """Some of the present objects.
 
     Attributes:
         items: by namespace and name.
-        version: from where a watch goes on after the last page. Only its `ListWatch` can read it.
+        version: the place at which a watch continues after the last page. Only its `ListWatch` can interpret it.
     """
 
     items: Mapping[tuple[str, str], _T_co]
@@ -32,13 +32,13 @@ class Page(Generic[_T_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Change(Generic[_T_co]):
+class ObjectChange(Generic[_T_co]):
     """One object as it is now.
 
     Attributes:
         key: its namespace and name.
-        object: None if it is not there any more, or is not to be remembered.
-        version: from where a watch goes on after this change; empty for the same place as before.
+        object: None if it was deleted, or is not to be remembered.
+        version: the place at which a watch continues after this change; empty for the place before it.
     """
 
     key: tuple[str, str]
@@ -48,10 +48,10 @@ class Change(Generic[_T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The watch works, and nothing changed.
+    """A sign that the watch works while nothing changes.
 
     Attributes:
-        version: from where a watch goes on now; empty for the same place as before.
+        version: the place at which a watch continues now; empty for the place before it.
     """
 
     version: str = ""
@@ -70,7 +70,7 @@ class ListWatch(Protocol[_T_co]):
 
     def watch(
         self, namespace: str, version: str
-    ) -> AbstractAsyncContextManager[AsyncIterator[Change[_T_co] | Progress]]:
+    ) -> AbstractAsyncContextManager[AsyncIterator[ObjectChange[_T_co] | Progress]]:
         """All changes since a page, a change or a progress; a sign of progress arrives every three minutes at least.
 
         Raises:
@@ -165,7 +165,7 @@ class ApiListWatch(ListWatch[_T]):
             yield Page(items, page["metadata"]["resourceVersion"])
 
     @asynccontextmanager
-    async def watch(self, namespace: str, version: str) -> AsyncIterator[AsyncIterator[Change[_T] | Progress]]:
+    async def watch(self, namespace: str, version: str) -> AsyncIterator[AsyncIterator[ObjectChange[_T] | Progress]]:
         """See `ListWatch.watch`."""
         async with (
             self._cluster.watch(
@@ -181,13 +181,13 @@ class ApiListWatch(ListWatch[_T]):
         ):
             yield changes
 
-    async def _changes(self, events: AsyncIterator[WatchEvent]) -> AsyncGenerator[Change[_T] | Progress, None]:
+    async def _changes(self, events: AsyncIterator[WatchEvent]) -> AsyncGenerator[ObjectChange[_T] | Progress, None]:
         async for event in events:
             if event.type == "BOOKMARK":
                 yield Progress(event.resource_version)
                 continue
             projected = None if event.type == "DELETED" else self._projection.project(event.object)
-            yield Change(_key(event.object), projected, event.resource_version)
+            yield ObjectChange(_key(event.object), projected, event.resource_version)
 
 
 def _key(manifest: JsonObject) -> tuple[str, str]:

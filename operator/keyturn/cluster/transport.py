@@ -131,7 +131,7 @@ class ApiTransport:
     """`Transport` over `kubernetes.aio`: TLS, proxy, pooled connections, and a token that is read again when it rotates.
 
     Args:
-        configuration: where the API server is and how to log in; see `access.py`.
+        configuration: the address of the API server and the login; see `access.py`.
         pool_size: connections for ordinary calls. Streams live for minutes and have a pool of their own without a limit:
             in a shared one, the watches of many namespaces would take every connection.
         trust_env: whether proxy variables of the environment apply.

@@ -246,7 +246,7 @@ async def test_many_gets_without_a_change_beat():
     server = Server(*(secret(5, name=name) for _, name in many))
     beats_at = []
     async with following(server, names=many, on_beat=lambda: beats_at.append(len(server.requests))) as followed:
-        # The last name changes, so that its change marks the end of the second round.
+        # The last name changes, so that its change shows the end of the second round.
         server.objects[many[-1]] = secret(6, name=many[-1][1])
         followed.pass_an_hour()
         while (await followed.change())[1] != "6":

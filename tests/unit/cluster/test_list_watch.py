@@ -6,7 +6,7 @@ import pytest
 from cluster_fakes import Chunks, ScriptedTransport, answer
 
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.list_watch import METADATA, ApiListWatch, Change, Page, Progress, projection_of
+from keyturn.cluster.list_watch import METADATA, ApiListWatch, ObjectChange, Page, Progress, projection_of
 from keyturn.cluster.resources import ALL_NAMESPACES, DEPLOYMENTS, SECRETS
 from support.fake_time import FakeTime
 
@@ -61,9 +61,9 @@ async def test_a_watch_has_changes_and_progress():
         seen = [change async for change in changes]
 
     assert seen == [
-        Change(("apps", "a"), "a", "10"),
-        Change(("apps", "a"), None, "11"),
-        Change(("apps", "b"), None, "12"),
+        ObjectChange(("apps", "a"), "a", "10"),
+        ObjectChange(("apps", "a"), None, "11"),
+        ObjectChange(("apps", "b"), None, "12"),
         Progress("20"),
     ]
 

@@ -13,7 +13,7 @@ def access_at(time):
 
 
 async def test_the_first_login_and_a_routine_renewal_are_answered_at_once():
-    """A client that asks again after two minutes asks because the credentials expired."""
+    """After two minutes a client logs in again because the credentials expired."""
     time = FakeTime()
     access = access_at(time)
     await access.log_in()
@@ -24,7 +24,7 @@ async def test_the_first_login_and_a_routine_renewal_are_answered_at_once():
 
 
 async def test_refused_logins_are_answered_more_and_more_slowly():
-    """A client whose token is refused asks again at once; the delay grows up to half a minute."""
+    """A client whose token is refused logs in again at once; the delay grows up to half a minute."""
     time = FakeTime()
     access = access_at(time)
     for _ in range(9):
@@ -45,7 +45,7 @@ async def test_an_accepted_login_resets_the_delay():
 
 
 async def test_a_token_that_rotates_expires_for_other_clients():
-    """They must ask again before the token's shortest life is over; a static token never expires."""
+    """They must log in again before the token's shortest life is over; a static token never expires."""
     access = access_at(FakeTime())
     assert (await access.credentials()).expires is None
 
