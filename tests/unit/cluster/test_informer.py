@@ -100,7 +100,7 @@ async def test_reports_present_objects_and_then_every_change():
     assert followed.informer.synced.is_set()
 
 
-async def test_requests_metadata_only_and_bookmarks():
+async def test_asks_for_metadata_only_and_for_bookmarks():
     """Neither list nor watch requests a media type that carries data."""
     followed = await Followed(listing(), Chunks([None])).play()
 
