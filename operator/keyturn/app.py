@@ -29,7 +29,7 @@ from keyturn.cluster import (
     is_pruned,
 )
 from keyturn.control.context import Context
-from keyturn.core.lease import Terms
+from keyturn.core.lease import LeaseTimings
 from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, ServingPhase
 from keyturn.operation import Operator
 from keyturn.settings import Settings, SettingsError
@@ -83,13 +83,13 @@ async def run(settings: Settings) -> None:
                     access,
                     pool_size=2 * settings.workers,
                     observer=metrics.api_request,
-                    barrier=elector.barrier if elector else lambda: None,
+                    write_fence=elector.write_fence if elector else lambda: None,
                 )
             )
             context = Context(
                 settings=settings,
                 cluster=cluster,
-                events=EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event),
+                events=EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event, time=time),
                 metrics=metrics,
                 heartbeat=Heartbeat(time=time),
                 time=time,
@@ -124,7 +124,7 @@ async def _prepare(settings: Settings, cluster: Cluster, *, time: Time) -> None:
     while True:
         try:
             with translated(_as_final):
-                await _check_definition(cluster)
+                await _check_definition(cluster, time=time)
         except (TooManyRequests, Unavailable) as error:
             failures += 1
             state.bad("cannot be asked, so the work begins later", str(error))
@@ -142,11 +142,11 @@ def _as_final(error: Exception) -> StartError | None:
     return _as_start_error(error)
 
 
-async def _check_definition(cluster: Cluster) -> None:
+async def _check_definition(cluster: Cluster, *, time: Time) -> None:
     what = f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label}"
     if not await crd_served(cluster):
         raise StartError(f"{what} is not installed in this cluster: kubectl apply -f crds/")
-    if await is_pruned(cluster, "observedGeneration"):
+    if await is_pruned(cluster, "observedGeneration", time=time):
         raise StartError(
             f"{what} is not Keyturn's and lacks fields of the status; "
             "Keyturn's replaces it and keeps every object: kubectl apply -f crds/"
@@ -164,21 +164,22 @@ async def _candidate(
         raise SettingsError(
             "--leader-elect needs to know where its Lease is: set --leader-election-namespace or POD_NAMESPACE"
         )
-    terms = Terms(settings.lease_duration)
-    store = Cluster.at(access, pool_size=1, deadline=terms.call_within, observer=metrics.api_request)
+    timings = LeaseTimings(settings.lease_duration)
+    store = Cluster.at(access, pool_size=1, deadline=timings.request_timeout, observer=metrics.api_request)
     heartbeat = Heartbeat(time=time)
     elector = Elector(
         await stack.enter_async_context(store),
         LeaseName(namespace, settings.lease_name),
         identity=f"{settings.pod_name or socket.gethostname()}_{secrets.token_hex(4)}",
-        terms=terms,
+        timings=timings,
         on_change=metrics.leads,
         on_beat=heartbeat.expect("lease", 60.0),
+        time=time,
     )
     metrics.leads(leading=False)
     return elector, ServingPhase(
         metrics.expose,
-        readiness={"lease": lambda: elector.trouble},
+        readiness={"lease": lambda: elector.error},
         liveness={"lease": heartbeat.check},
         detail="standby, ready to take over",
     )

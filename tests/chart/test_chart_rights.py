@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from operator_fixtures import GET_ITEM, Stage, annotations_of
 
-from keyturn.cluster import About, Access, Cluster, EventPoster
+from keyturn.base.time import Time
+from keyturn.cluster import About, Access, EventPoster
 from keyturn.cluster.events import Ledger
 from keyturn.cluster.resources import (
     DAEMONSETS,
@@ -21,8 +22,10 @@ from keyturn.cluster.resources import (
     STATEFULSETS,
 )
 from keyturn.core import names
+from keyturn.core.events import Event
 from localcluster import LocalCluster
 from support.accounts import audit_of_account, kubeconfig_of_account
+from support.admin_cluster import AdminCluster
 from support.helm import CHART, Helm, container, environment, of_kind
 from support.operator import eventually
 
@@ -54,7 +57,7 @@ def account(guarded, tmp_path):
 @pytest.fixture
 async def stage(guarded, account, emulator, tmp_path):
     """A namespace of that control plane; operators on it are the chart's account."""
-    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+    async with AdminCluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
         name = f"apps-{secrets.token_hex(4)}"
         await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
         stage = Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=account)
@@ -204,13 +207,13 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
     assert operator.terminate() == 0
 
     # The count of an Event is written minutes after the Event: the operator's own code does it at once here.
-    async with Cluster.at(await Access.load(kubeconfig=str(account))) as as_account:
+    async with AdminCluster.at(await Access.load(kubeconfig=str(account))) as as_account:
         outcomes: asyncio.Queue[str] = asyncio.Queue()
-        poster = EventPoster(as_account, ledger=Ledger(quiet=0.0), on_outcome=outcomes.put_nowait)
+        poster = EventPoster(as_account, ledger=Ledger(quiet=0.0), on_outcome=outcomes.put_nowait, time=Time())
         about = About(ONEPASSWORD_ITEMS, stage.namespace, "lost", (await stage.asked("lost"))["metadata"]["uid"])
         posting = asyncio.create_task(poster.run())
         for _ in range(2):
-            poster.say(about, type="Normal", reason="Repeated", note="twice")
+            poster.post(about, Event("Repeated", "twice"))
             assert await outcomes.get() == "posted"
         posting.cancel()
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import psutil
 
-from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core.names import ITEM_NAME, ITEM_PATH, RESTART_OWED, REVISION
+from support.admin_cluster import AdminCluster
 from support.api_proxy import ApiProxy, Fault, Moment
 from support.emulator import EmulatorProcess
 from support.operator import OperatorProcess, eventually
@@ -122,7 +122,7 @@ class Chaos:
         self,
         plan: Plan,
         *,
-        cluster: Cluster,
+        cluster: AdminCluster,
         namespace: str,
         proxy: ApiProxy,
         emulator: EmulatorProcess,

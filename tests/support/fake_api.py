@@ -13,7 +13,7 @@ from typing import Any
 from keyturn.base.time import Time
 from keyturn.cluster import NAMESPACES, ONEPASSWORD_ITEMS, PODS, SECRETS, WORKLOADS, Cluster, Resource
 from keyturn.cluster.resources import CRDS, EVENTS, LEASES
-from keyturn.cluster.transport import Answer, Request, Stream, TransportError
+from keyturn.cluster.transport import ApiResponse, Request, Stream, TransportError
 from support.fake_time import FakeTime
 from support.field_ownership import FieldConflict, applied, updated
 
@@ -57,7 +57,7 @@ class _Failure:
     verb: str
     resource: str
     name: str
-    answer: Answer | TransportError
+    answer: ApiResponse | TransportError
     times: int
     applied: bool
 
@@ -93,12 +93,13 @@ class FakeApiServer(Cluster):
     """
 
     def __init__(self, *, time: Time | None = None) -> None:
-        super().__init__(_MemoryTransport(self))
+        time = time or FakeTime()
+        super().__init__(_MemoryTransport(self), time=time)
         self.calls: list[Call] = []
         self.before: Callable[[Call], None] = lambda _call: None
         self.delay: Callable[[Call], Awaitable[None]] = _no_delay
         self.largest_page: int | None = None
-        self._time = time or FakeTime()
+        self._time = time
         self._objects: dict[tuple[str, str, str], Manifest] = {}
         self._served = {each.label: each for each in _SERVED}
         self._failures: list[_Failure] = []
@@ -187,7 +188,7 @@ class FakeApiServer(Cluster):
             times: how many requests fail.
             applied: the request is carried out all the same, and only its answer is lost.
         """
-        answer: Answer | TransportError = TransportError("the connection broke")
+        answer: ApiResponse | TransportError = TransportError("the connection broke")
         if status:
             answer = replace(_status(status, reason, message), retry_after=str(retry_after) if retry_after else None)
         label = resource if isinstance(resource, str) else resource.label
@@ -195,10 +196,10 @@ class FakeApiServer(Cluster):
 
     # For the transport.
 
-    def handle(self, request: Request) -> Answer:
-        """Answer one request, and write it down."""
+    def handle(self, request: Request) -> ApiResponse:
+        """ApiResponse one request, and write it down."""
         call = _call(request)
-        answer: Answer | TransportError
+        answer: ApiResponse | TransportError
         failure = next((each for each in self._failures if each.concerns(call)), None)
         if failure is not None:
             failure.times -= 1
@@ -212,13 +213,13 @@ class FakeApiServer(Cluster):
             raise TransportError(str(answer))
         return answer
 
-    def _answer(self, call: Call, request: Request) -> Answer:
+    def _answer(self, call: Call, request: Request) -> ApiResponse:
         self.before(call)
         try:
             body = self._handled(call, request)
         except _Refused as refused:
             return refused.answer
-        return Answer(201 if call.verb == "create" else 200, json.dumps(body).encode())
+        return ApiResponse(201 if call.verb == "create" else 200, json.dumps(body).encode())
 
     def _handled(self, call: Call, request: Request) -> Mapping[str, Any]:
         if call.verb == "discovery":
@@ -373,7 +374,7 @@ class _MemoryTransport:
     def __init__(self, server: FakeApiServer) -> None:
         self._server = server
 
-    async def send(self, request: Request, deadline: float) -> Answer:
+    async def send(self, request: Request, deadline: float) -> ApiResponse:
         """See `Transport.send`. The body is copied: what a caller changes later was not sent."""
         sent = replace(request, body=copy.deepcopy(request.body))
         await self._server.delay(_call(sent))
@@ -408,9 +409,9 @@ def _key(label: str, manifest: Manifest) -> tuple[str, str, str]:
     return label, manifest["metadata"].get("namespace") or "", manifest["metadata"]["name"]
 
 
-def _status(code: int, reason: str, message: str = "", *, causes: Any = ()) -> Answer:
+def _status(code: int, reason: str, message: str = "", *, causes: Any = ()) -> ApiResponse:
     body = {"kind": "Status", "code": code, "reason": reason, "message": message, "details": {"causes": list(causes)}}
-    return Answer(code, json.dumps(body).encode())
+    return ApiResponse(code, json.dumps(body).encode())
 
 
 def _shown(manifest: Manifest, request: Request) -> Manifest:

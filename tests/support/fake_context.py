@@ -22,7 +22,7 @@ class KeptEvents(EventPoster):
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        super().__init__(cluster)
+        super().__init__(cluster, time=FakeTime())
         self.posted: list[tuple[About, Event]] = []
 
     def post(self, about: About, event: Event) -> None:

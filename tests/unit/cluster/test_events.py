@@ -1,35 +1,38 @@
+"""Events: which occurrence is written, and what is written."""
+
 import asyncio
 import itertools
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import pytest
 from cluster_fakes import ScriptedTransport, answer, status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.cluster.events import About, EventPoster, Ledger, Said
+from keyturn.cluster.events import About, EventPoster, Ledger
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import ONEPASSWORD_ITEMS
+from keyturn.core.events import Event, EventReason
+from support.fake_time import FakeTime
 
 ABOUT = About(ONEPASSWORD_ITEMS, "apps", "login", "uid-1")
 
 
-def said(note="vault v does not exist", about=ABOUT):
-    return Said(about, "Warning", "VaultNotFound", note)
+def event(message="vault v does not exist", *, reason="VaultNotFound", warning=True):
+    return Event(reason, message, warning)
 
 
-def posts(ledger, *moments, what=None):
-    return [(now, post.count) for now in moments if (post := ledger.say(what or said(), now))]
+def posts(ledger, *moments):
+    return [(now, post.count) for now in moments if (post := ledger.observe(ABOUT, event(), now=now))]
 
 
-def test_the_first_time_is_posted_and_repetitions_are_counted():
-    """Repetitions within the quiet time cost nothing; the count then tells of them all."""
+def test_the_first_occurrence_is_posted_and_repetitions_are_counted():
+    """Repetitions within the quiet time cost no write; the next count includes them all."""
     assert posts(Ledger(), 0, 10, 20, 299, 300) == [(0, 1), (300, 5)]
 
 
-def test_lasting_trouble_is_written_ever_more_rarely():
-    """An object that fails every ten seconds for six hours costs about two writes an hour, and never falls silent."""
+def test_a_lasting_failure_is_written_more_and_more_rarely():
+    """An object that fails every ten seconds for six hours costs about two writes an hour, and its Event never expires."""
     written = [now for now, _ in posts(Ledger(), *range(0, 6 * 3600, 10))]
 
     assert written[:5] == [0, 300, 900, 2100, 3900]
@@ -37,49 +40,49 @@ def test_lasting_trouble_is_written_ever_more_rarely():
     assert all(later - earlier <= 1800 for earlier, later in itertools.pairwise(written))
 
 
-def test_what_was_silent_for_an_hour_is_news():
-    """The API server has forgotten the old Event by then."""
+def test_an_occurrence_after_an_hour_is_a_new_event():
+    """The API server has deleted the old Event by then."""
     ledger = Ledger()
-    first = ledger.say(said(), 0)
-    again = ledger.say(said(), 3301)
+    first = ledger.observe(ABOUT, event(), now=0)
+    again = ledger.observe(ABOUT, event(), now=3301)
 
     assert (first.count, again.count) == (1, 1)
     assert first.name != again.name
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("about", "other"),
     [
-        said("another vault"),
-        said(about=About(ONEPASSWORD_ITEMS, "apps", "login", "uid-2")),
-        Said(ABOUT, "Normal", "VaultNotFound", "vault v does not exist"),
-        Said(ABOUT, "Warning", "ItemNotFound", "vault v does not exist"),
+        (ABOUT, event("another vault")),
+        (About(ONEPASSWORD_ITEMS, "apps", "login", "uid-2"), event()),
+        (ABOUT, event(warning=False)),
+        (ABOUT, event(reason="ItemNotFound")),
     ],
-    ids=["note", "object made again", "type", "reason"],
+    ids=["message", "object created again", "type", "reason"],
 )
-def test_anything_that_differs_is_another_event(other):
-    """Identity is object with uid, type, reason and note."""
+def test_any_difference_makes_another_event(about, other):
+    """Its identity is the object with its uid, the type, the reason and the message."""
     ledger = Ledger()
-    ledger.say(said(), 0)
+    ledger.observe(ABOUT, event(), now=0)
 
-    assert ledger.say(other, 1).count == 1
+    assert ledger.observe(about, other, now=1).count == 1
 
 
-def test_what_was_forgotten_is_posted_anew():
-    """After a failed write the next repetition makes the Event."""
+def test_a_forgotten_event_is_posted_again():
+    """After a failed write, the next occurrence creates the Event."""
     ledger = Ledger()
-    ledger.say(said(), 0)
-    ledger.forget(said())
+    ledger.observe(ABOUT, event(), now=0)
+    ledger.forget(ABOUT, event())
 
     assert posts(ledger, 1) == [(1, 1)]
 
 
 @given(st.lists(st.integers(0, 30)), st.integers(1, 10))
 def test_memory_is_bounded(numbers, capacity):
-    """However many different things are said."""
+    """However many different Events there are."""
     ledger = Ledger(capacity=capacity)
     for now, number in enumerate(numbers):
-        ledger.say(said(str(number)), now)
+        ledger.observe(ABOUT, event(str(number)), now=now)
 
     assert len(ledger) <= capacity
 
@@ -87,7 +90,7 @@ def test_memory_is_bounded(numbers, capacity):
 @given(st.text(st.sampled_from("ab-."), min_size=1, max_size=253).filter(lambda name: name[0] not in "-."))
 def test_event_names_are_legal(name):
     """Any legal name of an object makes a legal name of an Event."""
-    post = Ledger().say(said(about=About(ONEPASSWORD_ITEMS, "apps", name, "u")), 0)
+    post = Ledger().observe(About(ONEPASSWORD_ITEMS, "apps", name, "u"), event(), now=0)
 
     assert len(post.name) <= 253
     stem, _, suffix = post.name.rpartition(".")
@@ -97,23 +100,22 @@ def test_event_names_are_legal(name):
 
 
 class Posted:
-    """A poster over a script."""
+    """A poster over a scripted API server."""
 
     def __init__(self, *script, **options):
         self.transport = ScriptedTransport(*script)
-        self.now = 0.0
+        self.time = FakeTime()
         self.outcomes = []
         self.poster = EventPoster(
-            Cluster(self.transport),
+            Cluster(self.transport, time=self.time),
             instance="keyturn-0",
             on_outcome=self.outcomes.append,
-            clock=lambda: self.now,
-            now=lambda: datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC),
+            time=self.time,
             **options,
         )
 
-    def say(self, note="vault v does not exist"):
-        self.poster.say(ABOUT, type="Warning", reason="VaultNotFound", note=note)
+    def post(self, message="vault v does not exist"):
+        self.poster.post(ABOUT, event(message))
 
     async def play(self):
         task = asyncio.create_task(self.poster.run())
@@ -125,9 +127,9 @@ class Posted:
 
 
 async def test_an_event_is_written_as_describe_wants_it():
-    """Object with uid, timestamps and count, and who says so."""
+    """It has the object with its uid, timestamps, count and source."""
     posted = Posted(answer({"metadata": {}}))
-    posted.say("line one\nline two")
+    posted.post("line one\nline two")
     await posted.play()
 
     [request] = posted.transport.requests
@@ -141,7 +143,7 @@ async def test_an_event_is_written_as_describe_wants_it():
         "uid": "uid-1",
     }
     assert (body["type"], body["reason"], body["message"]) == ("Warning", "VaultNotFound", "line one line two")
-    assert body["firstTimestamp"] == body["lastTimestamp"] == "2030-01-02T03:04:05Z"
+    assert body["firstTimestamp"] == body["lastTimestamp"] == "2030-01-01T00:00:00Z"
     assert body["count"] == 1
     assert body["source"] == {"component": "keyturn"}
     assert posted.outcomes == ["posted"]
@@ -150,31 +152,33 @@ async def test_an_event_is_written_as_describe_wants_it():
 async def test_a_repetition_raises_the_count_of_the_same_event():
     """One patch of two fields."""
     posted = Posted(answer({"metadata": {}}), answer({"metadata": {}}))
-    posted.say()
-    posted.say()
-    posted.now = 300.0
-    posted.say()
+    posted.post()
+    posted.post()
+    posted.time.advance(300.0)
+    posted.post()
     await posted.play()
 
     create, patch = posted.transport.requests
     assert patch.method == "PATCH"
     assert patch.path == f"/api/v1/namespaces/apps/events/{create.body['metadata']['name']}"
-    assert patch.body == {"count": 3, "lastTimestamp": "2030-01-02T03:04:05Z"}
+    assert patch.body == {"count": 3, "lastTimestamp": "2030-01-01T00:05:00Z"}
 
 
-async def test_a_failed_event_is_dropped_logged_once_and_said_again_next_time(caplog):
-    """The poster goes on, and so does its caller."""
+async def test_a_failed_event_is_logged_once_and_created_by_its_next_occurrence(caplog):
+    """The poster goes on, and its caller never waits."""
     caplog.set_level("INFO")
     refused = status(403, "Forbidden", "no")
     posted = Posted(refused, refused, answer({"metadata": {}}))
-    posted.say()
-    posted.say("another")
+    posted.post()
+    posted.post("another")
     await posted.play()
-    posted.say()
+    posted.post()
     await posted.play()
 
     assert posted.outcomes == ["failed", "failed", "posted"]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert caplog.messages[0].startswith("Events cannot be written: POST ")
+    assert caplog.messages[1] == "Events can be written again"
 
 
 @pytest.mark.parametrize(
@@ -183,12 +187,12 @@ async def test_a_failed_event_is_dropped_logged_once_and_said_again_next_time(ca
         status(404, "NotFound"),
         status(403, "Forbidden", causes=[{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]),
     ],
-    ids=["expired or namespace gone", "namespace going"],
+    ids=["expired or namespace deleted", "namespace being deleted"],
 )
-async def test_the_end_of_a_namespace_is_nobodys_trouble(caplog, refusal):
-    """Nothing is logged for an Event whose place is gone."""
+async def test_the_deletion_of_a_namespace_is_no_fault(caplog, refusal):
+    """A failed Event is not logged if its namespace is deleted, or if it expired."""
     posted = Posted(refusal)
-    posted.say()
+    posted.post()
     await posted.play()
 
     assert posted.outcomes == ["failed"]
@@ -196,9 +200,20 @@ async def test_the_end_of_a_namespace_is_nobodys_trouble(caplog, refusal):
 
 
 async def test_a_full_queue_drops_and_never_waits():
-    """Saying something takes no time while the API server is away."""
+    """No caller waits while the API server is unreachable."""
     posted = Posted(capacity=2)
     for number in range(5):
-        posted.say(str(number))
+        posted.post(str(number))
 
     assert posted.outcomes == ["dropped"] * 3
+
+
+async def test_reasons_of_keyturn_are_written_as_text():
+    """They are members of an enum, which JSON must show as a plain word."""
+    posted = Posted(answer({"metadata": {}}))
+    posted.poster.post(ABOUT, Event(EventReason.RESTARTED, "restarted"))
+    await posted.play()
+
+    [request] = posted.transport.requests
+    assert (request.body["type"], request.body["reason"]) == ("Normal", "Restarted")
+    assert type(request.body["reason"]) is str
