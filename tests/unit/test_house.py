@@ -88,3 +88,23 @@ def test_each_log_line_gets_all_that_its_text_fills_in():
                 incomplete.append(f"{name}:{call.lineno}")
 
     assert incomplete == []
+
+
+_LOGGERS = {"_log", "_logger", "log", "logger"}
+_LOGGING = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+
+
+def test_only_log_lines_are_logged():
+    """A line that is no `LogLine` has no fields in JSON logs, and the documentation's test cannot see it."""
+    direct = [
+        f"{name}:{call.lineno}"
+        for name, tree in _modules_of_keyturn()
+        if name != "keyturn.base.log"
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in _LOGGING
+        and getattr(call.func.value, "id", "") in _LOGGERS
+    ]
+
+    assert direct == []
