@@ -16,7 +16,6 @@ from keyturn.control.requests.kinds import REQUESTERS
 from keyturn.control.restarts.controller import RestartController
 from keyturn.control.sync.controller import SyncController
 from keyturn.core.request import DEFAULT_CONNECTION
-from keyturn.core.triggers import Wake, wake_ups
 from keyturn.core.vault import Vaults
 
 
@@ -51,20 +50,18 @@ class Operator:
         self._requests.subscribe(self._sync.request_changed)
         self.connections.subscribe(self._sync.polled)
         self._secrets.subscribe(self._sync.secret_changed)
-        self._secrets.subscribe(
-            lambda _, __, new: self._restarts.wake() if Wake.RESTARTS in wake_ups(new, None) else None
-        )
+        self._secrets.subscribe(self._restarts.secret_changed)
         self._secrets.requested_by(lambda: [request.key for request in registry])
 
-    async def run(self, *companions: Coroutine[Any, Any, None], first: Coroutine[Any, Any, None]) -> None:
+    async def run(self, *others: Coroutine[Any, Any, None], first: Coroutine[Any, Any, None]) -> None:
         """Run until a signal comes. Raises what a part died of.
 
         Args:
-            companions: live and die as parts of ours do.
+            others: live and die as parts of ours do.
             first: must have ended well before the work begins.
         """
-        for companion in companions:
-            self._spawn(companion, "companion")
+        for other in others:
+            self._spawn(other, "beside the operator")
         callbacks = Callbacks(
             kinds=[requester.resource for requester in REQUESTERS if requester.read is not None],
             seen=self._requests.seen,

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keyturn.base.time import Time
-from keyturn.cluster import NAMESPACES, ONEPASSWORD_ITEMS, PODS, SECRETS, WORKLOADS, Cluster, Resource
+from keyturn.cluster import NAMESPACES, ONEPASSWORD_ITEMS, PODS, SECRETS, WORKLOADS, Resource
 from keyturn.cluster.resources import CRDS, EVENTS, LEASES
 from keyturn.cluster.transport import ApiResponse, Request, Stream, TransportError
+from support.admin_cluster import AdminCluster
 from support.fake_time import FakeTime
 from support.field_ownership import FieldConflict, applied, updated
 
@@ -76,7 +77,7 @@ class _Refused(Exception):
         self.answer = _status(code, reason, message, causes=causes)
 
 
-class FakeApiServer(Cluster):
+class FakeApiServer(AdminCluster):
     """A `Cluster` whose objects are in memory. Errors are classified by the real gateway, so that they are those of a real one.
 
     It knows resourceVersions, uids, generations, field ownership, finalizers, label selectors, pages and metadata-only answers.

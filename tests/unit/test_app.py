@@ -1,6 +1,7 @@
 """What the process does before the work begins."""
 
 import logging
+from importlib.metadata import version
 
 import pytest
 
@@ -26,7 +27,7 @@ class Definition:
             raise answer
         return answer
 
-    async def is_pruned(self, _cluster, _field):
+    async def is_pruned(self, _cluster, _field, *, time):
         return self.pruned
 
 
@@ -45,7 +46,7 @@ async def test_the_work_begins_when_the_api_server_serves_our_objects(prepare, c
     caplog.set_level(logging.INFO)
     await prepare(Definition(True))
 
-    assert caplog.messages == [f"Keyturn {app.version('keyturn')} serves a, b"]
+    assert caplog.messages == [f"Keyturn {version('keyturn')} serves a, b"]
 
 
 async def test_a_busy_api_server_is_waited_for(prepare, caplog):

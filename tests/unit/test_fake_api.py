@@ -62,7 +62,7 @@ async def test_an_apply_takes_a_foreign_edit_back_only_by_force(api):
     api.edit(SECRETS, "app", "login", {"data": {"password": "Mg=="}})
 
     with pytest.raises(Conflict) as conflict:
-        await apply(api, {"data": DATA}, force=False)
+        await api.apply_without_force(SECRETS, "app", "login", {"data": DATA}, field_manager="keyturn")
     assert [cause.field for cause in conflict.value.causes] == [".data.password"]
     await apply(api, {"data": DATA})
     assert api.find(SECRETS, "app", "login")["data"] == DATA

@@ -78,7 +78,7 @@ def _declared(level: int, text: str) -> LogLine:
     return line
 
 
-DEFECT = error("{what} failed with {error} in {places}")
+_DEFECT = error("{what} failed with {error} in {places}")
 
 
 def log_defect(logger: logging.Logger, what: str, error: BaseException, **about: object) -> None:
@@ -92,7 +92,7 @@ def log_defect(logger: logging.Logger, what: str, error: BaseException, **about:
     """
     frames = traceback.extract_tb(error.__traceback__)[-5:]
     places = "; ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames)
-    DEFECT(logger, what=what, error=type(error).__name__, places=places, **about)
+    _DEFECT(logger, what=what, error=type(error).__name__, places=places, **about)
 
 
 class StateLog:

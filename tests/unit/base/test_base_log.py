@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from keyturn.base.log import DEFECT, FIELDS, LINES, LogLine, StateLog, debug, error, info, log_defect, warning
+from keyturn.base.log import _DEFECT, FIELDS, LINES, LogLine, StateLog, debug, error, info, log_defect, warning
 from support.fake_time import FakeTime
 
 LOG = logging.getLogger("keyturn.test")
@@ -80,7 +80,7 @@ def test_declared_lines_are_listed(declared, declare, level):
 def test_the_placeholders_of_a_line_are_known():
     """Tests compare them with what calls pass."""
     assert SYNCED.placeholders == ("namespace", "name", "count")
-    assert DEFECT.placeholders == ("what", "error", "places")
+    assert _DEFECT.placeholders == ("what", "error", "places")
     assert LogLine(logging.INFO, "nothing {{literal}}").placeholders == ()
 
 
