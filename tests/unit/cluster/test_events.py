@@ -9,7 +9,7 @@ from cluster_fakes import ScriptedTransport, answer, status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.cluster.events import About, EventPoster, Ledger
+from keyturn.cluster.events import About, EventPoster, Ledger, Post
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import ONEPASSWORD_ITEMS
 from keyturn.core.events import Event, EventReason
@@ -20,6 +20,13 @@ ABOUT = About(ONEPASSWORD_ITEMS, "apps", "login", "uid-1")
 
 def event(message="vault v does not exist", *, reason="VaultNotFound", warning=True):
     return Event(reason, message, warning)
+
+
+def posted_at(ledger, now, about=ABOUT, what=None) -> Post:
+    """The write that an occurrence is worth; there must be one."""
+    post = ledger.observe(about, what or event(), now=now)
+    assert post is not None
+    return post
 
 
 def posts(ledger, *moments):
@@ -43,8 +50,8 @@ def test_a_lasting_failure_is_written_more_and_more_rarely():
 def test_an_occurrence_after_an_hour_is_a_new_event():
     """The API server has deleted the old Event by then."""
     ledger = Ledger()
-    first = ledger.observe(ABOUT, event(), now=0)
-    again = ledger.observe(ABOUT, event(), now=3301)
+    first = posted_at(ledger, 0)
+    again = posted_at(ledger, 3301)
 
     assert (first.count, again.count) == (1, 1)
     assert first.name != again.name
@@ -65,7 +72,7 @@ def test_any_difference_makes_another_event(about, other):
     ledger = Ledger()
     ledger.observe(ABOUT, event(), now=0)
 
-    assert ledger.observe(about, other, now=1).count == 1
+    assert posted_at(ledger, 1, about, other).count == 1
 
 
 def test_a_forgotten_event_is_posted_again():
@@ -90,7 +97,7 @@ def test_memory_is_bounded(numbers, capacity):
 @given(st.text(st.sampled_from("ab-."), min_size=1, max_size=253).filter(lambda name: name[0] not in "-."))
 def test_event_names_are_legal(name):
     """Any legal name of an object makes a legal name of an Event."""
-    post = Ledger().observe(About(ONEPASSWORD_ITEMS, "apps", name, "u"), event(), now=0)
+    post = posted_at(Ledger(), 0, About(ONEPASSWORD_ITEMS, "apps", name, "u"))
 
     assert len(post.name) <= 253
     stem, _, suffix = post.name.rpartition(".")

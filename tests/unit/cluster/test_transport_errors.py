@@ -21,6 +21,7 @@ def test_a_failure_is_described_without_received_bytes(error, text):
     """The exceptions of a client library may quote anything."""
     described = _describe(error)
 
+    assert described is not None
     assert str(described) == text
     assert described.timed_out is isinstance(error, TimeoutError)
     assert not described.fenced
