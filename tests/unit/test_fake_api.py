@@ -3,6 +3,7 @@
 import pytest
 
 from keyturn.cluster import (
+    ALL_NAMESPACES,
     DEPLOYMENTS,
     ONEPASSWORD_ITEMS,
     SECRETS,
@@ -195,7 +196,7 @@ async def test_lists_are_selected_and_paged(api):
 
     assert [each["metadata"]["name"] for each in found] == ["s1", "s2", "s3", "s4"]
     assert all("data" not in each for each in found)
-    assert len(await api.list(SECRETS, None)) == 6
+    assert len(await api.list(SECRETS, ALL_NAMESPACES)) == 6
     assert api.count("list", SECRETS) == 5
 
 

@@ -1,101 +1,46 @@
-"""The index and the poller: how rarely the vaults are asked, and what is believed of their answers."""
+"""The index: how rarely the vaults are asked, and what is believed of their answers."""
 
 import asyncio
 from dataclasses import replace
 
 import pytest
 
-from keyturn.control.connections.health import Source
-from keyturn.control.connections.index import ItemIndex
-from keyturn.control.connections.poller import Poller
-from keyturn.control.sync.confirmations import Confirmations
+from keyturn.control.connections.health import ConnectionHealth
+from keyturn.control.connections.index import ItemIndex, Refreshed
 from keyturn.core.paths import ItemPath
-from keyturn.core.request import Key
-from keyturn.core.resolve import ItemUnresolved, VaultUnresolved
-from keyturn.core.vault import AccessDenied, ItemRef, RateLimited, Scope, VaultUnavailable
-
-
-class FakeVaults:
-    """A provider in memory that counts what it is asked."""
-
-    def __init__(self):
-        self.asked = []
-        self.error = None
-        self.refused = set()
-        self.vaults = {"v": Scope(id="v", title="Prod", version=1, size=2)}
-        self.listing = {"v": [ref("a", "db"), ref("b", "api")]}
-
-    def _ask(self, what):
-        self.asked.append(what)
-        if self.error:
-            raise self.error
-
-    async def refresh(self):
-        self._ask("heartbeat")
-
-    async def scopes(self):
-        self._ask("vaults")
-        return list(self.vaults.values())
-
-    async def items(self, scope, *, wanted):
-        self._ask(f"items {scope.id}" if wanted is None else f"items {scope.id} {sorted(wanted)}")
-        await asyncio.sleep(0)
-        if scope.id in self.refused:
-            raise AccessDenied("not this vault")
-        return self.listing[scope.id]
-
-    def edit(self, item_id, **changes):
-        """An item changes, and so does its vault's version."""
-        self.listing["v"] = [replace(r, **changes) if r.id == item_id else r for r in self.listing["v"]]
-        self.vaults["v"] = replace(self.vaults["v"], version=self.vaults["v"].version + 1)
-
-
-def ref(item_id, title, revision="1"):
-    return ItemRef(id=item_id, scope="v", title=title, revision=revision)
-
-
-class World:
-    """A index over fake vaults, with a clock that moves only when told to."""
-
-    def __init__(self, *paths):
-        self.now = 100.0
-        self.vaults = FakeVaults()
-        self.paths = list(paths)
-        self.source = Source(max_staleness=300.0, clock=lambda: self.now)
-        self.index = ItemIndex(self.vaults, wanted=lambda: self.paths, source=self.source, clock=lambda: self.now)
-        self.polls = []
-        self.waiting = []
-        self.enqueued = []
-        self.poller = Poller(
-            index=self.index,
-            outdated=lambda: [Key("n", "outdated")],
-            starved=self.starved,
-            enqueue=self.enqueued.append,
-            everyone=lambda: [Key("n", "all")],
-            interval=60.0,
-            full_pass_interval=600.0,
-            source=self.source,
-            chance=lambda: 0.5,
-            observer=lambda _, error: self.polls.append(error),
-            clock=lambda: self.now,
-        )
-
-    def starved(self):
-        starved, self.waiting = self.waiting, []
-        return starved
-
-    def asked(self):
-        asked, self.vaults.asked = self.vaults.asked, []
-        return asked
-
+from keyturn.core.resolve import ItemUnresolved, Unresolved, VaultUnresolved
+from keyturn.core.vault import AccessDenied, CredentialRefused, RateLimited, Scope, VaultUnavailable
+from support.fake_time import FakeTime
+from support.fake_vaults import FAKE, FakeVaults, item_ref
 
 DB = ItemPath("Prod", "db")
 API = ItemPath("prod", "API")
 
 
+class Indexed:
+    """An index over fake vaults, with time that moves only as a test turns it."""
+
+    def __init__(self, *paths):
+        self.time = FakeTime()
+        self.vaults = FakeVaults()
+        self.paths = list(paths)
+        self.health = ConnectionHealth("Fake", max_staleness=300.0, time=self.time)
+        self.index = ItemIndex(
+            self.vaults,
+            connection="one",
+            wanted=lambda: self.paths,
+            health=self.health,
+            provider=FAKE,
+            time=self.time,
+        )
+
+    def asked(self):
+        return self.vaults.take_asked()
+
+
 @pytest.fixture(name="world")
 def _world():
-    return World(DB, API)
+    return Indexed(DB, API)
 
 
 async def test_many_lookups_at_once_cost_one_listing(world):
@@ -103,57 +48,73 @@ async def test_many_lookups_at_once_cost_one_listing(world):
     found = await asyncio.gather(*(world.index.find(path, since=0) for path in [DB, API] * 50))
 
     assert {each.ref.id for each in found} == {"a", "b"}
-    assert world.asked() == ["heartbeat", "vaults", "items v"]
+    assert world.asked() == ["refresh", "scopes", "items v"]
 
 
-async def test_an_idle_poll_costs_two_requests(world):
+async def test_a_resolved_item_carries_its_connection_and_its_path_by_ids(world):
+    """Two connections may have a vault and an item of the same ids."""
+    found = await world.index.find(DB, since=0)
+
+    assert (found.connection, found.identity, found.path) == ("one", ("one", "v", "a"), ItemPath("v", "a"))
+    assert found == replace(found, asked_at=found.asked_at + 1)
+
+
+async def test_an_idle_refresh_costs_two_requests(world):
     """However many items are managed."""
-    await world.poller.poll()
+    assert await world.index.refresh() == Refreshed(listed=1, failed=0, other_vaults=True)
     world.asked()
 
-    await world.poller.poll()
-
-    assert world.asked() == ["heartbeat", "vaults"]
-    assert world.enqueued == [Key("n", "outdated")]
+    assert await world.index.refresh() == Refreshed(listed=0, failed=0, other_vaults=False)
+    assert world.asked() == ["refresh", "scopes"]
 
 
 async def test_a_vault_that_moved_is_listed_then_and_once_more(world):
-    """Nobody promises that its number and its items move together."""
-    await world.poller.poll()
+    """No provider promises that its number and its items move together."""
+    await world.index.refresh()
     world.vaults.edit("a", revision="2")
     world.asked()
 
     costs = []
     for _ in range(3):
-        await world.poller.poll()
+        await world.index.refresh()
         costs.append(len(world.asked()))
 
     assert costs == [3, 3, 2]
-    assert world.index.peek(DB).ref.revision == "2"
+    assert world.index.cached(DB).ref.revision == "2"
 
 
-async def test_a_full_pass_lists_what_did_not_move(world):
-    """So that an edit which moved no number is found in the end."""
-    await world.poller.poll()
-    world.now += 601
+async def test_a_full_refresh_lists_what_did_not_move(world):
+    """An edit that moved no number is found in the end."""
+    await world.index.refresh()
     world.asked()
 
-    await world.poller.poll()
+    await world.index.refresh(everything=True)
 
-    assert world.asked() == ["heartbeat", "vaults", "items v"]
+    assert world.asked() == ["refresh", "scopes", "items v"]
 
 
-async def test_a_name_that_is_missing_is_looked_up_again_if_the_listing_is_older_than_the_wish(world):
+async def test_a_vault_that_no_request_uses_is_not_listed():
+    """It may hold ten thousand items."""
+    world = Indexed()
+
+    await world.index.refresh(everything=True)
+
+    assert world.asked() == ["refresh", "scopes"]
+
+
+async def test_a_missing_name_is_looked_up_again_if_the_listing_is_older_than_the_request(world):
     """An item made a moment ago is found without waiting for the next poll."""
     await world.index.find(DB, since=0)
-    world.vaults.listing["v"].append(ref("c", "new"))
-    world.now += 10
+    world.vaults.listing["v"].append(item_ref("c", "new"))
+    world.time.advance(10)
 
-    assert (await world.index.find(ItemPath("Prod", "new"), since=105)).ref.id == "c"
+    found = await world.index.find(ItemPath("Prod", "new"), since=world.time.monotonic() - 5)
+
+    assert found.ref.id == "c"
 
 
 async def test_a_name_that_is_missing_from_a_fresh_listing_is_missing(world):
-    """No second request for what was just told."""
+    """A second request would bring the same answer."""
     await world.index.find(DB, since=0)
     world.asked()
 
@@ -164,157 +125,181 @@ async def test_a_name_that_is_missing_from_a_fresh_listing_is_missing(world):
     assert world.asked() == []
 
 
-async def test_good_news_can_be_asked_to_be_fresh(world):
-    """As where an older version than before must be confirmed."""
+async def test_a_missing_vault_is_looked_up_again_if_the_scopes_are_older_than_the_request(world):
+    """The user may have been granted it a moment ago."""
     await world.index.find(DB, since=0)
-    world.now += 10
+    world.vaults.vaults["w"] = Scope(id="w", title="Other", version=1)
+    world.vaults.listing["w"] = []
+    world.vaults.add("x", "db", scope="w")
+    world.time.advance(10)
+
+    assert (await world.index.find(ItemPath("Other", "db"), since=world.time.monotonic())).ref.id == "x"
+
+
+async def test_an_answer_can_be_asked_to_be_fresh(world):
+    """An older version than before must be confirmed by a later listing."""
+    await world.index.find(DB, since=0)
+    world.time.advance(10)
     world.asked()
 
-    assert (await world.index.find(DB, since=0, at_least=105)).asked_at == 110
+    found = await world.index.find(DB, since=0, at_least=world.time.monotonic() - 5)
+
+    assert found.asked_at == world.time.monotonic()
     assert world.asked() == ["items v"]
 
 
 async def test_a_huge_vault_is_asked_only_for_what_is_wanted(world):
-    """And later for what has come to be wanted since, not for everything again."""
+    """What comes to be wanted later is asked for by itself."""
     world.vaults.vaults["v"] = Scope(id="v", title="Prod", version=1, size=10_000)
     await world.index.find(DB, since=0)
     world.paths.append(ItemPath("Prod", "late"))
-    world.vaults.listing["v"] = [ref("l", "late")]
+    world.vaults.listing["v"] = [item_ref("l", "late")]
 
     await world.index.find(ItemPath("Prod", "late"), since=0)
 
-    assert world.asked() == ["heartbeat", "vaults", "items v ['API', 'db']", "items v ['late']"]
-    assert world.index.peek(DB).ref.id == "a"
+    assert world.asked() == ["refresh", "scopes", "items v ['API', 'db']", "items v ['late']"]
+    assert world.index.cached(DB).ref.id == "a"
 
 
-async def test_one_vault_that_cannot_be_listed_keeps_no_other_from_it(world):
-    """Its own objects wait, without asking again and again; everybody else goes on."""
+async def test_a_huge_vault_is_listed_as_a_whole_once_so_much_of_it_is_wanted(world):
+    """Asking for each of many items would cost more."""
+    world.vaults.vaults["v"] = Scope(id="v", title="Prod", version=1, size=500)
+    await world.index.find(DB, since=0)
+    world.paths += [ItemPath("Prod", f"late {number}") for number in range(20)]
+    world.asked()
+
+    with pytest.raises(ItemUnresolved):
+        await world.index.find(ItemPath("Prod", "late 1"), since=0)
+
+    assert world.asked() == ["items v"]
+
+
+async def test_one_vault_that_cannot_be_listed_does_not_keep_the_others_from_it(world):
+    """Its own requests fail without asking again and again; all others go on."""
     world.vaults.vaults["w"] = Scope(id="w", title="Other", version=1)
-    world.vaults.listing["w"] = [replace(ref("x", "db"), scope="w")]
+    world.vaults.listing["w"] = [replace(item_ref("x", "db"), scope="w")]
     world.paths.append(ItemPath("Other", "db"))
-    world.vaults.refused.add("v")
+    world.vaults.refused["v"] = AccessDenied("not this vault")
 
-    delay = await world.poller.poll()
+    assert (await world.index.refresh()).failed == 1
 
-    assert delay < 2
-    assert world.index.peek(ItemPath("Other", "db")).ref.id == "x"
+    assert world.index.cached(ItemPath("Other", "db")).ref.id == "x"
     world.asked()
     with pytest.raises(AccessDenied):
         await world.index.find(DB, since=0)
     assert world.asked() == []
-    assert world.source.trouble is None
+    assert not world.health.is_down
 
     world.vaults.refused.clear()
-    assert await world.poller.poll() == 60
-    assert world.index.peek(DB).ref.id == "a"
+    assert (await world.index.refresh()).failed == 0
+    assert world.index.cached(DB).ref.id == "a"
 
 
-async def test_in_trouble_only_the_poller_asks(world):
-    """Five thousand objects must not each knock at a server that is down."""
+async def test_a_vault_that_cannot_be_listed_any_more_is_not_answered_from_memory(world):
+    """Its listing may be out of date without any sign of it."""
+    await world.index.refresh()
+    world.vaults.refused["v"] = VaultUnavailable("broken")
+    await world.index.refresh(everything=True)
+
+    with pytest.raises(Unresolved):
+        world.index.cached(DB)
+
+
+@pytest.mark.parametrize("error", [CredentialRefused("no"), RateLimited("slow down")], ids=lambda e: type(e).__name__)
+async def test_an_error_of_the_whole_connection_is_not_held_against_one_vault(world, error):
+    """The credential and the rate are the same for all vaults."""
+    world.vaults.refused["v"] = error
+
+    with pytest.raises(type(error)):
+        await world.index.refresh()
+    assert world.health.error is error
+
+
+async def test_while_the_connection_is_down_only_a_refresh_asks(world):
+    """Five thousand requests must not each try a server that is down."""
     world.vaults.error = VaultUnavailable("down")
-    await world.poller.poll()
+    with pytest.raises(VaultUnavailable):
+        await world.index.refresh()
     world.asked()
 
     with pytest.raises(VaultUnavailable):
         await world.index.find(DB, since=0)
     assert world.asked() == []
 
-
-async def test_trouble_is_polled_soon_and_then_ever_less_often(world):
-    """From a second up to the interval."""
-    world.vaults.error = VaultUnavailable("down")
-
-    delays = [await world.poller.poll() for _ in range(9)]
-
-    assert delays[:3] == [0.75, 1.5, 3.0]
-    assert delays[-1] == 45.0
-
-
-async def test_a_server_that_asks_for_patience_gets_it(world):
-    """Its number counts where it is larger than our own."""
-    world.vaults.error = RateLimited("slow down", retry_after=20)
-
-    assert await world.poller.poll() == 20
-
-
-async def test_recovery_wakes_whoever_was_waiting(world):
-    """At once, not after their own backoff."""
-    world.vaults.error = VaultUnavailable("down")
-    await world.poller.poll()
     world.vaults.error = None
-    world.waiting = [Key("n", "starved")]
-
-    await world.poller.poll()
-
-    assert Key("n", "starved") in world.enqueued
-    assert [error is None for error in world.polls] == [False, True]
+    await world.index.refresh()
+    assert (await world.index.find(DB, since=0)).ref.id == "a"
 
 
-async def test_long_silence_is_told_to_everyone_once(world):
-    """And no sooner than permitted."""
-    await world.poller.poll()
-    world.enqueued.clear()
+async def test_what_is_listed_is_found_while_the_connection_is_down(world):
+    """A lookup in memory needs no vault."""
+    await world.index.refresh()
+    world.health.mark_down(VaultUnavailable("down"))
+
+    assert (await world.index.find(DB, since=world.time.monotonic())).ref.id == "a"
+
+
+async def test_a_listing_that_fails_has_the_connection_checked(world):
+    """It may be this vault alone, so the connection is not called down; the poller finds out at once."""
+    await world.index.refresh()
+    world.time.advance(10)
     world.vaults.error = VaultUnavailable("down")
-    world.now += 200
-    await world.poller.poll()
-    assert world.source.staleness() is None
 
-    world.now += 101
-    await world.poller.poll()
-    await world.poller.poll()
+    with pytest.raises(VaultUnavailable):
+        await world.index.find(DB, since=0, at_least=world.time.monotonic())
 
-    assert world.enqueued == [Key("n", "all")]
-    assert "300 s" in world.source.staleness()
+    assert world.health.recheck.is_set()
+    assert not world.health.is_down
+
+
+async def test_a_lookup_that_cannot_ask_for_vaults_takes_the_connection_down(world):
+    """Every other lookup then fails without a request."""
+    await world.index.refresh()
+    world.time.advance(10)
+    world.vaults.error = VaultUnavailable("down")
+
+    with pytest.raises(VaultUnavailable):
+        await world.index.find(ItemPath("Other", "db"), since=world.time.monotonic())
+
+    assert world.health.recheck.is_set()
+    assert world.health.is_down
 
 
 async def test_a_vault_that_vanished_is_forgotten(world):
-    """Its items are then found no more."""
-    await world.poller.poll()
+    """Its items are not found any more."""
+    await world.index.refresh()
     world.vaults.vaults.clear()
-    await world.poller.poll()
 
+    assert (await world.index.refresh()).other_vaults
     with pytest.raises(VaultUnresolved):
-        world.index.peek(DB)
+        world.index.cached(DB)
 
 
-async def test_whoever_used_a_vault_that_vanished_is_told_of_it(world):
-    """Nothing was listed, and still there is news: the vault is gone, or bears another title."""
-    await world.poller.poll()
-    world.enqueued.clear()
-
+async def test_a_renamed_vault_is_a_change_though_nothing_is_listed(world):
+    """Paths may name something else now."""
+    await world.index.refresh()
     world.vaults.vaults["v"] = replace(world.vaults.vaults["v"], title="Renamed")
-    await world.poller.poll()
+
+    assert await world.index.refresh() == Refreshed(listed=0, failed=0, other_vaults=True)
+    assert not (await world.index.refresh()).other_vaults
+
+
+async def test_other_vaults_are_a_change_though_a_lookup_saw_them_first(world):
+    """A lookup between two polls does not hide from the next poll that vaults changed."""
+    await world.index.refresh()
     world.vaults.vaults.clear()
-    await world.poller.poll()
-    await world.poller.poll()
-
-    assert world.enqueued == [Key("n", "outdated")] * 2
-
-
-async def test_other_vaults_are_news_though_a_lookup_saw_them_first(world):
-    """What somebody looked up between two polls does not hide from the next poll that vaults changed."""
-    await world.poller.poll()
-    world.enqueued.clear()
-    world.vaults.vaults.clear()
-    world.now += 1
+    world.time.advance(1)
     with pytest.raises(VaultUnresolved):
-        await world.index.find(ItemPath("Other", "db"), since=world.now)
+        await world.index.find(ItemPath("Other", "db"), since=world.time.monotonic())
 
-    await world.poller.poll()
-
-    assert world.enqueued == [Key("n", "outdated")]
+    assert (await world.index.refresh()).other_vaults
 
 
-def test_bad_news_counts_only_when_heard_again_later():
-    """The same news, and long enough after the first time."""
-    now = [100.0]
-    confirmations = Confirmations(lambda: now[0], patience=10)
-    key = Key("n", "a")
+async def test_an_ambiguous_title_is_resolved_with_a_warning(world):
+    """The oldest is used, and the status says so."""
+    world.vaults.listing["v"].append(item_ref("c", "db"))
 
-    assert not confirmations.confirmed(key, "missing", seen_at=100)
-    assert not confirmations.confirmed(key, "missing", seen_at=109)
-    assert confirmations.confirmed(key, "missing", seen_at=110)
-    assert confirmations.since(key) == 100
-    assert not confirmations.confirmed(key, "denied", seen_at=200)
-    confirmations.settle(key)
-    assert confirmations.since(key) == 0
+    found = await world.index.find(DB, since=0)
+
+    assert found.ref.id == "a"
+    assert "2 items of the vault 'Prod' are titled 'db'" in found.warnings[0]

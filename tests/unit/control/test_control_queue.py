@@ -9,51 +9,21 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from keyturn.base.backoff import Backoff
 from keyturn.control.queue import WorkQueue
+from support.fake_time import FakeTime
 
 
-class Timer:
-    """Time that moves only when told to."""
-
-    def __init__(self):
-        self.now = 0.0
-        self.calls = []
-
-    def __call__(self):
-        return self.now
-
-    def schedule(self, delay, callback):
-        handle = Handle(self.now + delay, callback)
-        self.calls.append(handle)
-        return handle
-
-    def advance(self, seconds):
-        self.now += seconds
-        due = [call for call in self.calls if call.at <= self.now and not call.cancelled]
-        self.calls = [call for call in self.calls if call not in due]
-        for call in due:
-            call.callback()
-
-
-class Handle:
-    def __init__(self, at, callback):
-        self.at, self.callback, self.cancelled = at, callback, False
-
-    def cancel(self):
-        self.cancelled = True
-
-
-@pytest.fixture(name="timer")
-def _timer():
-    return Timer()
+@pytest.fixture(name="time")
+def _time():
+    return FakeTime(randoms=(0.0,))
 
 
 @pytest.fixture(name="queue")
-def _queue(timer):
-    return WorkQueue(schedule=timer.schedule, chance=lambda: 0.0, clock=timer, backoff=Backoff(first=2, longest=16))
+def _queue(time):
+    return WorkQueue(time=time, backoff=Backoff(first=2, longest=16))
 
 
 async def test_a_key_is_there_once_however_often_it_is_added(queue):
-    """A key says only: look again."""
+    """A key says only "look again"."""
     queue.add("a")
     queue.add("a")
 
@@ -62,7 +32,7 @@ async def test_a_key_is_there_once_however_often_it_is_added(queue):
 
 
 async def test_keys_come_in_the_order_in_which_they_were_added(queue):
-    """Nobody starves."""
+    """None waits for ever."""
     for key in "cab":
         queue.add(key)
 
@@ -80,14 +50,14 @@ async def test_a_key_that_is_being_worked_on_comes_back_afterwards(queue):
     assert await queue.take() == "a"
 
 
-async def test_failures_in_a_row_double_the_delay_and_success_forgets_them(queue, timer):
-    """With no chance at all the lower half of each ceiling: 1, 2, 4 seconds, and 1 again after a success."""
+async def test_failures_in_a_row_double_the_delay_and_success_forgets_them(queue, time):
+    """With the random number 0 each delay is half its ceiling: 1, 2, 4 seconds, and 1 again after a success."""
     delays = []
     for _ in range(3):
         queue.add("a")
         await queue.take()
         delays.append(queue.failed("a"))
-    timer.advance(100)
+    time.advance(100)
     queue.done(await queue.take())
     queue.add("a")
     await queue.take()
@@ -96,55 +66,56 @@ async def test_failures_in_a_row_double_the_delay_and_success_forgets_them(queue
     assert queue.failed("a") == 1.0
 
 
-async def test_a_key_put_off_comes_when_its_time_has_come(queue, timer):
+async def test_a_key_that_was_put_off_comes_back_after_its_delay(queue, time):
     """Not before."""
     queue.add("a")
     queue.put_off(await queue.take(), 5)
 
-    timer.advance(4.9)
+    time.advance(4.9)
     assert len(queue) == 0
-    timer.advance(0.2)
+    time.advance(0.2)
     assert len(queue) == 1
 
 
-async def test_news_cuts_a_delay_short(queue, timer):
-    """An edit by the user must not wait for the backoff of the mistake it mends."""
+async def test_an_addition_ends_a_delay(queue, time):
+    """An edit by the user must not wait for the backoff of the mistake that it corrects."""
     queue.add("a")
     queue.put_off(await queue.take(), 300)
     queue.add("a")
 
     assert await queue.take() == "a"
     queue.done("a")
-    timer.advance(1000)
+    time.advance(1000)
     assert len(queue) == 0
 
 
 @pytest.mark.parametrize("delays", [(5, 50), (50, 5)])
-async def test_of_two_delays_the_earlier_wins(queue, timer, delays):
-    """Whoever asks often enough could otherwise put a key off for ever."""
+async def test_of_two_delays_the_earlier_wins(queue, time, delays):
+    """Otherwise frequent calls could put a key off for ever."""
     for delay in delays:
         queue.add_after("a", delay)
 
-    timer.advance(4.9)
+    time.advance(4.9)
     assert len(queue) == 0
-    timer.advance(0.2)
+    time.advance(0.2)
     queue.done(await queue.take())
-    timer.advance(100)
+    time.advance(100)
     assert len(queue) == 0
 
 
-async def test_waiting_keys_can_be_claimed_to_be_served_together(queue):
-    """Only those that wait: neither unknown ones nor those in work."""
+async def test_waiting_keys_can_be_taken_together(queue):
+    """Only those that wait: neither unknown ones nor those that a worker has."""
     for key in "abc":
         queue.add(key)
     await queue.take()
 
-    assert queue.claim(["a", "b", "c", "x"], limit=1) == ["b"]
+    assert queue.take_any(["a", "b", "c", "x"], limit=1) == ["b"]
+    assert queue.is_working("b")
     assert len(queue) == 1
 
 
-async def test_a_taker_is_woken_by_an_addition(queue):
-    """Waiting costs nothing."""
+async def test_an_addition_wakes_a_worker(queue):
+    """To wait costs nothing."""
     taker = asyncio.ensure_future(queue.take())
     await asyncio.sleep(0)
     queue.add("a")
@@ -152,8 +123,8 @@ async def test_a_taker_is_woken_by_an_addition(queue):
     assert await taker == "a"
 
 
-async def test_a_taker_that_is_cancelled_after_its_wake_passes_it_on(queue):
-    """Otherwise a key would lie there with an idle worker beside it."""
+async def test_a_worker_that_is_cancelled_after_it_was_woken_wakes_another(queue):
+    """Otherwise a key would wait beside an idle worker."""
     first, second = asyncio.ensure_future(queue.take()), asyncio.ensure_future(queue.take())
     await asyncio.sleep(0)
     queue.add("a")
@@ -163,22 +134,82 @@ async def test_a_taker_that_is_cancelled_after_its_wake_passes_it_on(queue):
     assert "a" in second_or_first
 
 
-async def test_the_age_of_the_oldest_key_is_told(queue, timer):
+async def test_the_age_of_the_oldest_key_is_known(queue, time):
     """For the metrics."""
     assert queue.oldest() == 0
     queue.add("a")
-    timer.advance(3)
+    time.advance(3)
 
     assert queue.oldest() == 3
 
 
-async def test_a_closed_queue_wakes_nobody(queue, timer):
+async def test_a_closed_queue_adds_nothing(queue, time):
     """At the end of the process no timer is left."""
     queue.add_after("a", 1)
     queue.close()
-    timer.advance(2)
+    time.advance(2)
 
     assert len(queue) == 0
+
+
+@pytest.mark.parametrize(
+    ("after", "backoff", "delays"),
+    [
+        pytest.param(None, False, [], id="never again by itself"),
+        pytest.param(0.0, False, [0.0], id="at once"),
+        pytest.param(7.0, False, [7.0], id="after some seconds"),
+        pytest.param(None, True, [1.0], id="after the backoff"),
+        pytest.param(7.0, True, [1.0], id="the backoff counts more than seconds"),
+    ],
+)
+async def test_a_finished_key_comes_back_as_its_pass_says(queue, time, after, backoff, delays):
+    """What a pass concludes with is data."""
+    queue.add("a")
+    queue.finish(await queue.take(), after=after, backoff=backoff)
+
+    assert time.timers == delays
+    assert not queue.is_working("a")
+
+
+async def test_only_success_and_oblivion_reset_the_backoff(queue, time):
+    """A key that is put off has not succeeded."""
+    for finish, delay in [("failed", 1.0), ("put_off", None), ("failed", 2.0), ("done", None), ("failed", 1.0)]:
+        queue.add("a")
+        await queue.take()
+        if finish == "failed":
+            assert queue.failed("a") == delay
+        elif finish == "put_off":
+            queue.put_off("a", 5)
+        else:
+            queue.done("a")
+    queue.forget("a")
+
+    assert time.timers == []
+    queue.add("a")
+    await queue.take()
+    assert queue.failed("a") == 1.0
+
+
+async def test_a_delay_of_a_key_that_waits_anyway_is_dropped(queue, time):
+    """It is looked at before."""
+    queue.add("a")
+    queue.add_after("a", 5)
+    await queue.take()
+    queue.add("a")
+    queue.add_after("a", 5)
+
+    assert time.timers == []
+
+
+async def test_a_queue_is_busy_while_keys_wait_or_are_worked_on(queue):
+    """Those that were put off may take hours."""
+    assert not queue.is_busy
+    queue.add("a")
+    assert queue.is_busy
+    await queue.take()
+    assert queue.is_busy
+    queue.put_off("a", 5)
+    assert not queue.is_busy
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -186,9 +217,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.timer = Timer()
-        self.queue = WorkQueue(schedule=self.timer.schedule, chance=lambda: 0.5, clock=self.timer)
-        self.owed = set()
+        self.time = FakeTime()
+        self.queue = WorkQueue(time=self.time)
+        self.due = set()
         self.working = set()
 
     keys = st.sampled_from("abcd")
@@ -196,7 +227,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(key=keys)
     def add(self, key):
         self.queue.add(key)
-        self.owed.add(key)
+        self.due.add(key)
 
     @rule(key=keys)
     def add_after(self, key):
@@ -211,7 +242,7 @@ class QueueMachine(RuleBasedStateMachine):
             key = taken.value.value
             assert key not in self.working
             self.working.add(key)
-            self.owed.discard(key)
+            self.due.discard(key)
 
     @rule(data=st.data(), how=st.sampled_from(["done", "failed", "put_off"]))
     def finish(self, data, how):
@@ -225,13 +256,13 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(1, 10))
     def wait(self, seconds):
-        self.timer.advance(seconds)
+        self.time.advance(seconds)
 
     @invariant()
-    def what_is_owed_waits_or_comes_back(self):
-        """A key that was added since it was last taken is waiting, or in work and due again."""
-        for key in self.owed - self.working:
-            assert self.queue.claim([key]) == [key]
+    def a_key_that_is_due_waits_or_comes_back(self):
+        """A key that was added since it was last taken waits, or a worker has it and it is due again."""
+        for key in self.due - self.working:
+            assert self.queue.take_any([key]) == [key]
             self.queue.done(key)
             self.queue.add(key)
 

@@ -1,18 +1,28 @@
-"""What is remembered of all objects together."""
+"""The registry: how objects and workloads that ask for one Secret become one request."""
 
 from dataclasses import replace
 
 import pytest
 
+from keyturn.cluster import Resource
+from keyturn.control.requests.items import ITEMS
+from keyturn.control.requests.kinds import REQUESTERS
 from keyturn.control.requests.registry import RequestRegistry
+from keyturn.control.requests.requester import Requester
 from keyturn.core import names
+from keyturn.core.conditions import Condition, Status
+from keyturn.core.content import DEFAULT_MAPPING
 from keyturn.core.metadata import ObjectMeta
+from keyturn.core.paths import ItemPath
 from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.workloads import AnnotatedWorkload, WorkloadKey
+from support.fake_time import FakeTime
 
-A = SecretRequest(Key("n", "a"), uid="1", generation=1, item_path="vaults/v/items/i", resource_version="5")
-B = replace(A, key=Key("n", "b"), uid="2")
-ITEM = replace(A, owners=(Owner(names.API_VERSION, names.KIND, "a", "1"),))
+OWNER = Owner(names.API_VERSION, names.KIND, "a", "1")
+A = SecretRequest(Key("n", "a"), "1", 1, "vaults/v/items/i", (OWNER,), resource_version="5")
+B = replace(A, key=Key("n", "b"), uid="2", owners=(OWNER._replace(name="b", uid="2"),))
+TOYS = Requester(Resource("toys.dev", "v1", "toys", "Toy"), read=lambda manifest, settings: manifest, has_status=True)
+SEEN = Status(7)
 
 
 def workload(name="web", path="vaults/v/items/w", wants="a", **more):
@@ -21,59 +31,96 @@ def workload(name="web", path="vaults/v/items/w", wants="a", **more):
     return AnnotatedWorkload(key, "apps/v1", f"uid-{name}", "1", "", annotations=annotations, **more)
 
 
+@pytest.fixture(name="time")
+def _time():
+    return FakeTime()
+
+
+def registry_of(time=None, secrets=None, requesters=REQUESTERS):
+    return RequestRegistry(
+        requesters=requesters, mapping=DEFAULT_MAPPING, secrets=secrets or {}, time=time or FakeTime()
+    )
+
+
 @pytest.fixture(name="requests")
-def _requests():
-    return RequestRegistry(clock=lambda: 7.0)
+def _requests(time):
+    return registry_of(time)
 
 
-def test_only_what_an_object_asks_for_counts_as_change(requests):
-    """Its status changes with every write of ours."""
+def test_only_what_an_object_asks_for_counts_as_a_change(requests):
+    """Its status changes with every write of the operator."""
     assert requests.observe(A)
-    assert not requests.observe(replace(A, resource_version="6", status={"x": 1}))
-    assert requests.get(A.key).status == {"x": 1}
+    assert not requests.observe(replace(A, resource_version="6", status=SEEN))
+    assert requests.get(A.key).status == SEEN
     assert requests.observe(replace(A, resource_version="7", generation=2))
 
 
-def test_an_older_sighting_changes_nothing(requests):
-    """A watch may repeat what we know better from our own write."""
+def test_an_older_state_changes_nothing(requests):
+    """A watch may report a state from before the operator's own write."""
     requests.observe(A)
-    requests.wrote_status(A, {"mine": 1}, resource_version="9")
+    requests.wrote_status(A, SEEN, resource_version="9")
 
-    assert not requests.observe(replace(A, resource_version="6", status={}))
-    assert requests.get(A.key).status == {"mine": 1}
+    assert not requests.observe(replace(A, resource_version="6", status=Status()))
+    assert requests.get(A.key).status == SEEN
     assert requests.get(A.key).resource_version == "9"
 
 
+def test_a_status_that_was_written_late_does_not_hide_a_newer_one(requests):
+    """The watch may be faster than the answer to a write."""
+    requests.observe(replace(A, resource_version="9", status=SEEN))
+
+    requests.wrote_status(A, Status(1), resource_version="8")
+    requests.wrote_status(replace(A, uid="of a namesake"), Status(1), resource_version="10")
+
+    assert requests.get(A.key).status == SEEN
+
+
 def test_a_namesake_replaces_its_predecessor_and_not_the_other_way_round(requests):
-    """A listing begun before the change of generations may show the old one last."""
+    """A listing that was begun before may show the old one last."""
     requests.observe(replace(A, resource_version="3"))
 
-    assert requests.observe(replace(A, uid="new", resource_version="9"))
+    successor = replace(A, uid="new", owners=(OWNER._replace(uid="new"),), resource_version="9")
+    assert requests.observe(successor)
     assert not requests.observe(replace(A, resource_version="3"))
     assert not requests.remove(A.key, uid=A.uid)
     assert requests.remove(A.key, uid="new")
     assert len(requests) == 0
 
 
-def test_an_object_that_was_freed_is_known_so_before_its_echo(requests):
-    """Or the finalizer would be taken off twice, the second time from a state that is no more."""
+def test_a_removed_finalizer_is_known_before_the_watch_reports_it(requests):
+    """Otherwise it would be removed twice, the second time from a state that is gone."""
     requests.observe(replace(A, finalizers=("other", names.LEGACY_FINALIZER)))
 
-    requests.freed(A, resource_version="9")
+    requests.removed_finalizer(A, resource_version="9")
 
     assert requests.get(A.key).finalizers == ("other",)
     assert requests.get(A.key).resource_version == "9"
-    requests.freed(replace(A, uid="of a namesake"), resource_version="10")
+    requests.removed_finalizer(replace(A, uid="of a namesake"), resource_version="10")
     assert requests.get(A.key).resource_version == "9"
 
 
-def test_an_object_that_is_gone_does_not_come_back(requests):
-    """As from a page of a listing that was begun before it went."""
+def test_an_object_that_is_gone_does_not_come_back(requests, time):
+    """A listing may have been begun before it was deleted; its uid never comes again."""
     requests.observe(A)
     requests.remove(A.key, uid=A.uid)
 
     assert not requests.observe(replace(A, resource_version="4"))
     assert len(requests) == 0
+    time.advance(301)
+    requests.observe(B)
+    requests.remove(B.key, uid=B.uid)
+    assert requests.observe(A)
+
+
+def test_the_latest_state_is_given_only_of_the_same_request(requests):
+    """A status speaks of the generation that was acted on."""
+    requests.observe(A)
+    requests.observe(replace(A, resource_version="6", status=SEEN))
+    assert requests.latest(A).status == SEEN
+
+    requests.observe(replace(A, resource_version="7", generation=2))
+    assert requests.latest(A) is None
+    assert requests.latest(B) is None
 
 
 def test_objects_that_name_an_item_in_the_same_words_are_found_together(requests):
@@ -89,21 +136,33 @@ def test_objects_that_name_an_item_in_the_same_words_are_found_together(requests
     assert set(requests.sharing_path(A.key)) == set()
 
 
-def test_the_time_of_a_wish_moves_with_its_generation(requests):
-    """A label does not make a missing item worth another look."""
-    now = [1.0]
-    timed = RequestRegistry(clock=lambda: now[0])
-    timed.observe(A)
-    now[0] = 2.0
-    timed.observe(replace(A, labels={"x": "y"}, resource_version="6"))
-    assert timed.changed_at(A.key) == 1.0
+def test_the_same_words_mean_another_item_in_another_connection(requests):
+    """Tenants stay apart, also in what is fetched together and in what a vault is asked for."""
+    requests.observe(A)
+    requests.observe(replace(B, connection="other"))
+    requests.observe(replace(B, key=Key("n", "c"), uid="3", item_path="nonsense", connection="other"))
 
-    timed.observe(replace(A, generation=2, resource_version="7"))
-    assert timed.changed_at(A.key) == 2.0
+    assert set(requests.sharing_path(A.key)) == {A.key}
+    assert requests.paths("") == requests.paths("other") == [ItemPath("v", "i")]
+    assert requests.paths("third") == []
 
 
-def test_workloads_ask_where_there_is_no_object(requests):
-    """Whoever comes or goes changes what is asked for, and the last one ends it."""
+def test_the_time_of_a_request_moves_with_its_generation(requests, time):
+    """A new label does not make a missing item worth another listing."""
+    requests.observe(A)
+    seen_at = time.monotonic()
+    time.advance(1)
+    requests.observe(replace(A, labels={"x": "y"}, resource_version="6"))
+    assert requests.changed_at(A.key) == seen_at
+
+    requests.observe(replace(A, generation=2, resource_version="7"))
+    assert requests.changed_at(A.key) == seen_at + 1
+    requests.remove(A.key, uid=A.uid)
+    assert requests.changed_at(A.key) == 0
+
+
+def test_workloads_ask_if_there_is_no_object(requests):
+    """Each that comes or goes changes the request, and the last one ends it."""
     one, two = workload("one"), workload("two")
 
     assert list(requests.observe_workload(None, one)) == [A.key]
@@ -116,7 +175,7 @@ def test_workloads_ask_where_there_is_no_object(requests):
     assert requests.sharing_path(A.key) == ()
 
 
-def test_what_a_workload_changes_elsewhere_changes_nothing(requests):
+def test_other_changes_of_a_workload_change_nothing(requests):
     """Its controller writes its status with every pod that comes and goes."""
     requests.observe_workload(None, workload())
 
@@ -124,7 +183,7 @@ def test_what_a_workload_changes_elsewhere_changes_nothing(requests):
 
 
 def test_a_renamed_secret_is_two_changes(requests):
-    """The old one is no longer filled, the new one is."""
+    """The old one is not filled any more, the new one is."""
     requests.observe_workload(None, workload())
 
     assert set(requests.observe_workload(workload(), workload(wants="b"))) == {A.key, B.key}
@@ -133,42 +192,45 @@ def test_a_renamed_secret_is_two_changes(requests):
 
 
 def test_another_path_is_a_new_generation_of_what_workloads_ask(requests):
-    """Its status, kept in memory, speaks of the generation that was acted on."""
+    """Their status, kept in memory, speaks of the generation that was acted on."""
     requests.observe_workload(None, workload())
     first = requests.get(A.key)
-    requests.wrote_status(first, {"observedGeneration": 1}, resource_version="")
+    status = Status(1, (Condition("Ready", "True", "Synced"),))
+    requests.wrote_status(first, status, resource_version="")
+    assert requests.get(A.key).is_synced
     requests.observe_workload(workload(), workload(path="vaults/v/items/other"))
 
     assert requests.get(A.key).generation == 2
-    assert requests.get(A.key).status == {"observedGeneration": 1}
-    assert not requests.get(A.key).generation_synced
+    assert requests.get(A.key).status == status
+    assert not requests.get(A.key).is_synced
 
 
-def test_an_object_decides_over_workloads_until_it_goes(requests):
-    """The Secret is one, so one must decide; what the workloads ask comes back into force afterwards."""
+def test_an_object_decides_over_workloads_until_it_is_gone(requests):
+    """The Secret is one, so one must decide; afterwards what the workloads ask is in force again."""
     requests.observe_workload(None, workload())
-    assert requests.observe(ITEM)
-    assert requests.get(A.key).item_path == ITEM.item_path
+    assert requests.observe(A)
+    assert requests.get(A.key).item_path == A.item_path
     assert [owner.name for owner in requests.get(A.key).owners] == ["a", "web"]
-    assert requests.items() == {A.key: "1"}
+    assert requests.objects(names.KIND) == {"1": A.key}
+    assert [each.key.name for each in requests.workloads(A.key)] == ["web"]
 
     assert requests.remove(A.key, uid="1")
     assert requests.get(A.key).item_path == "vaults/v/items/w"
-    assert requests.items() == {}
+    assert requests.objects(names.KIND) == {}
 
 
-def test_an_object_that_is_going_yields_to_workloads_once_it_is_freed(requests):
-    """A foreign finalizer may keep it for long, while the official operator's must be removed by us."""
+def test_an_object_that_is_being_deleted_yields_to_workloads_once_our_part_is_done(requests):
+    """A foreign finalizer may hold it for long, while the official operator's must be removed first."""
     requests.observe_workload(None, workload())
-    requests.observe(replace(ITEM, deleting=True, finalizers=(names.LEGACY_FINALIZER,), resource_version="6"))
+    requests.observe(replace(A, deleting=True, finalizers=(names.LEGACY_FINALIZER,), resource_version="6"))
     assert requests.get(A.key).has_status
 
-    requests.observe(replace(ITEM, deleting=True, finalizers=("foreign",), resource_version="7"))
+    requests.observe(replace(A, deleting=True, finalizers=("foreign",), resource_version="7"))
     assert not requests.get(A.key).has_status
 
 
-def test_who_asks_is_no_other_request(requests):
-    """Neither the second of a shared Secret that is listed at the start, nor one that goes, must cost a fetch."""
+def test_a_co_owner_that_comes_or_goes_does_not_make_another_generation():
+    """Neither the second workload of a shared Secret, listed at the start, nor one that goes must cost a fetch."""
     known = {
         "metadata": {
             "namespace": "n",
@@ -176,23 +238,59 @@ def test_who_asks_is_no_other_request(requests):
             "annotations": {names.ITEM_PATH: "vaults/v/items/w", names.KEYS: "k"},
         }
     }
-    requests = RequestRegistry(secret=lambda _: ObjectMeta.of(known))
+    requests = registry_of(secrets={A.key: ObjectMeta.of(known)})
     for name in ("one", "two"):
         requests.observe_workload(None, workload(name))
-    assert requests.get(A.key).generation_synced
+    assert requests.get(A.key).is_synced
 
     assert list(requests.observe_workload(workload("one"), None)) == [A.key]
-    assert requests.get(A.key).generation_synced
+    assert requests.get(A.key).is_synced
     assert requests.get(A.key).uid == "uid-two"
 
 
-def test_what_is_said_of_workloads_stays_off_an_object_that_is_going(requests):
-    """It is another's status, and an older sighting of the object would pass for a newer one."""
-    going = replace(ITEM, deleting=True, finalizers=("foreign",), resource_version="7", status={"its": 1})
+def test_the_status_of_workloads_stays_off_an_object_that_is_being_deleted(requests):
+    """It is another's, and an older state of the object would pass for a newer one."""
+    own = Status(3)
     requests.observe_workload(None, workload())
-    requests.observe(going)
-    requests.wrote_status(requests.get(A.key), {"theirs": 1}, resource_version="")
+    requests.observe(replace(A, deleting=True, finalizers=("foreign",), resource_version="7", status=own))
+    requests.wrote_status(requests.get(A.key), Status(1), resource_version="")
     requests.observe_workload(workload(), None)
 
-    assert requests.get(A.key).status == {"its": 1}
+    assert requests.get(A.key).status == own
     assert requests.get(A.key).resource_version == "7"
+
+
+@pytest.mark.parametrize("first", ["item", "toy"])
+@pytest.mark.parametrize("toy_name", ["a", "b"])
+def test_of_two_kinds_that_ask_for_one_secret_the_first_in_order_decides(first, toy_name):
+    """Whichever is seen first, and whatever their names; the other is in force again once it is gone."""
+    item = replace(A, owners=(OWNER,), item_path="vaults/v/items/of-the-item")
+    toy = replace(
+        A, uid="t", owners=(Owner("toys.dev/v1", "Toy", toy_name, "t"),), item_path="vaults/v/items/of-the-toy"
+    )
+    requests = registry_of(requesters=(ITEMS, TOYS))
+    for each in (item, toy) if first == "item" else (toy, item):
+        requests.observe(each)
+
+    assert requests.get(A.key).item_path == "vaults/v/items/of-the-item"
+    assert requests.objects("Toy") == {"t": A.key}
+    requests.remove(A.key, uid="1")
+    assert requests.get(A.key).item_path == "vaults/v/items/of-the-toy"
+
+    reverse = registry_of(requesters=(TOYS, ITEMS))
+    for each in (item, toy):
+        reverse.observe(each)
+    assert reverse.get(A.key).item_path == "vaults/v/items/of-the-toy"
+
+
+def test_of_one_kind_the_object_whose_name_comes_first_decides():
+    """The choice must be the same after a restart."""
+    toys = [
+        replace(A, uid=name, owners=(Owner("toys.dev/v1", "Toy", name, name),), item_path=f"vaults/v/items/{name}")
+        for name in ("y", "x")
+    ]
+    requests = registry_of(requesters=(TOYS,))
+    for each in toys:
+        requests.observe(each)
+
+    assert requests.get(A.key).item_path == "vaults/v/items/x"

@@ -93,14 +93,13 @@ class Batch:
         fetch = self._fetches[resolved.identity] = asyncio.get_running_loop().create_future()
         try:
             fetched = await self._fetch(resolved)
-        except asyncio.CancelledError:
-            # The others must not wait for ever.
-            fetch.cancel()
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others share it
+        except Exception as error:  # noqa: BLE001 - a defect, too, is one for all: a cancellation would end their worker
             fetch.set_exception(error)
         else:
             fetch.set_result(fetched)
+        finally:
+            # If this one was cancelled, the others must not wait for ever.
+            fetch.cancel()
         return await fetch
 
     async def _fetch(self, resolved: ResolvedItem) -> FetchedItem:

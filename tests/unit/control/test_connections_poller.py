@@ -1,0 +1,252 @@
+"""The poller: how often it asks, what it reports, and what it does while a connection is down."""
+
+import asyncio
+
+import pytest
+
+from keyturn.control.connections.health import ConnectionHealth
+from keyturn.control.connections.index import ItemIndex
+from keyturn.control.connections.poller import Polled, Poller
+from keyturn.core.paths import ItemPath
+from keyturn.core.vault import AccessDenied, RateLimited, VaultUnavailable
+from support.fake_api import FakeApiServer
+from support.fake_context import fake_context
+from support.fake_time import FakeTime
+from support.fake_vaults import FAKE, FakeVaults
+from support.sync_world import metric
+
+DOWN = VaultUnavailable("down")
+
+
+class Polling:
+    """A poller of fake vaults. A poll is due each minute, and a full one each ten minutes."""
+
+    def __init__(self, *, sleeps=True):
+        self.time = FakeTime(sleeps=sleeps)
+        self.vaults = FakeVaults()
+        self.context = fake_context(
+            FakeApiServer(), time=self.time, polling_interval=60.0, full_pass_interval=600.0, max_staleness=300.0
+        )
+        self.health = ConnectionHealth("Fake", max_staleness=300.0, time=self.time)
+        self.index = ItemIndex(
+            self.vaults,
+            connection="one",
+            wanted=lambda: [ItemPath("Prod", "db")],
+            health=self.health,
+            provider=FAKE,
+            time=self.time,
+        )
+        self.polls = []
+        self.poller = Poller(
+            self.context,
+            connection="one",
+            provider="Fake",
+            index=self.index,
+            health=self.health,
+            on_polled=self.polls.append,
+        )
+
+    def take_polls(self):
+        polls, self.polls[:] = list(self.polls), []
+        return polls
+
+
+@pytest.fixture(name="world")
+def _world():
+    return Polling()
+
+
+async def test_a_poll_reports_whether_vaults_moved(world):
+    """The first one lists everything that is used, so everything may have moved."""
+    assert await world.poller.poll() == 60
+    assert await world.poller.poll() == 60
+    world.vaults.edit("a", revision="2")
+    await world.poller.poll()
+
+    assert world.take_polls() == [
+        Polled("one", reachable=True, moved=True),
+        Polled("one", reachable=True, moved=False),
+        Polled("one", reachable=True, moved=True),
+    ]
+
+
+async def test_a_full_poll_is_made_once_per_interval(world):
+    """It lists what did not move, which costs as much as the first one."""
+    await world.poller.poll()
+    world.time.advance(601)
+    world.vaults.take_asked()
+
+    await world.poller.poll()
+    assert "items v" in world.vaults.take_asked()
+    await world.poller.poll()
+    assert "items v" not in world.vaults.take_asked()
+
+
+async def test_a_full_poll_that_fails_is_due_again(world):
+    """Otherwise what it would have found stays unknown for another interval."""
+    await world.poller.poll()
+    world.time.advance(601)
+    world.vaults.error = DOWN
+    await world.poller.poll()
+    world.vaults.error = None
+    world.vaults.take_asked()
+
+    await world.poller.poll()
+
+    assert "items v" in world.vaults.take_asked()
+
+
+async def test_a_connection_that_is_down_is_polled_soon_and_then_ever_less_often(world):
+    """From a second up to the interval."""
+    world.vaults.error = DOWN
+
+    delays = [await world.poller.poll() for _ in range(9)]
+
+    assert delays[:3] == [0.75, 1.5, 3.0]
+    assert delays[-1] == 45.0
+    assert world.take_polls() == [Polled("one", reachable=False)] * 9
+
+
+async def test_success_begins_the_delays_from_the_first(world):
+    """The next outage is found and left as fast as this one."""
+    world.vaults.error = DOWN
+    for _ in range(5):
+        await world.poller.poll()
+    world.vaults.error = None
+    await world.poller.poll()
+    world.vaults.error = DOWN
+
+    assert await world.poller.poll() == 0.75
+
+
+async def test_a_server_that_asks_for_time_gets_it(world):
+    """Its number counts if it is larger than the poller's own; it is capped like every Retry-After."""
+    world.vaults.error = RateLimited("slow down", retry_after=20)
+    assert await world.poller.poll() == 20
+
+    world.vaults.error = RateLimited("slow down", retry_after=86_400)
+    assert await world.poller.poll() == 300
+
+
+async def test_a_vault_that_cannot_be_listed_is_polled_soon(world):
+    """The connection itself is up, so the requests of other vaults go on."""
+    world.vaults.refused["v"] = AccessDenied("not this vault")
+
+    assert [await world.poller.poll() for _ in range(2)] == [0.75, 1.5]
+    assert all(polled.reachable for polled in world.take_polls())
+
+    world.vaults.refused.clear()
+    assert await world.poller.poll() == 60
+
+
+async def test_staleness_is_reported_once(world):
+    """And no sooner than permitted."""
+    await world.poller.poll()
+    world.vaults.error = DOWN
+    world.time.advance(200)
+    await world.poller.poll()
+    assert world.health.staleness() is None
+    world.take_polls()
+
+    world.time.advance(101)
+    for _ in range(2):
+        await world.poller.poll()
+
+    assert [polled.newly_stale for polled in world.take_polls()] == [True, False]
+    assert "300 s" in world.health.staleness()
+
+
+async def test_staleness_is_reported_again_after_a_recovery(world):
+    """The next outage is another one."""
+    for _ in range(2):
+        world.vaults.error = None
+        await world.poller.poll()
+        world.vaults.error = DOWN
+        world.time.advance(301)
+        world.take_polls()
+        await world.poller.poll()
+        assert [polled.newly_stale for polled in world.take_polls()] == [True]
+
+
+async def test_an_outage_is_logged_when_it_begins_and_when_it_ends(world, caplog):
+    """However often it fails in between."""
+    caplog.set_level("INFO")
+    world.vaults.error = DOWN
+    for _ in range(3):
+        await world.poller.poll()
+    world.time.advance(120)
+    world.vaults.error = None
+    for _ in range(2):
+        await world.poller.poll()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "Fake cannot be used (Unavailable): down",
+        "Fake is back after 2 min",
+    ]
+    assert all(record.about["connection"] == "one" for record in caplog.records)
+
+
+async def test_polls_are_counted_with_their_failures(world):
+    """An alert is raised by the age of the last good one."""
+    await world.poller.poll()
+    assert metric(world.context, "keyturn_connect_up") == 1
+
+    world.vaults.error = DOWN
+    await world.poller.poll()
+
+    assert metric(world.context, "keyturn_connect_up") == 0
+    assert metric(world.context, "keyturn_poll_duration_seconds_count") == 2
+
+
+async def test_a_failed_request_has_the_connection_polled_at_once():
+    """A request must not wait for the interval to learn that the connection is down."""
+    world = Polling(sleeps=False)
+    task = asyncio.ensure_future(world.poller.run())
+    await _until(lambda: len(world.polls) == 1)
+
+    world.health.report_failure()
+    await _until(lambda: len(world.time.slept) == 2)
+    assert world.time.slept == [60, 0.75]
+    world.time.advance(0.75)
+    await _until(lambda: len(world.polls) == 2)
+
+    task.cancel()
+
+
+async def test_a_server_that_answers_polls_but_not_reads_is_polled_ever_less_often():
+    """Thousands of requests may fail at once, again and again."""
+    world = Polling(sleeps=False)
+    task = asyncio.ensure_future(world.poller.run())
+    await _until(lambda: len(world.polls) == 1)
+
+    for polls, delay in enumerate([0.75, 1.5, 3.0], start=2):
+        world.health.report_failure()
+        await _until(lambda expected=delay: world.time.timers == [expected])
+        world.time.advance(delay)
+        await _until(lambda expected=polls: len(world.polls) == expected)
+
+    assert [seconds for seconds in world.time.slept if seconds != 60] == [0.75, 1.5, 3.0]
+    task.cancel()
+
+
+async def test_a_poller_polls_once_per_interval():
+    """And shows that it is alive each time."""
+    world = Polling(sleeps=False)
+    task = asyncio.ensure_future(world.poller.run())
+
+    for polls in range(1, 4):
+        await _until(lambda expected=polls: len(world.polls) == expected)
+        await _until(lambda: world.time.timers)
+        world.time.advance(60)
+
+    assert world.time.slept == [60, 60, 60]
+    assert world.context.heartbeat.check() is None
+    task.cancel()
+
+
+async def _until(holds):
+    for _ in range(100):
+        if holds():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it did not come about")
