@@ -27,11 +27,17 @@ from keyturn.providers.connect.retries import may_retry
 
 CLOSED = "a kept connection broke before an answer"
 REPLACED = "401, and the token is another one by now"
+PASSING = "403, 408 or 500"
 OTHER = "anything else"
 
 FAILURES = {
     CLOSED: [(Interrupted("x", on_kept_connection=True), False)],
     REPLACED: [(TokenRefused("x", status=401), True)],
+    PASSING: [
+        (error, renewed)
+        for renewed in (False, True)
+        for error in (Denied("x", status=403), SyncPending("x", status=408), ServerFailed("x", status=500))
+    ],
     OTHER: [
         (error, renewed)
         for renewed in (False, True)
@@ -42,14 +48,12 @@ FAILURES = {
             *(TimedOut("x", phase=phase) for phase in ("connect", "pool", "read", "write", "deadline")),
             Redirected("x", status=302),
             BadRequest("x", status=400),
-            Denied("x", status=403),
             Missing("x", status=404),
             Rejected("x", status=406),
-            SyncPending("x", status=408),
             WriteConflict("x", status=409),
             Throttled("x"),
             Throttled("x", retry_after=7.0),
-            *(ServerFailed("x", status=status) for status in (500, 502, 503)),
+            *(ServerFailed("x", status=status) for status in (502, 503)),
             BadAnswer("x"),
             Oversized("x"),
             ContentTooLarge("x"),

@@ -72,13 +72,13 @@ async def test_a_read_on_a_kept_connection_that_was_closed_is_sent_again_at_once
         (httpx.ConnectTimeout("slow"), TimedOut, 1),
         (httpx.ReadTimeout("slow"), TimedOut, 1),
         (httpx.ReadError("reset"), Interrupted, 2),
-        (fault(500), ServerFailed, 1),
+        (fault(500), ServerFailed, 2),
         (fault(502), ServerFailed, 1),
         (fault(401), TokenRefused, 1),
-        (fault(403), Denied, 1),
+        (fault(403), Denied, 2),
         (fault(404), Missing, 1),
         (fault(400), ConnectError, 1),
-        (fault(408), SyncPending, 1),
+        (fault(408), SyncPending, 2),
         (fault(429, **{"retry-after": "3"}), Throttled, 1),
         (page(), BadAnswer, 1),
         (page(404), BadAnswer, 1),
@@ -88,7 +88,7 @@ async def test_a_read_on_a_kept_connection_that_was_closed_is_sent_again_at_once
     ],
     ids=lambda value: None,
 )
-async def test_any_other_failure_of_a_read_goes_up_at_once(step, kind, sent):
+async def test_what_a_read_still_fails_of_goes_up_without_a_pause(step, kind, sent):
     """The health of the connection decides what is sent again, and when. The text names method, route and status."""
     bench = Bench(step, step, good())
 

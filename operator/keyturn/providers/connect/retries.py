@@ -4,11 +4,14 @@
 | --- | --- | --- | --- | --- |
 | a kept connection broke before an answer | once | once | never | never |
 | 401, and the token is another one by now | once | once | once | never |
+| 403, 408 or 500 | once | once | never | never |
 | anything else | never | never | never | never |
 
 The first row: servers and proxies close idle connections when they like, also at the moment at which a request is sent on
 one. That shows nothing about the server, and a read may be sent twice. The second row: a token of Connect cannot be changed,
-only replaced, so the old one is refused while the file holds the new one; 401 is a refusal before any work.
+only replaced, so the old one is refused while the file holds the new one; 401 is a refusal before any work. The third row: a
+Connect server is known to answer one request with 403 or 500 for no reason that lasts, and with 408 while it first syncs; a
+new object must not be called denied for that.
 
 Everything else goes up to the health of the connection, which alone decides what is sent again, and when.
 """
@@ -19,7 +22,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keyturn.providers.connect.api_calls import Kind
-from keyturn.providers.connect.connect_errors import ConnectError, Interrupted, TokenRefused
+from keyturn.providers.connect.connect_errors import (
+    ConnectError,
+    Denied,
+    Interrupted,
+    ServerFailed,
+    SyncPending,
+    TokenRefused,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +53,14 @@ def _is_replaced_token(error: ConnectError, renewed: bool) -> bool:  # noqa: FBT
     return isinstance(error, TokenRefused) and renewed
 
 
+def _is_known_to_pass(error: ConnectError, _renewed: bool) -> bool:  # noqa: FBT001 - as a row of the table takes it
+    return isinstance(error, Denied | SyncPending) or (isinstance(error, ServerFailed) and error.status == 500)
+
+
 TABLE: tuple[RetryRule, ...] = (
     RetryRule(_is_closed_connection, frozenset({Kind.READ, Kind.CONTENT})),
     RetryRule(_is_replaced_token, frozenset({Kind.READ, Kind.CONTENT, Kind.WRITE})),
+    RetryRule(_is_known_to_pass, frozenset({Kind.READ, Kind.CONTENT})),
 )
 
 
