@@ -12,17 +12,22 @@ from typing import IO
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from keyturn.cluster.access import Access
 from keyturn.cluster.discovery import crd_served
-from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import CRDS, NAMESPACES
 from localcluster import LocalCluster, NotRunning, existing_kubeconfig
 from localcluster.binaries import ensure_binaries, ensure_helm
 from localcluster.kubectl import Kubectl
+from support.admin_cluster import AdminCluster
 from support.helm import Helm
 from support.judge import Judge
 from support.patience import PATIENCE_S
+
+# How long one example takes is a matter of the machine, of what else runs there, and of whether coverage is measured.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 _CRDS = Path(__file__).resolve().parents[1] / "crds"
 
@@ -98,7 +103,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture
 async def cluster(api_server):
     """The gateway, as administrator."""
-    async with Cluster.at(await Access.load(kubeconfig=str(api_server.kubeconfig))) as gateway:
+    async with AdminCluster.at(await Access.load(kubeconfig=str(api_server.kubeconfig))) as gateway:
         yield gateway
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from types import FrameType
 
-from connect_emulator.admin_client import AdminError
+from connect_emulator.admin.client import AdminError
 from demo.programs import ProgramFailed
 from demo.readme import NoPlace
 from demo.recording import record
@@ -38,7 +38,7 @@ def main() -> int:
         else:
             _play(keep=arguments.keep, to_readme=arguments.record)
     except BrokenPipeError:
-        # Whoever read along has left. Standard output must not be flushed into nothing at exit.
+        # The reader of our output has closed it. Python must not flush standard output into a closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except _EXPECTED as error:
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--keep", action="store_true", help="leave everything running for you to play with")
     choice.add_argument("--stop", action="store_true", help="stop what --keep left running")
-    choice.add_argument("--record", action="store_true", help="put what is told into README.md")
+    choice.add_argument("--record", action="store_true", help="put what the demo prints into README.md")
     return parser
 
 

@@ -18,7 +18,7 @@ from typing import Self
 
 import psutil
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from localcluster.processes import Process, spawn
 
 _START_S = 60.0
@@ -37,7 +37,7 @@ class Program:
         name: for messages.
         process: the process.
         log: where its output goes.
-        popen: the same process where it is our child, so that it is reaped.
+        popen: the same process if it is our child, so that it is reaped.
     """
 
     def __init__(self, name: str, process: Process, log: Path, popen: subprocess.Popen[bytes] | None = None) -> None:
@@ -135,7 +135,7 @@ class Emulator(Program):
 
 
 class Operator(Program):
-    """The operator, run as its users run it: `keyturn run`."""
+    """The operator, run as its users run it: `keyturn operator`."""
 
     _port = 0
 
@@ -168,7 +168,7 @@ class Operator(Program):
         variables = {**kept, "KUBECONFIG": str(kubeconfig), **environment}
         addresses = [f"--{purpose}-bind-address=127.0.0.1:0" for purpose in ("health-probe", "metrics")]
         pairs = [f"{name}={value}" for name, value in variables.items()]
-        command = ["env", "-i", *pairs, script, "run", *addresses, *flags]
+        command = ["env", "-i", *pairs, script, "operator", *addresses, *flags]
         log = folder / "operator.log"
         if tied:
             popen = spawn(command, log=log)

@@ -16,5 +16,5 @@ def record(scenes: Sequence[Scene]) -> None:
         NoPlace: the README lacks the markers.
     """
     chosen = [scene for scene in scenes if scene.title.startswith(_TITLES)]
-    told = "\n\n".join("\n".join([scene.title, *(f"  {line}" for line in scene.lines)]) for scene in chosen)
-    put_between(BEGIN, END, f"```text\n{told}\n```")
+    recorded = "\n\n".join("\n".join([scene.title, *(f"  {line}" for line in scene.lines)]) for scene in chosen)
+    put_between(BEGIN, END, f"```text\n{recorded}\n```")

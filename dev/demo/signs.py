@@ -1,4 +1,4 @@
-"""What the story waits for, each told from one event of a watch."""
+"""What the story waits for: predicates over single events of a watch."""
 
 from collections.abc import Callable
 from typing import Any

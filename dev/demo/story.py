@@ -72,7 +72,7 @@ class Story:
         self._stage.start_emulator()
         say.say("An emulator of 1Password Connect serves one vault (values are never shown in this demo):")
         self._show_vault()
-        say.command(f"POLLING_INTERVAL={POLLING_INTERVAL} keyturn run")
+        say.command(f"POLLING_INTERVAL={POLLING_INTERVAL} keyturn operator")
         seconds = self._stage.start_operator()
         say.result(
             f"Ready after {milliseconds(seconds)}. It polls every second here, every 600 s unless told otherwise."
@@ -104,7 +104,7 @@ class Story:
             self._stage.emulator.admin.attach(VAULT, ITEM, name="ca.crt", content=b"canary-certificate\n" * 40)
             there_at = written.until(signs.has_key("ca.crt"), what="the key ca.crt in the Secret")
             items.until(signs.ready(version="2"), what="version 2 in the status")
-        # Else the Deployment of the next scene might be there in time for a restart that this edit owes to nobody.
+        # Otherwise the Deployment of the next scene might exist in time for the restart of this edit, which is not meant for it.
         self._until_nothing_is_owed()
         self._kubectl("describe secret database", only=_KEYS)
         took = self._took("file attached in 1Password -> key in the Secret", there_at - began)
@@ -168,11 +168,11 @@ class Story:
         say.scene("A hand edit is undone")
         before, revision = self._password(), self._revision()
         with ExitStack() as stack:
-            written, told = self._watch(stack, "secrets"), self._watch(stack, "events")
+            written, events = self._watch(stack, "secrets"), self._watch(stack, "events")
             self._kubectl("""patch secret database -p '{"stringData": {"password": "by hand"}}'""")
             edited_at = written.until(signs.holds_other(before), what="the hand edit")
             undone_at = written.until(signs.holds(before), what="the password of 1Password in the Secret again")
-            told.until(signs.event("Repaired"), what="an Event about it")
+            events.until(signs.event("Repaired"), what="an Event about it")
         self._kubectl("events --for opi/database")
         self._kubectl("rollout history deployment web")
         if self._revision() != revision:

@@ -1,4 +1,4 @@
-"""What the demo says in the terminal: plain text, a little colour where somebody sees it, and a copy for the README."""
+"""What the demo says in the terminal: plain text, a little colour if a person reads it, and a copy for the README."""
 
 import os
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ _BOLD, _DIM, _GREEN, _CYAN, _OFF = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[36m",
 
 @dataclass
 class Scene:
-    """One part of the story as it was told, without colour."""
+    """One part of the story as it was printed, without colour."""
 
     title: str
     lines: list[str] = field(default_factory=list)
 
 
 class Terminal:
-    """Tells the story, and remembers what it told.
+    """Prints the story and keeps a copy of it.
 
     Args:
         out: where to.
-        colour: whether to use any; None for only where a person looks on and has not set NO_COLOR.
+        colour: whether to use any; None for yes if `out` is a terminal and NO_COLOR is not set.
     """
 
     def __init__(self, out: TextIO, *, colour: bool | None = None) -> None:

@@ -14,7 +14,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-# What nobody imports in a container: tests, editors, installers, and the archive for linking against Python.
+# What is never imported in a container: tests, editors, installers, and the archive for linking against Python.
 _UNUSED_LIBRARY = (
     *("__phello__", "config-*", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "turtledemo"),
     *("dist-packages", "site-packages", "__pycache__"),
@@ -29,16 +29,16 @@ _INSTALLERS = (
     "distutils-precedence.pth",
 )
 # The Kubernetes client has a class for every kind and every call, and finds each by its name when it is used. We use none;
-# kopf asks for these.
+# kopf uses these.
 _GENERATED = ("client/api", "client/models", "aio/client/api", "aio/client/models")
 _NEEDED_MODELS = frozenset({"__init__", "v1_managed_fields_entry", "v1_object_meta", "v1_owner_reference"})
-# Nothing in the image changes, so nobody needs to look whether a module is newer than what was compiled from it.
+# Nothing in the image changes, so Python need not check whether a module is newer than its compiled form.
 _UNCHECKED = py_compile.PycInvalidationMode.UNCHECKED_HASH
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _FILES = {
     "etc/passwd": "keyturn:x:65532:65532::/:\n",
     "etc/group": "keyturn:x:65532:\n",
-    # Entries of /etc/hosts count, and before the name service.
+    # Entries of /etc/hosts are used, and before the name service.
     "etc/nsswitch.conf": "hosts: files dns\n",
 }
 
@@ -97,7 +97,7 @@ def copy_environment(environment: Path, root: Path) -> None:
 
 
 def copy_libraries(root: Path) -> None:
-    """Copy every shared library that something copied so far is linked to, and the loader, to where it is looked for."""
+    """Copy every shared library that something copied so far is linked to, and the loader, to the path at which it is searched."""
     linked = {path for path in root.rglob("*") if path.suffix == ".so" or ".so." in path.name}
     linked.add(root / Path(sys.executable).resolve().relative_to("/"))
     found: set[Path] = set()

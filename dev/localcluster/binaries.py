@@ -24,8 +24,8 @@ class Programs:
 
     Attributes:
         name: of their folder in the cache.
-        title: what they are, for the one who waits for them.
-        patience: how long a build takes, for the same.
+        title: what they are, for a person who waits for them.
+        patience: how long a build takes, for the same person.
         module: the folder of `go.mod` and `go.sum`.
         version: the one that matters most of what is pinned.
         packages: the main package of each executable.
@@ -116,7 +116,7 @@ def ensure_binaries() -> Path:
 
     Raises:
         UnsupportedPlatform: this is not Linux.
-        BuildFailed: something cannot be built; the message holds the compiler's last words.
+        BuildFailed: something cannot be built; the message holds the end of the compiler's output.
     """
     return ensure(control_plane())
 

@@ -83,7 +83,7 @@ class LocalCluster:
 
     @classmethod
     def attach(cls, directory: Path) -> Self:
-        """Use a cluster that somebody else started in `directory`; leaving a `with` block does not stop it.
+        """Use a cluster that another process started in `directory`; leaving a `with` block does not stop it.
 
         Raises:
             NotRunning: there is none.
@@ -106,7 +106,7 @@ class LocalCluster:
 
     @property
     def directory(self) -> Path:
-        """Where the cluster's files lie."""
+        """The paths of the cluster's files."""
         return self._layout.directory
 
     @property
@@ -177,7 +177,7 @@ class LocalCluster:
         """End the API server and start it again on the same port; returns when it is ready.
 
         Args:
-            kill: end it as a crash would, without a chance to say goodbye.
+            kill: end it as a crash would, without time to clean up.
             timeout: seconds for the whole.
 
         Raises:
@@ -220,7 +220,7 @@ class LocalCluster:
 
 
 def _claim(directory: Path | None) -> Layout:
-    """Take a directory for a new cluster: exactly one of several claimants gets it."""
+    """Take a directory for a new cluster: exactly one of several processes gets it."""
     if directory is None:
         directory = Path(tempfile.mkdtemp(prefix="keyturn-cluster-"))
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)

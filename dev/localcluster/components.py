@@ -149,7 +149,7 @@ def _controller_manager(layout: Layout, binaries: Path, authority: Authority, si
     return [
         binaries / "kube-controller-manager",
         f"--kubeconfig={layout.component_kubeconfig('kube-controller-manager')}",
-        # Nobody asks it anything, so it serves nothing.
+        # It gets no requests, so it serves nothing.
         "--secure-port=0",
         "--leader-elect=false",
         "--use-service-account-credentials",

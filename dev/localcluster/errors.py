@@ -38,10 +38,10 @@ class KubectlFailed(ClusterSetupError):
 
     Attributes:
         returncode: kubectl's exit status.
-        stderr: what kubectl said about it.
+        stderr: what kubectl printed about it.
     """
 
     def __init__(self, command: str, *, returncode: int, stderr: str) -> None:
-        super().__init__(f"`{command}` ended with status {returncode}: {stderr.strip() or 'it said nothing'}")
+        super().__init__(f"`{command}` ended with status {returncode}: {stderr.strip() or 'it printed nothing'}")
         self.returncode = returncode
         self.stderr = stderr

@@ -33,7 +33,7 @@ def build(
         stamps: values of Go string variables by their full names, such as the version that a program reports.
 
     Raises:
-        BuildFailed: with the compiler's last words.
+        BuildFailed: with the end of the compiler's output.
     """
     linker_flags = " ".join(("-s -w", *(f"-X {name}={value}" for name, value in (stamps or {}).items())))
     flags = ("-v", "-trimpath", "-buildvcs=false", f"-ldflags={linker_flags}")
@@ -50,7 +50,7 @@ def build(
             process.kill()
             raise
     if process.returncode:
-        raise BuildFailed(f"could not build {package}; go said at the end:\n{last_words}")
+        raise BuildFailed(f"could not build {package}; the end of its output:\n{last_words}")
 
 
 def source_of(go: Path, main_module: Path, module: str) -> Path:
@@ -62,7 +62,7 @@ def source_of(go: Path, main_module: Path, module: str) -> Path:
     command: list[str | Path] = [go, "list", "-m", "-f", "{{.Dir}}", module]
     result = subprocess.run(command, cwd=main_module, env=go_environment(), check=False, capture_output=True, text=True)
     if result.returncode:
-        raise BuildFailed(f"the source of {module} is not there; go said:\n{result.stderr.strip()}")
+        raise BuildFailed(f"the source of {module} is not there; the output of go:\n{result.stderr.strip()}")
     return Path(result.stdout.strip())
 
 

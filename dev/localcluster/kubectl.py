@@ -15,7 +15,7 @@ class Kubectl:
 
     Args:
         program: the executable.
-        kubeconfig: whom to act as, and where.
+        kubeconfig: the user to act as, and the cluster.
         cache: the folder where it keeps what it learns about API servers.
     """
 

@@ -22,7 +22,7 @@ class Lifeline:
         self._words = words
 
     def await_start(self, layout: Layout, *, timeout: float) -> None:
-        """Wait for the word that all components were started and the state file is there.
+        """Wait for the line that says that all components were started and the state file is there.
 
         Raises:
             ClusterSetupError: it did not come within `timeout` seconds, or the supervisor failed.

@@ -1,4 +1,4 @@
-"""What lies where in the directory of one cluster, and the state file that says what runs."""
+"""The paths in the directory of one cluster, and the state file that says what runs."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Making something for the cache once: one process makes it, the others wait for it, and nobody ever sees half of it."""
+"""Making something for the cache once: one process makes it, the others wait for it, and no process ever sees half of it."""
 
 import fcntl
 import shutil

@@ -1,4 +1,4 @@
-"""Free ports that stay ours, also while nobody listens on them."""
+"""Free ports that stay ours, also while no server listens on them."""
 
 import socket
 from typing import Self
@@ -10,7 +10,7 @@ class HeldPort:
     """A loopback port kept by a bound socket that never listens.
 
     A server that shares ports (SO_REUSEPORT) binds to it beside us and gets every connection; the kernel gives the port
-    to nobody else as long as this object is open, so a server may also end and come back.
+    to no other process as long as this object is open, so a server may also end and come back.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Processes that never outlive whoever started them, and that are never confused with others of the same pid."""
+"""Processes that never outlive the process that started them, and that are never confused with others of the same pid."""
 
 import contextlib
 import ctypes
@@ -17,7 +17,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Process:
-    """One process, told apart from a later one with the same pid by its moment of birth.
+    """One process, distinguished from a later one with the same pid by the time of its start.
 
     Attributes:
         pid: the process id.
@@ -36,11 +36,11 @@ class Process:
         return cls(pid=pid, born=born)
 
     def alive(self) -> bool:
-        """Say whether this very process still runs; one that nobody has reaped yet does not."""
+        """Say whether this very process still runs; one that has ended and is not reaped yet does not."""
         return not self.wait(0)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to this very process, or to nobody when it is gone."""
+        """Send a signal to this very process; do nothing if it is gone."""
         with self._handle() as handle, contextlib.suppress(ProcessLookupError):
             if handle is not None:
                 signal.pidfd_send_signal(handle, number)

@@ -1,6 +1,6 @@
-"""The process that starts a cluster's components, ends them, and clears up, whatever becomes of the one who asked for it.
+"""The process that starts a cluster's components, ends them, and clears up, whatever becomes of the process that started it.
 
-It ends on SIGTERM, or when its standard input ends, which the kernel sees to even when the starter is killed; a line on
+It ends on SIGTERM, or when its standard input ends, which the kernel guarantees even if the starter is killed; a line on
 standard input instead lets it go on alone. SIGUSR1 makes it start again the components that do not run.
 """
 
@@ -22,9 +22,9 @@ from localcluster.processes import Process, spawn
 
 
 def supervise(layout: Layout, *, binaries: Path, options: Options) -> None:
-    """Run a cluster in the directory of `layout` until told to end, then remove that directory.
+    """Run a cluster in the directory of `layout` until a signal ends it, then remove that directory.
 
-    Returns at once and goes on in a child that nobody has to wait for. Writes one line to standard output once the
+    Returns at once and goes on in a child process that needs no wait. Writes one line to standard output once the
     state file is there; if it fails before, the directory stays, for the starter to read the logs.
     """
     if os.fork():

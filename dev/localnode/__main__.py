@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from localcluster import ClusterSetupError
-from localnode.building import ensure_image
+from localnode.building import IMAGES, ensure_image
 from localnode.layout import Layout
 from localnode.packages import install, obstacle
 from localnode.programs import ensure_node_programs
@@ -39,7 +39,8 @@ def _prepare(_: argparse.Namespace) -> int:
         print(f"Node tests are left out: {why}")
         return 0
     print(ensure_node_programs())
-    print(ensure_image())
+    for image in IMAGES:
+        print(ensure_image(image))
     return 0
 
 

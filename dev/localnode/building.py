@@ -1,4 +1,4 @@
-"""Keyturn's image, built here from its Dockerfile: by buildah, on a base of Debian packages instead of a registry's.
+"""Keyturn's two images, built here from its Dockerfile: by buildah, on a base of Debian packages instead of a registry's.
 
 The base lacks nothing that the Dockerfile uses; it differs from the real one in Python's version and in where Python lies.
 """
@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster.once import only_one
@@ -17,44 +18,70 @@ from localnode.commands import run
 from localnode.errors import NodeFailed
 from localnode.images import write_image
 
-IMAGE = "localhost/keyturn:test"
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One target of the Dockerfile.
+
+    Attributes:
+        target: the name of the target.
+        name: the image's name and tag.
+        files: what of this checkout the image is made of, beside the folder `package`.
+        package: the folder of its Python package.
+    """
+
+    target: str
+    name: str
+    files: tuple[str, ...]
+    package: str
+
+
+_FILES = ("Dockerfile", ".dockerignore", "dev/image/assemble.py", "requirements/build.lock")
+OPERATOR = Image(
+    target="operator",
+    name="localhost/keyturn:test",
+    files=(*_FILES, "LICENSE", "README.md", "pyproject.toml", "requirements/image.lock"),
+    package="operator/keyturn",
+)
+EMULATOR = Image(
+    target="emulator",
+    name="localhost/keyturn-emulator:test",
+    files=(*_FILES, "requirements/emulator.lock"),
+    package="operator/connect_emulator",
+)
+IMAGES = (OPERATOR, EMULATOR)
 _ROOT = Path(__file__).resolve().parents[2]
 _BASE = "localhost/base:1"
 _BASE_PACKAGES = ("python3-venv", "dash", "bash", "coreutils", "libc-bin")
-# As in .dockerignore.
-CONTEXT = (
-    *("Dockerfile", ".dockerignore", "LICENSE", "README.md", "pyproject.toml", "dev/image/assemble.py"),
-    *("requirements/build.lock", "requirements/image.lock"),
-)
 _KEPT = 3
 
 
-def ensure_image() -> Path:
-    """Return an archive that holds the image of this checkout under the name `IMAGE`, building it if need be.
+def ensure_image(image: Image) -> Path:
+    """Return an archive that holds an image of this checkout under its name, building it if need be.
 
     Raises:
-        NodeFailed: it cannot be built; the message holds the last words of whoever failed.
+        NodeFailed: it cannot be built; the message holds the last output of the tool that failed.
         CacheUnusable: the cache cannot be written.
     """
     folder = cache_directory() / "image"
-    with only_one(folder / "lock", title="Keyturn's image"):
-        archive = folder / f"keyturn-{_digest()}.tar"
+    with only_one(folder / "lock", title="Keyturn's images"):
+        archive = folder / f"{image.target}-{_digest(image)}.tar"
         if not archive.exists():
             began = time.monotonic()
-            print("Building Keyturn's image: 1 to 2 minutes the first time on two cores", file=sys.stderr, flush=True)
-            _build(_ensure_base(folder), archive)
+            print(f"Building the image {image.name}: 1 to 2 minutes on two cores", file=sys.stderr, flush=True)
+            _build(image, _ensure_base(folder), archive)
             print(f"Built in {time.monotonic() - began:.0f} s: {archive}", file=sys.stderr, flush=True)
         archive.touch()
-        for old in sorted(folder.glob("keyturn-*.tar"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        for old in sorted(folder.glob(f"{image.target}-*.tar"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
             old.unlink()
     return archive
 
 
-def _digest() -> str:
-    """Name the image by all that it is made of."""
+def _digest(image: Image) -> str:
+    """Name an image by all that it is made of."""
     digest = hashlib.sha256(repr(_BASE_PACKAGES).encode())
-    sources = sorted(path for path in (_ROOT / "operator").rglob("*") if path.is_file() and path.suffix != ".pyc")
-    for path in (*(_ROOT / name for name in CONTEXT), *sources):
+    sources = sorted(path for path in (_ROOT / image.package).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    for path in (*(_ROOT / name for name in image.files), *sources):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(_ROOT)} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]
@@ -85,7 +112,7 @@ def _release() -> str:
     raise NodeFailed("/etc/os-release names no VERSION_CODENAME: the image's base is made on Debian")
 
 
-def _build(base: Path, archive: Path) -> None:
+def _build(image: Image, base: Path, archive: Path) -> None:
     """Build in a storage of its own, which is gone afterwards, in a mount namespace that no mount survives."""
     partial = archive.with_suffix(".partial")
     partial.unlink(missing_ok=True)
@@ -96,13 +123,14 @@ def _build(base: Path, archive: Path) -> None:
         run(*buildah, "pull", "--quiet", *policy, f"docker-archive:{base}", environment=environment)
         run(
             *(*buildah, "build", "--isolation", "chroot", "--pull-never", *policy),
-            *("--build-arg", f"BASE={_BASE}", "--tag", IMAGE),
-            # What this machine trusts, pip must trust to reach PyPI, and the base brings no certificates.
+            *("--build-arg", f"BASE={_BASE}", "--target", image.target, "--tag", image.name),
+            # pip must trust what this machine trusts, to reach PyPI, and the base brings no certificates.
             *("--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"),
             str(_ROOT),
             environment=environment,
         )
-        run(*buildah, "push", "--quiet", *policy, IMAGE, f"docker-archive:{partial}:{IMAGE}", environment=environment)
+        destination = f"docker-archive:{partial}:{image.name}"
+        run(*buildah, "push", "--quiet", *policy, image.name, destination, environment=environment)
     partial.rename(archive)
 
 

@@ -12,7 +12,7 @@ def run(*command: str, environment: Mapping[str, str] | None = None) -> None:
     """Run a tool to its end.
 
     Raises:
-        NodeFailed: it failed; the message holds its last words.
+        NodeFailed: it failed; the message holds the end of its output.
     """
     result = subprocess.run(
         command,

@@ -28,7 +28,7 @@ disabled_plugins = [
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
   disable_apparmor = true
-  # A machine without CAP_SYS_RESOURCE may not lower anybody's score, and every pod would fail.
+  # A machine without CAP_SYS_RESOURCE may not lower the score of a process, and every pod would fail.
   restrict_oom_score_adj = true
   # Below `state`, so that they are mounts of the box and end with it.
   netns_mounts_under_state_dir = true
@@ -53,7 +53,7 @@ def write(layout: Layout, *, authority: Authority, proxy_kubeconfig: Path) -> No
     Args:
         layout: the node's directory.
         authority: the cluster's, for the certificate by which the API server knows kubelet.
-        proxy_kubeconfig: whom kube-proxy acts as.
+        proxy_kubeconfig: the user that kube-proxy acts as.
     """
     networks = layout.directory / "networks"
     networks.mkdir()

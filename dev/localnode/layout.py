@@ -1,4 +1,4 @@
-"""What lies where in the directory of one node."""
+"""The paths in the directory of one node."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Layout:
 
     @property
     def kubelet(self) -> Path:
-        """The folder of all that kubelet keeps, volumes of pods among it."""
+        """The folder of all that kubelet keeps, including the volumes of pods."""
         return self.directory / "kubelet"
 
     @property

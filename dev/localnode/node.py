@@ -67,7 +67,7 @@ class LocalNode:
 
     @property
     def directory(self) -> Path:
-        """Where the node's files lie."""
+        """The paths of the node's files."""
         return self._layout.directory
 
     @property
@@ -101,7 +101,7 @@ class LocalNode:
         """End everything and remove all files; does nothing when that is done already.
 
         Raises:
-            NodeFailed: something stayed.
+            NodeFailed: something was left.
         """
         cast("IO[bytes]", self._supervisor.stdin).close()
         try:

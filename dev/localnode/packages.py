@@ -10,7 +10,7 @@ from localnode.commands import run
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 _CAP_SYS_ADMIN = 21
-# By what shows that a package is there.
+# The key is what shows that the package is installed.
 _RUNTIME = {
     "containerd": "containerd",
     "runc": "runc",
@@ -48,7 +48,7 @@ def install() -> None:
     """Install what is missing, as root on a Debian system.
 
     Raises:
-        NodeFailed: apt-get did not do it; the message holds its last words.
+        NodeFailed: apt-get did not do it; the message holds the end of its output.
     """
     packages = missing_packages()
     if not packages:

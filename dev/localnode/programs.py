@@ -25,6 +25,6 @@ def ensure_node_programs() -> Path:
     """Return the folder of the executables, building them first if it is not there yet.
 
     Raises:
-        BuildFailed: something cannot be built; the message holds the compiler's last words.
+        BuildFailed: something cannot be built; the message holds the end of the compiler's output.
     """
     return ensure(node())

@@ -1,6 +1,6 @@
 """The process that starts a node with its control plane, ends them, and clears up, whatever becomes of the starter.
 
-It ends on SIGTERM, or when its standard input ends, which the kernel sees to even when the starter is killed. Then it
+It ends on SIGTERM, or when its standard input ends, which the kernel guarantees even if the starter is killed. Then it
 kills the box, in which everything of the node lives, and removes what outlives a killed process: cgroups and files.
 """
 
@@ -28,7 +28,7 @@ _BOX = Path(__file__).with_name("box.sh")
 
 
 def supervise(layout: Layout, *, programs: Path) -> None:
-    """Run a node in the directory of `layout` until told to end, then remove that directory.
+    """Run a node in the directory of `layout` until a signal ends it, then remove that directory.
 
     Writes one line to standard output once pods can run; if it fails before, the directory stays, for the starter to
     read the logs.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from connect_emulator import logs
-from connect_emulator.description import DescriptionError
+from connect_emulator.account.description import DescriptionError
 from connect_emulator.knobs import KnobError, parse_assignments
 from connect_emulator.server import ConnectEmulator
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _UsageError(ValueError):
-    """An argument that means nothing."""
+    """An argument that cannot be used."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         "--token-file", action="append", default=[], metavar="NAME=PATH", help="write a token to a file"
     )
     parser.add_argument(
-        "--until-stdin-closes", action="store_true", help="end when standard input ends, as a parent's death does"
+        "--until-stdin-closes",
+        action="store_true",
+        help="end when standard input closes, as it does when the parent process dies",
     )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     return parser
@@ -168,7 +170,7 @@ class _EndOfInput(asyncio.Protocol):
 
 
 def _write_secret(path: Path, text: str) -> None:
-    """Write `text` for the owner alone, and only whole: a reader never sees half of it."""
+    """Write `text` so that only the owner can read it, and all at once: a reader never sees half of it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -33,7 +33,7 @@ class Clock:
         return self._at if self._origin is None else self._at + time.monotonic() - self._origin
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward and wake whoever that concerns; call it in the event loop's thread.
+        """Move the clock forward and wake the coroutines whose time has come; call it in the event loop's thread.
 
         Raises:
             ValueError: a negative number of seconds.
@@ -42,7 +42,7 @@ class Clock:
             raise ValueError("a clock cannot go back")
         self._at += seconds
         now = self.now()
-        # Sleepers on a running clock wake even if it is not their time, to reckon anew how long is left.
+        # Coroutines that sleep on a running clock wake early as well, to calculate again how long is left.
         woken = [waiter for waiter, deadline in self._waiters.items() if self._origin is not None or deadline <= now]
         for waiter in woken:
             del self._waiters[waiter]
@@ -50,7 +50,7 @@ class Clock:
                 waiter.set_result(None)
 
     async def sleepers(self, count: int = 1) -> None:
-        """Return once `count` coroutines wait for this clock: what a test awaits before it moves a manual one."""
+        """Return once `count` coroutines wait for this clock: a test awaits this before it moves a manual clock."""
         if self.sleeping < count:
             watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._watchers.append((count, watcher))

@@ -29,17 +29,18 @@ class FaultRule(BaseModel):
     - `json`: `body` as JSON with `status` (or 200); `empty`: no body at all
     - `redirect`: `status` (or 302) to `location`
     - `gzip`: the good answer compressed; with `pad_bytes` a bomb
-    - `invalid_utf8`, `invalid_json`: the good answer spoilt
+    - `invalid_utf8`, `invalid_json`: the good answer, damaged
     - `truncate`: the good answer cut after half of it, its Content-Length being that of the whole
-    - `stall`: half of the good answer, then silence until the client gives up or 30 s
-    - `wrong_length`: the good answer with a Content-Length that is too large by `length_error`, then silence until the
-      client gives up or 30 s; with a negative one, too small
+    - `stall`: half of the good answer, then nothing until the client gives up or 30 s have passed
+    - `wrong_length`: the good answer with a Content-Length that is too large by `length_error`, then nothing until the
+      client gives up or 30 s have passed; with a negative `length_error`, too small
     - `drip`: the good answer in pieces of `drip_bytes`, one each `drip_s`
     - `reset`: the connection ends with a TCP reset; `hang`: no answer until the client gives up
 
-    `framing` says how a good answer's end is marked, also with `pass`: by its length, in chunks, or by the connection's end,
-    where nothing tells a truncated body from a whole one. `execute` says whether the request takes effect before its answer
-    goes wrong, as behind a gateway that timed out; by default it does so for the kinds that spoil a good answer.
+    `framing` says what shows the end of a good answer, also with `pass`: its length, chunks, or the end of the connection. In
+    the last case a client cannot tell a truncated body from a whole one. `execute` says whether the request takes effect
+    before its answer goes wrong, as behind a gateway that timed out; by default it does so for the kinds that damage a good
+    answer.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -73,7 +74,7 @@ class FaultRule(BaseModel):
         return self.kind not in {"status", "html", "json", "empty", "redirect", "reset", "hang"}
 
     def matches(self, *, method: str, template: str, path: str, token: str | None) -> bool:
-        """Whether the rule speaks about this request."""
+        """Whether the rule matches this request."""
         if self.token is not None and self.token != token:
             return False
         pattern = self.route

@@ -13,7 +13,7 @@ class Knobs:
     """One setting per open question; the defaults are the best supported reading.
 
     Each comment says what the knob does and how well its default is known: documented (official text), seen (real output or
-    code of official clients), inferred (fits, but nobody states it).
+    code of official clients), inferred (consistent with all that is known, but stated nowhere).
     """
 
     version: str = "1.8.2"
@@ -31,7 +31,7 @@ class Knobs:
     replica_lags_s: tuple[float, ...] = ()
     """A lag for each replica, in order; a replica without one uses `lag_s`. Differing lags make versions go backwards."""
     replica_choice: Literal["turn", "connection", "random"] = "turn"
-    """Who answers: replicas take turns per request, stick to a connection, or are drawn by the seed."""
+    """Which replica answers: they take turns per request, stick to a connection, or are chosen at random by the seed."""
     sync_timeout_s: float = 10.0
     """How long a request waits for the initial sync before 408 (`OP_SYNC_TIMEOUT`). Documented."""
     initial_sync_s: float = 0.0
@@ -83,9 +83,9 @@ class Knobs:
 
     # --- filters -----------------------------------------------------------------------------------------------------
     vault_filter_case: bool = False
-    """Whether vault filters mind upper and lower case. Seen: they do not."""
+    """Whether vault filters distinguish upper and lower case. Seen: they do not."""
     item_filter_case: bool = False
-    """Whether item filters mind upper and lower case. Inferred that they do not."""
+    """Whether item filters distinguish upper and lower case. Inferred that they do not."""
     filter_backslash: bool = True
     r"""Whether `\"` inside a quoted filter value is a quote. A guess after SCIM."""
 
@@ -137,7 +137,7 @@ class KnobError(ValueError):
 
 
 def turned(knobs: Knobs, changes: Mapping[str, object]) -> Knobs:
-    """`knobs` with the named ones changed, values converted from text where needed.
+    """`knobs` with the named ones changed, values converted from text if needed.
 
     Raises:
         KnobError: an unknown name or a value of the wrong kind.
@@ -179,7 +179,7 @@ def _listed(value: object) -> object:
 
 
 class Live:
-    """The knobs as they are now: parts of the server hold this and read `knobs` anew each time.
+    """The knobs as they are now: parts of the server hold this and read `knobs` again each time.
 
     `generation` grows with every change, so that cached encodings know that they are old.
     """

@@ -9,25 +9,25 @@ from typing import Any
 
 from aiohttp import web
 
-from connect_emulator.activity import Activity
-from connect_emulator.admin import admin_app
-from connect_emulator.api import Api
+from connect_emulator.account.cloud import Cloud
+from connect_emulator.account.description import Description, load, parse
+from connect_emulator.account.ids import Ids
+from connect_emulator.account.replica import Replicas
+from connect_emulator.account.store import Store
+from connect_emulator.account.tokens import ANY, Authority
+from connect_emulator.admin.app import admin_app
 from connect_emulator.clock import Clock
-from connect_emulator.cloud import Cloud
-from connect_emulator.damage import reset_transport
-from connect_emulator.description import Description, load, parse
 from connect_emulator.faults import Faults
-from connect_emulator.front import Front
-from connect_emulator.ids import Ids
+from connect_emulator.http.activity import Activity
+from connect_emulator.http.api import Api
+from connect_emulator.http.damage import reset_transport
+from connect_emulator.http.front import Front
+from connect_emulator.http.listener import Listener, OutageMode
+from connect_emulator.http.protocol import Protocol
+from connect_emulator.http.requestlog import RequestLog
+from connect_emulator.http.wire import Wire
+from connect_emulator.http.writer import Writer
 from connect_emulator.knobs import Knobs, Live, turned
-from connect_emulator.listener import Listener, OutageMode
-from connect_emulator.protocol import Protocol
-from connect_emulator.replica import Replicas
-from connect_emulator.requestlog import RequestLog
-from connect_emulator.store import Store
-from connect_emulator.tokens import ANY, Authority
-from connect_emulator.wire import Wire
-from connect_emulator.writer import Writer
 
 
 class ConnectEmulator:

@@ -1,4 +1,4 @@
-"""What the `keyturn` command begins with, so that a signal to end is heard from the first moment on."""
+"""Where the `keyturn` command begins: it handles the signal to end from the first moment."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import sys
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    # The kernel keeps from a container's first process every signal that it has no handler for. Loading the rest takes a second
-    # or more, and a pod that is deleted meanwhile would run on until the kubelet kills it after half a minute.
+    # The kernel does not deliver a signal to the first process of a container unless the process has a handler for it. The
+    # imports take a second or more; without this handler a pod that is deleted meanwhile would run until the kubelet kills it
+    # after half a minute.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    from keyturn.cli import main as run  # noqa: PLC0415  the handler comes first
+    from keyturn.cli import run_command  # noqa: PLC0415  the handler comes first
 
-    return run()
+    return run_command()
 
 
 if __name__ == "__main__":

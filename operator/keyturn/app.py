@@ -1,18 +1,19 @@
-"""Starts the process: opens what it listens on and speaks to, runs the operator until a signal comes, closes it again."""
+"""Starts the process: opens its connections and endpoints, runs the operator until a signal comes, closes them again."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import secrets
 import signal
 import socket
-from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.errors import translated
+from keyturn.base.log import StateLog, info, warning
 from keyturn.base.time import Time
 from keyturn.cluster import (
     ONEPASSWORD_ITEMS,
@@ -28,40 +29,19 @@ from keyturn.cluster import (
     is_pruned,
 )
 from keyturn.control.context import Context
-from keyturn.core.lease import Terms
-from keyturn.core.provider import Budget, Provider
-from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, OncePerState
+from keyturn.core.lease import LeaseTimings
+from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, ServingPhase
 from keyturn.operation import Operator
-from keyturn.providers.connect import (
-    BadAddress,
-    ConfigError,
-    ConnectClient,
-    ConnectSettings,
-    ConnectVaults,
-    Exchange,
-    StaticToken,
-    TokenFile,
-)
 from keyturn.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
 
+_API_SERVER_AWAY = warning("The API server {state}: {detail}")
+_API_SERVER_BACK = info("The API server is back after {duration}")
+_SERVING = info("Keyturn {version} serves {namespaces}")
+
 _LONGEST_PAUSE = 15.0
-"""Seconds at most until an API server is asked again that cannot answer at the start."""
-
-
-CONNECT: Provider[ConnectSettings] = Provider(
-    "connect",
-    "Connect",
-    "the Connect token",
-    lambda text: len(text) == 26,
-    (),
-    "",
-    None,
-    None,
-    Budget(8, 1.0),
-    "keyturn_connect",  # type: ignore[arg-type]
-)
+"""Longest pause in seconds between attempts to reach the API server at start-up."""
 
 
 class StartError(Exception):
@@ -73,24 +53,27 @@ async def run(settings: Settings) -> None:
 
     Raises:
         SettingsError: a setting cannot be used.
-        StartError: it cannot start all the same.
+        StartError: it cannot start for another reason.
         LeaseLost: another replica leads, or may lead from now on.
         CancelledError: the signal came before the work had begun.
     """
-    # Until kopf takes the signals over.
+    # Until kopf handles the signals.
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    metrics = Metrics(version=version("keyturn"))
+    time = Time()
+    provider = settings.provider
+    metrics = Metrics(version=version("keyturn"), time=time, providers={provider.metrics_prefix: provider.label})
     async with AsyncExitStack() as stack:
-        vaults = ConnectVaults(_connect_client(settings, metrics))
+        observer = partial(metrics.vault_request, provider.metrics_prefix)
+        vaults = provider.open(settings.provider_settings, time=time, observer=observer)
         stack.push_async_callback(vaults.close)
-        try:
+        with translated(_as_start_error):
             access = await Access.load(kubeconfig=str(settings.kubeconfig) if settings.kubeconfig else None)
+            elector, standby = await _candidate(settings, access=access, metrics=metrics, time=time, stack=stack)
+            starting = ServingPhase(metrics.expose, readiness={"start": lambda: "the work has not begun"})
             server = HealthServer(
-                health=settings.health_address, metrics=settings.metrics_address, expose=metrics.expose
+                health=settings.health_address, metrics=settings.metrics_address, phase=standby or starting
             )
-            server.readiness["start"] = lambda: "the work has not begun"
-            elector = await _candidate(settings, access=access, metrics=metrics, server=server, stack=stack)
             await stack.enter_async_context(server)
             if elector is not None:
                 await elector.acquire()
@@ -100,113 +83,103 @@ async def run(settings: Settings) -> None:
                     access,
                     pool_size=2 * settings.workers,
                     observer=metrics.api_request,
-                    barrier=elector.barrier if elector else lambda: None,
+                    write_fence=elector.write_fence if elector else lambda: None,
                 )
             )
-            heartbeat = Heartbeat()
             context = Context(
                 settings=settings,
                 cluster=cluster,
-                events=EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event),
+                events=EventPoster(cluster, instance=settings.pod_name, on_outcome=metrics.event, time=time),
                 metrics=metrics,
-                heartbeat=heartbeat,
-                time=Time(),
+                heartbeat=Heartbeat(time=time),
+                time=time,
             )
-            operator = Operator(context, access=access, provider=CONNECT, vaults=vaults)
-            server.expose = operator.expose
-            server.remark = ""
-            server.readiness = {
-                "connect": operator.connections.not_ready,
-                "kubernetes": operator.kubernetes_not_ready,
-            }
-            server.liveness["loops"] = heartbeat.check
-        except (ClusterError, CannotListen) as error:
-            raise StartError(str(error)) from None
-        await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster))
+            operator = Operator(context, access=access, vaults=vaults)
+            server.enter_phase(
+                ServingPhase(
+                    operator.expose,
+                    readiness={
+                        provider.name: operator.connections.not_ready,
+                        "kubernetes": operator.kubernetes_not_ready,
+                    },
+                    liveness={**(standby.liveness if standby else {}), "loops": context.heartbeat.check},
+                )
+            )
+        await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster, time=time))
 
 
-async def _prepare(settings: Settings, cluster: Cluster, *, chance: Callable[[], float] = random.random) -> None:
-    """Ask the API server whether it serves our objects as we need them, however often that must be tried.
+def _as_start_error(error: Exception) -> StartError | None:
+    return StartError(str(error)) if isinstance(error, ClusterError | CannotListen) else None
+
+
+async def _prepare(settings: Settings, cluster: Cluster, *, time: Time) -> None:
+    """Wait until the API server says that it serves our objects as the operator needs them.
 
     Raises:
-        StartError: it does not, or will not tell.
+        StartError: it does not, or refuses to say so.
     """
-    state = OncePerState(_log, "The API server")
+    state = StateLog(_log, failed=_API_SERVER_AWAY, recovered=_API_SERVER_BACK, time=time)
     pause = Backoff(first=1.0, longest=_LONGEST_PAUSE)
     failures = 0
     while True:
         try:
-            await _check_definition(cluster)
+            with translated(_as_final):
+                await _check_definition(cluster, time=time)
         except (TooManyRequests, Unavailable) as error:
             failures += 1
             state.bad("cannot be asked, so the work begins later", str(error))
-            await asyncio.sleep(max(error.retry_after or 0.0, pause.delay(failures, random=chance())))
-        except ClusterError as error:
-            raise StartError(str(error)) from None
+            await time.sleep(pause.delay(failures, random=time.random(), retry_after=error.retry_after))
         else:
             break
     state.good()
-    _log.info("Keyturn %s serves %s", version("keyturn"), ", ".join(settings.watch_namespaces) or "all namespaces")
+    namespaces = ", ".join(settings.watch_namespaces) or "all namespaces"
+    _SERVING(_log, version=version("keyturn"), namespaces=namespaces)
 
 
-async def _check_definition(cluster: Cluster) -> None:
+def _as_final(error: Exception) -> StartError | None:
+    if isinstance(error, TooManyRequests | Unavailable):
+        return None
+    return _as_start_error(error)
+
+
+async def _check_definition(cluster: Cluster, *, time: Time) -> None:
     what = f"the CustomResourceDefinition {ONEPASSWORD_ITEMS.label}"
     if not await crd_served(cluster):
         raise StartError(f"{what} is not installed in this cluster: kubectl apply -f crds/")
-    if await is_pruned(cluster, "observedGeneration"):
+    if await is_pruned(cluster, "observedGeneration", time=time):
         raise StartError(
-            f"{what} is not Keyturn's, which knows more of a status; "
-            "it takes its place and keeps every object: kubectl apply -f crds/"
+            f"{what} is not Keyturn's and lacks fields of the status; "
+            "Keyturn's replaces it and keeps every object: kubectl apply -f crds/"
         )
 
 
 async def _candidate(
-    settings: Settings, *, access: Access, metrics: Metrics, server: HealthServer, stack: AsyncExitStack
-) -> Elector | None:
-    """Who takes the Lease and keeps it for us; None where nobody asked for that. Makes `server` that of a standby."""
+    settings: Settings, *, access: Access, metrics: Metrics, time: Time, stack: AsyncExitStack
+) -> tuple[Elector, ServingPhase] | tuple[None, None]:
+    """What takes the Lease and keeps it, and what a standby serves; None twice without leader election."""
     if not settings.leader_elect:
-        return None
+        return None, None
     namespace = settings.leader_election_namespace or (access.namespace if access.in_cluster else "")
     if not namespace:
         raise SettingsError(
             "--leader-elect needs to know where its Lease is: set --leader-election-namespace or POD_NAMESPACE"
         )
-    terms = Terms(settings.lease_duration)
-    store = Cluster.at(access, pool_size=1, deadline=terms.call_within, observer=metrics.api_request)
-    heartbeat = Heartbeat()
+    timings = LeaseTimings(settings.lease_duration)
+    store = Cluster.at(access, pool_size=1, deadline=timings.request_timeout, observer=metrics.api_request)
+    heartbeat = Heartbeat(time=time)
     elector = Elector(
         await stack.enter_async_context(store),
         LeaseName(namespace, settings.lease_name),
         identity=f"{settings.pod_name or socket.gethostname()}_{secrets.token_hex(4)}",
-        terms=terms,
+        timings=timings,
         on_change=metrics.leads,
         on_beat=heartbeat.expect("lease", 60.0),
+        time=time,
     )
     metrics.leads(leading=False)
-    server.remark = "standby, ready to take over"
-    server.readiness = {"lease": lambda: elector.trouble}
-    server.liveness["lease"] = heartbeat.check
-    return elector
-
-
-def _connect_client(settings: Settings, metrics: Metrics) -> ConnectClient:
-    def observe(exchange: Exchange) -> None:
-        metrics.connect_request(f"{exchange.method} {exchange.route}", exchange.outcome.lower(), exchange.seconds)
-
-    file = settings.connect_token_file
-    try:
-        token = TokenFile(file) if file else StaticToken(settings.connect_token, origin="OP_CONNECT_TOKEN")
-        return ConnectClient(
-            ConnectSettings(
-                host=settings.connect_host,
-                token=token,
-                ca_file=settings.connect_ca_file,
-                proxy=settings.connect_proxy,
-            ),
-            observer=observe,
-        )
-    except BadAddress as error:
-        names_it = "OP_CONNECT_HOST, HTTP_PROXY or HTTPS_PROXY" if settings.connect_proxy else "OP_CONNECT_HOST"
-        raise SettingsError(f"{names_it}: {error}") from None
-    except ConfigError as error:
-        raise SettingsError(str(error)) from None
+    return elector, ServingPhase(
+        metrics.expose,
+        readiness={"lease": lambda: elector.error},
+        liveness={"lease": heartbeat.check},
+        detail="standby, ready to take over",
+    )

@@ -1,4 +1,4 @@
-"""The command line: `keyturn run`."""
+"""The command line: `keyturn operator`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,33 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from keyturn.app import StartError, run
+from keyturn.base.log import warning
 from keyturn.cluster import LeaseLost
+from keyturn.control.kopf_host import KOPF_LOG_LEVELS
 from keyturn.observe import configure
 from keyturn.settings import SettingsError, read_settings
 
 _log = logging.getLogger(__name__)
 
-USAGE = """usage: keyturn run [--help] [flags]
+_WITHOUT_EFFECT = warning("{flag} has no effect: {instead}")
+
+USAGE = """usage: keyturn operator [--help] [flags]
        keyturn --version
 
 Keeps Kubernetes Secrets equal to items of a 1Password vault, and restarts what uses them.
 """
 
+_RENAMED = (
+    "keyturn: the command `run` is called `operator` now: keyturn operator. `run` is reserved for a client to come\n"
+)
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 2 for a mistake in the settings, 1 if the operator cannot start, or must not go on."""
+
+def run_command(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        The exit code: 2 for a mistake in the command or in the settings, 1 if the operator cannot start or must not go on.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     match words:
         case ["--version" | "version"]:
@@ -33,27 +45,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case ["--help" | "-h" | "help"]:
             sys.stdout.write(USAGE)
             return 0
-        case ["run", *flags]:
-            return _run(flags)
+        case ["operator", *flags]:
+            return _operate(flags)
+        case ["run", *_]:
+            sys.stderr.write(_RENAMED)
+            return 2
     sys.stderr.write(USAGE)
     return 2
 
 
-def _run(flags: Sequence[str]) -> int:
+def _operate(flags: Sequence[str]) -> int:
     try:
         settings = read_settings(flags, os.environ)
-        configure(settings.log_level, settings.log_format)
-        for line in settings.unused:
-            _log.warning(line)
+        configure(settings.log_level, settings.log_format, hushed=KOPF_LOG_LEVELS)
+        for flag, instead in settings.unused:
+            _WITHOUT_EFFECT(_log, flag=flag, instead=instead)
         asyncio.run(run(settings))
     except (SettingsError, StartError) as error:
         sys.stderr.write(f"keyturn: {error}\n")
         return 2 if isinstance(error, SettingsError) else 1
     except LeaseLost:
-        # Said already, when it happened. Whoever started this process starts a new one, which stands by.
+        # Logged already. The process is started again by Kubernetes, and stands by.
         return 1
     except asyncio.CancelledError:
-        # A signal to end came before there was any work to stop.
+        # The signal to end came before there was any work to stop.
         return 0
     except KeyboardInterrupt:
         return 130
@@ -61,4 +76,4 @@ def _run(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any
 
-from keyturn.cluster import About, Access
+from keyturn.cluster import Access
 from keyturn.control.connections.connection import Connections
 from keyturn.control.context import Context
 from keyturn.control.kopf_host import Callbacks, watch
@@ -14,14 +14,8 @@ from keyturn.control.own_secrets import OwnSecrets
 from keyturn.control.requests.controller import RequestController
 from keyturn.control.requests.kinds import REQUESTERS
 from keyturn.control.restarts.controller import RestartController
-from keyturn.control.restarts.kinds import ChosenKind
-from keyturn.control.restarts.rollout import RestartPass
 from keyturn.control.sync.controller import SyncController
-from keyturn.core.events import Event, EventReason
-from keyturn.core.metadata import ObjectMeta
-from keyturn.core.provider import Provider
 from keyturn.core.request import DEFAULT_CONNECTION
-from keyturn.core.triggers import Wake, wake_ups
 from keyturn.core.vault import Vaults
 
 
@@ -31,14 +25,13 @@ class Operator:
     Args:
         context: of the process.
         access: how kopf logs in to the API server.
-        provider: of the installation's own connection.
-        vaults: the provider's, opened.
+        vaults: of the installation's own connection, opened.
 
     Attributes:
         connections: to the vaults.
     """
 
-    def __init__(self, context: Context, *, access: Access, provider: Provider[Any], vaults: Vaults) -> None:
+    def __init__(self, context: Context, *, access: Access, vaults: Vaults) -> None:
         self._context = context
         self._access = access
         self._stop = asyncio.Event()
@@ -48,27 +41,27 @@ class Operator:
         self._requests = RequestController(context, secrets=secrets)
         registry = self._requests.registry
         self.connections = Connections(context, wanted=registry.paths)
-        self.connections.add(DEFAULT_CONNECTION, provider, vaults)
+        self.connections.add(DEFAULT_CONNECTION, context.settings.provider, vaults)
         self._sync = SyncController(context, registry=registry, connections=self.connections, secrets=secrets)
-        self._restarts = _restart_controller(context, secrets, self._sync)
+        self._restarts = RestartController(
+            context, secrets=secrets, busy=self._sync.is_busy, on_counted=self._sync.write_restarts
+        )
         # The streams: requests and polls to sync, Secrets to sync and restarts.
         self._requests.subscribe(self._sync.request_changed)
         self.connections.subscribe(self._sync.polled)
         self._secrets.subscribe(self._sync.secret_changed)
-        self._secrets.subscribe(
-            lambda _, __, new: self._restarts.wake() if Wake.RESTARTS in wake_ups(new, None) else None
-        )
+        self._secrets.subscribe(self._restarts.secret_changed)
         self._secrets.requested_by(lambda: [request.key for request in registry])
 
-    async def run(self, *companions: Coroutine[Any, Any, None], first: Coroutine[Any, Any, None]) -> None:
+    async def run(self, *others: Coroutine[Any, Any, None], first: Coroutine[Any, Any, None]) -> None:
         """Run until a signal comes. Raises what a part died of.
 
         Args:
-            companions: live and die as parts of ours do.
+            others: live and die as parts of ours do.
             first: must have ended well before the work begins.
         """
-        for companion in companions:
-            self._spawn(companion, "companion")
+        for other in others:
+            self._spawn(other, "beside the operator")
         callbacks = Callbacks(
             kinds=[requester.resource for requester in REQUESTERS if requester.read is not None],
             seen=self._requests.seen,
@@ -100,7 +93,7 @@ class Operator:
         managed, ready, failing = self._requests.counts()
         metrics.items(managed=managed, ready=ready, failing=failing)
         metrics.queue(*self._sync.queue_state())
-        metrics.restarts_owed(self._restarts.owed())
+        metrics.pending_restarts(self._restarts.pending())
         return metrics.expose(accept)
 
     def kubernetes_not_ready(self) -> str | None:
@@ -138,25 +131,3 @@ class Operator:
         # A part that dies takes the process along: one that only looks alive would be worse.
         task.add_done_callback(lambda _: self._stop.set())
         self._tasks.append(task)
-
-
-def _restart_controller(
-    context: Context, secrets: Mapping[tuple[str, str], ObjectMeta], sync: SyncController
-) -> RestartController:
-    def tell(about: About, note: str) -> None:
-        context.events.post(about, Event(EventReason.RESTARTED, note))
-
-    settings, time = context.settings, context.time
-    rollout = RestartPass(
-        context.cluster,
-        chosen=[ChosenKind(context.cluster, reference) for reference in settings.restart_kinds],
-        default=settings.auto_restart,
-        now=time.now,
-        restarted=context.metrics.restarted,
-        tell=tell,
-        tell_status=sync.write_restarts,
-        refresh_mounts=settings.refresh_mounts,
-    )
-    return RestartController(
-        rollout, secrets=secrets, at_work=sync.is_busy, chance=time.random, schedule=time.call_later
-    )

@@ -65,7 +65,7 @@ class Flowing:
         apply_writes: of the API server.
         to_secret: seconds from an edit in 1Password to the Secret, one for each rotation.
         to_deployment: to the Deployment that uses it.
-        from_listing: from the listing that told of the edit to the Secret.
+        from_listing: from the listing that showed the edit to the Secret.
         others_percent: of the whole machine, what others used of it during the rotations.
     """
 

@@ -135,7 +135,7 @@ def rows() -> list[Row]:
             lambda r: _quantiles(r.flowing.to_secret),
         ),
         Row(
-            "of that, from the listing that told of the edit",
+            "of that, from the listing that showed the edit",
             _NOT_MEASURED,
             lambda r: _quantiles(r.flowing.from_listing),
         ),

@@ -13,7 +13,7 @@ from typing import Any, Self
 import psutil
 from bench_audit import POLICY, USER, AuditLog, TooSlow
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from demo.programs import Emulator, Operator
 from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, Access, Cluster, Resource
 from localcluster import LocalCluster

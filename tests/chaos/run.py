@@ -13,9 +13,9 @@ import yaml
 
 from keyturn.cluster.access import Access
 from keyturn.cluster.discovery import crd_served
-from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import CRDS, NAMESPACES
 from localcluster import ClusterSetupError, LocalCluster
+from support.admin_cluster import AdminCluster
 from support.api_proxy import ApiProxy
 from support.chaos import VAULT, Account, Chaos, Plan
 from support.emulator import EmulatorProcess
@@ -73,7 +73,7 @@ async def _run_all(plan: Plan, seeds: list[int], troubles: list[str]) -> int:
 
 async def _run(plan: Plan, local: LocalCluster, namespace: str) -> Account:
     async with (
-        Cluster.at(await Access.load(kubeconfig=str(local.kubeconfig))) as cluster,
+        AdminCluster.at(await Access.load(kubeconfig=str(local.kubeconfig))) as cluster,
         ApiProxy.standing(local.kubeconfig) as proxy,
     ):
         for file in sorted((_ROOT / "crds").glob("*.yaml")):

@@ -15,7 +15,7 @@ FOREIGN = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
 
 @pytest.mark.parametrize("name", [*COMBINATIONS, "official"])
 def test_the_api_server_takes_every_manifest(helm, api_server, namespace, name):
-    """Misspelt fields, wrong types and impossible rules are found by the one who knows: fields are validated strictly."""
+    """Misspelt fields, wrong types and impossible rules are found by the API server itself, which validates fields strictly."""
     values = {"official": OFFICIAL, **COMBINATIONS}[name]
     # Objects in namespaces that are not there could not be tried.
     watched = {"watchNamespace": [namespace]} if values.get("operator", {}).get("watchNamespace") else {}

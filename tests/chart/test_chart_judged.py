@@ -1,12 +1,13 @@
-"""What no API server of ours can judge, judged by the code of those whom it concerns."""
+"""Parts of the chart that our API server cannot judge, checked by the code of the programs that read them."""
 
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from promql_parser import VectorSelector, parse, walk
 
-from keyturn.observe import Metrics
+from keyturn.observe.metrics import METRIC_TABLE
+from keyturn.observe.registry import expanded
+from keyturn.providers.registry import PROVIDERS
 from support.chart_values import EVERYTHING
 from support.clients.speaking import Refused
 from support.helm import of_kind
@@ -29,18 +30,19 @@ async def test_prometheus_reads_the_monitors(helm, judge):
 
 
 async def test_prometheus_reads_the_alerts(helm, judge):
-    """An alert that is misspelt, or looks for a metric that nobody exposes, would never fire."""
+    """An alert that is misspelt, or uses a metric that does not exist, would never fire."""
     (rule,) = of_kind(helm.render(EVERYTHING), "PrometheusRule")
     await judge.strict(rule)
     (group,) = rule["spec"]["groups"]
-    exposed, _ = Metrics(version="1").expose()
-    families = {family.name for family in text_string_to_metric_families(exposed.decode())}
+    exposed = {
+        row.exposed_name for row in expanded(METRIC_TABLE, {each.metrics_prefix: each.label for each in PROVIDERS})
+    }
 
     assert len({alert["alert"] for alert in group["rules"]}) == len(group["rules"])
     for alert in group["rules"]:
         looked_for = selected(parse(alert["expr"]))
         assert looked_for
-        assert {name.removesuffix("_total") for name in looked_for} <= families
+        assert set(looked_for) <= exposed
         assert alert["labels"] == {"severity": alert["labels"]["severity"], "team": "platform"}
         alert["expresion"] = "1"
     with pytest.raises(Refused, match="expresion"):
@@ -55,7 +57,7 @@ def selected(expression):
 
 
 async def test_kind_reads_its_configuration(judge, tmp_path):
-    """`make kind-demo` cannot run where there is no Docker, but kind itself says whether it would begin."""
+    """`make kind-demo` cannot run without Docker, but kind itself says whether it would begin."""
     await judge.kind_config(ROOT / "kind-config.yaml")
 
     wrong = tmp_path / "kind.yaml"

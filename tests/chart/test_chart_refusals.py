@@ -38,7 +38,7 @@ from support.helm import CHART, HelmFailed
         ),
         (
             {"operator": {"customEnvVars": [{"name": "POLLING_INTERVAL", "value": "5"}]}},
-            r"operator\.customEnvVars: POLLING_INTERVAL is there already",
+            r"operator\.customEnvVars: the chart already sets POLLING_INTERVAL",
         ),
         (
             {"emulator": {"enabled": True}, "operator": {"token": {"value": "canary-token"}}},

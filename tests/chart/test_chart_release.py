@@ -101,7 +101,7 @@ def test_replicas_come_and_go(helm, local):
 
 
 def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
-    """Whoever uninstalls must not lose every OnePasswordItem, nor find remains of ours; and may come back."""
+    """An uninstall must delete no OnePasswordItem, leave nothing of ours, and allow another installation."""
     policy = {"enabled": True, "default": ["*"]}
     values = {"emulator": {"enabled": True}, "vaultPolicy": policy, "operator": {"replicas": 2}}
     helm("install", "keyturn", CHART, "--namespace=gone", "--create-namespace", values=values)
@@ -111,7 +111,7 @@ def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
 
     helm("uninstall", "keyturn", "--namespace=gone")
 
-    # Deleted they are in the background.
+    # Kubernetes deletes them in the background.
     local.kubectl.wait("--for=delete", KINDS, "--all-namespaces", "--selector=app.kubernetes.io/instance=keyturn")
     assert local.kubectl(*mine).stdout == ""
     assert uid(local) == before
@@ -119,8 +119,8 @@ def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
     assert uid(local) == before
 
 
-def test_a_crd_that_is_there_already_is_taken_over_when_told_so(helm, local):
-    """1Password's chart leaves its CRD to whoever comes next; Helm wants to be told that this is meant."""
+def test_a_crd_that_exists_is_taken_over_if_the_flag_is_set(helm, local):
+    """1Password's chart leaves its CRD behind; Helm takes it over only with a flag that says so."""
     definition = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())
     del definition["metadata"]["labels"]
     definition["spec"]["names"].pop("shortNames")
@@ -138,7 +138,7 @@ def test_a_crd_that_is_there_already_is_taken_over_when_told_so(helm, local):
     assert uid(local) == before
 
 
-def test_a_crd_may_be_left_to_somebody_else(helm, local):
+def test_a_crd_may_be_left_to_an_administrator(helm, local):
     """Teams without rights on the cluster install the chart beside a CRD that an administrator keeps."""
     definition = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())
     local.kubectl("create", "-f", "-", input=json.dumps(definition))
@@ -149,7 +149,7 @@ def test_a_crd_may_be_left_to_somebody_else(helm, local):
 
 
 def test_the_notes_say_what_of_an_official_values_file_has_no_meaning(helm):
-    """Nobody must believe that a value works which does nothing."""
+    """A user must not believe that a value works if it does nothing."""
     notes = helm("install", "keyturn", CHART, "--namespace=default", "--dry-run=client", values=OFFICIAL)
     (line,) = (line for line in notes.splitlines() if line.startswith("These values of 1Password's chart"))
 
@@ -169,7 +169,7 @@ def test_the_notes_say_what_of_an_official_values_file_has_no_meaning(helm):
     ],
 )
 def test_the_roles_that_teams_have_already_cover_the_objects(helm, local, role, may):
-    """Whoever may edit Deployments in a namespace may ask for Secrets there, and nobody may claim that one is ready."""
+    """A user who may edit Deployments in a namespace may request Secrets there, but may not write their status."""
     helm("install", "keyturn", CHART, "--namespace=roles", "--create-namespace")
     local.kubectl("create", "rolebinding", f"--clusterrole={role}", f"--user={role}-er", role, "--namespace=roles")
 

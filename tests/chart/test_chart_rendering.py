@@ -35,7 +35,7 @@ def test_combinations_render_as_they_were_reviewed(helm, name):
 
 
 def test_each_reviewed_file_belongs_to_a_combination():
-    """A file that nothing is compared with would be reviewed in vain."""
+    """A file that is compared with nothing would be reviewed for nothing."""
     assert {path.stem for path in SNAPSHOTS.iterdir()} == set(ALL)
 
 
@@ -46,7 +46,7 @@ def test_the_operator_understands_its_command_line(helm, name):
     command = container(manifests)
 
     assert command["command"] == ["keyturn"]
-    assert command["args"][0] == "run"
+    assert command["args"][0] == "operator"
     settings = read_settings(command["args"][1:], environment(manifests))
     ports = {port["name"]: port["containerPort"] for port in command["ports"]}
     assert settings.health_address.port == ports["health"]
@@ -64,7 +64,7 @@ def test_the_operator_understands_its_command_line(helm, name):
     ],
 )
 def test_connect_is_found_as_in_the_official_chart_or_by_url(helm, connect, host):
-    """Values of 1Password's chart name a Service; whoever has Connect elsewhere gives its address."""
+    """Values of 1Password's chart name a Service; a user whose Connect runs elsewhere gives its address."""
     assert environment(helm.render({"connect": connect}))["OP_CONNECT_HOST"] == host
 
 
@@ -127,7 +127,7 @@ def test_each_release_has_a_lease_of_its_own_and_the_right_to_it(helm, release):
 
 
 def test_namespaced_mode_asks_for_nothing_on_the_cluster(helm):
-    """Whoever may not touch the cluster installs Keyturn for namespaces of theirs."""
+    """A team without rights on the cluster installs Keyturn for its own namespaces."""
     manifests = helm.render(COMBINATIONS["namespaced"])
 
     assert {manifest["metadata"].get("namespace") for manifest in manifests} == {"keyturn", "red", "blue"}
@@ -175,8 +175,26 @@ async def test_the_emulators_token_opens_the_emulator(helm, tmp_path):
         assert emulator.authority.check(f"Bearer {token}", missing="").name == "operator"
 
 
-def test_the_emulator_runs_where_the_operator_may(helm):
-    """Where every node has a taint, a trial whose emulator waits for a node for ever would tell nothing."""
+@pytest.mark.parametrize(
+    ("image", "values", "expected"),
+    [
+        ({}, {}, "keyturn-emulator:0.1.0"),
+        ({"repository": "registry.example.com/keyturn", "tag": "2"}, {}, "registry.example.com/keyturn-emulator:0.1.0"),
+        ({}, {"repository": "mirror.example.com/emulator", "tag": "1"}, "mirror.example.com/emulator:1"),
+        ({}, {"digest": f"sha256:{'0' * 64}"}, f"keyturn-emulator@sha256:{'0' * 64}"),
+    ],
+    ids=["beside the operator's", "beside the operator's in a registry", "elsewhere", "by its digest"],
+)
+def test_the_emulator_has_an_image_of_its_own(helm, image, values, expected):
+    """The operator's image holds no test server, and a trial takes no flag more than an installation."""
+    manifests = helm.render({"image": image, "emulator": {"enabled": True, "image": values}})
+
+    assert container(manifests, component="emulator")["image"] == expected
+    assert container(manifests)["image"] != expected
+
+
+def test_the_emulator_runs_on_the_same_nodes_as_the_operator(helm):
+    """If every node has a taint, a trial whose emulator waits for a node for ever would show nothing."""
     nodes = {"nodeSelector": {"pool": "system"}, "tolerations": [{"key": "system", "operator": "Exists"}]}
     manifests = helm.render({**TRIAL, "operator": nodes})
 
@@ -186,7 +204,7 @@ def test_the_emulator_runs_where_the_operator_may(helm):
 
 
 async def test_the_notes_of_a_trial_rotate_a_password(helm, tmp_path):
-    """The first thing that somebody tries after an installation must work as it is printed."""
+    """The first command that a user tries after an installation must work as it is printed."""
     notes = helm("install", "keyturn", CHART, "--namespace=default", "--dry-run=client", values=TRIAL)
     method, url, body = re.search(r"curl -X (\w+) http://127\.0\.0\.1:8081(\S+) -d '(.*)'", notes).groups()
     assert "port-forward -n default deploy/keyturn-emulator 8081" in notes
@@ -203,7 +221,7 @@ async def test_the_notes_of_a_trial_rotate_a_password(helm, tmp_path):
 
 
 def test_the_notes_ask_in_a_namespace_that_is_served(helm):
-    """What is asked for elsewhere would be waited for in vain."""
+    """An item in any other namespace would wait for ever."""
     notes = helm("install", "keyturn", CHART, "--namespace=keyturn", "--dry-run=client", values=NAMESPACED)
 
     assert set(re.findall(r"kubectl (?:apply|wait|get opi) -n (\S+)", notes)) == {"red"}
@@ -218,7 +236,7 @@ def test_a_packed_chart_renders_the_same(helm, tmp_path):
 
 @pytest.mark.parametrize("namespaces", [[], ["team-a"]])
 def test_rights_on_pods_come_only_with_the_switch_that_needs_them(helm, namespaces):
-    """Who may patch a pod may do more than touch it."""
+    """The right to patch a pod allows more than touching it."""
 
     def rights(*, refresh):
         rendered = helm.render({"operator": {"refreshMounts": refresh, "watchNamespace": namespaces}})

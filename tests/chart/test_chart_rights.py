@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from operator_fixtures import GET_ITEM, Stage, annotations_of
 
-from keyturn.cluster import About, Access, Cluster, EventPoster
+from keyturn.base.time import Time
+from keyturn.cluster import About, Access, EventPoster
 from keyturn.cluster.events import Ledger
 from keyturn.cluster.resources import (
     DAEMONSETS,
@@ -21,8 +22,10 @@ from keyturn.cluster.resources import (
     STATEFULSETS,
 )
 from keyturn.core import names
+from keyturn.core.events import Event
 from localcluster import LocalCluster
 from support.accounts import audit_of_account, kubeconfig_of_account
+from support.admin_cluster import AdminCluster
 from support.helm import CHART, Helm, container, environment, of_kind
 from support.operator import eventually
 
@@ -35,7 +38,7 @@ WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory, helm_program):
-    """A control plane of its own with the chart installed, whose audit log tells of every request of its account."""
+    """A control plane of its own with the chart installed, whose audit log holds every request of its account."""
     folder = tmp_path_factory.mktemp("guarded")
     policy = audit_of_account("keyturn", namespace=HOME, folder=folder)
     with LocalCluster.start(audit_policy=policy) as local:
@@ -54,7 +57,7 @@ def account(guarded, tmp_path):
 @pytest.fixture
 async def stage(guarded, account, emulator, tmp_path):
     """A namespace of that control plane; operators on it are the chart's account."""
-    async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+    async with AdminCluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
         name = f"apps-{secrets.token_hex(4)}"
         await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
         stage = Stage(cluster, namespace=name, emulator=emulator, folder=tmp_path, kubeconfig=account)
@@ -133,7 +136,7 @@ async def show_files(stage, secret):
 
 
 async def touched(stage):
-    """Wait until the kubelet is told to look at the pod's files."""
+    """Wait until the pod is touched, which makes the kubelet look at its files."""
 
     async def check():
         assert names.REFRESHED in annotations_of(await stage.cluster.get(PODS, stage.namespace, "shows"))
@@ -177,7 +180,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
         await restarted(stage, resource)
         await stage.paid(resource.plural)
 
-    # A Secret that somebody edits, and one that somebody deletes, of each owner.
+    # Of each owner, one Secret is edited by hand and another is deleted.
     await stage.edit_secret("login", {"data": None})
     await stage.event("login", "Repaired")
     for name in ("login", *(resource.plural for resource in WORKLOADS)):
@@ -204,13 +207,13 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
     assert operator.terminate() == 0
 
     # The count of an Event is written minutes after the Event: the operator's own code does it at once here.
-    async with Cluster.at(await Access.load(kubeconfig=str(account))) as as_account:
+    async with AdminCluster.at(await Access.load(kubeconfig=str(account))) as as_account:
         outcomes: asyncio.Queue[str] = asyncio.Queue()
-        poster = EventPoster(as_account, ledger=Ledger(quiet=0.0), on_outcome=outcomes.put_nowait)
+        poster = EventPoster(as_account, ledger=Ledger(quiet=0.0), on_outcome=outcomes.put_nowait, time=Time())
         about = About(ONEPASSWORD_ITEMS, stage.namespace, "lost", (await stage.asked("lost"))["metadata"]["uid"])
         posting = asyncio.create_task(poster.run())
         for _ in range(2):
-            poster.say(about, type="Normal", reason="Repeated", note="twice")
+            poster.post(about, Event("Repeated", "twice"))
             assert await outcomes.get() == "posted"
         posting.cancel()
 
@@ -221,7 +224,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
 
 
 async def test_secrets_need_not_be_listed(helm, helm_program, guarded, stage, tmp_path):
-    """Whoever withholds the rights to list and watch Secrets gets the same, and foreign edits undone a pass later."""
+    """Without the rights to list and watch Secrets the result is the same, but foreign edits are undone a pass later."""
     # Its own namespace alone: what other tests leave in theirs would be worked on as well.
     values = {"operator": {"secretsByName": True, "fullPassInterval": 3, "watchNamespace": [stage.namespace]}}
     before = len(list(requests(guarded)))

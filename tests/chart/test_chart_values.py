@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from keyturn.providers.connect import CONNECT
 from keyturn.settings import Settings
 from support.helm import CHART
 
@@ -61,7 +62,7 @@ def test_the_readme_and_the_copied_crds_are_current():
 
 
 def test_a_value_without_a_comment_is_noticed():
-    """The table must not lose a value because somebody forgot to explain it."""
+    """The table must not lose a value because its comment was forgotten."""
     script = _script()
 
     assert script.table("a:\n  # One.\n  b: 1\n").splitlines()[2:] == ["| `a.b` | `1` | One. |"]
@@ -98,13 +99,15 @@ def test_the_schema_knows_each_value_and_no_other():
     ],
 )
 def test_defaults_are_the_operators(value, setting):
-    """Whoever reads the README's table of settings must find the same in a cluster."""
-    assert _value(value) == getattr(Settings(connect_host="http://connect"), setting)
+    """A reader of the README's table of settings must find the same in a cluster."""
+    assert _value(value) == getattr(Settings(provider=CONNECT, provider_settings=None), setting)
 
 
 def test_the_chart_has_the_version_of_the_project():
-    """The image's tag follows from the chart's version."""
+    """The tags of both images follow from the chart's version."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    projects = (ROOT / "pyproject.toml", ROOT / "operator" / "connect_emulator" / "pyproject.toml")
+    versions = {tomllib.loads(project.read_text())["project"]["version"] for project in projects}
 
-    assert (chart["version"], chart["appVersion"]) == (version, version)
+    assert {chart["version"], chart["appVersion"]} == versions
+    assert len(versions) == 1

@@ -164,7 +164,7 @@ async def test_all_kinds_and_places_of_annotations_are_seen(limited, kubectl, na
 
 
 async def test_the_refusal_names_vault_and_namespace(limited, kubectl, namespace):
-    """Whoever is refused must see what to ask whom for."""
+    """A refused user must see which vault is not allowed in which namespace, to ask an administrator for it."""
     await limited("Shared")
     refused = kubectl(
         "create",

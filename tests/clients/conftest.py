@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import onepasswordconnectsdk
 import pytest
 
-from connect_emulator.admin_client import AdminClient, SeenRequest
+from connect_emulator.admin.client import AdminClient, SeenRequest
 from connect_emulator.clock import Clock
 from connect_emulator.knobs import Knobs
 from connect_emulator.server import ConnectEmulator
@@ -100,7 +101,7 @@ async def make(request: pytest.FixtureRequest, emulator: ConnectEmulator) -> Asy
             token: str = "all",  # noqa: S107 - a name
             text: str | None = None,
             url: str = "",
-            **options: object,
+            **options: Any,
         ) -> Client:
             origin = (url or emulator.url, text if text is not None else emulator.token(token))
             if name == "javascript":

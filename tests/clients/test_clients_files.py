@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from connect_emulator.description import FileSpec
+from connect_emulator.account.description import FileSpec
 from support.clients.scenery import BUNDLE, FILE_CONTENTS, FILES, LOGIN, NOWHERE, PRODUCTION, digest, file, identifier
 from support.clients.speaking import Refused
 

@@ -176,8 +176,9 @@ async def test_a_configuration_as_a_dictionary(client, log, monkeypatch):
 
 
 class Configuration:
-    user: "opitem:login opfield:.username"  # noqa: F722 - tags of the package, not types
-    port: f"opitem:database opfield:.port opvault:{PRODUCTION}"
+    # Tags of the package, not types.
+    user: "opitem:login opfield:.username"  # type: ignore[valid-type]  # noqa: F722
+    port: f"opitem:database opfield:.port opvault:{PRODUCTION}"  # type: ignore[valid-type]
 
 
 @pytest.mark.parametrize("name", ["python"])

@@ -106,7 +106,7 @@ def expected(operation: str, name: str) -> list[str]:
     requests = TABLE[operation][1]
     if isinstance(requests, dict):
         return requests[name.removesuffix("-async")]
-    return [requests] if isinstance(requests, str) else requests
+    return [requests] if isinstance(requests, str) else list(requests)
 
 
 @pytest.mark.parametrize("operation", TABLE)

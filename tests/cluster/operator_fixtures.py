@@ -1,4 +1,4 @@
-"""Fixtures of the operator's tests: a namespace, an emulated Connect server and `keyturn run`, all for one test alone."""
+"""Fixtures of the operator's tests: a namespace, an emulated Connect server and `keyturn operator`, all for one test alone."""
 
 import base64
 import sys
@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from keyturn.cluster.errors import ClusterError, NotFound
-from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, ONEPASSWORD_ITEMS, SECRETS, Resource
 from keyturn.core import names
+from support.admin_cluster import AdminCluster
 from support.emulator import EmulatorProcess
 from support.operator import OperatorProcess, eventually
 from support.patience import LONG_S, PATIENCE_S
@@ -57,7 +57,7 @@ class Stage:
     """
 
     def __init__(
-        self, cluster: Cluster, *, namespace: str, emulator: EmulatorProcess, folder: Path, kubeconfig: Path
+        self, cluster: AdminCluster, *, namespace: str, emulator: EmulatorProcess, folder: Path, kubeconfig: Path
     ) -> None:
         self.cluster = cluster
         self.namespace = namespace

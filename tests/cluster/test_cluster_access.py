@@ -1,8 +1,8 @@
-"""Finding the API server in kubeconfigs and service accounts laid out on disk."""
+"""The search for the API server in kubeconfigs and service accounts on disk."""
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import trustme
@@ -10,9 +10,9 @@ import yaml
 
 from keyturn.cluster.access import Access
 from keyturn.cluster.errors import Misconfigured
+from support.fake_time import START, FakeTime
 
 TOKEN = "canary-token-4711"
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def authority():
 
 @pytest.fixture
 def mount(tmp_path, authority):
-    """A service account as the kubelet mounts it."""
+    """A service account in the form in which the kubelet mounts it."""
     folder = tmp_path / "serviceaccount"
     folder.mkdir()
     (folder / "token").write_text(TOKEN)
@@ -59,35 +59,35 @@ def kubeconfig(tmp_path, authority):
 
 
 async def test_a_pod_uses_its_service_account(mount):
-    """Server from the environment, namespace and token from the mount, asked for again before the token ends."""
-    access = await Access.load(environ=IN_POD, service_account=mount)
-    credentials = await access.credentials(now=NOW)
+    """The environment has the server, the mount has namespace and token; the credentials expire before the token does."""
+    access = await Access.load(environ=IN_POD, service_account=mount, time=FakeTime())
+    credentials = await access.credentials()
 
     assert access.in_cluster
     assert access.namespace == "ops"
     assert credentials.server == "https://10.0.0.1:443"
     assert credentials.ca_path == str(mount / "ca.crt")
     assert (credentials.scheme, credentials.token) == ("Bearer", TOKEN)
-    assert credentials.expires == NOW + timedelta(minutes=2)
+    assert credentials.expires == START + timedelta(minutes=2)
     assert TOKEN not in repr(credentials)
 
 
 async def test_an_ipv6_service_address_is_bracketed(mount):
-    """Clusters with IPv6 only work."""
+    """Clusters may have IPv6 only."""
     access = await Access.load(environ={**IN_POD, "KUBERNETES_SERVICE_HOST": "fd00::1"}, service_account=mount)
 
     assert (await access.credentials()).server == "https://[fd00::1]:443"
 
 
 def a_minute_passes(access):
-    """The client reads the token file once a minute, by the clock of the machine; make it due."""
+    """Make the client read the token file again, which it does once a minute of the machine's clock."""
     hook = access.configuration.refresh_api_key_hook
     loader = next(cell.cell_contents for cell in hook.__closure__ if hasattr(cell.cell_contents, "token_expires_at"))
     loader.token_expires_at -= timedelta(minutes=1)
 
 
 async def test_a_rotated_token_is_read_again(mount):
-    """The kubelet replaces the file; a minute later the new token is used."""
+    """The kubelet replaces the file; a minute later the client uses the new token."""
     access = await Access.load(environ=IN_POD, service_account=mount)
     (mount / "token").write_text("rotated")
     a_minute_passes(access)
@@ -96,7 +96,7 @@ async def test_a_rotated_token_is_read_again(mount):
 
 
 async def test_a_token_that_cannot_be_read_any_more_is_one_line(mount):
-    """The file is named, and nothing of what it held."""
+    """It names the file, and nothing of its content."""
     access = await Access.load(environ=IN_POD, service_account=mount)
     a_minute_passes(access)
     (mount / "token").unlink()
@@ -107,9 +107,9 @@ async def test_a_token_that_cannot_be_read_any_more_is_one_line(mount):
 
 
 async def test_a_kubeconfig_is_used_with_its_namespace(kubeconfig):
-    """Its context's namespace is the default, and its token never expires for us."""
+    """Its context has the default namespace, and its token has no expiry."""
     access = await Access.load(kubeconfig=kubeconfig(context={"namespace": "team"}), environ={})
-    credentials = await access.credentials(now=NOW)
+    credentials = await access.credentials()
 
     assert not access.in_cluster
     assert access.namespace == "team"
@@ -119,7 +119,7 @@ async def test_a_kubeconfig_is_used_with_its_namespace(kubeconfig):
 
 
 async def test_explicit_then_environment_then_pod_then_home(kubeconfig, mount, tmp_path):
-    """The order every controller keeps."""
+    """Every controller searches in this order."""
     explicit = kubeconfig("explicit", cluster={"server": "https://explicit"})
     variable = kubeconfig("variable", cluster={"server": "https://variable"})
     (tmp_path / ".kube").mkdir()
@@ -139,7 +139,7 @@ async def test_explicit_then_environment_then_pod_then_home(kubeconfig, mount, t
 
 
 async def test_client_certificates_and_switches_are_passed_on(kubeconfig, tmp_path):
-    """What kopf needs to log in as we do."""
+    """Kopf needs them to log in in the same way."""
     (tmp_path / "crt").write_text("c")
     (tmp_path / "key").write_text("k")
     path = kubeconfig(
@@ -158,8 +158,8 @@ async def test_client_certificates_and_switches_are_passed_on(kubeconfig, tmp_pa
     assert (credentials.scheme, credentials.token) == ("", "")
 
 
-async def test_an_exec_plugin_is_asked_again_before_its_token_ends(kubeconfig, tmp_path):
-    """As EKS and GKE log in; a token without an end is asked for once."""
+async def test_an_exec_plugin_runs_again_before_its_token_expires(kubeconfig, tmp_path):
+    """EKS and GKE log in like this."""
     calls = tmp_path / "calls"
     answer = {
         "apiVersion": "client.authentication.k8s.io/v1",
@@ -170,7 +170,7 @@ async def test_an_exec_plugin_is_asked_again_before_its_token_ends(kubeconfig, t
     script = f"echo >> {calls}; cat {tmp_path / 'answer'}"
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script]}
     access = await Access.load(kubeconfig=kubeconfig(user={"exec": plugin}), environ={})
-    credentials = await access.credentials(now=NOW)
+    credentials = await access.credentials()
 
     assert credentials.token == "from-plugin"
     assert credentials.expires is not None

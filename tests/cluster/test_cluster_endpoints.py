@@ -5,7 +5,8 @@ import socket
 import aiohttp
 import pytest
 
-from keyturn.observe.health import Bind, CannotListen, HealthServer, parse_bind
+from keyturn.base.time import Time
+from keyturn.observe.health import Bind, CannotListen, HealthServer, ServingPhase, parse_bind
 from keyturn.observe.metrics import Metrics
 
 ANY = Bind("127.0.0.1", 0)
@@ -20,19 +21,24 @@ async def get(address, path, **options):
 
 
 def server(health=ANY, metrics=None):
-    return HealthServer(health=health, metrics=metrics, expose=Metrics(version="1").expose)
+    return HealthServer(health=health, metrics=metrics, phase=phase())
+
+
+def phase(**checks):
+    """What is served while these checks of readiness hold."""
+    return ServingPhase(Metrics(version="1", time=Time(), providers={}).expose, readiness=checks)
 
 
 async def test_health_follows_the_checks():
-    """Liveness and readiness are separate, and checks may change while the server runs."""
+    """Liveness and readiness are separate, and both change with the phase while the server runs."""
     async with server() as running:
         address = running.addresses["health"]
-        running.readiness["poller"] = lambda: "Connect unreachable"
+        running.enter_phase(phase(poller=lambda: "Connect unreachable"))
 
         assert await get(address, "/healthz") == (200, "ok", "text/plain; charset=utf-8")
         status, text, _ = await get(address, "/readyz")
         assert (status, text) == (503, "[-]poller failed: Connect unreachable\nreadyz check failed\n")
-        running.readiness["poller"] = lambda: None
+        running.enter_phase(phase(poller=lambda: None))
         assert (await get(address, "/readyz?verbose"))[1] == "[+]poller ok\nreadyz check passed\n"
         assert (await get(address, "/metrics"))[0] == 404
 

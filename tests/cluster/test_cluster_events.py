@@ -1,3 +1,5 @@
+"""Events on a real API server, and in `kubectl describe`."""
+
 import asyncio
 from contextlib import asynccontextmanager, suppress
 
@@ -5,23 +7,21 @@ import pytest
 
 from keyturn.cluster.events import About, EventPoster
 from keyturn.cluster.resources import EVENTS, ONEPASSWORD_ITEMS
+from keyturn.core.events import Event
+from support.fake_time import FakeTime
 
 pytestmark = pytest.mark.cluster
 
 
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
+NOT_FOUND = Event("VaultNotFound", "vault v does not exist", warning=True)
+SYNCED = Event("Synced", "synced")
 
 
 @asynccontextmanager
-async def posting(cluster, clock):
-    """A running poster, and a way to wait until it has posted so many."""
+async def posting(cluster, time):
+    """A running poster, and a function that waits for a number of outcomes."""
     outcomes = asyncio.Queue()
-    poster = EventPoster(cluster, instance="keyturn-0", clock=clock, on_outcome=outcomes.put_nowait)
+    poster = EventPoster(cluster, instance="keyturn-0", time=time, on_outcome=outcomes.put_nowait)
     task = asyncio.create_task(poster.run())
 
     async def posted(number):
@@ -44,11 +44,12 @@ async def about(cluster, namespace, crds):
 
 
 async def test_a_repeated_event_is_one_object_with_a_count(cluster, namespace, about):
-    """The API server takes the Event, and the patch that raises its count."""
-    clock = Clock()
-    async with posting(cluster, clock) as (poster, posted):
-        for clock.now in (0.0, 1.0, 2.0, 400.0):
-            poster.say(about, type="Warning", reason="VaultNotFound", note="vault v does not exist")
+    """The API server accepts the Event, and the patch that raises its count."""
+    time = FakeTime()
+    async with posting(cluster, time) as (poster, posted):
+        for pause in (0.0, 1.0, 1.0, 398.0):
+            time.advance(pause)
+            poster.post(about, NOT_FOUND)
         assert await posted(2) == ["posted", "posted"]
 
     [event] = await cluster.list(EVENTS, namespace)
@@ -57,13 +58,13 @@ async def test_a_repeated_event_is_one_object_with_a_count(cluster, namespace, a
 
 
 async def test_kubectl_describe_shows_it(api_server, cluster, namespace, about):
-    """Type, reason, count, source and note stand below the object."""
-    clock = Clock()
-    async with posting(cluster, clock) as (poster, posted):
-        poster.say(about, type="Warning", reason="VaultNotFound", note="vault v does not exist")
+    """Type, reason, count, source and message are shown below the object."""
+    time = FakeTime()
+    async with posting(cluster, time) as (poster, posted):
+        poster.post(about, NOT_FOUND)
         await posted(1)
-        clock.now = 400.0
-        poster.say(about, type="Warning", reason="VaultNotFound", note="vault v does not exist")
+        time.advance(400.0)
+        poster.post(about, NOT_FOUND)
         await posted(1)
 
     described = await asyncio.to_thread(
@@ -75,18 +76,18 @@ async def test_kubectl_describe_shows_it(api_server, cluster, namespace, about):
     assert line[-6:] == ["keyturn", "vault", "v", "does", "not", "exist"]
 
 
-async def test_an_event_that_expired_is_made_anew(cluster, namespace, about):
-    """A count that cannot be raised costs one repetition, no more."""
-    clock = Clock()
-    async with posting(cluster, clock) as (poster, posted):
-        poster.say(about, type="Normal", reason="Synced", note="synced")
+async def test_an_expired_event_is_created_again(cluster, namespace, about):
+    """A count that cannot be raised costs one repetition and no more."""
+    time = FakeTime()
+    async with posting(cluster, time) as (poster, posted):
+        poster.post(about, SYNCED)
         await posted(1)
         [event] = await cluster.list(EVENTS, namespace)
         await cluster.delete(EVENTS, namespace, event["metadata"]["name"])
-        clock.now = 400.0
-        poster.say(about, type="Normal", reason="Synced", note="synced")
+        time.advance(400.0)
+        poster.post(about, SYNCED)
         assert await posted(1) == ["failed"]
-        poster.say(about, type="Normal", reason="Synced", note="synced")
+        poster.post(about, SYNCED)
         assert await posted(1) == ["posted"]
 
     assert len(await cluster.list(EVENTS, namespace)) == 1

@@ -1,3 +1,5 @@
+"""What the package costs in memory."""
+
 import json
 import subprocess
 import sys
@@ -7,16 +9,17 @@ import pytest
 SCRIPT = """
 import asyncio, json, sys
 import keyturn.cluster
-from keyturn.cluster import Access, Cluster, ClusterError, Informer, SECRETS
+from keyturn.base.time import Time
+from keyturn.cluster import ALL_NAMESPACES, Access, Cluster, ClusterError, Informer, SECRETS
 from kubernetes.aio.client import Configuration
 
 async def use():
-    access = Access(Configuration(host="http://127.0.0.1:9"), in_cluster=False, namespace="default")
+    access = Access(Configuration(host="http://127.0.0.1:9"), in_cluster=False, namespace="default", time=Time())
     async with Cluster.at(access) as cluster:
         for call in (
             cluster.get(SECRETS, "a", "b"),
             cluster.apply(SECRETS, "a", "b", {"data": {}}, field_manager="t"),
-            cluster.list_metadata(SECRETS, None),
+            cluster.list(SECRETS, ALL_NAMESPACES),
         ):
             try:
                 await call
@@ -31,7 +34,7 @@ print(json.dumps({"modules": sorted(sys.modules), "kib": resident}))
 
 @pytest.fixture(scope="module")
 def process():
-    """A fresh interpreter that has imported and used the package."""
+    """A new interpreter that has imported and used the package."""
     run = subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True)
     return json.loads(run.stdout)
 
@@ -48,5 +51,5 @@ def test_no_generated_api_or_model_is_loaded(process):
 
 
 def test_the_package_stays_small(process):
-    """About 57 MiB resident with the client it needs; ten more would mean that something large came in."""
+    """It takes about 57 MiB resident with its client library; ten more mean that something large was added."""
     assert process["kib"] < 67 * 1024

@@ -1,9 +1,12 @@
+"""The gateway on a real API server: what each verb does, and how each refusal arrives."""
+
 import base64
 import secrets
 
 import pytest
 from kubernetes.aio.client import Configuration
 
+from keyturn.base.time import Time
 from keyturn.cluster.access import Access
 from keyturn.cluster.discovery import crd_served
 from keyturn.cluster.errors import (
@@ -17,7 +20,15 @@ from keyturn.cluster.errors import (
     Unavailable,
 )
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.resources import CRDS, DEPLOYMENTS, NAMESPACES, ONEPASSWORD_ITEMS, SECRETS, Resource
+from keyturn.cluster.resources import (
+    ALL_NAMESPACES,
+    CRDS,
+    DEPLOYMENTS,
+    NAMESPACES,
+    ONEPASSWORD_ITEMS,
+    SECRETS,
+    Resource,
+)
 from support.accounts import kubeconfig_of_account
 
 pytestmark = pytest.mark.cluster
@@ -41,7 +52,7 @@ async def test_an_apply_that_changes_nothing_keeps_the_resource_version(cluster,
 
 
 async def test_writes_answer_without_values(cluster, namespace):
-    """Create, apply and both patches of a Secret answer with metadata only."""
+    """Create, apply and both patches of a Secret return metadata only."""
     created = await cluster.create(SECRETS, namespace, "login", {"data": DATA}, field_manager="keyturn")
     applied = await apply_secret(cluster, namespace)
     merged = await cluster.merge_patch(SECRETS, namespace, "login", {"type": "Opaque"}, field_manager="keyturn")
@@ -56,7 +67,7 @@ async def test_writes_answer_without_values(cluster, namespace):
 
 
 async def test_get_reads_everything_and_get_metadata_no_value(cluster, namespace):
-    """The two ways to read one object."""
+    """These are the two ways to read one object."""
     await apply_secret(cluster, namespace)
 
     assert (await cluster.get(SECRETS, namespace, "login"))["data"] == DATA
@@ -64,7 +75,7 @@ async def test_get_reads_everything_and_get_metadata_no_value(cluster, namespace
 
 
 async def test_lists_cross_pages_and_honour_the_selector(cluster, namespace):
-    """A list is whole however it is paged, and holds only what was selected."""
+    """A list is complete with any page size, and holds only the selected objects."""
     for number in range(5):
         labels = {"app": "keyturn"} if number % 2 else {}
         await cluster.create(
@@ -77,7 +88,7 @@ async def test_lists_cross_pages_and_honour_the_selector(cluster, namespace):
     found = await cluster.list_metadata(SECRETS, namespace, label_selector="app=keyturn")
     assert [item["metadata"]["name"] for item in found] == ["s1", "s3"]
     assert all("data" not in item for item in found)
-    everywhere = await cluster.list(SECRETS, None, label_selector="app in (keyturn)")
+    everywhere = await cluster.list(SECRETS, ALL_NAMESPACES, label_selector="app in (keyturn)")
     assert {"s1", "s3"} <= {item["metadata"]["name"] for item in everywhere}
 
 
@@ -87,8 +98,8 @@ async def test_apply_without_force_names_the_field_that_another_manager_owns(clu
 
     other = base64.b64encode(b"other-canary").decode()
     with pytest.raises(Conflict) as refused:
-        await cluster.apply(
-            SECRETS, namespace, "login", {"data": {"password": other}}, field_manager="somebody", force=False
+        await cluster.apply_without_force(
+            SECRETS, namespace, "login", {"data": {"password": other}}, field_manager="another"
         )
 
     assert refused.value.causes[0].field == ".data.password"
@@ -115,7 +126,7 @@ async def test_a_stale_resource_version_conflicts(cluster, namespace):
 
 
 async def test_a_uid_guards_every_write(cluster, namespace):
-    """Whether the object is missing or another, a write with the wrong uid is a Conflict and changes nothing."""
+    """A write with the wrong uid is a Conflict and changes nothing, also if there is no object."""
     uid = {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}}
     with pytest.raises(Conflict):
         await cluster.apply(SECRETS, namespace, "login", uid, field_manager="keyturn")
@@ -134,29 +145,31 @@ async def test_a_uid_guards_every_write(cluster, namespace):
 
 
 async def test_a_resource_version_guards_no_missing_object(cluster, namespace):
-    """An apply creates what is gone although it names a version; who minds must send the uid, too."""
+    """An apply creates a missing object although it names a version; only a uid prevents that."""
     await cluster.apply(SECRETS, namespace, "login", {"metadata": {"resourceVersion": "1"}}, field_manager="keyturn")
 
     assert (await cluster.get_metadata(SECRETS, namespace, "login"))["metadata"]["resourceVersion"] != "1"
 
 
 async def test_a_refused_token_is_unauthorized(api_server):
-    """401 is an error of its own."""
+    """401 has an error of its own."""
     known = (await Access.load(kubeconfig=str(api_server.kubeconfig))).configuration
     stranger = Configuration(
         host=known.host, ssl_ca_cert=known.ssl_ca_cert, api_key={"BearerToken": "Bearer canary-token"}
     )
-    async with Cluster.at(Access(stranger, in_cluster=False, namespace="default")) as cluster:
+    async with Cluster.at(Access(stranger, in_cluster=False, namespace="default", time=Time())) as cluster:
         with pytest.raises(Unauthorized) as refused:
             await cluster.get(SECRETS, "default", "login")
 
     assert "canary" not in str(refused.value)
 
 
-async def test_an_unknown_authority_is_told_as_such(api_server):
-    """A certificate that nobody vouches for is named as the reason why there is no connection."""
+async def test_an_unknown_authority_is_named(api_server):
+    """The error names the certificate as the cause of the missing connection."""
     known = (await Access.load(kubeconfig=str(api_server.kubeconfig))).configuration
-    async with Cluster.at(Access(Configuration(host=known.host), in_cluster=False, namespace="default")) as cluster:
+    async with Cluster.at(
+        Access(Configuration(host=known.host), in_cluster=False, namespace="default", time=Time())
+    ) as cluster:
         with pytest.raises(Unavailable, match="certificate verify failed"):
             await cluster.get(SECRETS, "default", "login")
 
@@ -171,8 +184,8 @@ async def test_a_failed_test_operation_is_invalid(cluster, namespace):
         )
 
 
-async def test_a_refused_secret_is_told_by_field_and_reason_only(cluster, namespace):
-    """The API server quotes the refused value in its text; nothing of that arrives."""
+async def test_a_refused_secret_is_reported_by_field_and_reason_only(cluster, namespace):
+    """The API server quotes the refused value in its text; the error does not."""
     with pytest.raises(Invalid) as refused:
         await apply_secret(cluster, namespace, {f"bad key {CANARY}": DATA["password"]})
 
@@ -187,7 +200,7 @@ async def test_a_refused_secret_is_told_by_field_and_reason_only(cluster, namesp
 
 
 async def test_a_secret_beyond_the_limit_is_refused_by_field(cluster, namespace):
-    """More than 1 MiB of data is Invalid with the field's name, and more than a request may hold is TooLarge."""
+    """More than 1 MiB of data is Invalid with the field's name; a request beyond the API server's limit is TooLarge."""
     with pytest.raises(Invalid) as refused:
         await apply_secret(cluster, namespace, {"file": base64.b64encode(bytes(1_100_000)).decode()})
     assert refused.value.causes[0].field == "data"
@@ -197,21 +210,8 @@ async def test_a_secret_beyond_the_limit_is_refused_by_field(cluster, namespace)
         await apply_secret(cluster, namespace, {"file": base64.b64encode(bytes(4_000_000)).decode()})
 
 
-async def test_delete_keeps_its_preconditions(cluster, namespace):
-    """An object with another uid or resourceVersion is not deleted."""
-    metadata = (await apply_secret(cluster, namespace))["metadata"]
-
-    with pytest.raises(Conflict):
-        await cluster.delete(SECRETS, namespace, "login", uid="00000000-0000-0000-0000-000000000000")
-    with pytest.raises(Conflict):
-        await cluster.delete(SECRETS, namespace, "login", resource_version="1")
-    await cluster.delete(SECRETS, namespace, "login", uid=metadata["uid"], resource_version=metadata["resourceVersion"])
-    with pytest.raises(NotFound):
-        await cluster.delete(SECRETS, namespace, "login")
-
-
 async def test_a_merge_patch_never_creates(cluster, namespace):
-    """A restart of a Deployment that is gone is an honest NotFound."""
+    """A restart of a deleted Deployment is NotFound."""
     with pytest.raises(NotFound):
         await cluster.merge_patch(DEPLOYMENTS, namespace, "gone", {"spec": {}}, field_manager="keyturn-restart")
 
@@ -230,7 +230,7 @@ async def test_a_status_apply_to_a_vanished_object_is_not_found(cluster, namespa
 
 
 async def test_a_status_apply_that_changes_nothing_keeps_the_resource_version(cluster, namespace, crds):
-    """The same holds for the status of a custom resource, written twice."""
+    """A repeated status costs no write in etcd, either."""
     await cluster.create(
         ONEPASSWORD_ITEMS, namespace, "login", {"spec": {"itemPath": "vaults/v/items/i"}}, field_manager="user"
     )
@@ -248,7 +248,7 @@ async def test_a_status_apply_that_changes_nothing_keeps_the_resource_version(cl
 
 
 async def test_a_terminating_namespace_is_recognised(cluster):
-    """A create in a dying namespace is Forbidden, with the cause that tells waiting from alarm."""
+    """A create in a namespace that is being deleted is Forbidden, with a cause that tells it from a missing right."""
     name = f"test-{secrets.token_hex(6)}"
     await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
     await cluster.create(
@@ -263,8 +263,8 @@ async def test_a_terminating_namespace_is_recognised(cluster):
     await cluster.merge_patch(SECRETS, name, "held", {"metadata": {"finalizers": None}}, field_manager="tests")
 
 
-async def test_a_missing_right_is_told_in_the_authorizers_words(api_server, namespace, tmp_path):
-    """Forbidden names user, verb, resource and namespace also for Secrets."""
+async def test_a_missing_right_is_reported_in_the_authorizers_words(api_server, namespace, tmp_path):
+    """Forbidden names user, verb, resource and namespace, for Secrets too."""
     api_server.kubectl("create", "serviceaccount", "nobody", "-n", namespace)
     nobody = kubeconfig_of_account(api_server.kubectl, "nobody", namespace=namespace, folder=tmp_path)
 
@@ -279,12 +279,12 @@ async def test_a_missing_right_is_told_in_the_authorizers_words(api_server, name
 
 
 async def test_an_unserved_kind_is_known_as_such(cluster, crds):
-    """Discovery tells a served kind from one that is not."""
+    """Discovery lists the served kinds."""
     assert await crd_served(cluster)
     assert not await crd_served(cluster, Resource("onepassword.com", "v1", "others", "Other"))
     assert not await crd_served(cluster, Resource("nowhere.example", "v1", "others", "Other"))
 
 
 async def test_cluster_wide_objects_need_no_namespace(cluster, crds):
-    """A CRD is read by name alone."""
+    """A CRD is read by its name alone."""
     assert (await cluster.get(CRDS, None, "onepassworditems.onepassword.com"))["spec"]["group"] == "onepassword.com"

@@ -1,3 +1,5 @@
+"""The informer on a real API server, also while that restarts."""
+
 import asyncio
 import base64
 from contextlib import asynccontextmanager, suppress
@@ -5,13 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from keyturn.base.time import Time
 from keyturn.cluster.access import Access
 from keyturn.cluster.errors import Gone
-from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.informer import METADATA, Informer
-from keyturn.cluster.resources import NAMESPACES, SECRETS
+from keyturn.cluster.informer import Informer
+from keyturn.cluster.list_watch import METADATA, ApiListWatch
+from keyturn.cluster.resources import ALL_NAMESPACES, NAMESPACES, SECRETS
 from keyturn.cluster.transport import ApiTransport
 from localcluster import LocalCluster
+from support.admin_cluster import AdminCluster
 from support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.cluster
@@ -30,45 +34,50 @@ async def put(cluster, namespace, name, **metadata):
 
 
 class Tap(ApiTransport):
-    """The real transport with a microphone on the wire."""
+    """The real transport; it records all received bytes."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        self.heard = bytearray()
+        self.received = bytearray()
 
     async def send(self, request, deadline):
         """See `Transport.send`."""
         answer = await super().send(request, deadline)
-        self.heard += answer.body
+        self.received += answer.body
         return answer
 
     @asynccontextmanager
-    async def stream(self, request, silence):
+    async def stream(self, request, idle_timeout):
         """See `Transport.stream`."""
-        async with super().stream(request, silence) as stream:
-            yield replace(stream, chunks=self._listen(stream.chunks))
+        async with super().stream(request, idle_timeout) as stream:
+            yield replace(stream, chunks=self._record(stream.chunks))
 
-    async def _listen(self, chunks):
+    async def _record(self, chunks):
         async for chunk in chunks:
-            self.heard += chunk
+            self.received += chunk
             yield chunk
 
 
-class Picture:
-    """A running informer, and a way to wait until its picture is as expected."""
+def secrets_of(cluster, *, label_selector=SELECTOR):
+    return ApiListWatch(cluster, SECRETS, METADATA, label_selector=label_selector, time=Time())
 
-    def __init__(self, source, **options):
+
+class Followed:
+    """An informer, and a way to wait until its objects are as expected."""
+
+    def __init__(self, list_watch, *, namespaces):
         self.changed = asyncio.Event()
-        self.told = []
-        self.informer = Informer(source, SECRETS, reading=METADATA, on_change=self._note, **options)
-
-    def _note(self, key, old, new):
-        self.told.append((key, old, new))
-        self.changed.set()
+        self.informer = Informer(
+            list_watch,
+            label="secrets",
+            namespaces=namespaces,
+            on_change=lambda key, old, new: self.changed.set(),
+            time=Time(),
+        )
 
     @property
     def names(self):
-        """Names of all objects in the picture."""
+        """Names of all known objects."""
         return {name for _, name in self.informer.objects}
 
     async def until(self, condition):
@@ -80,12 +89,12 @@ class Picture:
 
 
 @asynccontextmanager
-async def following(source, **options):
-    picture = Picture(source, **{"label_selector": SELECTOR, **options})
-    task = asyncio.create_task(picture.informer.run())
+async def following(list_watch, *, namespaces):
+    followed = Followed(list_watch, namespaces=namespaces)
+    task = asyncio.create_task(followed.informer.run())
     try:
-        await asyncio.wait_for(picture.informer.synced.wait(), PATIENCE_S)
-        yield picture
+        await asyncio.wait_for(followed.informer.synced.wait(), PATIENCE_S)
+        yield followed
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -93,18 +102,18 @@ async def following(source, **options):
 
 
 async def test_follows_creation_change_and_deletion(cluster, namespace):
-    """The picture becomes equal to the cluster, and knows who owns which field."""
+    """The objects become equal to those of the cluster, including the owners of their fields."""
     await put(cluster, namespace, "early")
-    async with following(cluster, namespaces=(namespace,)) as picture:
-        assert picture.names == {"early"}
+    async with following(secrets_of(cluster), namespaces=(namespace,)) as followed:
+        assert followed.names == {"early"}
         await put(cluster, namespace, "late")
-        await picture.until(lambda: picture.names == {"early", "late"})
+        await followed.until(lambda: followed.names == {"early", "late"})
         await put(cluster, namespace, "late", annotations={"note": "changed"})
-        await picture.until(lambda: picture.informer.objects[namespace, "late"].annotations == {"note": "changed"})
+        await followed.until(lambda: followed.informer.objects[namespace, "late"].annotations == {"note": "changed"})
         await cluster.delete(SECRETS, namespace, "early")
-        await picture.until(lambda: picture.names == {"late"})
+        await followed.until(lambda: followed.names == {"late"})
 
-        meta = picture.informer.objects[namespace, "late"]
+        meta = followed.informer.objects[namespace, "late"]
         assert [entry["manager"] for entry in meta.managed_fields] == ["keyturn"]
         assert meta.managed_fields[0]["fieldsV1"]["f:data"] == {"f:password": {}}
 
@@ -114,63 +123,63 @@ async def test_no_data_of_any_secret_crosses_the_wire(api_server, cluster, names
     access = await Access.load(kubeconfig=str(api_server.kubeconfig))
     await put(cluster, namespace, "listed", labels=(labels := {"app": namespace}))
     tap = Tap(access.configuration, 20)
-    # A selector of its own: other tests write annotations that hold what no `data` does.
+    # A selector of its own: other tests write annotations that hold the same words as `data`.
     async with (
-        Cluster(tap) as tapped,
-        following(tapped, namespaces=None, label_selector=f"app={namespace}") as picture,
+        AdminCluster(tap, time=Time()) as tapped,
+        following(secrets_of(tapped, label_selector=f"app={namespace}"), namespaces=(ALL_NAMESPACES,)) as followed,
     ):
         await put(cluster, namespace, "watched", labels=labels)
-        await picture.until(lambda: {"listed", "watched"} <= picture.names)
+        await followed.until(lambda: {"listed", "watched"} <= followed.names)
         await cluster.delete(SECRETS, namespace, "watched")
-        await picture.until(lambda: "watched" not in picture.names)
+        await followed.until(lambda: "watched" not in followed.names)
 
-    assert b'"watched"' in tap.heard
-    assert CANARY.encode() not in tap.heard
-    assert b'"data"' not in tap.heard
-    assert b'"stringData"' not in tap.heard
+    assert b'"watched"' in tap.received
+    assert CANARY.encode() not in tap.received
+    assert b'"data"' not in tap.received
+    assert b'"stringData"' not in tap.received
 
 
 async def test_an_object_that_leaves_the_selection_counts_as_deleted(cluster, namespace):
-    """Taking our label away is seen at once."""
+    """The removal of our label is noticed at once."""
     await put(cluster, namespace, "ours")
-    async with following(cluster, namespaces=(namespace,)) as picture:
+    async with following(secrets_of(cluster), namespaces=(namespace,)) as followed:
         await cluster.merge_patch(
             SECRETS,
             namespace,
             "ours",
             {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}},
-            field_manager="somebody",
+            field_manager="another",
         )
-        await picture.until(lambda: not picture.names)
+        await followed.until(lambda: not followed.names)
 
 
 async def test_metadata_larger_than_a_read_buffer_arrives(cluster, namespace):
-    """Annotations up to the limit of 256 KiB, four times what aiohttp reads as a line, are followed."""
-    async with following(cluster, namespaces=(namespace,)) as picture:
+    """Annotations may have 256 KiB, four times the longest line that aiohttp reads."""
+    async with following(secrets_of(cluster), namespaces=(namespace,)) as followed:
         await put(cluster, namespace, "big", annotations={"note": "x" * 250_000})
-        await picture.until(lambda: picture.names == {"big"})
+        await followed.until(lambda: followed.names == {"big"})
 
-        assert len(picture.informer.objects[namespace, "big"].annotations["note"]) == 250_000
+        assert len(followed.informer.objects[namespace, "big"].annotations["note"]) == 250_000
 
 
 async def test_kubectls_copy_of_a_secret_is_not_remembered(cluster, namespace):
-    """The annotation in which `kubectl apply` keeps stringData never enters the picture."""
+    """`kubectl apply` keeps stringData in an annotation, which the informer drops."""
     await put(cluster, namespace, "applied", annotations={"kubectl.kubernetes.io/last-applied-configuration": CANARY})
-    async with following(cluster, namespaces=(namespace,)) as picture:
-        assert CANARY not in repr(picture.informer.objects)
+    async with following(secrets_of(cluster), namespaces=(namespace,)) as followed:
+        assert CANARY not in repr(followed.informer.objects)
 
 
 async def test_several_namespaces_are_followed_and_others_are_not(cluster, namespace):
-    """One watch for each namespace that was asked for."""
+    """There is one watch for each configured namespace."""
     other = f"{namespace}-b"
     for name in (other, f"{namespace}-c"):
         await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
     try:
         await put(cluster, f"{namespace}-c", "unseen")
-        async with following(cluster, namespaces=(namespace, other)) as picture:
+        async with following(secrets_of(cluster), namespaces=(namespace, other)) as followed:
             await put(cluster, namespace, "one")
             await put(cluster, other, "two")
-            await picture.until(lambda: picture.names == {"one", "two"})
+            await followed.until(lambda: followed.names == {"one", "two"})
     finally:
         for name in (other, f"{namespace}-c"):
             await cluster.delete(NAMESPACES, None, name)
@@ -178,25 +187,22 @@ async def test_several_namespaces_are_followed_and_others_are_not(cluster, names
 
 @pytest.fixture
 def own_api_server():
-    """An API server that no other test uses, because this one breaks it."""
+    """An API server that no other test uses, because the test restarts it."""
     with LocalCluster.start() as local:
         yield local
 
 
-class Witness:
-    """The cluster as an informer sees it, with every loss of history remembered."""
+class CountingListWatch(ApiListWatch):
+    """Counts how often the history was lost."""
 
-    def __init__(self, cluster):
-        self.pages = cluster.pages
-        self._cluster = cluster
-        self.gone = 0
+    gone = 0
 
     @asynccontextmanager
-    async def watch(self, *arguments, **options):
-        """See `Cluster.watch`."""
+    async def watch(self, namespace, version):
+        """See `ListWatch.watch`."""
         try:
-            async with self._cluster.watch(*arguments, **options) as events:
-                yield events
+            async with super().watch(namespace, version) as changes:
+                yield changes
         except Gone:
             self.gone += 1
             raise
@@ -204,22 +210,22 @@ class Witness:
 
 @pytest.mark.parametrize("kill", [False, True], ids=["politely", "by force"])
 async def test_survives_a_restart_of_the_api_server(own_api_server, kill):
-    """The new API server has forgotten our place in history (410), and yet no change is missed."""
+    """The new API server has no history before its start (410), and yet no change is missed."""
     access = await Access.load(kubeconfig=str(own_api_server.kubeconfig))
-    async with Cluster.at(access) as cluster:
-        witness = Witness(cluster)
-        async with following(witness, namespaces=("default",)) as picture:
+    async with AdminCluster.at(access) as cluster:
+        counting = CountingListWatch(cluster, SECRETS, METADATA, label_selector=SELECTOR, time=Time())
+        async with following(counting, namespaces=("default",)) as followed:
             await put(cluster, "default", "before")
-            await picture.until(lambda: picture.names == {"before"})
-            # History moves on without us, so that the restarted API server begins to remember only after our place.
+            await followed.until(lambda: followed.names == {"before"})
+            # History moves on, so that the restarted API server begins after the place of this watch.
             await cluster.create(NAMESPACES, None, "elsewhere", {}, field_manager="tests")
 
             await asyncio.to_thread(own_api_server.restart_apiserver, kill=kill)
             await put(cluster, "default", "after")
             await cluster.delete(SECRETS, "default", "before")
 
-            await picture.until(lambda: picture.names == {"after"})
+            await followed.until(lambda: followed.names == {"after"})
             await put(cluster, "default", "later")
-            await picture.until(lambda: picture.names == {"after", "later"})
-            assert picture.informer.trouble is None
-            assert witness.gone == 1
+            await followed.until(lambda: followed.names == {"after", "later"})
+            assert followed.informer.error is None
+            assert counting.gone == 1

@@ -1,4 +1,4 @@
-"""The real transport against a loopback server that misbehaves on request."""
+"""The real transport against a loopback server with faults."""
 
 import asyncio
 import socket
@@ -13,21 +13,22 @@ from support.patience import PATIENCE_S
 
 
 class Server:
-    """A loopback server whose answers are coroutines of the test."""
+    """A loopback server with one path for each behaviour."""
 
     def __init__(self):
+        self.url = ""
         self.requests = []
         self.arrived = asyncio.Event()
         self.gone = asyncio.Event()
         self.release = asyncio.Event()
 
     async def echo(self, request):
-        """Answer with how much came."""
+        """Respond with the size of the body."""
         self.requests.append(request)
         return web.json_response({"bytes": len(await request.read())})
 
     async def hang(self, request):
-        """Answer never, and tell when the client has come and gone."""
+        """Never respond; `arrived` and `gone` are set when the client connects and disconnects."""
         self.requests.append(request)
         self.arrived.set()
         try:
@@ -37,7 +38,7 @@ class Server:
         return web.Response()
 
     async def drip(self, request):
-        """Send one line, then nothing."""
+        """Send one line, then nothing more."""
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(b"one\n")
@@ -48,7 +49,7 @@ class Server:
         return response
 
     async def cut(self, request):
-        """Promise more than is sent."""
+        """Announce more bytes than are sent."""
         response = web.StreamResponse(headers={"Content-Length": "100"})
         await response.prepare(request)
         await response.write(b"short canary")
@@ -56,12 +57,12 @@ class Server:
         return response
 
     async def elsewhere(self, request):
-        """Point to another place."""
+        """Redirect."""
         self.requests.append(request)
         raise web.HTTPFound("/echo")
 
     async def busy(self, request):
-        """Ask for patience."""
+        """Respond with 429 and Retry-After."""
         return web.json_response({}, status=429, headers={"Retry-After": "7"})
 
 
@@ -104,7 +105,7 @@ async def failure(transport, path, deadline=30.0):
 
 
 async def test_a_body_beyond_a_mebibyte_goes_out_whole(transport):
-    """A legal Secret of 1 MiB is larger than that as JSON; no warning of aiohttp becomes an error."""
+    """A Secret of 1 MiB is legal, and larger as JSON; aiohttp warns of such bodies, and tests make warnings errors."""
     answer = await transport.send(Request("PATCH", "/echo", body={"data": "x" * 3_000_000}), 30.0)
 
     assert answer.status == 200
@@ -112,7 +113,7 @@ async def test_a_body_beyond_a_mebibyte_goes_out_whole(transport):
 
 
 async def test_the_deadline_ends_a_call_and_its_connection(server, transport):
-    """The server sees the client go."""
+    """The server notices that the client disconnected."""
     failed = await failure(transport, "/hang", deadline=0.5)
 
     assert failed.timed_out
@@ -120,7 +121,7 @@ async def test_the_deadline_ends_a_call_and_its_connection(server, transport):
 
 
 async def test_cancelling_ends_a_call_and_its_connection(server, transport):
-    """Nothing goes on behind the back of a cancelled caller."""
+    """No request goes on after its caller was cancelled."""
     call = asyncio.create_task(transport.send(Request("GET", "/hang"), 30.0))
     await server.arrived.wait()
     call.cancel()
@@ -130,8 +131,8 @@ async def test_cancelling_ends_a_call_and_its_connection(server, transport):
     await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
 
 
-async def test_a_silent_stream_counts_as_broken(server, transport):
-    """After the given pause without a byte."""
+async def test_an_idle_stream_counts_as_broken(server, transport):
+    """The error is raised after the given pause without a byte."""
     async with transport.stream(Request("GET", "/drip"), 0.05) as stream:
         assert await anext(stream.chunks) == b"one\n"
         with pytest.raises(TransportError) as failed:
@@ -141,8 +142,8 @@ async def test_a_silent_stream_counts_as_broken(server, transport):
     await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
 
 
-async def test_the_kernel_asks_silent_peers_whether_they_are_there(server, transport):
-    """Keep-alive probes are on, so that a peer that vanished breaks the connection within about a minute."""
+async def test_the_kernel_probes_idle_peers(server, transport):
+    """Keep-alive probes break the connection to a vanished peer within about a minute."""
     async with transport.stream(Request("GET", "/drip"), 30.0):
         pool = transport._streams.rest_client.pool_manager._session.connector
         [connected] = [protocol.transport.get_extra_info("socket") for protocol in pool._acquired]
@@ -153,7 +154,7 @@ async def test_the_kernel_asks_silent_peers_whether_they_are_there(server, trans
 
 
 async def test_leaving_a_stream_closes_its_connection(server, transport):
-    """A half-read answer never returns to the pool."""
+    """A half-read response never returns to the pool."""
     async with transport.stream(Request("GET", "/drip"), 30.0) as stream:
         async for _ in stream.chunks:
             break
@@ -161,8 +162,8 @@ async def test_leaving_a_stream_closes_its_connection(server, transport):
     await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
 
 
-async def test_streams_do_not_starve_calls(server):
-    """Watches of many namespaces leave the pool of ordinary calls alone."""
+async def test_streams_take_no_connection_from_calls(server):
+    """Watches of many namespaces take no connection from the pool of ordinary calls."""
     async with (
         transport_to(server.url, pool_size=1) as transport,
         transport.stream(Request("GET", "/drip"), 30.0),
@@ -174,7 +175,7 @@ async def test_streams_do_not_starve_calls(server):
     assert answer.status == 200
 
 
-async def test_no_more_calls_are_under_way_than_the_pool_allows(server):
+async def test_no_more_calls_are_in_flight_than_the_pool_allows(server):
     """The others wait, and their deadline counts while they do."""
     async with transport_to(server.url, pool_size=1) as transport:
         first = asyncio.create_task(transport.send(Request("GET", "/hang"), 30.0))
@@ -187,30 +188,30 @@ async def test_no_more_calls_are_under_way_than_the_pool_allows(server):
     assert len(server.requests) == 1
 
 
-async def test_a_cut_answer_is_told_by_its_kind_only(transport):
-    """What had arrived of it stays out of the text."""
+async def test_a_cut_response_is_reported_by_its_kind_only(transport):
+    """The received bytes stay out of the text."""
     failed = await failure(transport, "/cut")
 
     assert str(failed) == "ClientPayloadError"
 
 
 async def test_a_redirect_is_not_followed(server, transport):
-    """Nobody is given what was meant for the API server."""
+    """No other server must be sent a body that was meant for the API server."""
     answer = await transport.send(Request("PATCH", "/elsewhere", body={"data": "canary"}), 30.0)
 
     assert answer.status == 302
     assert len(server.requests) == 1
 
 
-async def test_the_wish_to_wait_is_passed_on(transport):
-    """Retry-After travels as it came."""
+async def test_retry_after_is_passed_on(transport):
+    """The header arrives unchanged."""
     answer = await transport.send(Request("GET", "/busy"), 30.0)
 
     assert (answer.status, answer.retry_after) == (429, "7")
 
 
 async def test_a_refused_connection_names_host_and_port():
-    """The text says where nobody listens."""
+    """The text has the address on which no server listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -221,8 +222,8 @@ async def test_a_refused_connection_names_host_and_port():
     assert not failed.timed_out
 
 
-class Barrier:
-    """Shut or open, as the test wants it."""
+class Fence:
+    """Closed while it has a reason."""
 
     def __init__(self, why=None):
         self.why = why
@@ -232,38 +233,38 @@ class Barrier:
 
 
 @asynccontextmanager
-async def barred(server, *, pool_size=20, why=None):
-    barrier = Barrier(why)
-    transport = ApiTransport(Configuration(host=server.url), pool_size, barrier=barrier)
+async def fenced(server, *, pool_size=20, why=None):
+    fence = Fence(why)
+    transport = ApiTransport(Configuration(host=server.url), pool_size, write_fence=fence)
     try:
-        yield transport, barrier
+        yield transport, fence
     finally:
         await transport.aclose()
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
-async def test_the_barrier_holds_back_every_write_and_no_read(server, method):
-    """One who may not lead any more may look, but not touch, and its connections are none the worse for it."""
-    async with barred(server, why="the Lease is not ours") as (transport, barrier):
+async def test_the_fence_holds_back_every_write_and_no_read(server, method):
+    """A replica that may have lost the Lease may only read, and its connections stay usable."""
+    async with fenced(server, why="the Lease is not ours") as (transport, fence):
         assert (await transport.send(Request("GET", "/echo"), 30.0)).status == 200
         with pytest.raises(TransportError, match="the Lease is not ours") as failed:
             await transport.send(Request(method, "/echo", body={}), 30.0)
-        assert failed.value.barred
+        assert failed.value.fenced
         assert len(server.requests) == 1
 
-        barrier.why = None
+        fence.why = None
         assert (await transport.send(Request(method, "/echo", body={}), 30.0)).status == 200
         assert len(server.requests) == 2
 
 
-async def test_the_barrier_is_asked_after_the_wait_for_a_connection(server):
-    """A write that began while all was well, and waited until it was not, is not sent."""
-    async with barred(server, pool_size=1) as (transport, barrier):
+async def test_the_fence_is_asked_after_the_wait_for_a_connection(server):
+    """A write that waited for its connection is not sent if the Lease was lost meanwhile."""
+    async with fenced(server, pool_size=1) as (transport, fence):
         first = asyncio.create_task(transport.send(Request("GET", "/hang"), 30.0))
         await server.arrived.wait()
         second = asyncio.create_task(transport.send(Request("PATCH", "/echo", body={}), 30.0))
         await asyncio.sleep(0)
-        barrier.why = "not renewed for too long"
+        fence.why = "not renewed for too long"
         server.release.set()
         await first
 

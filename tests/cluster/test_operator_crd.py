@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from operator_fixtures import VAULT
@@ -8,7 +9,7 @@ from keyturn.cluster.resources import ONEPASSWORD_ITEMS
 
 pytestmark = pytest.mark.cluster
 
-ACCEPTED = {
+ACCEPTED: dict[str, dict[str, Any]] = {
     "nonsense path": {"spec": {"itemPath": "no path at all \u2603 //"}},
     "empty path": {"spec": {"itemPath": ""}},
     "endless path": {"spec": {"itemPath": "x" * 5000}},

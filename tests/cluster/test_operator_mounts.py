@@ -1,5 +1,7 @@
 """Pods that read changed files by themselves are touched, so that the kubelet writes the files at once."""
 
+from typing import Any
+
 import pytest
 from operator_fixtures import annotations_of
 
@@ -13,8 +15,8 @@ ASKS = {names.REFRESH_MOUNTS: "true"}
 
 async def pod(stage, name, secret, *, annotations=None, env=False):
     """A pod that no node runs, with a Secret as files or in its environment."""
-    container = {"name": "main", "image": "none"}
-    spec = {"containers": [container], "automountServiceAccountToken": False}
+    container: dict[str, Any] = {"name": "main", "image": "none"}
+    spec: dict[str, Any] = {"containers": [container], "automountServiceAccountToken": False}
     if env:
         container["envFrom"] = [{"secretRef": {"name": secret}}]
     else:

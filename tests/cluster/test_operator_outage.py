@@ -278,6 +278,8 @@ async def test_an_api_server_that_goes_away_is_told_once_by_each_watch(stage):
         await eventually(well)
         said = operator.logged()
 
-    told = [line.split("Trouble: ")[1].split(": ")[0] for line in said.splitlines() if "Trouble: " in line]
+    told = [
+        line.split("cannot watch ")[1].split(", retrying: ")[0] for line in said.splitlines() if "cannot watch " in line
+    ]
     assert len(told) == len(set(told)) == 4, said
     assert "kopf" not in said

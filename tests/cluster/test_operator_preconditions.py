@@ -8,10 +8,10 @@ from official_operator import OfficialOperator
 from operator_fixtures import VAULT, Stage, annotations_of
 
 from keyturn.cluster.access import Access
-from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import DEPLOYMENTS, NAMESPACES, ONEPASSWORD_ITEMS, PODS
 from keyturn.core import names
 from localcluster import LocalCluster
+from support.admin_cluster import AdminCluster
 from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
@@ -71,7 +71,7 @@ async def test_every_write_but_a_create_names_the_state_that_it_replaces(tmp_pat
             local.kubectl("apply", "-f", str(file))
         local.wait_for_kind("onepassworditems.onepassword.com")
         audited = local.kubeconfig_for(user=USER, groups=["system:masters"])
-        async with Cluster.at(await Access.load(kubeconfig=local.kubeconfig)) as cluster:
+        async with AdminCluster.at(await Access.load(kubeconfig=local.kubeconfig)) as cluster:
             await cluster.create(NAMESPACES, None, "here", {}, field_manager="tests")
             stage = Stage(cluster, namespace="here", emulator=emulator, folder=tmp_path, kubeconfig=local.kubeconfig)
             try:

@@ -7,10 +7,10 @@ import pytest
 from operator_fixtures import GET_ITEM, VAULT, Stage, annotations_of
 
 from keyturn.cluster.access import Access
-from keyturn.cluster.gateway import Cluster
 from keyturn.core import names
 from keyturn.core.pending import Change, PendingChanges
 from localcluster import LocalCluster
+from support.admin_cluster import AdminCluster
 from support.api_proxy import ApiProxy
 from support.operator import eventually, run_to_end
 from support.patience import PATIENCE_S
@@ -217,7 +217,7 @@ async def test_all_namespaces_are_watched_when_none_is_named(emulator, tmp_path)
     with LocalCluster.start() as alone:
         alone.kubectl("apply", "-f", str(CRDS))
         alone.wait_for_kind("onepassworditems.onepassword.com")
-        async with Cluster.at(await Access.load(kubeconfig=alone.kubeconfig)) as cluster:
+        async with AdminCluster.at(await Access.load(kubeconfig=alone.kubeconfig)) as cluster:
             stages = []
             for name in ("one", "two"):
                 alone.kubectl("create", "namespace", name)

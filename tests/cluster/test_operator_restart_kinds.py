@@ -1,5 +1,8 @@
 """Kinds beside those of Kubernetes itself are restarted, as an Argo Rollout is, whether or not they are installed."""
 
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
 import pytest
 from operator_fixtures import annotations_of
 
@@ -28,6 +31,13 @@ def crd(group):
     return {"spec": {"group": group, "scope": "Namespaced", "names": plural, "versions": [version]}}
 
 
+class Installable(NamedTuple):
+    """A kind that a test may install: the function that does it, and its name in a setting."""
+
+    now: Callable[[], Awaitable[Resource]]
+    reference: str
+
+
 @pytest.fixture
 async def install(stage):
     """Installs the kind in a group of this test's own, and gives how to address it; its end is the end of the test."""
@@ -46,8 +56,7 @@ async def install(stage):
         installed = True
         return await eventually(served)
 
-    install.reference = f"{group}/v1alpha1/Rollout"
-    yield install
+    yield Installable(install, f"{group}/v1alpha1/Rollout")
     if installed:
         await stage.cluster.delete(CRDS, None, name)
 
@@ -68,7 +77,7 @@ async def carries(stage, resource, name, *path):
 
 async def test_a_kind_of_our_users_restarts_like_a_deployment(stage, install):
     """Once for each rotation, at the usual place of its pod template and at another."""
-    rollouts = await install()
+    rollouts = await install.now()
     kinds = f"{install.reference},{install.reference}=spec.blue.pod"
     operator = stage.operator(AUTO_RESTART="true", KEYTURN_RESTART_KINDS=kinds)
     await stage.provide("login")
@@ -96,7 +105,7 @@ async def test_a_kind_that_is_not_installed_keeps_nobody_from_its_restart(stage,
     assert await stage.restarts("web") == 2
     assert operator.logged().count("is not served by the API server") == 1
 
-    rollouts = await install()
+    rollouts = await install.now()
     await stage.cluster.create(rollouts, stage.namespace, "web", {"spec": {"template": POD}}, field_manager="kubectl")
     stage.rotate("login", "value 4")
     await stage.paid_for("login", revision=4)

@@ -9,11 +9,11 @@ from operator_fixtures import Stage, annotations_of
 from workload_fixtures import asking, deploy
 
 from keyturn.cluster.access import Access
-from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import NAMESPACES, Resource
 from keyturn.core import names
 from localcluster import LocalCluster
 from support.accounts import audit_of_account, kubeconfig_of_account
+from support.admin_cluster import AdminCluster
 from support.helm import of_kind
 from support.operator import eventually
 
@@ -50,7 +50,7 @@ def scene(guarded, emulator, tmp_path):
 
     @asynccontextmanager
     async def scene(name, rules=None):
-        async with Cluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
+        async with AdminCluster.at(await Access.load(kubeconfig=str(guarded.kubeconfig))) as cluster:
             await cluster.create(NAMESPACES, None, name, {}, field_manager="tests")
             if rules is not None:
                 await a_role_in(cluster, name, rules)
@@ -212,7 +212,7 @@ async def test_where_owners_must_not_be_changed_a_rotation_goes_on(rules, emulat
     plugin = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement"
     with LocalCluster.start(apiserver_args=[plugin]) as local:
         prepare(local)
-        async with Cluster.at(await Access.load(kubeconfig=str(local.kubeconfig))) as cluster:
+        async with AdminCluster.at(await Access.load(kubeconfig=str(local.kubeconfig))) as cluster:
             await cluster.create(NAMESPACES, None, "red", {}, field_manager="tests")
             await a_role_in(cluster, "red", rules)
             kubeconfig = kubeconfig_of_account(local.kubectl, ACCOUNT, namespace="home", folder=tmp_path)

@@ -1,5 +1,7 @@
 """Annotated workloads for tests: what users deploy and annotate, and who owns the Secret that comes of it."""
 
+from typing import Any
+
 from operator_fixtures import VAULT
 
 from keyturn.cluster.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS
@@ -17,7 +19,7 @@ def asking(title, secret=None):
 
 async def deploy(stage, name, annotations=None, *, kind="Deployment", template=None, uses=None, finalizers=()):
     """A workload with annotations at its top level and on its pod template, that may use a Secret."""
-    container = {"name": "main", "image": "nowhere.example/none"}
+    container: dict[str, Any] = {"name": "main", "image": "nowhere.example/none"}
     if uses is not None:
         container["envFrom"] = [{"secretRef": {"name": uses}}]
     spec = {

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from keyturn.providers.connect import ConnectClient, ConnectSettings, StaticToken
+from keyturn.base.time import Time
+from keyturn.providers.connect import ConnectClient, ConnectSettings, StaticToken, TokenSource
 
 VAULT = "vaultvaultvaultvaultvault1"
 ITEM = "itemitemitemitemitemitem12"
@@ -45,7 +46,7 @@ class Connection:
         await self.send(http(body, status=status, **headers))
 
     def reset(self) -> None:
-        """Break the connection as a crashed host does, not as one that says goodbye."""
+        """Break the connection as a crashed host does, without closing it."""
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
@@ -118,21 +119,20 @@ def script(*plays: Play) -> Play:
     return play
 
 
-def steady(body: Any = (), **headers: str) -> Play:
+def steady(body: Any = (), *, status: int = 200, **headers: str) -> Play:
     """Answer every request of a connection with the same body."""
 
     async def play(connection: Connection) -> None:
         while await connection.request():
-            await connection.answer(body, **headers)
+            await connection.answer(body, status=status, **headers)
 
     return play
 
 
 @asynccontextmanager
-async def client_of(url: str, **settings: Any) -> AsyncIterator[ConnectClient]:
-    """A client with short pauses, closed at the end."""
-    settings.setdefault("token", StaticToken("t0ken"))
-    client = ConnectClient(ConnectSettings(host=url, **settings), random=lambda: 0.01)
+async def client_of(url: str, *, token: TokenSource | None = None, **settings: Any) -> AsyncIterator[ConnectClient]:
+    """A client, closed at the end."""
+    client = ConnectClient(ConnectSettings(host=url, **settings), token=token or StaticToken("t0ken"), time=Time())
     try:
         yield client
     finally:

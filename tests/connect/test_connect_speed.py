@@ -1,4 +1,4 @@
-"""How much of a core the models take: processor time, the best of several, so that neighbours do not count."""
+"""How much processor time the models take: the best of several runs, so that other processes do not count."""
 
 import json
 import time
@@ -6,7 +6,7 @@ import time
 from connect_servers import FILE, ITEM, VAULT
 from pydantic import TypeAdapter
 
-from keyturn.providers.connect import Item, ItemSummary
+from keyturn.providers.connect import ConnectItem, ItemSummary
 from keyturn.providers.connect.translating import as_item
 
 SUMMARY = {
@@ -60,7 +60,7 @@ def test_a_thousand_summaries_take_less_than_thirty_milliseconds():
 
 def test_an_item_of_twenty_fields_takes_less_than_a_millisecond():
     """Parsing and mapping to the seam's model together."""
-    adapter = TypeAdapter(Item)
+    adapter = TypeAdapter(ConnectItem)
     body = json.dumps(DETAIL).encode()
 
     assert best_of(50, lambda: as_item(adapter.validate_json(body), VAULT)) < 0.001

@@ -1,4 +1,4 @@
-"""Whom the client trusts: real handshakes on loopback."""
+"""Which servers the client trusts: real handshakes on loopback."""
 
 import ssl
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import pytest
 import trustme
 from connect_servers import client_of, serving, steady
 
-from keyturn.providers.connect import BadCertificates, ConnectSettings, Interrupted, StaticToken, UntrustedServer
+from keyturn.providers.connect import BadCertificates, ConnectSettings, Interrupted, UntrustedServer
 from keyturn.providers.connect.trust import Transports
 
 GOOD = [{"id": "v", "name": "Prod"}]
@@ -54,7 +54,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
     ids=["unknown", "name", "expired"],
 )
 async def test_a_server_that_cannot_prove_itself_gets_nothing(authority, tmp_path, certificate, ours, reason):
-    """One try, no token sent, and the reason in words: it stays so until somebody changes a certificate."""
+    """One attempt, no token sent, and the reason in words: nothing changes until a certificate does."""
     heads = []
 
     async def play(connection):
@@ -73,7 +73,7 @@ async def test_a_server_that_cannot_prove_itself_gets_nothing(authority, tmp_pat
 
 
 async def test_public_authorities_do_not_vouch_for_a_private_one(authority, monkeypatch, tmp_path):
-    """Without a bundle the usual ones count, and the environment cannot add to them."""
+    """Without a bundle the public authorities count, and the environment cannot add to them."""
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle(tmp_path / "env.pem", authority)))
 
     async with serving(steady(GOOD), tls=server_side(authority)) as server, client_of(server.url) as client:
@@ -81,7 +81,7 @@ async def test_public_authorities_do_not_vouch_for_a_private_one(authority, monk
             await client.vaults()
 
 
-async def test_a_plain_server_where_tls_was_expected_is_told_as_such(authority, tmp_path):
+async def test_a_plain_server_behind_an_https_address_is_untrusted(authority, tmp_path):
     """`https://` to a plain port: a mistake in the address, not an outage."""
 
     async def refuse(connection):
@@ -95,7 +95,7 @@ async def test_a_plain_server_where_tls_was_expected_is_told_as_such(authority, 
                 await client.vaults()
 
 
-async def test_a_tls_server_where_plain_was_expected_is_no_answer(authority):
+async def test_a_tls_server_behind_an_http_address_is_an_interruption(authority):
     """`http://` to a TLS port: the connection breaks."""
     async with (
         serving(steady(GOOD), tls=server_side(authority)) as server,
@@ -106,7 +106,7 @@ async def test_a_tls_server_where_plain_was_expected_is_no_answer(authority):
 
 
 async def test_a_new_authority_is_trusted_from_the_next_request_on(authority, tmp_path):
-    """The bundle is a mounted file: it changes while we run."""
+    """The bundle is a mounted file: it changes while the client runs."""
     newer = trustme.CA()
     ca_file = bundle(tmp_path / "ca.pem", authority)
 
@@ -122,7 +122,7 @@ async def test_a_new_authority_is_trusted_from_the_next_request_on(authority, tm
 
 
 async def test_a_bundle_that_breaks_or_vanishes_changes_nothing(authority, tmp_path):
-    """What was trusted stays trusted until there is something better."""
+    """The trusted authorities stay until there is a readable bundle."""
     ca_file = bundle(tmp_path / "ca.pem", authority)
 
     async with (
@@ -139,8 +139,8 @@ async def test_a_bundle_that_breaks_or_vanishes_changes_nothing(authority, tmp_p
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate at all"])
-async def test_a_bundle_that_never_was_good_is_a_clear_error(tmp_path, content):
-    """Named by its path, before anything is sent."""
+async def test_a_bundle_that_was_never_readable_is_a_clear_error(tmp_path, content):
+    """It names the path, and nothing is sent."""
     ca_file = tmp_path / "ca.pem"
     if content is not None:
         ca_file.write_text(content)
@@ -153,7 +153,7 @@ async def test_a_bundle_that_never_was_good_is_a_clear_error(tmp_path, content):
 
 
 class Counting(httpx.AsyncBaseTransport):
-    """A transport that only knows whether it was closed."""
+    """A transport that only counts how often it was closed."""
 
     def __init__(self):
         self.closed = 0
@@ -163,8 +163,8 @@ class Counting(httpx.AsyncBaseTransport):
 
 
 async def test_a_replaced_transport_ends_with_its_last_request(authority, tmp_path, monkeypatch):
-    """Requests under way keep what they began with; nothing is closed twice or forgotten."""
-    made = []
+    """Requests under way keep their transport; none is closed twice or left open."""
+    made: list[Counting] = []
 
     def make(_self):
         made.append(Counting())
@@ -172,12 +172,14 @@ async def test_a_replaced_transport_ends_with_its_last_request(authority, tmp_pa
 
     monkeypatch.setattr(Transports, "_make", make)
     ca_file = bundle(tmp_path / "ca.pem", authority)
-    transports = Transports(ConnectSettings(host="https://h", token=StaticToken("t"), ca_file=ca_file))
+    transports = Transports(ConnectSettings(host="https://h", ca_file=ca_file))
 
     async with transports.lease() as first:
         bundle(ca_file, authority, authority)
         async with transports.lease() as second:
             assert first is not second
+            assert isinstance(first, Counting)
+            assert isinstance(second, Counting)
             assert (first.closed, second.closed) == (0, 0)
         assert (first.closed, second.closed) == (0, 0)
     assert (first.closed, second.closed) == (1, 0)

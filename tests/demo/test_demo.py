@@ -22,7 +22,7 @@ CANARY = "canary-"
 ENCODED_CANARY = base64.b64encode(CANARY.encode()).decode()[:9]
 MILESTONES = (
     "onepassworditems.onepassword.com created",
-    "POLLING_INTERVAL=1 keyturn run",
+    "POLLING_INTERVAL=1 keyturn operator",
     "onepassworditem.onepassword.com/database created",
     "database   True    Synced   1 ",
     "ca.crt:    760 bytes",
@@ -57,6 +57,8 @@ class Demo:
         )
 
     def read_until(self, words: str) -> str:
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
         told = ""
         for line in self.process.stdout:
             told += line
@@ -145,7 +147,7 @@ def test_a_demo_whose_operator_dies_says_so_in_one_line(demo):
     told = demo()
     told.read_until("Ready after")
     operator = next(
-        process for process in told.others() if "run" in process.cmdline()[1:4] and "keyturn" in process.name()
+        process for process in told.others() if "operator" in process.cmdline()[1:4] and "keyturn" in process.name()
     )
     operator.kill()
     code, _, err = told.end()

@@ -11,7 +11,7 @@ import pytest
 
 from demo.programs import Emulator, Operator
 from demo.readme import README
-from keyturn.settings import ENVIRONMENT, Settings, read_settings, run_parser
+from keyturn.settings import Settings, operator_parser, read_settings, variables
 from localcluster import LocalCluster
 from support.patience import LONG_S
 
@@ -83,7 +83,7 @@ def test_the_readme_leads_to_a_secret(tmp_path):
                     continue
                 if words[0] == "export":
                     exported[words[1].partition("=")[0]] = words[1].partition("=")[2]
-                elif words == [".venv/bin/keyturn", "run"]:
+                elif words == [".venv/bin/keyturn", "operator"]:
                     assert set(exported) == set(OURS)
                     values = dict(zip(OURS, (emulator.url, str(emulator.tokens["operator"])), strict=True))
                     operator = Operator.start(folder=tmp_path, kubeconfig=cluster.kubeconfig, environment=values)
@@ -135,7 +135,7 @@ def table(head):
 def test_the_readme_lists_every_variable_with_its_default():
     """The table of variables is what settings.py reads, no more and no less."""
     documented = table("variable")
-    assert set(documented) == set(ENVIRONMENT)
+    assert set(documented) == set(variables())
     needed = {"OP_CONNECT_HOST": "http://connect", "OP_CONNECT_TOKEN": "t"}
     assert read_with(documented, needed) == read_settings([], needed)
 
@@ -147,10 +147,10 @@ def read_with(documented: dict[str, str], needed: dict[str, str]) -> Settings:
 
 
 def test_the_readme_lists_every_flag_with_its_default():
-    """The table of flags is what `keyturn run --help` shows, no more and no less."""
+    """The table of flags is what `keyturn operator --help` shows, no more and no less."""
     flags = {
         action.option_strings[-1]: action.default or ""
-        for action in run_parser()._actions
+        for action in operator_parser()._actions
         if action.option_strings[-1] != "--help" and action.help != argparse.SUPPRESS
     }
     assert table("flag") == flags

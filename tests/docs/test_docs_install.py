@@ -83,7 +83,7 @@ class Shell:
         """Have an operator do what the chart's pod would do on a node."""
         if self._operator is None:
             self._emulator.start()
-            variables = {
+            variables: dict[str, str | Path] = {
                 "KUBECONFIG": self._cluster.kubeconfig,
                 "OP_CONNECT_HOST": self._emulator.url,
                 "OP_CONNECT_TOKEN": self._emulator.token("operator"),
@@ -139,7 +139,7 @@ def test_the_demo_on_kind_is_made_of_commands_that_work(shell):
         ["make", "--dry-run", "kind-demo"], check=True, cwd=ROOT, env=environment, capture_output=True, text=True
     ).stdout
     assert re.findall(r"^(\w+)", printed, re.MULTILINE) == [
-        *("docker", "kind", "kind", "helm", "kubectl", "kubectl", "kubectl", "kubectl"),
+        *("docker", "docker", "kind", "kind", "helm", "kubectl", "kubectl", "kubectl", "kubectl"),
     ]
 
     shell.run(printed)

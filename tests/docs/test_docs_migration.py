@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from keyturn.core import names
 from localcluster import LocalCluster
 from support.emulator import EmulatorProcess
@@ -83,7 +83,7 @@ class Scene:
     def __init__(self, local: LocalCluster, emulator: EmulatorProcess, folder: Path) -> None:
         self.local = local
         self.connect: AdminClient = emulator.admin
-        self._variables = {
+        self._variables: dict[str, str | Path] = {
             "KUBECONFIG": local.kubeconfig,
             "OP_CONNECT_HOST": emulator.url,
             "OP_CONNECT_TOKEN": emulator.token("all"),
@@ -202,7 +202,7 @@ async def test_the_page_leads_there_and_back(scene):
 
     printed = {}
     for line in commands():
-        if line == ".venv/bin/keyturn run":
+        if line == ".venv/bin/keyturn operator":
             scene.start()
         else:
             assert line.startswith("kubectl "), f"nothing here runs {line!r}"

@@ -9,7 +9,7 @@ import urllib.error
 import httpx
 import pytest
 
-from connect_emulator.admin_client import AdminClient, AdminError
+from connect_emulator.admin.client import AdminClient, AdminError
 from support.emulator import DESCRIPTION, NOWHERE
 from support.patience import PATIENCE_S
 
@@ -92,7 +92,7 @@ async def test_dates_of_edits(rig, admin):
 
 
 async def test_create_touch_and_delete(rig, admin):
-    """Items come, get a version for nothing, and go."""
+    """Items are created, get a new version without a change, and are deleted."""
     made = await admin.create("Staging", {"title": "fresh", "category": "SECURE_NOTE", "id": "z" * 26, "version": 5})
     assert made == "z" * 26
     assert await admin.touch("Staging", "fresh") == 6
@@ -113,7 +113,7 @@ async def test_files(rig, admin):
 
 
 async def test_vaults(rig, admin):
-    """Vaults come with items, take another name, and go."""
+    """Vaults are created with items, renamed, and deleted."""
     made = await admin.create_vault("New", description="d", items=[{"title": "inside"}])
     assert rig.vault("New") == made
     assert await titles(rig, "New") == ["inside"]
@@ -218,7 +218,7 @@ async def test_outage_repeated(rig, admin):
 
 
 async def test_restart_sync_and_clock(launch):
-    """Cold starts, catching up and the clock are in the admin API's hands."""
+    """The admin API controls cold starts, catching up and the clock."""
     rig = await launch(initial_sync_s=5, sync_timeout_s=0, lag_s=5)
     admin = AdminClient(rig.emulator.admin_url)
     close = {"Connection": "close"}
@@ -264,7 +264,7 @@ async def test_request_log(rig, admin):
 
 
 async def test_waiting_for_requests(rig, admin):
-    """Who waits for requests is told as soon as enough have finished, and not before."""
+    """A wait for requests ends as soon as enough have finished, and not before."""
     await rig.get("/v1/vaults")
     since = await admin.last_request()
     waiting = asyncio.create_task(admin.wait_requests(2, route="GET /v1/vaults", since=since, status=200))
@@ -351,7 +351,7 @@ async def test_health_of_the_admin_api(rig):
     ],
 )  # fmt: skip
 async def test_refusals(rig, method, path, body, status):
-    """What cannot be done is refused with one reason that repeats no value, and nothing changes."""
+    """An impossible request is refused with one reason that repeats no value, and nothing changes."""
     for _ in range(2):
         rig.cloud.create("Production", rig.item_spec(title="twin"))
     end = rig.cloud.store.end
@@ -377,7 +377,7 @@ async def test_taken_ids_are_refused(rig, admin):
 
 
 async def test_client_errors(rig, admin):
-    """The client tells refusals from an emulator that is gone."""
+    """The client distinguishes a refusal from an emulator that is gone."""
     with pytest.raises(AdminError, match="no item 'nothing' in vault 'Production'") as refused:
         await admin.rotate("Production", "nothing")
     assert refused.value.status == 404

@@ -71,7 +71,7 @@ def test_one_ready_line_and_no_token_in_it(config, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_at_once(config, number):
-    """The end comes at once, whatever hangs or is kept alive."""
+    """The command ends at once, also with connections that hang or are kept alive."""
     description = {**DESCRIPTION, "faults": [{"route": "*/items", "kind": "hang"}]}
     config.write_text(yaml.safe_dump(description), encoding="utf-8")
     process = started("--config", str(config))
@@ -156,7 +156,7 @@ def test_a_bad_description_is_one_clear_line(main, tmp_path, capsys, text, messa
     ],
 )
 def test_bad_arguments_are_one_clear_line(main, config, capsys, arguments, message):
-    """An argument that means nothing gives one line and exit code 2, and nothing has listened."""
+    """An argument that cannot be used gives one line and exit code 2, and no port was opened."""
     assert main(["--config", str(config), *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -171,7 +171,7 @@ def test_a_missing_description(main, tmp_path, capsys):
 
 
 def test_a_port_in_use(main, config, capsys):
-    """A port that somebody else has is exit code 1, in one line."""
+    """A port that another process holds means exit code 1, with one line."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["--config", str(config), "--listen", f"127.0.0.1:{taken.getsockname()[1]}"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
@@ -223,7 +223,7 @@ def test_tls_by_the_command(config, tmp_path):
 
 
 def test_a_token_outlives_a_restart(tmp_path):
-    """With the same seed and description a token works on, and ids are the same; with another seed it does not."""
+    """With the same seed and description a token stays valid and ids stay the same; with another seed they do not."""
     answers = []
     token = None
     for seed in (1, 1, 2):

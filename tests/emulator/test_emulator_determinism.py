@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connect_emulator.account.ids import Ids, derive, is_id
 from connect_emulator.clock import Clock
-from connect_emulator.ids import Ids, derive, is_id
 from support.emulator import DESCRIPTION
 
 
@@ -108,7 +108,7 @@ async def test_a_manual_clock_moves_by_hand():
 
 
 async def test_a_manual_clock_leaves_early_sleepers_alone():
-    """Who is not due sleeps on uncounted times, and a fresh sleeper is seen although another was just woken."""
+    """A sleeper that is not due sleeps on through any number of moves, and a new sleeper is counted although another was just woken."""
     clock = Clock.manual()
     nap = asyncio.create_task(clock.sleep(3))
     for _ in range(3):
@@ -132,7 +132,7 @@ async def test_a_running_clock_runs_and_can_be_pushed():
 
 
 async def test_a_cancelled_sleeper_leaves_no_trace():
-    """Who stops sleeping is forgotten."""
+    """A sleeper that is cancelled is forgotten."""
     clock = Clock.manual()
     nap = asyncio.create_task(clock.sleep(1))
     await clock.sleepers()

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from connect_emulator.account.ids import Ids
 from connect_emulator.faults import FaultRule, Faults
-from connect_emulator.ids import Ids
 from support.patience import PATIENCE_S
 
 ITEM = "GET /v1/vaults/{vault}/items/{item}"
@@ -257,7 +257,7 @@ async def test_c78_created_but_504(rig, execute, titles):
     ],
 )
 async def test_c78_rules_are_per_route(rig, route, struck):
-    """C78: a rule speaks about routes or paths, with or without a method, with wild cards."""
+    """C78: a rule matches routes or paths, with or without a method, with wild cards."""
     add(rig, route=route.replace("{path}", rig.item_path()) if route == "{path}" else route, status=418, count=None)
     paths = {
         "vaults": "/v1/vaults",
@@ -319,6 +319,6 @@ def test_rules_by_chance_follow_the_seed():
     "rule", [{"kind": "explode"}, {"status": 99}, {"count": 0}, {"probability": 2}, {"delay_s": -1}, {"nonsense": 1}]
 )
 def test_bad_rules_are_refused(rule):
-    """A rule that means nothing cannot be made."""
+    """A rule with an impossible value is refused."""
     with pytest.raises(ValidationError):
         FaultRule(**rule)

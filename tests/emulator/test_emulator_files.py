@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connect_emulator.attachments import disposition
+from connect_emulator.http.attachments import disposition
 from support.emulator import NOWHERE
 
 TOKENS = [{"name": "all", "vaults": {"*": "rw"}}]
@@ -21,7 +21,7 @@ def with_files(*files):
 
 
 async def test_c45_list_detail_and_content_agree(rig):
-    """C45: the item, the file list, each file and its bytes tell the same name, id and size."""
+    """C45: the item, the file list, each file and its bytes agree on name, id and size."""
     item, listed = await rig.item(), (await rig.get(rig.item_path() + "/files")).json()
     assert item["files"] == listed
     for form in listed:

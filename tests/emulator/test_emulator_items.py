@@ -96,7 +96,7 @@ async def test_c31_item_filters_may_mind_case(launch):
 
 
 async def test_c31_backslashes_may_mean_themselves(launch):
-    """C31: without the guessed escape, a backslash is a character and a quote cannot be asked for."""
+    """C31: without the guessed escape, a backslash is a character, and no filter can contain a quote."""
     rig = await launch(one({"title": "a\\"}), filter_backslash=False)
     assert len(await listed(rig, "v", params={"filter": 'title eq "a\\"'})) == 1
     response = await rig.get(rig.items_path("v"), params={"filter": 'title eq "q\\"uote"'})
@@ -200,7 +200,7 @@ async def test_c35_totp_follows_the_clock(launch, digits, period, algorithm):
 
 
 async def test_c35_only_otp_fields_have_a_code(launch):
-    """C35: `totp` is a member of OTP fields alone, and of those only whose address holds a secret."""
+    """C35: only OTP fields have `totp`, and only if their address holds a secret."""
     fields = [
         {"label": "a", "type": "OTP", "value": "otpauth://totp/x?secret=!!!"},
         {"label": "b", "value": "otpauth://totp/x?secret=MFRGG"},
@@ -280,7 +280,7 @@ async def test_c38_a_notes_first_line_is_its_additional_information(launch):
 
 
 async def test_c39_the_unknown_is_served_as_it_is(launch):
-    """C39: categories and field types that nobody knows are served untouched."""
+    """C39: unknown categories and field types are served untouched."""
     fields = [{"id": "f", "label": "x", "type": "HOLOGRAM", "value": "y"}]
     rig = await launch(one({"title": "t", "category": "CUSTOM", "fields": fields}))
     item = await rig.item("t", "v")

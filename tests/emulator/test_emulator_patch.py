@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_emulator import patch
 from connect_emulator.errors import ApiError
+from connect_emulator.http import patch
 
 
 async def patched(rig, *operations, title="login", status=200):
@@ -106,7 +106,7 @@ async def test_c66_patch_leaves_the_rest_alone(rig):
 
 
 async def test_c66_what_cannot_be_created_can_be_patched(launch):
-    """C66: a document, or an item with types that nobody knows, takes a PATCH of something else."""
+    """C66: a document, or an item with unknown types, accepts a PATCH of another part."""
     items = [
         {"title": "doc", "category": "DOCUMENT", "files": [{"name": "a", "content": "x"}]},
         {"title": "odd", "category": "CUSTOM", "fields": [{"id": "f", "label": "x", "type": "HOLOGRAM", "value": "y"}]},

@@ -9,18 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from connect_emulator import filters, otp, passwords, routes
+from connect_emulator.account import otp, passwords
+from connect_emulator.account.ids import Ids
+from connect_emulator.account.model import Content, Vault
+from connect_emulator.account.replica import Replica
+from connect_emulator.account.store import Store
+from connect_emulator.account.tokens import Authority
+from connect_emulator.account.values import encodable
 from connect_emulator.clock import Clock
 from connect_emulator.errors import ApiError
-from connect_emulator.filters import Filter
-from connect_emulator.ids import Ids
+from connect_emulator.http import filters, routes
+from connect_emulator.http.filters import Filter
+from connect_emulator.http.wire import Wire
 from connect_emulator.knobs import Knobs, Live
-from connect_emulator.model import Content, Vault
-from connect_emulator.replica import Replica
-from connect_emulator.store import Store
-from connect_emulator.tokens import Authority
-from connect_emulator.values import encodable
-from connect_emulator.wire import Wire
 
 ATTRIBUTES = frozenset({"title", "tag", "name"})
 

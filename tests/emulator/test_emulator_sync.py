@@ -142,7 +142,7 @@ async def test_c76_versions_go_back(launch):
 
 @pytest.mark.parametrize(("choice", "distinct"), [("connection", 1), ("random", 2), ("turn", 2)])
 async def test_c76_choice_of_replica(launch, choice, distinct):
-    """C76: which replica answers is a knob: by turns, by chance, or always the same for a connection."""
+    """C76: which replica answers is a knob: by turns, at random, or always the same for a connection."""
     rig = await launch(replicas=2, replica_lags_s=(0.0, 5.0), replica_choice=choice)
     for replica in rig.emulator.replicas.all:
         replica.unlock()

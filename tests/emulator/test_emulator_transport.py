@@ -70,7 +70,7 @@ async def test_c02_error_bodies_have_status_then_message(rig):
     assert response.headers["content-type"] == "application/json"
 
 
-async def test_c02_html_characters_are_escaped_unless_told_otherwise(launch):
+async def test_c02_html_characters_are_escaped_unless_a_knob_says_otherwise(launch):
     """C02: `&`, `<` and `>` are escaped as Go's encoder does, and read back the same; a knob writes them as they are."""
     description = {"vaults": [{"name": "a<b>&c"}], "tokens": [{"name": "all", "vaults": {"*": "r"}}]}
     escaped = await (await launch(description)).get("/v1/vaults")
@@ -127,7 +127,7 @@ async def test_c06_expired_token_is_401(rig):
 
 
 async def test_c06_token_of_another_server_is_401(rig, launch):
-    """C06: a token that another Connect server was given is refused, for its signature."""
+    """C06: a token of another Connect server is refused because of its signature."""
     other = await launch(seed=1)
     response = await rig.get("/v1/vaults", headers={"Authorization": f"Bearer {other.emulator.token('all')}"})
     assert (response.status_code, response.json()["message"]) == (401, "Invalid token signature")
@@ -135,7 +135,7 @@ async def test_c06_token_of_another_server_is_401(rig, launch):
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "ES256"])
 async def test_c06_forged_token_is_401(rig, algorithm):
-    """C06: the right claims help nobody without the key, and the algorithm is not the client's choice."""
+    """C06: the right claims are worth nothing without the key, and the algorithm is not the client's choice."""
     claims = jwt.decode(rig.emulator.token("all"), options={"verify_signature": False})
     key = {"none": None, "HS256": "k" * 32, "ES256": ec.generate_private_key(ec.SECP256R1())}[algorithm]
     forged = jwt.encode(claims, key, algorithm=algorithm)
@@ -155,7 +155,7 @@ async def test_c07_revoked_token_is_401_and_a_new_one_works(rig):
     ("method", "path"), [call for call in CALLS if call[1] not in {"/heartbeat", "/health", "/metrics", "/nowhere"}]
 )
 async def test_c08_401_comes_first(rig, method, path):
-    """C08: without a token nothing else is told, whatever else is wrong."""
+    """C08: without a token the answer is 401 and nothing more, whatever else is wrong."""
     response = await rig(method, filled(rig, path), token=None)
     assert response.status_code == 401
 
@@ -223,7 +223,7 @@ async def test_c12_idle_connections_end(launch):
     ],
 )
 async def test_c12_what_is_no_http_is_answered_as_go_does(rig, sent):
-    """C12: a request that cannot be parsed gets Go's plain 400, without an echo of it, and the connection ends."""
+    """C12: a request that cannot be parsed gets Go's plain 400, which does not repeat the request, and the connection ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(rig.emulator.url.rpartition(":")[2]))
     writer.write(sent)
     async with asyncio.timeout(PATIENCE_S):
@@ -378,7 +378,7 @@ def server_context(authority):
 
 
 async def test_c16_tls_with_a_custom_authority(launch, authority, server_context):
-    """C16: a second port speaks TLS, trusted by whoever knows its authority and by nobody else."""
+    """C16: a second port speaks TLS, and only clients that know its authority trust it."""
     rig = await launch(tls=server_context)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)

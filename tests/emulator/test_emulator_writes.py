@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_emulator import passwords
+from connect_emulator.account import passwords
+from connect_emulator.account.ids import Ids, is_id
 from connect_emulator.errors import ApiError
-from connect_emulator.ids import Ids, is_id
 from support.emulator import NOWHERE
 
 VALIDATOR = "Validation: (validateVaultItem failed to Validate), Couldn't validate the item: "
@@ -298,9 +298,9 @@ async def test_c61_verbs(launch, method, verb, allowed):
     body = {**(await rig.item("login")), "id": "" if method == "POST" else rig.cloud.item("Production", "login").id}
     for token in {"reader", "writer"} - {allowed}:
         response = await rig(method, path, token=token, json=[] if method == "PATCH" else body)
-        said = "read" if (method, token) == ("PATCH", "writer") else verb
+        named = "read" if (method, token) == ("PATCH", "writer") else verb
         assert response.status_code == 403
-        assert response.json()["message"] == f"token does not have permission to perform {said} on vault {rig.vault()}"
+        assert response.json()["message"] == f"token does not have permission to perform {named} on vault {rig.vault()}"
         rig.emulator.live.turn({"permission_prefix": True})
         response = await rig(method, path, token=token, json=[])
         assert response.json()["message"].startswith("Authorization: token does not have permission")

@@ -23,7 +23,7 @@ PATH = f"vaults/{VAULT}/items/login"
 
 def documented():
     """The states of docs/status.md, with what kstatus and Argo CD say in them."""
-    table = (DOCS / "status.md").read_text().split("## For tools")[1]
+    table = (DOCS / "status.md").read_text().split("## What Flux, Helm and Argo CD see")[1]
     rows = re.findall(r"^\| ([^|]+) \| (\w+) \| (\w+)[^|]* \|$", table, re.MULTILINE)
     return {state: (kstatus, argo) for state, kstatus, argo in rows if state != "state"}
 
@@ -88,13 +88,13 @@ async def being_deleted(stage: Stage):
 
 
 STATES = {
-    "nobody has looked yet": nobody_looked,
-    "first sync under way, or Connect down before it": connect_down_from_the_start,
+    "not processed yet": nobody_looked,
+    "first sync in progress, or Connect down before the first sync": connect_down_from_the_start,
     "synced": synced,
-    "Connect down later": connect_down_later,
+    "Connect down after the first sync": connect_down_later,
     "a human must act": a_human_must_act,
-    "silent for longer than permitted": silent_for_too_long,
-    "spec edited, nobody has looked yet": edited_while_nobody_looks,
+    "Connect unreachable for longer than permitted": silent_for_too_long,
+    "spec edited, not processed yet": edited_while_nobody_looks,
     "being deleted": being_deleted,
 }
 
@@ -122,7 +122,7 @@ async def test_the_tools_see_what_is_documented(stage, clean, judge, state):
     assert await judge.kstatus(item) == kstatus
     assert built_in_health(item) == argo
     own, _ = configured_health(snippet(), item)
-    assert own == ("Progressing" if state == "spec edited, nobody has looked yet" else argo)
+    assert own == ("Progressing" if state == "spec edited, not processed yet" else argo)
 
 
 async def no_such_item(stage: Stage):

@@ -54,10 +54,10 @@ def test_parallel_processes_build_once(calls):
     assert {path.name for path in control_plane().folder.iterdir()} == set(PACKAGES)
 
 
-def test_a_cache_that_cannot_be_written_is_told_in_one_line(tmp_path):
-    """Who starts a cluster for the first time reads which folder it is, and what to set, instead of a traceback."""
+def test_a_cache_that_cannot_be_written_is_one_line_on_standard_error(tmp_path):
+    """The first start of a cluster prints which folder it is and what to set, instead of a traceback."""
     (tmp_path / "file").touch()
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "localcluster", "up"],
         check=False,
         capture_output=True,
@@ -65,8 +65,8 @@ def test_a_cache_that_cannot_be_written_is_told_in_one_line(tmp_path):
         timeout=PATIENCE_S,
         env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "file")},
     )
-    assert told.returncode == 1
-    [line] = told.stderr.splitlines()
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
     assert line.startswith(f"localcluster: the cache {tmp_path}/file/keyturn/control-plane cannot be written")
     assert "XDG_CACHE_HOME" in line
 
@@ -82,7 +82,7 @@ def test_progress_names_every_binary_on_lines_of_its_own(calls, capsys):
 
 
 def test_failed_build_leaves_no_binaries_and_says_why(calls, monkeypatch):
-    """The error holds the compiler's last words; the next attempt starts anew."""
+    """The error holds the end of the compiler's output; the next attempt starts from the beginning."""
     monkeypatch.setenv("FAKE_GO_FAILS_AT", PACKAGES["kube-scheduler"])
     with pytest.raises(BuildFailed, match=r"(?s)kube-scheduler.*main\.go:1: cannot compile"):
         ensure_binaries()

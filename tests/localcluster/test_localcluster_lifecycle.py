@@ -98,6 +98,7 @@ def test_killed_starter_takes_the_cluster_with_it(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", STARTER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as starter:
+        assert starter.stdout is not None
         assert starter.stdout.readline() == b"ready\n"
         state = State.read(Layout(directory))
         starter.send_signal(signal.SIGKILL)
@@ -174,7 +175,7 @@ def test_directory_with_files_is_left_alone(tmp_path):
 
 
 def test_command_line_starts_a_cluster_that_stays_until_down(tmp_path):
-    """`up` leaves a cluster behind, may be said twice; `down` leaves nothing, may be said twice."""
+    """`up` leaves a cluster behind, `down` leaves nothing, and both may be repeated."""
     directory = tmp_path / "cluster"
     where = ("--dir", str(directory))
     first = command_line("up", *where)

@@ -1,4 +1,4 @@
-"""Processes are told apart from others of the same pid, and ports stay ours."""
+"""Processes are distinguished from others of the same pid, and ports stay ours."""
 
 import signal
 import socket
@@ -22,7 +22,7 @@ def sleeper(tmp_path):
 
 
 def test_process_lives_until_it_is_killed(sleeper):
-    """A process is alive, then it is not, even while nobody has reaped it."""
+    """A process is alive, then it is not, even while it is not reaped yet."""
     process = Process.of(sleeper.pid)
     assert process.alive()
     assert not process.wait(0)
@@ -32,7 +32,7 @@ def test_process_lives_until_it_is_killed(sleeper):
 
 
 def test_signal_never_reaches_a_later_process_of_the_same_pid(sleeper):
-    """A pid that was used again is somebody else's."""
+    """A pid that was used again belongs to another process."""
     predecessor = replace(Process.of(sleeper.pid), born="another boot/1")
     predecessor.send(signal.SIGKILL)
     assert not predecessor.alive()
@@ -60,12 +60,13 @@ def test_child_ends_when_its_parent_is_killed(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "log")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:
+        assert parent.stdout is not None
         child = Process.of(int(parent.stdout.readline()))
         parent.kill()
     assert child.wait(PATIENCE_S)
 
 
-def test_held_port_is_nobody_elses_and_refuses_connections():
+def test_a_held_port_cannot_be_taken_and_refuses_connections():
     """A held port cannot be bound by others, and does not answer until a server shares it."""
     with HeldPort() as port, socket.socket() as other:
         assert other.connect_ex(("127.0.0.1", port.number)) != 0

@@ -1,4 +1,4 @@
-"""A local node starts in seconds, and nothing of it outlives its end, whoever brings that about."""
+"""A local node starts in seconds, and nothing of it outlives its end, however it ends."""
 
 import signal
 import subprocess
@@ -62,16 +62,17 @@ def test_nothing_is_left_of_a_node_with_a_pod():
 
 
 @pytest.mark.usefixtures("real_node")
-def test_a_node_ends_with_whoever_started_it():
+def test_a_node_ends_with_the_process_that_started_it():
     """A test run that is killed leaves no containers behind."""
     with subprocess.Popen([sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
         layout = Layout(Path(starter.stdout.readline().decode().strip()))
         starter.send_signal(signal.SIGKILL)
     assert awaited(lambda: traces_of(layout.directory, layout.cgroup)) == []
 
 
-def test_a_machine_without_the_packages_is_told_which(monkeypatch):
-    """Who wants to run the node tests needs one line to copy."""
+def test_the_packages_that_a_machine_lacks_are_named(monkeypatch):
+    """A developer who wants to run the node tests needs one line to copy."""
     monkeypatch.setenv("PATH", "/nowhere")
     assert "containerd" in missing_packages()
     monkeypatch.setattr("os.geteuid", lambda: 0)
@@ -79,7 +80,7 @@ def test_a_machine_without_the_packages_is_told_which(monkeypatch):
         LocalNode.start()
 
 
-def test_somebody_who_is_not_root_is_told_so(monkeypatch):
+def test_a_node_without_root_is_refused_with_the_reason(monkeypatch):
     """Namespaces and cgroups need root, and an error from deep inside would not say that."""
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(NodeUnavailable, match="root"):

@@ -4,12 +4,12 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from node_trial import Trial
 
 from localcluster.binaries import ensure_helm
 from localnode import LocalNode
-from localnode.building import IMAGE, ensure_image
+from localnode.building import IMAGES, ensure_image
 from support.helm import Helm
+from support.node_trial import Trial
 from support.real_node import need_real_node
 from support.traces import traces_of
 
@@ -43,15 +43,15 @@ def node() -> Iterator[LocalNode]:
 
 
 @pytest.fixture(scope="session")
-def image(node) -> str:
-    """Keyturn's image, built from this tree and known to the node; returns its name."""
-    node.load(ensure_image())
-    return IMAGE
+def images(node) -> None:
+    """Keyturn's images, built from this tree, are known to the node."""
+    for image in IMAGES:
+        node.load(ensure_image(image))
 
 
 @pytest.fixture(scope="session")
-def trial(node, image, tmp_path_factory) -> Trial:
-    """The chart, to be installed by whoever asks."""
+def trial(node, images, tmp_path_factory) -> Trial:
+    """The chart, for tests that install it."""
     folder = tmp_path_factory.mktemp("helm")
     return Trial(node, Helm(ensure_helm(), folder=folder, kubeconfig=node.cluster.kubeconfig))
 

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from node_trial import RELEASE, SYSTEM, VALUES, VAULT, Trial, item
-
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.admin.client import AdminClient
 from localcluster import ClusterSetupError
 from localcluster.binaries import ensure_helm
 from localnode import LocalNode
-from localnode.building import ensure_image
+from localnode.building import IMAGES, ensure_image
 from support.helm import Helm
+from support.node_trial import RELEASE, SYSTEM, VALUES, VAULT, Trial, item
 
 SIZES = (0, 1000, 5000)
 NAMESPACE = "items"
@@ -31,9 +30,9 @@ ITEM = {
     "urls": [{"label": "website", "href": "https://database.example.com/login"}],
 }
 ROOM = {"limits": {"memory": "2Gi"}}
-# Seconds in which nothing changes any more, before a figure is called settled.
+# Seconds without any change before a figure counts.
 REST = 10.0
-PATIENCE = 900.0
+LONGEST_WAIT = 900.0
 
 
 class Memory(NamedTuple):
@@ -52,9 +51,10 @@ def main() -> int:
     say(f"{'items':>6}  {'first sync':>12}  {'all rotated':>12}  {'after a restart':>16}")
     try:
         # Before the node: its network does not reach PyPI.
-        image = ensure_image()
+        archives = [ensure_image(image) for image in IMAGES]
         with LocalNode.start() as node, tempfile.TemporaryDirectory(prefix="keyturn-bench-") as folder, node.inside():
-            node.load(image)
+            for archive in archives:
+                node.load(archive)
             trial = Trial(node, Helm(ensure_helm(), folder=Path(folder), kubeconfig=node.cluster.kubeconfig))
             for size in SIZES:
                 measure(node, trial, size)
@@ -73,7 +73,7 @@ def say(line: str) -> None:
 def measure(node: LocalNode, trial: Trial, size: int) -> None:
     """Install a release, give it so many items, and print what it takes after each thing that costs memory."""
     operator = VALUES["operator"] | {"resources": ROOM, "pollingInterval": 5}
-    trial.install(VALUES | {"operator": operator, "emulator": {"enabled": True, "resources": ROOM}})
+    trial.install(VALUES | {"operator": operator, "emulator": VALUES["emulator"] | {"resources": ROOM}})
     trial.kubectl("create", "namespace", NAMESPACE)
     try:
         with trial.connect() as admin:
@@ -98,12 +98,12 @@ def ask_for(trial: Trial, admin: AdminClient, size: int) -> None:
     """Make items and an object for each, and wait until all have their Secrets."""
     admin.bulk_create(VAULT, size, item=ITEM)
     objects = {"apiVersion": "v1", "kind": "List", "items": [item(f"item-{number:05d}") for number in range(size)]}
-    trial.kubectl("create", "-n", NAMESPACE, "-f", "-", "-o", "name", input=json.dumps(objects), timeout=PATIENCE)
+    trial.kubectl("create", "-n", NAMESPACE, "-f", "-", "-o", "name", input=json.dumps(objects), timeout=LONGEST_WAIT)
     awaited(lambda: len(versions(trial)) == size and all(versions(trial)))
 
 
 def versions(trial: Trial) -> list[str]:
-    """The versions of all items, as their objects tell them; empty ones of those that are not ready."""
+    """The versions of all items by the status of their objects; empty for an object that is not ready."""
     column = '{range .items[*]}{.status.itemVersion}{"\\n"}{end}'
     return trial.kubectl("get", "opi", "-n", NAMESPACE, "-o", f"jsonpath={column}").split("\n")[:-1]
 
@@ -122,11 +122,11 @@ def settled(node: LocalNode, trial: Trial) -> Memory:
 
 
 def awaited(check: Callable[[], bool]) -> None:
-    """Wait until `check` says so."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until `check` is true."""
+    deadline = time.monotonic() + LONGEST_WAIT
     while not check():
         if time.monotonic() > deadline:
-            raise ClusterSetupError(f"the operator is not done after {PATIENCE:.0f} s")
+            raise ClusterSetupError(f"the operator is not done after {LONGEST_WAIT:.0f} s")
         time.sleep(1)
 
 

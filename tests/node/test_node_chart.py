@@ -6,9 +6,9 @@ import time
 from functools import partial
 
 import pytest
-from node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 
 from keyturn.core import names
+from support.node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 from support.operator import eventually
 
 pytestmark = pytest.mark.node
@@ -102,8 +102,8 @@ async def test_a_rotation_rolls_every_kind_of_workload_to_the_new_value(trial, c
     measured(f"edit in 1Password, to pods of all three kinds that hold the new value: {time.monotonic() - began:.1f} s")
 
 
-async def test_a_mounted_file_turns_at_once_where_that_is_asked_for(trial, connect, namespace, measured):
-    """An application that reads its files anew by itself has a rotation within seconds, and is not restarted for it."""
+async def test_a_mounted_file_changes_at_once_if_the_item_asks_for_it(trial, connect, namespace, measured):
+    """An application that reads its files again by itself has the new value within seconds, and is not restarted for it."""
     fields = [{"label": "password", "value": "first"}]
     connect.create(VAULT, {"title": "mounted", "category": "SECURE_NOTE", "fields": fields})
     main = container(volumeMounts=[{"name": "files", "mountPath": "/files"}])

@@ -57,7 +57,7 @@ async def test_a_test_reaches_pods_and_services_by_their_addresses(kubectl, name
     for address in (f"{pod['status']['podIP']}:8080", f"{service['spec']['clusterIP']}:80"):
 
         async def check(url: str = f"http://{address}/") -> None:
-            # kube-proxy hears of a pod that is ready a moment later than we do.
+            # kube-proxy learns a moment later than we do that a pod is ready.
             async with httpx.AsyncClient() as client:
                 answer = await answer_or_none(client, url)
             assert answer == "hello\n"

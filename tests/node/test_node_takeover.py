@@ -6,10 +6,10 @@ import json
 import httpx
 import pytest
 import yaml
-from node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 
 from support.chart_values import OFFICIAL
 from support.helm import CHART
+from support.node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 from support.operator import eventually
 
 pytestmark = pytest.mark.node
@@ -239,7 +239,7 @@ async def polls(trial, number):
 
 
 async def test_the_official_chart_is_replaced_without_a_restart(trial, connect):
-    """A platform team moves in an afternoon: same values file, same objects, nobody's pods restart."""
+    """A platform team moves in an afternoon: same values file, same objects, and no pod restarts."""
     install_the_official_chart_and_use_it(trial, connect)
     pods = {pod["metadata"]["uid"] for name in ("web", "annotated") for pod in trial.pods(APPS, app=name)}
     secrets = {name: trial.get("secret", name, APPS) for name in ("asked", "annotated")}

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 import yaml
-from node_trial import RELEASE, SYSTEM, VALUES, container, from_secret, item, workload
 
 from support.helm import CHART
+from support.node_trial import RELEASE, SYSTEM, VALUES, container, from_secret, item, workload
 
 pytestmark = pytest.mark.node
 
@@ -67,14 +67,14 @@ def test_upgrade_brings_the_new_crd_and_uninstall_leaves_what_users_have(
     assert trial.kubectl("get", namespaced, "-n", SYSTEM, *ours, "-o", "name") == ""
     assert trial.kubectl("get", "clusterrole,clusterrolebinding", *ours, "-o", "name") == ""
 
-    # Without an operator, nothing waits for one. Kubernetes' garbage collector takes its time when the kind was defined
-    # anew a moment ago, as here after earlier tests: it asks about owners it does not watch yet ever more rarely.
+    # Without an operator, nothing waits for one. Kubernetes' garbage collector is slow if the kind was defined again
+    # a moment ago, as here after earlier tests: it asks ever more rarely about owners that it does not watch yet.
     trial.kubectl("delete", "-n", namespace, "opi/database")
     trial.wait(namespace, "--for=delete", "secret/database")
     trial.kubectl("delete", "namespace", SYSTEM)
 
 
-def test_a_release_can_be_installed_again_where_one_was_uninstalled(trial, cleared, namespace):
+def test_a_release_can_be_installed_again_after_an_uninstall(trial, cleared, namespace):
     """The CRD that an uninstall keeps belongs to the same release when it comes back, with everything asked for meanwhile."""
     trial.install()
     trial.uninstall()

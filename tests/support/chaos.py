@@ -7,14 +7,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
-from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core.names import ITEM_NAME, ITEM_PATH, RESTART_OWED, REVISION
+from support.admin_cluster import AdminCluster
 from support.api_proxy import ApiProxy, Fault, Moment
 from support.emulator import EmulatorProcess
 from support.operator import OperatorProcess, eventually
@@ -121,7 +122,7 @@ class Chaos:
         self,
         plan: Plan,
         *,
-        cluster: Cluster,
+        cluster: AdminCluster,
         namespace: str,
         proxy: ApiProxy,
         emulator: EmulatorProcess,
@@ -134,7 +135,7 @@ class Chaos:
         self._emulator = emulator
         self._chance = random.Random(plan.seed)
         arguments = ["--leader-elect"] if plan.replicas > 1 else []
-        variables = {
+        variables: dict[str, str | Path] = {
             "KUBECONFIG": proxy.kubeconfig(folder),
             "WATCH_NAMESPACE": namespace,
             "POD_NAMESPACE": namespace,
@@ -277,11 +278,12 @@ class Chaos:
     async def _flap(self) -> None:
         """Let Connect come and go until cancelled."""
         admin = self._emulator.admin
+        modes: tuple[Literal["refuse", "reset"], ...] = ("refuse", "reset")
         try:
             while True:
                 await asyncio.sleep(self._chance.uniform(0.2, 1.5))
-                mode = self._chance.choice(("refuse", "reset"))
-                await asyncio.to_thread(lambda mode=mode: admin.outage(True, mode=mode))
+                mode = self._chance.choice(modes)
+                await asyncio.to_thread(partial(admin.outage, True, mode=mode))
                 await asyncio.sleep(self._chance.uniform(0.1, 0.7))
                 await asyncio.to_thread(admin.outage, False)
         finally:

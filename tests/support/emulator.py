@@ -9,9 +9,9 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from connect_emulator.admin_client import AdminClient
+from connect_emulator.account.description import FileSpec, ItemSpec
+from connect_emulator.admin.client import AdminClient
 from connect_emulator.clock import Clock
-from connect_emulator.description import FileSpec, ItemSpec
 from connect_emulator.faults import FaultRule
 from connect_emulator.server import ConnectEmulator
 from demo.programs import Emulator

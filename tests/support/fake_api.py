@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keyturn.base.time import Time
-from keyturn.cluster import NAMESPACES, ONEPASSWORD_ITEMS, PODS, SECRETS, WORKLOADS, Cluster, Resource
+from keyturn.cluster import NAMESPACES, ONEPASSWORD_ITEMS, PODS, SECRETS, WORKLOADS, Resource
 from keyturn.cluster.resources import CRDS, EVENTS, LEASES
-from keyturn.cluster.transport import Answer, Request, Stream, TransportError
+from keyturn.cluster.transport import ApiResponse, Request, Stream, TransportError
+from support.admin_cluster import AdminCluster
 from support.fake_time import FakeTime
 from support.field_ownership import FieldConflict, applied, updated
 
@@ -38,7 +39,7 @@ class Call:
         name: of the object; empty for a list.
         subresource: empty for none.
         body: what was sent.
-        field_manager: who writes.
+        field_manager: of the write; empty for a read.
         status: of the answer; 0 if there was none.
     """
 
@@ -57,7 +58,7 @@ class _Failure:
     verb: str
     resource: str
     name: str
-    answer: Answer | TransportError
+    answer: ApiResponse | TransportError
     times: int
     applied: bool
 
@@ -76,7 +77,7 @@ class _Refused(Exception):
         self.answer = _status(code, reason, message, causes=causes)
 
 
-class FakeApiServer(Cluster):
+class FakeApiServer(AdminCluster):
     """A `Cluster` whose objects are in memory. Errors are classified by the real gateway, so that they are those of a real one.
 
     It knows resourceVersions, uids, generations, field ownership, finalizers, label selectors, pages and metadata-only answers.
@@ -89,23 +90,24 @@ class FakeApiServer(Cluster):
         calls: every request so far, with the status of its answer.
         before: called before a request is handled; it may change objects, as another client would at that moment.
         delay: awaited before a request is handled; it may hold the request back.
-        largest_page: objects per page of a list at most, whatever the request asks for; None for no limit.
+        largest_page: objects per page of a list at most, also if the request allows more; None for no limit.
     """
 
     def __init__(self, *, time: Time | None = None) -> None:
-        super().__init__(_MemoryTransport(self))
+        time = time or FakeTime()
+        super().__init__(_MemoryTransport(self), time=time)
         self.calls: list[Call] = []
         self.before: Callable[[Call], None] = lambda _call: None
         self.delay: Callable[[Call], Awaitable[None]] = _no_delay
         self.largest_page: int | None = None
-        self._time = time or FakeTime()
+        self._time = time
         self._objects: dict[tuple[str, str, str], Manifest] = {}
         self._served = {each.label: each for each in _SERVED}
         self._failures: list[_Failure] = []
         self._version = 100
         self._uids = 0
 
-    # What a test arranges and asks for.
+    # For tests.
 
     @property
     def writes(self) -> list[Call]:
@@ -123,12 +125,12 @@ class FakeApiServer(Cluster):
         self._served[resource.label] = resource
 
     def add(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str = "") -> Manifest:
-        """Put an object in place. What the API server sets is filled in where the manifest leaves it open.
+        """Put an object in place. What the API server sets is filled in if the manifest leaves it out.
 
         Args:
             resource: its kind.
             manifest: the object; `metadata.name` at least.
-            manager: owner of all its fields; empty to have nobody own them.
+            manager: owner of all its fields; empty for no owner.
         """
         self._served.setdefault(resource.label, resource)
         bare = {"apiVersion": resource.api_version, "kind": resource.kind, **copy.deepcopy(dict(manifest))}
@@ -187,18 +189,18 @@ class FakeApiServer(Cluster):
             times: how many requests fail.
             applied: the request is carried out all the same, and only its answer is lost.
         """
-        answer: Answer | TransportError = TransportError("the connection broke")
+        answer: ApiResponse | TransportError = TransportError("the connection broke")
         if status:
             answer = replace(_status(status, reason, message), retry_after=str(retry_after) if retry_after else None)
         label = resource if isinstance(resource, str) else resource.label
         self._failures.append(_Failure(verb, label, name, answer, times, applied))
 
-    # What the transport asks.
+    # For the transport.
 
-    def handle(self, request: Request) -> Answer:
-        """Answer one request, and write it down."""
+    def handle(self, request: Request) -> ApiResponse:
+        """ApiResponse one request, and write it down."""
         call = _call(request)
-        answer: Answer | TransportError
+        answer: ApiResponse | TransportError
         failure = next((each for each in self._failures if each.concerns(call)), None)
         if failure is not None:
             failure.times -= 1
@@ -212,13 +214,13 @@ class FakeApiServer(Cluster):
             raise TransportError(str(answer))
         return answer
 
-    def _answer(self, call: Call, request: Request) -> Answer:
+    def _answer(self, call: Call, request: Request) -> ApiResponse:
         self.before(call)
         try:
             body = self._handled(call, request)
         except _Refused as refused:
             return refused.answer
-        return Answer(201 if call.verb == "create" else 200, json.dumps(body).encode())
+        return ApiResponse(201 if call.verb == "create" else 200, json.dumps(body).encode())
 
     def _handled(self, call: Call, request: Request) -> Mapping[str, Any]:
         if call.verb == "discovery":
@@ -373,7 +375,7 @@ class _MemoryTransport:
     def __init__(self, server: FakeApiServer) -> None:
         self._server = server
 
-    async def send(self, request: Request, deadline: float) -> Answer:
+    async def send(self, request: Request, deadline: float) -> ApiResponse:
         """See `Transport.send`. The body is copied: what a caller changes later was not sent."""
         sent = replace(request, body=copy.deepcopy(request.body))
         await self._server.delay(_call(sent))
@@ -408,9 +410,9 @@ def _key(label: str, manifest: Manifest) -> tuple[str, str, str]:
     return label, manifest["metadata"].get("namespace") or "", manifest["metadata"]["name"]
 
 
-def _status(code: int, reason: str, message: str = "", *, causes: Any = ()) -> Answer:
+def _status(code: int, reason: str, message: str = "", *, causes: Any = ()) -> ApiResponse:
     body = {"kind": "Status", "code": code, "reason": reason, "message": message, "details": {"causes": list(causes)}}
-    return Answer(code, json.dumps(body).encode())
+    return ApiResponse(code, json.dumps(body).encode())
 
 
 def _shown(manifest: Manifest, request: Request) -> Manifest:

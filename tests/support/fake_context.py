@@ -9,6 +9,7 @@ from keyturn.cluster import About, Cluster, EventPoster
 from keyturn.control.context import Context
 from keyturn.core.events import Event
 from keyturn.observe import Heartbeat, Metrics
+from keyturn.providers.connect.registration import CONNECT
 from keyturn.settings import Settings
 from support.fake_time import FakeTime
 
@@ -21,7 +22,7 @@ class KeptEvents(EventPoster):
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        super().__init__(cluster)
+        super().__init__(cluster, time=FakeTime())
         self.posted: list[tuple[About, Event]] = []
 
     def post(self, about: About, event: Event) -> None:
@@ -36,11 +37,12 @@ def fake_context(cluster: Cluster, *, time: Time | None = None, **settings: Any)
         time: a `FakeTime` of its own if it is left out.
         settings: those that differ from their defaults.
     """
+    time = time or FakeTime()
     return Context(
-        settings=Settings(**{"connect_host": "http://connect", **settings}),
+        settings=Settings(provider=CONNECT, provider_settings=None, **settings),
         cluster=cluster,
         events=KeptEvents(cluster),
-        metrics=Metrics(version="test"),
-        heartbeat=Heartbeat(),
-        time=time or FakeTime(),
+        metrics=Metrics(version="test", time=time, providers={CONNECT.metrics_prefix: CONNECT.label}),
+        heartbeat=Heartbeat(time=time),
+        time=time,
     )

@@ -52,8 +52,9 @@ class Helm:
         Raises:
             HelmFailed: with its standard error.
         """
+        chosen: list[str | Path] = [] if values is None else ["--values", self._file(values)]
         result = subprocess.run(
-            [self._program, *arguments, *([] if values is None else ["--values", self._file(values)])],
+            [self._program, *arguments, *chosen],
             check=False,
             timeout=timeout,
             capture_output=True,

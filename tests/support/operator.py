@@ -1,4 +1,4 @@
-"""The operator for tests: `keyturn run` as a process of its own, and waiting for what it brings about."""
+"""The operator for tests: `keyturn operator` as a process of its own, and waiting for what it brings about."""
 
 import asyncio
 import http.client
@@ -53,9 +53,9 @@ def operator_environment(variables: Mapping[str, str | Path]) -> dict[str, str]:
 def run_to_end(
     variables: Mapping[str, str | Path], *arguments: str, timeout: float = PATIENCE_S
 ) -> subprocess.CompletedProcess[str]:
-    """Run `keyturn run` where it is expected to end by itself."""
+    """Run `keyturn operator` if it is expected to end by itself."""
     return subprocess.run(
-        [KEYTURN, "run", *arguments],
+        [KEYTURN, "operator", *arguments],
         env=operator_environment(variables),
         capture_output=True,
         text=True,
@@ -65,7 +65,7 @@ def run_to_end(
 
 
 class OperatorProcess:
-    """`keyturn run`, started and stopped; it also ends when this process dies, however that happens.
+    """`keyturn operator`, started and stopped; it also ends when this process dies, however that happens.
 
     It chooses its own port, which is then read from the kernel: no port is ever free first and taken later.
 
@@ -95,7 +95,7 @@ class OperatorProcess:
         flags = ["--health-probe-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0", *self._arguments]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                bound_to_us([KEYTURN, "run", *flags]),
+                bound_to_us([KEYTURN, "operator", *flags]),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

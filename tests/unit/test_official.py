@@ -1,18 +1,18 @@
-"""What the official operator's flags and proxy variables mean here."""
+"""What the official operator's flags and variables mean here."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.observe import Bind
-from keyturn.official import proxy_for
+from keyturn.providers.proxies import proxy_for
 from keyturn.settings import SettingsError, read_settings
 
 GOOD = {"OP_CONNECT_HOST": "http://connect:8080", "OP_CONNECT_TOKEN": "canary-token"}
 
 
 def test_the_arguments_of_the_official_chart_start_the_operator():
-    """Whoever swaps the image keeps the arguments, with all of the chart's options turned on."""
+    """If only the image is replaced, the arguments stay, with all options of the chart turned on."""
     arguments = ["--health-probe-bind-address=:9081", "--zap-log-level=info", "--enable-annotations"]
 
     settings = read_settings([*arguments, "--allow-empty-values"], GOOD)
@@ -57,18 +57,18 @@ def test_a_flag_is_read_in_every_spelling_of_go(arguments, chosen):
         ("--zap-time-encoding=epoch", "RFC 3339"),
     ],
 )
-def test_a_flag_without_effect_is_told_in_one_line(argument, named):
-    """It must not keep the operator from its start, nor be passed over in silence."""
-    [line] = read_settings([argument], GOOD).unused
+def test_a_flag_without_effect_is_logged_in_one_line(argument, named):
+    """It must not keep the operator from starting, and must not be ignored without a warning."""
+    [(flag, instead)] = read_settings([argument], GOOD).unused
 
-    assert line.startswith(argument.partition("=")[0])
-    assert named in line
-    assert "\n" not in line
+    assert flag == argument.partition("=")[0]
+    assert named in instead
+    assert "\n" not in instead
 
 
 @pytest.mark.parametrize("argument", ["--metrics-secure=false", "--enable-http2=false", "--zap-devel=false"])
-def test_a_flag_that_asks_for_what_is_so_anyway_is_not_worth_a_word(argument):
-    """A warning that asks for nothing teaches to overlook warnings."""
+def test_a_flag_that_asks_for_the_present_behaviour_is_not_warned_of(argument):
+    """A warning without a consequence teaches people to overlook warnings."""
     assert read_settings([argument], GOOD).unused == ()
 
 
@@ -76,7 +76,7 @@ def test_a_flag_that_asks_for_what_is_so_anyway_is_not_worth_a_word(argument):
     "argument", ["--enable-annotations=yes", "--zap-log-level=loud", "--zap-encoder=xml", "--metrics-secure=on"]
 )
 def test_a_value_that_the_official_operator_refuses_is_refused(argument):
-    """A typing mistake ends both at their start."""
+    """A typing mistake ends both operators at their start."""
     with pytest.raises(SettingsError, match=argument.partition("=")[0]):
         read_settings([argument], GOOD)
 
@@ -85,8 +85,9 @@ def test_the_official_name_of_the_trusted_certificates_counts():
     """The official chart puts a private authority there; without it no HTTPS Connect server would be trusted."""
     official = {**GOOD, "SSL_CERT_FILE": "/tls/tls.crt"}
 
-    assert str(read_settings([], official).connect_ca_file) == "/tls/tls.crt"
-    assert str(read_settings([], {**official, "OP_CONNECT_CA_FILE": "/own.pem"}).connect_ca_file) == "/own.pem"
+    assert str(read_settings([], official).provider_settings.server.ca_file) == "/tls/tls.crt"
+    own = read_settings([], {**official, "OP_CONNECT_CA_FILE": "/own.pem"})
+    assert str(own.provider_settings.server.ca_file) == "/own.pem"
 
 
 PROXIES = {"HTTP_PROXY": "http://plain:3128", "HTTPS_PROXY": "http://tls:3128"}
@@ -120,19 +121,28 @@ PROXIES = {"HTTP_PROXY": "http://plain:3128", "HTTPS_PROXY": "http://tls:3128"}
     ],
 )
 def test_a_proxy_is_chosen_as_go_chooses_it(address, environment, expected):
-    """Whoever reaches Connect through a proxy now, does so after the switch."""
+    """A Connect server that is reached through a proxy now is reached through it after the switch."""
     assert proxy_for(address, environment) == expected
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_text_gives_a_proxy_or_none(address, no_proxy):
-    """What somebody put into the environment never ends the operator with a traceback."""
+    """No content of the environment ends the operator with a traceback."""
     assert proxy_for(address, {**PROXIES, "NO_PROXY": no_proxy}) in {None, *PROXIES.values()}
 
 
-def test_a_proxy_is_in_no_repr():
-    """Its address may hold a password."""
-    settings = read_settings([], {**GOOD, "HTTP_PROXY": "http://user:canary@proxy:3128"})
+def test_a_proxy_with_a_password_is_refused_without_showing_it():
+    """The client supports no proxy that asks for a password."""
+    with pytest.raises(
+        SettingsError, match="OP_CONNECT_HOST, HTTP_PROXY or HTTPS_PROXY: the address of the proxy"
+    ) as mistake:
+        read_settings([], {**GOOD, "HTTP_PROXY": "http://user:canary@proxy:3128"})
 
-    assert settings.connect_proxy == "http://user:canary@proxy:3128"
-    assert "canary" not in repr(settings)
+    assert "canary" not in str(mistake.value)
+
+
+def test_a_proxy_is_used_for_the_connect_server():
+    """Its variables are those of the official operator."""
+    settings = read_settings([], {**GOOD, "HTTP_PROXY": "proxy:3128"})
+
+    assert settings.provider_settings.server.proxy == "http://proxy:3128"

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,9 @@ from keyturn.core.status import Failure, Reason, Synced
 from keyturn.core.workloads import annotated_workload
 from keyturn.observe import Metrics
 from keyturn.operation import Operator
+from keyturn.providers.registry import PROVIDERS
 from keyturn.settings import Settings
+from support.fake_time import FakeTime
 
 ITEM = {
     "metadata": {"namespace": "n", "name": "db", "uid": "item", "generation": 1, "resourceVersion": "5"},
@@ -47,14 +50,16 @@ class WithoutTheObject:
 
 
 def status_writer(requests, announce):
-    return StatusWriter(WithoutTheObject(), requests, request_from_item, announce, lambda: datetime.now(UTC))
+    cluster: Any = WithoutTheObject()
+    return StatusWriter(cluster, requests, request_from_item, announce, lambda: datetime.now(UTC))
 
 
 def lonely_operator():
     """An operator with nobody to speak to."""
-    nothing = SimpleNamespace(log_in=None)
+    nothing: Any = SimpleNamespace(log_in=None)
     settings = Settings(connect_host="http://connect")
-    return Operator(settings, cluster=nothing, access=nothing, vaults=nothing, metrics=Metrics(version="0"))
+    metrics = Metrics(version="0", time=FakeTime(), providers={each.metrics_prefix: each.label for each in PROVIDERS})
+    return Operator(settings, cluster=nothing, access=nothing, vaults=nothing, metrics=metrics)
 
 
 async def test_who_loses_the_lease_before_the_work_began_ends():

@@ -13,7 +13,7 @@ GOOD = {"OP_CONNECT_HOST": "http://connect:8080", "OP_CONNECT_TOKEN": "canary-to
 
 
 def test_the_defaults_are_the_official_operators():
-    """Whoever changes only the image changes nothing else."""
+    """If only the image is replaced, nothing else changes."""
     settings = read_settings([], GOOD)
 
     assert (settings.polling_interval, settings.auto_restart, settings.watch_namespaces) == (600.0, False, ())
@@ -22,7 +22,7 @@ def test_the_defaults_are_the_official_operators():
 
 
 def test_everything_can_be_chosen():
-    """Flags and environment each end up where they belong."""
+    """Each flag and each variable decides its setting."""
     settings = read_settings(
         ["--health-probe-bind-address=0", "--metrics-bind-address=[::1]:9", "--allow-empty-values"],
         {
@@ -39,9 +39,10 @@ def test_everything_can_be_chosen():
         },
     )
 
-    assert settings.connect_host == "https://connect"
-    assert settings.connect_token_file == Path("/token")
-    assert settings.connect_ca_file == Path("/ca.pem")
+    account = settings.provider_settings
+    assert account.server.host == "https://connect"
+    assert account.token == Path("/token")
+    assert account.server.ca_file == Path("/ca.pem")
     assert settings.watch_namespaces == ("a", "b")
     assert [str(kind) for kind in settings.restart_kinds] == ["argoproj.io/v1alpha1/Rollout"]
     assert (settings.polling_interval, settings.full_pass_interval, settings.max_staleness) == (10.0, 60.0, 30.0)
@@ -85,7 +86,7 @@ def test_everything_can_be_chosen():
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(arguments, environment, named):
-    """Nobody should have to guess which of twenty settings is meant."""
+    """The reader need not guess which of twenty settings is meant."""
     with pytest.raises(SettingsError) as mistake:
         read_settings(arguments, environment)
 
@@ -108,7 +109,7 @@ def test_a_mistake_is_one_line_that_names_it(arguments, environment, named):
 )
 def test_service_links_are_no_mistakes(name):
     """Kubernetes puts them into every pod of a namespace that has a Service of that name."""
-    assert read_settings([], {**GOOD, name: "x"}).connect_host == GOOD["OP_CONNECT_HOST"]
+    assert read_settings([], {**GOOD, name: "x"}).provider_settings.server.host == GOOD["OP_CONNECT_HOST"]
 
 
 def test_what_the_official_operators_manifests_set_is_no_mistake():
@@ -125,13 +126,13 @@ def test_what_the_official_operators_manifests_set_is_no_mistake():
 
 
 def test_the_token_is_in_no_repr():
-    """Settings are the first thing that ends up in a bug report."""
+    """Settings are the first thing in a bug report."""
     assert "canary" not in repr(read_settings([], GOOD))
 
 
 @given(st.text(max_size=30).filter(lambda text: "\0" not in text))
 def test_any_list_of_namespaces_is_read_or_refused(text):
-    """What is accepted can be a namespace; the empty name, which means all, never slips in."""
+    """An accepted name can be a namespace; the empty name, which means all, is never accepted."""
     try:
         settings = read_settings([], {**GOOD, "WATCH_NAMESPACE": text})
     except SettingsError:
@@ -150,7 +151,7 @@ def test_leader_election_is_off_unless_asked_for():
 
 
 def test_the_flag_for_the_leases_namespace_goes_before_the_variable():
-    """Whoever types it means it."""
+    """A flag is more explicit than a variable."""
     settings = read_settings(
         ["--leader-elect", "--leader-election-namespace=leases"],
         {**GOOD, "POD_NAMESPACE": "ops", "KEYTURN_LEASE_DURATION": "5"},

@@ -1,12 +1,12 @@
-{{/* What the operator is told, and what of the values makes no sense. */}}
+{{/* Environment and arguments of the operator, and checks of the values. */}}
 
-{{/* "true" where a switch is on. 1Password's chart has templates for defaults of some, and whole values files hold them. */}}
+{{/* "true" if a switch is on. Some defaults of 1Password's chart are templates, and values files copy them, so this renders the value. */}}
 {{- define "keyturn.on" -}}
 {{- $root := index . 0 -}}
 {{- if eq (tpl (toString (index . 1)) $root) "true" -}}true{{- end -}}
 {{- end -}}
 
-{{/* The namespaces to serve, as a JSON list; its entries may be templates, as in 1Password's chart. */}}
+{{/* Namespaces to serve, as a JSON list. Its entries may be templates, as in 1Password's chart. */}}
 {{- define "keyturn.watched" -}}
 {{- $watched := list -}}
 {{- range .Values.operator.watchNamespace -}}
@@ -36,7 +36,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end -}}
 {{- end -}}
 
-{{/* The port at which Connect is reached. */}}
+{{/* Port of the Connect server. */}}
 {{- define "keyturn.connectPort" -}}
 {{- $host := include "keyturn.connectHost" . -}}
 {{- $authority := (urlParse $host).host -}}
@@ -112,7 +112,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 
 {{- define "keyturn.arguments" -}}
 {{- $operator := .Values.operator -}}
-- run
+- operator
 - --health-probe-bind-address=:{{ int $operator.probes.port }}
 - --metrics-bind-address={{ with int .Values.metrics.port }}:{{ . }}{{ else }}0{{ end }}
 - --log-level={{ $operator.logLevel }}
@@ -131,14 +131,14 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end }}
 {{- end -}}
 
-{{/* Ends the rendering where values contradict each other, or ask for what Keyturn does not do. */}}
+{{/* Fails the rendering if values contradict each other, or require something that Keyturn does not support. */}}
 {{- define "keyturn.check" -}}
 {{- $operator := .Values.operator -}}
 {{- if and (hasKey $operator "create") (not (include "keyturn.on" (list . $operator.create))) -}}
 {{- fail "operator.create: this chart is the operator; leave it out, or set it to true" -}}
 {{- end -}}
 {{- if eq (get $operator "authMethod" | default "connect") "service-account" -}}
-{{- fail "operator.authMethod: Keyturn reads a Connect server and knows no service accounts of 1Password; set it to connect" -}}
+{{- fail "operator.authMethod: Keyturn reads a Connect server and does not support 1Password service accounts; set it to connect" -}}
 {{- end -}}
 {{- if and $operator.tls.trust.secret $operator.tls.trust.configMap -}}
 {{- fail "operator.tls.trust: set secret or configMap, not both" -}}
@@ -149,16 +149,16 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- $names := list -}}
 {{- range include "keyturn.environment" . | fromYamlArray -}}
 {{- if has .name $names -}}
-{{- fail (printf "operator.customEnvVars: %s is there already; what the chart sets has a value of its own" .name) -}}
+{{- fail (printf "operator.customEnvVars: the chart already sets %s; use the chart value for it" .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
 {{- if and $operator.token.value .Values.emulator.enabled -}}
-{{- fail "operator.token.value: with emulator.enabled the operator has the emulator's token; leave it out" -}}
+{{- fail "operator.token.value: with emulator.enabled, the operator uses the emulator's token; leave it out" -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What was set and has no meaning here, as a JSON list of keys. */}}
+{{/* Keys that are set and have no effect in this chart, as a JSON list. */}}
 {{- define "keyturn.ignored" -}}
 {{- $ignored := list -}}
 {{- range $key := keys .Values.connect | sortAlpha -}}

@@ -1,1 +1,1 @@
-"""The ground floor, which every package may use: time, backoff, text, log lines, errors without context. No rule of Keyturn's."""
+"""What every package may use: time, backoff, text, log lines, errors without context. It knows no rule of Keyturn."""

@@ -1,20 +1,23 @@
-"""How long to wait before the next attempt: doubling, capped, and spread so that many failures do not come back as one."""
+"""How long to wait before the next attempt: doubling, capped, and spread so that many retries do not come at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 LONGEST_RETRY_AFTER = 300.0
-"""Seconds for which a server's Retry-After is believed at most: a mistaken one must not stop the work for a day."""
+"""The longest Retry-After that is honoured, in seconds. A wrong one must not stop the work for a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays in seconds: `first`, doubling with each failure up to `longest`.
+    """Delays in seconds, whose ceiling begins with `first` and doubles with each failure, up to `longest`.
 
     Attributes:
-        spread: how much of the ceiling is random. A half keeps at least half of it. One ("full jitter") spreads clients that
-            all lost the same server at the same moment (Brooker, "Exponential Backoff And Jitter", AWS, 2015).
+        first: the longest delay after one failure.
+        longest: the longest delay at all.
+        spread: which part of a delay is random. With 0.5, a delay is at least half of its ceiling. With 1 ("full jitter"), it
+            is anything up to it, which suits clients that all lost the same server at the same moment (Brooker,
+            "Exponential Backoff And Jitter", AWS, 2015).
     """
 
     first: float = 1.0
@@ -27,7 +30,7 @@ class Backoff:
         Args:
             failures: counted from 1.
             random: a random number of [0, 1).
-            retry_after: seconds for which the server asked to be left alone; None if it did not ask.
+            retry_after: seconds of the server's Retry-After; None if it sent none.
         """
         # The exponent is bounded before the power is taken: a float overflows after 1,024 doublings.
         ceiling = min(self.longest, self.first * 2.0 ** min(max(failures, 1) - 1, 64))
@@ -36,10 +39,10 @@ class Backoff:
 
 
 def capped_retry_after(seconds: float | None) -> float:
-    """What a server's Retry-After is worth: the one rule for all servers. 0 if it did not ask for any."""
+    """The seconds of a server's Retry-After that are honoured, by one rule for all servers; 0 if it sent none."""
     return min(max(seconds or 0.0, 0.0), LONGEST_RETRY_AFTER)
 
 
 def jittered(interval: float, *, random: float, spread: float = 0.1) -> float:
-    """An interval in seconds, up to `spread` shorter or longer, so that periodic work of many never falls into step."""
+    """An interval in seconds, up to `spread` shorter or longer, so that the periodic work of many clients does not fall into step."""
     return interval * (1 + spread * (2 * random - 1))

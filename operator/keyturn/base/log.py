@@ -1,6 +1,6 @@
-"""Log lines as data: each has a level, a text and the fields it is about, and is declared once, at the top of its module.
+"""Log lines as data: each has a level and a text, and is declared once, at the top of the module that logs it.
 
-The documentation's test reads `LINES`, and `--log-format=json` writes the fields beside the message.
+The documentation's test reads `LINES`, and `--log-format=json` writes the fields that a line is about beside its message.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from keyturn.base.text import duration
 from keyturn.base.time import Time
 
 FIELDS: Final = ("namespace", "name", "kind", "reason", "connection", "vault", "item", "keys", "revision", "seconds")
-"""What a JSON record may carry beside its message. A closed list: a field is a name or a number, never a value."""
+"""The fields that a JSON record may have beside its message. A closed list: a field holds a name or a number, never a value."""
 
 LINES: Final[list[LogLine]] = []
-"""Every line that is declared in a module that was imported."""
+"""Every line that the modules imported so far declare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class LogLine:
     """One line that Keyturn can log.
 
     Attributes:
-        level: of the `logging` module.
-        text: with `{names}` of what is filled in.
+        level: one of the `logging` module.
+        text: with the names of what is filled in: `{what} failed`.
     """
 
     level: int
@@ -37,11 +37,13 @@ class LogLine:
         """Log it.
 
         Args:
-            logger: of the module that logs.
-            about: what the text names. Those of `FIELDS`, used by the text or not, are the fields of a JSON record.
+            logger: the one of the module that logs.
+            about: what the text fills in. Names of `FIELDS` become fields of a JSON record, also if the text does not use them.
         """
         if logger.isEnabledFor(self.level):
-            fields = {name: value for name, value in about.items() if name in FIELDS and value not in {"", None}}
+            fields = {
+                name: value for name, value in about.items() if name in FIELDS and value is not None and value != ""
+            }
             logger.log(self.level, "%s", self.text.format_map(about), extra={"about": fields}, stacklevel=2)
 
     @property
@@ -76,31 +78,31 @@ def _declared(level: int, text: str) -> LogLine:
     return line
 
 
-DEFECT = error("{what} failed with {error} in {places}")
+_DEFECT = error("{what} failed with {error} in {places}")
 
 
 def log_defect(logger: logging.Logger, what: str, error: BaseException, **about: object) -> None:
-    """Log an exception that nobody foresaw, by its type and place: its message may quote a value.
+    """Log an unexpected exception by its type and its place in the code. Its message is left out, because it may quote a value.
 
     Args:
-        logger: of the module that goes on all the same.
-        what: failed, as the beginning of a sentence.
+        logger: the one of the module that caught it.
+        what: what failed, as the subject of a sentence.
         error: the exception.
         about: fields of a JSON record.
     """
     frames = traceback.extract_tb(error.__traceback__)[-5:]
     places = "; ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames)
-    DEFECT(logger, what=what, error=type(error).__name__, places=places, **about)
+    _DEFECT(logger, what=what, error=type(error).__name__, places=places, **about)
 
 
 class StateLog:
-    """Logs that something is wrong when it begins and when it ends, and not at each attempt in between.
+    """Logs a bad state once when it begins and once when it ends, and not at each attempt in between.
 
     Args:
-        logger: of the module that logs.
-        failed: the line for the beginning. Filled in: `state`, `detail`, and what the calls bring along.
-        recovered: the line for the end. Filled in: `duration`, and what the calls bring along.
-        time: for the duration.
+        logger: the one of the module that logs.
+        failed: the line for the beginning. It can use `state`, `detail`, and what the calls pass.
+        recovered: the line for the end. It can use `duration`, and what the calls pass.
+        time: measures the duration.
     """
 
     def __init__(self, logger: logging.Logger, *, failed: LogLine, recovered: LogLine, time: Time) -> None:
@@ -112,11 +114,11 @@ class StateLog:
         self._since = 0.0
 
     def bad(self, state: str, detail: str = "", **about: object) -> None:
-        """It is in this bad state; logged if it was not in the same state before.
+        """Report a bad state. It is logged unless the state is the same as before.
 
         Args:
-            state: tells one trouble from another; only a new one is logged.
-            detail: added to the line, but a new detail alone is no news.
+            state: which bad state it is.
+            detail: added to the line. A new detail alone is not logged.
             about: what else the line fills in, and fields of a JSON record.
         """
         if state == self._state:
@@ -127,7 +129,7 @@ class StateLog:
         self._failed(self._logger, state=state, detail=detail, **about)
 
     def good(self, **about: object) -> None:
-        """It is well; logged if it was not before."""
+        """Report that the bad state is over. It is logged if there was one."""
         if self._state is None:
             return
         self._state = None

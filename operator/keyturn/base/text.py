@@ -1,15 +1,15 @@
-"""Text for messages: cut to a length, kept on one line, put into the plural."""
+"""Text for messages: shortened, kept on one line, put into the plural."""
 
 from __future__ import annotations
 
 
 def shorten(text: str, limit: int = 200) -> str:
-    """A user's text at a length that fits into a message."""
+    """A user's text, cut to a length that fits into a message."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def one_line(text: str) -> str:
-    """The text with everything escaped that could begin a second line: what comes from outside must not forge a log record."""
+    """The text with line breaks and control characters escaped: text from outside must not forge a second log record."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
@@ -19,7 +19,7 @@ def listed(noun: str, names: tuple[str, ...]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: `34 s`, `12 min`, `3 h 20 min`."""
+    """Seconds as people write them: `34 s`, `12 min`, `3 h 20 min`."""
     whole = max(0, round(seconds))
     if whole < 120:
         return f"{whole} s"

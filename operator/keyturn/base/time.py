@@ -1,4 +1,4 @@
-"""Time and chance as one object, so that a test turns one fake instead of a dozen callables."""
+"""Clocks, sleep and random numbers as one object, so that a test replaces one thing."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class Timer(Protocol):
     """What `call_later` returns."""
 
     def cancel(self) -> None:
-        """Do not call back any more."""
+        """Do not call back."""
 
 
 class Time:
-    """The real one. It has no state: any number of instances are the same."""
+    """The real time. It has no state, so any two instances are the same."""
 
     def monotonic(self) -> float:
-        """Seconds of a clock that only goes forward; for durations within this process."""
+        """Seconds of a clock that never goes back; for durations within this process."""
         return time.monotonic()
 
     def steady(self) -> float:
-        """Seconds of a clock that also counts while the machine sleeps, on Linux; for what other machines measure, too."""
+        """Seconds of a clock that, on Linux, also counts while the machine sleeps; for durations that other machines measure, too."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
     def now(self) -> datetime:
-        """The time of day in UTC; for people, and for what objects record."""
+        """Date and time in UTC; for people, and for what objects record."""
         return datetime.now(UTC)
 
     def random(self) -> float:
@@ -46,7 +46,7 @@ class Time:
         return asyncio.get_running_loop().call_later(seconds, callback)
 
     async def wait(self, event: asyncio.Event, *, at_most: float) -> bool:
-        """Wait for an event, at most for a number of seconds. Returns whether it came."""
+        """Wait for an event, at most for a number of seconds. Returns whether the event was set."""
         try:
             async with asyncio.timeout(at_most):
                 return await event.wait()

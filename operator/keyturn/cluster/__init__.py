@@ -1,4 +1,4 @@
-"""The Kubernetes side: one gateway to the API server, informers, the Lease, events."""
+"""The Kubernetes side: one gateway to the API server, informers, the Lease, Events."""
 
 from keyturn.cluster.access import Access, Credentials
 from keyturn.cluster.by_name import ByName
@@ -21,9 +21,11 @@ from keyturn.cluster.errors import (
 )
 from keyturn.cluster.events import About, EventPoster
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.informer import METADATA, Informer, parts_of
+from keyturn.cluster.informer import Informer
 from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
+from keyturn.cluster.list_watch import METADATA, ApiListWatch, projection_of
 from keyturn.cluster.resources import (
+    ALL_NAMESPACES,
     CRDS,
     DAEMONSETS,
     DEPLOYMENTS,
@@ -36,10 +38,11 @@ from keyturn.cluster.resources import (
     STATEFULSETS,
     WORKLOADS,
     Resource,
+    namespaces_or_all,
 )
-from keyturn.core.metadata import Key, ObjectMeta
 
 __all__ = [
+    "ALL_NAMESPACES",
     "CRDS",
     "DAEMONSETS",
     "DEPLOYMENTS",
@@ -55,6 +58,7 @@ __all__ = [
     "About",
     "Access",
     "AlreadyExists",
+    "ApiListWatch",
     "ByName",
     "Cause",
     "Cluster",
@@ -67,13 +71,11 @@ __all__ = [
     "Gone",
     "Informer",
     "Invalid",
-    "Key",
     "LeaseLost",
     "LeaseName",
     "Misconfigured",
     "NotFound",
     "NotLeading",
-    "ObjectMeta",
     "Resource",
     "TooLarge",
     "TooManyRequests",
@@ -82,5 +84,6 @@ __all__ = [
     "crd_served",
     "find_resource",
     "is_pruned",
-    "parts_of",
+    "namespaces_or_all",
+    "projection_of",
 ]

@@ -1,51 +1,55 @@
-"""Where the API server is and how to log in: kubeconfig or service account, found once, read by client and kopf alike."""
+"""The address of the API server and the login to it: a kubeconfig or service account, found once, used by our client and by kopf."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import random
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_kube_config
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 
-from keyturn.cluster.backoff import full_jitter
-from keyturn.cluster.errors import Misconfigured, one_line
+from keyturn.base.backoff import Backoff
+from keyturn.base.errors import translated
+from keyturn.base.time import Time
+from keyturn.cluster.errors import Misconfigured, clean_text
 
-_T = TypeVar("_T")
+_Found = tuple[Configuration, str, bool]
+"""The client's configuration, the namespace, and whether it is the pod's own service account."""
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 # The kubelet replaces a projected token when 80 % of its life is over; the shortest life Kubernetes issues is ten minutes.
 _TOKEN_TRUST = timedelta(minutes=2)
 
-# Less than that, so that who asks because the trust is over is not taken for one who was refused.
+# Shorter than the token's trust period, so a routine renewal is not mistaken for a retry after 401.
 _REFUSED_WITHIN = 60.0
+
+# Full jitter: all replicas, and all watches of kopf, may have lost their logins at the same moment.
+_BACKOFF = Backoff(first=1.0, longest=30.0, spread=1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What another client needs to log in as we do. Secret parts stay out of the repr.
+    """The credentials that another client needs to log in as we do. Secret parts stay out of the repr.
 
     Attributes:
         server: URL of the API server.
-        default_namespace: The service account's, or the kubeconfig context's.
-        ca_path: File with the CA certificates, None for the system's.
-        certificate_path: File with the client certificate.
-        private_key_path: File with its key.
-        scheme: Of the Authorization header, `Bearer` or `Basic`; empty without a token.
-        token: What follows the scheme.
-        insecure: Whether the server's certificate goes unchecked.
+        default_namespace: the service account's, or the kubeconfig context's.
+        ca_path: file with the CA certificates; None for the system's.
+        certificate_path: file with the client certificate.
+        private_key_path: file with its key.
+        scheme: of the Authorization header, `Bearer` or `Basic`; empty without a token.
+        token: follows the scheme.
+        insecure: whether the server's certificate goes unchecked.
         proxy: URL of the proxy to use.
-        trust_env: Whether `HTTPS_PROXY` and its like apply.
-        expires: When to ask for credentials again (aware, UTC), None for never.
+        trust_env: whether `HTTPS_PROXY` and similar variables apply.
+        expires: when to request credentials again (aware, UTC); None for never.
     """
 
     server: str
@@ -62,32 +66,30 @@ class Credentials:
 
 
 class Access:
-    """The way to one API server. Make it with `load`.
+    """The way to one API server. Create it with `load`.
+
+    Args:
+        configuration: the Kubernetes client's.
+        in_cluster: whether it is our pod's own service account.
+        namespace: of our pod or of the kubeconfig's context.
+        trust_env: whether proxy variables of the environment apply.
+        time: for expiry and for pauses between refused logins.
 
     Attributes:
-        in_cluster: Whether it is our pod's own service account.
-        namespace: The namespace we run in, or that the kubeconfig's context names; `default` when neither does.
-        trust_env: Whether proxy variables of the environment apply, to us and to kopf alike.
-        configuration: The Kubernetes client's, for `ApiTransport`.
+        in_cluster: whether it is our pod's own service account.
+        namespace: the pod's namespace, or that of the kubeconfig's context; `default` if neither has one.
+        trust_env: whether proxy variables of the environment apply, to our client and to kopf.
+        configuration: the Kubernetes client's, for `ApiTransport`.
     """
 
     def __init__(
-        self,
-        configuration: Configuration,
-        *,
-        in_cluster: bool,
-        namespace: str,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
+        self, configuration: Configuration, *, in_cluster: bool, namespace: str, trust_env: bool = False, time: Time
     ) -> None:
         self.configuration = configuration
-        self.trust_env = False
+        self.trust_env = trust_env
         self.in_cluster = in_cluster
         self.namespace = namespace
-        self._clock = clock
-        self._sleep = sleep
-        self._chance = chance
+        self._time = time
         self._logged_in = float("-inf")
         self._refusals = 0
 
@@ -96,63 +98,63 @@ class Access:
         cls,
         *,
         kubeconfig: str | Path | None = None,
-        context: str | None = None,
         trust_env: bool = False,
         environ: Mapping[str, str] | None = None,
         service_account: Path = _SERVICE_ACCOUNT,
+        time: Time | None = None,
     ) -> Self:
-        """Find access in the order every controller does.
+        """Find the API server in the order that every controller uses.
 
         An explicit kubeconfig, else `$KUBECONFIG`, else the pod's service account, else `~/.kube/config`.
 
         Args:
-            kubeconfig: Path, or several joined by colons.
-            context: Name of a context in it, None for its current one.
-            trust_env: Whether to reach the API server through the proxy that `HTTPS_PROXY` names.
-            environ: The environment, None for the process's own.
-            service_account: Where the service account is mounted.
+            kubeconfig: path, or several joined by colons.
+            trust_env: whether to reach the API server through the proxy that `HTTPS_PROXY` names.
+            environ: the environment; None for the process's own.
+            service_account: the mount of the service account.
+            time: None for the real one.
 
         Raises:
-            Misconfigured: There is none, or it cannot be used.
+            Misconfigured: there is no kubeconfig or service account, or it cannot be used.
         """
         environ = os.environ if environ is None else environ
         paths = str(kubeconfig) if kubeconfig else environ.get("KUBECONFIG")
         if not paths and environ.get("KUBERNETES_SERVICE_HOST") and (service_account / "token").exists():
-            found = await cls._explained("the service account", cls._from_pod(service_account, environ))
+            what, loading = "the service account", _from_pod(service_account, environ)
         else:
             paths = paths or f"{environ.get('HOME', '~')}/.kube/config"
-            found = await cls._explained(f"kubeconfig {paths}", cls._from_kubeconfig(paths, context))
-        found.trust_env = trust_env
-        return found
+            what, loading = f"kubeconfig {paths}", _from_kubeconfig(paths)
+        with translated(partial(_misconfigured, what)):
+            configuration, namespace, in_cluster = await loading
+        return cls(configuration, in_cluster=in_cluster, namespace=namespace, trust_env=trust_env, time=time or Time())
 
-    async def credentials(self, *, now: datetime | None = None) -> Credentials:
-        """The credentials as they are at this moment; ask again when they expire.
-
-        Args:
-            now: The time (aware), None for the clock's.
+    async def credentials(self) -> Credentials:
+        """The credentials as they are at this moment; request them again when they expire.
 
         Raises:
-            Misconfigured: The token cannot be read any more.
+            Misconfigured: the token cannot be read any more.
         """
-        return await self._explained("credentials", self._credentials(now or datetime.now(UTC)))
+        with translated(partial(_misconfigured, "credentials")):
+            return await self._credentials()
 
     async def log_in(self) -> Credentials:
-        """Credentials for a client that asks again when they expire or were refused, as kopf does.
+        """Credentials for a client that requests them again when they expire or were refused, as kopf does.
 
-        Whoever asks again within a minute was refused. To answer at once would let such a client ask the API server without a
-        pause, since a service account's credentials differ each time by when they expire; so this answer waits, longer each time.
+        A client that requests them again within a minute was refused. Without a delay it would send one request after another to
+        the API server, because a service account's credentials have another expiry each time. So each delay is longer than the
+        one before.
 
         Raises:
-            Misconfigured: The token cannot be read any more.
+            Misconfigured: the token cannot be read any more.
         """
-        now = self._clock()
+        now = self._time.monotonic()
         self._refusals = self._refusals + 1 if now - self._logged_in < _REFUSED_WITHIN else 0
         if self._refusals:
-            await self._sleep(full_jitter(self._refusals, self._chance(), cap=30.0))
-        self._logged_in = self._clock()
+            await self._time.sleep(_BACKOFF.delay(self._refusals, random=self._time.random()))
+        self._logged_in = self._time.monotonic()
         return await self.credentials()
 
-    async def _credentials(self, now: datetime) -> Credentials:
+    async def _credentials(self) -> Credentials:
         known = self.configuration
         scheme, _, token = (await known.get_api_key_with_prefix("BearerToken") or "").partition(" ")
         rotates = known.refresh_api_key_hook is not None
@@ -167,53 +169,49 @@ class Access:
             insecure=not known.verify_ssl,
             proxy=known.proxy,
             trust_env=self.trust_env,
-            expires=now + _TOKEN_TRUST if rotates else None,
+            expires=self._time.now() + _TOKEN_TRUST if rotates else None,
         )
 
-    @classmethod
-    async def _from_pod(cls, mount: Path, environ: Mapping[str, str]) -> Self:
-        configuration = Configuration()
-        loader = InClusterConfigLoader(str(mount / "token"), str(mount / "ca.crt"), environ=environ)
-        loader.load_and_set(configuration)
-        namespace = mount / "namespace"
-        name = namespace.read_text(encoding="utf-8").strip() if namespace.exists() else "default"
-        return cls(configuration, in_cluster=True, namespace=name)
 
-    @classmethod
-    async def _from_kubeconfig(cls, paths: str, context: str | None) -> Self:
-        if not _any_file(paths):
-            raise ConfigException("there is no such file")
-        configuration = Configuration()
-        # Not persisted: a refreshed token is ours for this run, and the file somebody else's.
-        loader = await load_kube_config(
-            config_file=paths, context=context, client_configuration=configuration, persist_config=False
-        )
-        if hasattr(loader, "exec_plugin_expiry"):
-            configuration.refresh_api_key_hook = _rerun_plugin(loader)
-        namespace = loader.current_context["context"].get("namespace") or "default"
-        return cls(configuration, in_cluster=False, namespace=namespace)
+async def _from_pod(mount: Path, environ: Mapping[str, str]) -> _Found:
+    configuration = Configuration()
+    loader = InClusterConfigLoader(str(mount / "token"), str(mount / "ca.crt"), environ=environ)
+    loader.load_and_set(configuration)
+    namespace = mount / "namespace"
+    name = namespace.read_text(encoding="utf-8").strip() if namespace.exists() else "default"
+    return configuration, name, True
 
-    @staticmethod
-    async def _explained(what: str, loading: Awaitable[_T]) -> _T:
-        """Turn whatever a loader may raise into one readable line; YAML and JSON errors quote the file, tokens and all."""
-        try:
-            return await loading
-        except ConfigException as error:
-            text = one_line(str(error))
-        except OSError as error:
-            text = one_line(f"{error.strerror or type(error).__name__}: {error.filename or ''}")
-        except Exception as error:  # noqa: BLE001 - see above
-            text = f"not readable ({type(error).__name__})"
-        raise Misconfigured(f"{what} cannot be used: {text}", reason="Misconfigured")
+
+async def _from_kubeconfig(paths: str) -> _Found:
+    if not _any_file(paths):
+        raise ConfigException("there is no such file")
+    configuration = Configuration()
+    # Not persisted: the file is not ours, and a refreshed token is for this process only.
+    loader = await load_kube_config(config_file=paths, client_configuration=configuration, persist_config=False)
+    if hasattr(loader, "exec_plugin_expiry"):
+        configuration.refresh_api_key_hook = _rerun_plugin(loader)
+    namespace = loader.current_context["context"].get("namespace") or "default"
+    return configuration, namespace, False
+
+
+def _misconfigured(what: str, error: Exception) -> Misconfigured:
+    """One readable line for any exception of a loader; YAML and JSON errors quote the file, with its tokens."""
+    if isinstance(error, ConfigException):
+        text = clean_text(str(error))
+    elif isinstance(error, OSError):
+        text = clean_text(f"{error.strerror or type(error).__name__}: {error.filename or ''}")
+    else:
+        text = f"not readable ({type(error).__name__})"
+    return Misconfigured(f"{what} cannot be used: {text}", reason="Misconfigured")
 
 
 def _any_file(paths: str) -> bool:
-    """Whether one of several files, joined as in `$KUBECONFIG`, is there: the client library only warns, and then misses a key."""
+    """Whether one of several files, joined as in `$KUBECONFIG`, exists; the client library only warns, and then misses a key."""
     return any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path)
 
 
 def _rerun_plugin(loader: Any) -> Callable[[Configuration], Awaitable[None]]:
-    """Ask an exec plugin (EKS, GKE) for the next token when its last one is nearly over; the loader knows the time."""
+    """Run an exec plugin (EKS, GKE) again when its last token is about to expire; the loader decides when."""
 
     async def refresh(configuration: Configuration) -> None:
         await loader.load_from_exec_plugin()

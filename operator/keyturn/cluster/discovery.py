@@ -1,9 +1,8 @@
-"""Whether the API server knows a kind, and how it addresses it."""
+"""Discovery: whether the API server serves a kind, and how it addresses it."""
 
 from __future__ import annotations
 
-import asyncio
-
+from keyturn.base.time import Time
 from keyturn.cluster.errors import Forbidden, NotFound
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import ONEPASSWORD_ITEMS, Resource
@@ -12,38 +11,39 @@ from keyturn.cluster.resources import ONEPASSWORD_ITEMS, Resource
 async def crd_served(cluster: Cluster, resource: Resource = ONEPASSWORD_ITEMS) -> bool:
     """Whether objects of this kind can be read and written now.
 
-    Every authenticated client may ask this (`system:discovery`), so it needs no right on CustomResourceDefinitions. A CRD that was
-    just made is served a moment after it says so itself.
+    Every authenticated client may send this request (`system:discovery`), so it needs no right on CustomResourceDefinitions. A new
+    CRD is served a moment after its own status reports it.
 
     Raises:
-        ClusterError: The question could not be answered.
+        ClusterError: the request failed.
     """
     found = await find_resource(cluster, group=resource.group, version=resource.version, kind=resource.kind)
     return found is not None and found.plural == resource.plural
 
 
 async def is_pruned(
-    cluster: Cluster, member: str, *, resource: Resource = ONEPASSWORD_ITEMS, patience: float = 10.0
+    cluster: Cluster, member: str, *, time: Time, resource: Resource = ONEPASSWORD_ITEMS, confirm_seconds: float = 10.0
 ) -> bool:
-    """Whether a member that is written to the status of these objects vanishes, because the CRD does not know it.
+    """Whether the API server prunes a member from the status of these objects, because the CRD does not define it.
 
-    Asked of the published schema, which every authenticated client may read, and which follows a new CRD some seconds later.
-    Where it cannot be read, nothing is known to be pruned.
+    The published schema decides. Every authenticated client may read it, and it follows a new CRD some seconds later. If it
+    cannot be read, nothing counts as pruned.
 
     Args:
-        cluster: whom to ask.
+        cluster: the API server.
         member: of the status.
+        time: between two requests.
         resource: the kind.
-        patience: seconds for which to ask again before it is believed.
+        confirm_seconds: for how long the member must be missing.
 
     Raises:
-        ClusterError: The question could not be answered.
+        ClusterError: the request failed.
     """
-    deadline = asyncio.get_running_loop().time() + patience
+    deadline = time.monotonic() + confirm_seconds
     while await _published_without(cluster, member, resource):
-        if asyncio.get_running_loop().time() > deadline:
+        if time.monotonic() > deadline:
             return True
-        await asyncio.sleep(0.5)
+        await time.sleep(0.5)
     return False
 
 
@@ -59,10 +59,10 @@ async def _published_without(cluster: Cluster, member: str, resource: Resource) 
 
 
 async def find_resource(cluster: Cluster, *, group: str, version: str, kind: str) -> Resource | None:
-    """How the API server addresses a kind whose plural nobody has told us; None if it does not serve it now.
+    """How the API server addresses a kind of unknown plural; None if it does not serve the kind now.
 
     Raises:
-        ClusterError: The question could not be answered.
+        ClusterError: the request failed.
     """
     try:
         served = await cluster.get_path(f"/apis/{group}/{version}")

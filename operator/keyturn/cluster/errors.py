@@ -1,36 +1,38 @@
-"""What can go wrong between us and the API server, told without ever quoting a value.
+"""The errors of the API server and of the way to it; none of them ever quotes a value.
 
 ```
 ClusterError
 ├── NotFound            404: the object, or its whole kind, is not there
 ├── AlreadyExists       409: a create met an object of that name
-├── Conflict            409: the object moved under us, or another field manager owns the field
-├── Gone                410: the resourceVersion or list cursor is too old; list again
+├── Conflict            409: the object changed meanwhile, or another field manager owns the field
+├── Gone                410: the resourceVersion or the list's token is too old; list again
 ├── Unauthorized        401: the credentials are not accepted
 ├── Forbidden           403: RBAC, a quota, an admission policy, or a namespace that is being deleted
 ├── TooLarge            413: the request is larger than the API server reads (3 MiB) or etcd stores
 ├── Invalid             400 and 422: the API server understood the object and refuses it
 ├── TooManyRequests     429: wait `retry_after` seconds
-├── Unavailable         5xx, a time-out, no connection, or an answer that is no JSON
-├── NotLeading          a write was held back, because another replica may lead; nothing was sent
+├── Unavailable         5xx, a timeout, no connection, or an answer that is no JSON
+├── NotLeading          the fence held a write back, because another replica may lead; nothing was sent
 └── Misconfigured       no usable kubeconfig or service account; nothing was sent
 ```
 
-No error holds a request, a body or a header, and none is chained to an exception that does. The text an API server sends may
-quote what it refuses (`Invalid value: "hunter2"`), so it is passed on only for resources marked `quotable`; for all others the
+No error holds a request, a body or a header, and none is chained to an exception that does. The text that an API server sends may
+quote what it refuses (`Invalid value: "hunter2"`), so it is passed on only for resources that are `quotable`; for all others the
 message is composed here from the names of fields and reasons.
 """
+
+from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 _MAX_TEXT = 500
 
-# Phrases of the API server itself that hold names and numbers only, and say at 3 a.m. whom to ask. What an admission webhook
-# or policy adds after its colon may hold anything, so the phrase ends before it.
+# Phrases of the API server itself that hold names and numbers only, and name the right, quota or policy that is missing. An
+# admission webhook or policy may add anything after its colon, so the phrase ends before it.
 _HARMLESS = (
     re.compile(
         r'User "[\w:.@/-]*" cannot [a-z]+ resource "[\w./-]*" in API group "[\w.-]*"'
@@ -47,7 +49,7 @@ _REASON = re.compile(r"[A-Za-z]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One entry of a Status object's `details.causes`: which field, and the kind of refusal."""
+    """One entry of a Status object's `details.causes`: a field, and why it was refused."""
 
     field: str
     reason: str
@@ -57,13 +59,13 @@ class ClusterError(Exception):
     """The root of every error that leaves this package.
 
     Attributes:
-        status: HTTP status, 0 when there was no answer.
-        reason: The API server's own `reason`, or the name of the class where it gave none.
-        message: Readable text without values.
-        retry_after: Seconds the API server asks us to wait, else None.
+        status: HTTP status; 0 if there was no answer.
+        reason: the API server's own `reason`, or the name of the class if it gave none.
+        message: readable text without values.
+        retry_after: seconds that the API server asks to wait; None if it does not ask.
         method: HTTP method of the call.
-        path: Path template of the call, without names.
-        causes: Fields and reasons of a refusal.
+        path: path template of the call, without names.
+        causes: fields and reasons of a refusal.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class ClusterError(Exception):
 
     @property
     def namespace_terminating(self) -> bool:
-        """Whether a create was refused because the namespace is being deleted: waiting is right, alarm is not."""
+        """Whether a create was refused because the namespace is being deleted, which is no fault."""
         return any(cause.reason == "NamespaceTerminating" for cause in self.causes)
 
 
@@ -134,15 +136,15 @@ class TooManyRequests(ClusterError):
 
 
 class Unavailable(ClusterError):
-    """The API server could not answer; the same call may succeed later. A write may or may not have happened."""
+    """The API server could not answer; the same call may succeed later. A write may or may not have been applied."""
 
 
 class NotLeading(ClusterError):
-    """A write was held back, because another replica may lead. Trying again is of no use: this process is about to end."""
+    """The fence held a write back, because another replica may lead. A retry is of no use: this process is about to end."""
 
 
 class Misconfigured(ClusterError):
-    """There is nothing to connect with."""
+    """There is no usable kubeconfig or service account."""
 
 
 _BY_STATUS: Mapping[int, type[ClusterError]] = {
@@ -156,10 +158,10 @@ _BY_STATUS: Mapping[int, type[ClusterError]] = {
     422: Invalid,
     429: TooManyRequests,
 }
-# A server-side apply of something that does not fit the schema is answered with a bare 500, which would look like a server
-# in trouble and be tried for ever.
+# The API server answers a server-side apply that does not fit the schema with a bare 500, which would look like an outage and be
+# retried for ever.
 _MISLABELLED = ("failed to create typed patch object", "failed to convert new object")
-# Bodies of these reasons come with other HTTP statuses now and then (ERROR events of a watch have none at all).
+# Bodies with these reasons sometimes have another HTTP status, and ERROR events of a watch have none at all.
 _BY_REASON: Mapping[str, type[ClusterError]] = {
     "AlreadyExists": AlreadyExists,
     "Expired": Gone,
@@ -167,26 +169,18 @@ _BY_REASON: Mapping[str, type[ClusterError]] = {
 }
 
 
-class _Words:
-    """Standard texts, for when the API server's own may not be passed on."""
-
-    BY_STATUS: ClassVar[Mapping[int, str]] = {
-        400: "the API server does not understand the object",
-        401: "the API server does not accept our credentials",
-        403: "refused by RBAC, a quota or an admission policy",
-        404: "not found",
-        409: "the object changed meanwhile",
-        410: "the history asked for is gone",
-        413: "the object is too large for the API server",
-        422: "the API server refuses the object",
-        429: "the API server is busy",
-    }
-
-    @classmethod
-    def of(cls, status: int) -> str:
-        if status >= 500:
-            return "the API server cannot answer now"
-        return cls.BY_STATUS.get(status, "the API server refused the request")
+# Standard texts, used if the API server's own may not be passed on.
+_TEXTS: Mapping[int, str] = {
+    400: "the API server does not understand the object",
+    401: "the API server does not accept our credentials",
+    403: "refused by RBAC, a quota or an admission policy",
+    404: "not found",
+    409: "the object changed meanwhile",
+    410: "the requested history is gone",
+    413: "the object is too large for the API server",
+    422: "the API server refuses the object",
+    429: "the API server is busy",
+}
 
 
 def classify(
@@ -198,15 +192,15 @@ def classify(
     quotable: bool,
     retry_after: str | None = None,
 ) -> ClusterError:
-    """Turn an answer that is no success into the error that says so.
+    """The error of a response that is no success.
 
     Args:
         status: HTTP status.
-        body: The answer as it came; a Kubernetes `Status` object, or whatever a proxy put in its place.
+        body: as it came: a Kubernetes `Status` object, or anything that a proxy sent instead.
         method: HTTP method of the call.
-        path: Path template of the call.
-        quotable: Whether the API server's text may be passed on (see `Resource.quotable`).
-        retry_after: The header of that name.
+        path: path template of the call.
+        quotable: whether the API server's text may be passed on (see `Resource.quotable`).
+        retry_after: the header of that name.
     """
     return from_status(
         _parse(body),
@@ -227,7 +221,16 @@ def from_status(
     quotable: bool,
     retry_after: str | None = None,
 ) -> ClusterError:
-    """The same for a parsed `Status` object, as in the ERROR event of a watch; `status` is 0 when only the body knows."""
+    """The error of a parsed `Status` object, as in the ERROR event of a watch.
+
+    Args:
+        body: the `Status` object.
+        status: HTTP status; 0 if only the body has one.
+        method: HTTP method of the call.
+        path: path template of the call.
+        quotable: whether the API server's text may be passed on.
+        retry_after: the header of that name.
+    """
     if status == 0:
         code = body.get("code")
         status = code if isinstance(code, int) else 500
@@ -239,7 +242,7 @@ def from_status(
     causes = tuple(_causes(details.get("causes")))
     kind = _BY_REASON.get(reason) or _BY_STATUS.get(status) or (Unavailable if status >= 500 else ClusterError)
     if kind is Invalid and any(cause.field == "metadata.uid" for cause in causes):
-        # The only way to get a uid wrong is that the object was made again meanwhile; a create race is told as 409, this as 422.
+        # A sent uid is wrong only if the object was deleted and created again meanwhile; the API server answers 422 to that race.
         kind = Conflict
     return kind(
         _message(body, status=status, quotable=quotable, causes=causes),
@@ -264,12 +267,17 @@ def _message(body: Mapping[str, Any], *, status: int, quotable: bool, causes: tu
     text = body.get("message")
     if isinstance(text, str) and text:
         if quotable:
-            return one_line(text)
+            return clean_text(text)
         for phrase in _HARMLESS:
             if found := phrase.search(text):
                 return found.group()[:_MAX_TEXT]
     fields = ", ".join(f"{cause.field} ({cause.reason})" if cause.field else cause.reason for cause in causes)
-    return f"{_Words.of(status)}: {fields}"[:_MAX_TEXT] if fields else _Words.of(status)
+    standard = (
+        "the API server cannot answer now"
+        if status >= 500
+        else _TEXTS.get(status, "the API server refused the request")
+    )
+    return f"{standard}: {fields}"[:_MAX_TEXT] if fields else standard
 
 
 def _causes(raw: Any) -> list[Cause]:
@@ -280,7 +288,7 @@ def _causes(raw: Any) -> list[Cause]:
         for entry in raw[:20]
         if isinstance(entry, dict)
     ]
-    # The API server repeats itself: some fields are checked twice.
+    # The API server checks some fields twice, and lists them twice.
     return [cause for cause in dict.fromkeys(causes) if cause.field or cause.reason]
 
 
@@ -289,13 +297,13 @@ def _matching(pattern: re.Pattern[str], text: Any) -> str:
 
 
 def _seconds(value: Any) -> float | None:
-    """Seconds of a Retry-After; its other form, a date, is never sent by an API server and counts as absent."""
+    """Seconds of a Retry-After; an API server never sends its other form, a date, which counts as absent."""
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() and len(value) < 9 else None
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def one_line(text: str, longest: int = _MAX_TEXT) -> str:
-    """Foreign text made fit for a log line or a condition: printable, one line, at most `longest` characters."""
+def clean_text(text: str, longest: int = _MAX_TEXT) -> str:
+    """Foreign text for a log line, an Event or a condition: printable, on one line, at most `longest` characters."""
     clean = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return clean if len(clean) <= longest else f"{clean[: longest - 1]}…"

@@ -1,8 +1,8 @@
-"""Kubernetes Events about our objects, as `kubectl describe` shows them: said once, counted when repeated, never in the way.
+"""Posts Kubernetes Events about our objects, as `kubectl describe` shows them: each once, counted when repeated, in the background.
 
 They are core/v1 Events, as the kubelet and most controllers write them. The newer events.k8s.io/v1 leaves `lastTimestamp` and
 `count` empty, and `kubectl describe`, `kubectl get events --sort-by=.lastTimestamp` and most viewers sort and count by these.
-Reasons and notes hold names only: an Event is readable to many who may not read the Secret.
+Reasons and messages hold names only: people may have the right to read an Event and not the Secret.
 """
 
 from __future__ import annotations
@@ -10,30 +10,40 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Any, Protocol
 
-from keyturn.cluster.calls import JSON
-from keyturn.cluster.errors import ClusterError, NotFound, one_line
+from keyturn.base.backoff import Backoff
+from keyturn.base.log import StateLog, info, warning
+from keyturn.base.time import Time
+from keyturn.cluster.calls import JsonObject
+from keyturn.cluster.errors import ClusterError, NotFound, clean_text
 from keyturn.cluster.resources import EVENTS, Resource
 from keyturn.core.events import Event
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-EventType = Literal["Normal", "Warning"]
+_NOT_WRITTEN = warning("Events cannot be written: {detail}")
+_WRITTEN_AGAIN = info("Events can be written again")
 
-# The API server limits names; for the note of a core/v1 Event it knows no limit, so we take that of events.k8s.io/v1.
-_LONGEST_NOTE = 1024
+# The API server limits names. It has no limit for the message of a core/v1 Event, so this is that of events.k8s.io/v1.
+_LONGEST_MESSAGE = 1024
 _LONGEST_NAME = 253
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The object that an Event is about. Its uid is part of the identity: `kubectl describe` filters by it."""
+    """The object of an Event. Its uid is part of the identity, because `kubectl describe` filters by it.
+
+    Attributes:
+        resource: its kind.
+        namespace: of the object.
+        name: of the object.
+        uid: of the object.
+    """
 
     resource: Resource
     namespace: str
@@ -42,20 +52,18 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One thing that happens to one object; saying it again is a repetition."""
+class Post:
+    """One write of an Event.
+
+    Attributes:
+        about: its object.
+        event: its content.
+        name: of the Event itself.
+        count: 1 creates the Event; a higher one is written to the existing Event.
+    """
 
     about: About
-    type: EventType
-    reason: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """What to write now: a new Event (`count` is 1), or a higher count on the Event of that name."""
-
-    said: Said
+    event: Event
     name: str
     count: int
 
@@ -69,139 +77,124 @@ class _Entry:
 
 
 class Ledger:
-    """Decides what is worth a write; holds no clock and does no I/O.
+    """Decides which occurrence of an Event is worth a write; holds no clock and does no I/O.
 
-    The first time anything is said it is posted. Repetitions are counted, and the count is written after `quiet` seconds, then after
-    twice that, up to `slow`: an object that fails for days costs two writes an hour and stays visible, for the API server
-    forgets an Event one hour after its last write. What was silent for longer than that is news again.
+    The first occurrence is posted. Repetitions are counted, and the count is written after `quiet` seconds, then after twice that,
+    up to `slow`. So an object that fails for days costs two writes an hour and stays visible, although the API server deletes
+    an Event one hour after its last write. An occurrence after a longer pause makes a new Event.
 
     Args:
-        quiet: Least seconds between the first two writes about the same thing.
-        slow: Least seconds between later ones, at most.
-        window: Seconds without a write after which a repetition makes a new Event.
-        capacity: How many different things are remembered; the longest unsaid is forgotten first.
-        suffix: Draws the end of an Event's name.
+        quiet: least seconds between the first two writes of one Event.
+        slow: upper limit for the seconds between later ones.
+        window: seconds without a write after which a repetition makes a new Event.
+        capacity: of the memory; the Event without an occurrence for the longest time is forgotten first.
     """
 
     def __init__(
-        self,
-        *,
-        quiet: float = 300.0,
-        slow: float = 1800.0,
-        window: float = 3300.0,
-        capacity: int = 4096,
-        suffix: Callable[[], str] = lambda: secrets.token_hex(8),
+        self, *, quiet: float = 300.0, slow: float = 1800.0, window: float = 3300.0, capacity: int = 4096
     ) -> None:
-        self._quiet = quiet
-        self._slow = slow
+        self._pauses = Backoff(first=quiet, longest=slow, spread=0.0)
         self._window = window
         self._capacity = capacity
-        self._suffix = suffix
-        self._known: OrderedDict[Said, _Entry] = OrderedDict()
+        self._entries: OrderedDict[tuple[About, Event], _Entry] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._entries)
 
-    def say(self, said: Said, now: float) -> Post | None:
-        """Take note that this happened at `now` (monotonic seconds); give what to write, if anything."""
-        entry = self._known.pop(said, None)
+    def observe(self, about: About, event: Event, *, now: float) -> Post | None:
+        """Count an occurrence. Returns the write that it is worth, if any.
+
+        Args:
+            about: the object.
+            event: its Event.
+            now: monotonic seconds.
+        """
+        entry = self._entries.pop((about, event), None)
         if entry is None or now - entry.posted_at > self._window:
-            entry = _Entry(_event_name(said.about.name, self._suffix()))
-        self._known[said] = entry
-        if len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+            entry = _Entry(_event_name(about.name))
+        self._entries[about, event] = entry
+        if len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
         entry.count += 1
-        if entry.posts and now - entry.posted_at < self._pause(entry.posts):
+        if entry.posts and now - entry.posted_at < self._pauses.delay(entry.posts, random=0.0):
             return None
         entry.posts += 1
         entry.posted_at = now
-        return Post(said, entry.name, entry.count)
+        return Post(about, event, entry.name, entry.count)
 
-    def forget(self, said: Said) -> None:
-        """Take it as never said, because its Event was not written or is gone; the next repetition makes a new one."""
-        self._known.pop(said, None)
-
-    def _pause(self, posts: int) -> float:
-        return min(self._slow, self._quiet * 2.0 ** min(posts - 1, 16))
+    def forget(self, about: About, event: Event) -> None:
+        """Forget an Event that was not written or does not exist any more; the next occurrence makes a new one."""
+        self._entries.pop((about, event), None)
 
 
-def _event_name(about: str, suffix: str) -> str:
-    """A name that tells the object, at most 253 characters long, as client-go makes them."""
+def _event_name(about: str) -> str:
+    """A unique name that begins with the object's, at most 253 characters long, as in client-go."""
+    suffix = secrets.token_hex(8)
     return f"{about[: _LONGEST_NAME - len(suffix) - 1].rstrip('-.')}.{suffix}"
 
 
-class Writer(Protocol):
-    """What a poster asks of a `Cluster`."""
+class _Writer(Protocol):
+    """The part of a `Cluster` that writes Events."""
 
     async def create(
         self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], *, field_manager: str
-    ) -> JSON:
+    ) -> JsonObject:
         """See `Cluster.create`."""
         ...
 
     async def merge_patch(
         self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], *, field_manager: str
-    ) -> JSON:
+    ) -> JsonObject:
         """See `Cluster.merge_patch`."""
         ...
 
 
 class EventPoster:
-    """Posts Events in the background. `say` never waits and never fails; an Event that cannot be written is dropped.
+    """Posts Events in the background. `post` never waits and never fails; an Event that cannot be written is dropped.
 
     Args:
-        writer: The cluster.
-        instance: Name of our pod, for `reportingInstance`.
-        ledger: What was said so far.
-        capacity: How many Events may wait for the API server.
-        on_outcome: Called with `posted`, `failed` or `dropped`, for metrics.
-        clock: Monotonic seconds.
-        now: The time of day (aware), for the Event's timestamps.
+        cluster: the API server.
+        instance: name of our pod, for `reportingInstance`.
+        ledger: of what was posted so far; None for an empty one.
+        capacity: Events that may wait for the API server.
+        on_outcome: called with `posted`, `failed` or `dropped`, for metrics.
+        time: for repetitions and timestamps.
     """
 
     def __init__(
         self,
-        writer: Writer,
+        cluster: _Writer,
         *,
         instance: str = "",
         ledger: Ledger | None = None,
         capacity: int = 1000,
         on_outcome: Callable[[str], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        time: Time,
     ) -> None:
-        self._writer = writer
+        self._cluster = cluster
         self._instance = instance
         self._ledger = Ledger() if ledger is None else ledger
         self._waiting: asyncio.Queue[Post] = asyncio.Queue(capacity)
         self._on_outcome = on_outcome
-        self._clock = clock
-        self._now = now
-        self._trouble: str | None = None
+        self._time = time
+        self._state = StateLog(_log, failed=_NOT_WRITTEN, recovered=_WRITTEN_AGAIN, time=time)
 
-    def say(self, about: About, *, type: EventType, reason: str, note: str) -> None:  # noqa: A002 - the field's name
-        """Say that something happened to an object.
+    def post(self, about: About, event: Event) -> None:
+        """Post an Event, or count its repetition.
 
         Args:
-            about: The object.
-            type: `Normal`, or `Warning` for what somebody should look at.
-            reason: A documented constant in CamelCase.
-            note: One sentence with names and ids, never a value. Keep changing numbers out of it: they make every note new.
+            about: the object.
+            event: its message names ids and keys, never a value. A number that keeps changing makes each message a new Event.
         """
-        said = Said(about, type, reason, one_line(note, _LONGEST_NOTE))
-        post = self._ledger.say(said, self._clock())
+        event = replace(event, message=clean_text(event.message, _LONGEST_MESSAGE))
+        post = self._ledger.observe(about, event, now=self._time.monotonic())
         if post is None:
             return
         try:
             self._waiting.put_nowait(post)
         except asyncio.QueueFull:
-            self._ledger.forget(said)
+            self._ledger.forget(about, event)
             self._on_outcome("dropped")
-
-    def post(self, about: About, event: Event) -> None:
-        """Have an Event written about an object."""
-        kind: EventType = "Warning" if event.warning else "Normal"
-        self.say(about, type=kind, reason=event.reason, note=event.message)
 
     async def run(self) -> None:
         """Write what waits, one after the other, until cancelled."""
@@ -209,37 +202,30 @@ class EventPoster:
             await self._write(await self._waiting.get())
 
     async def _write(self, post: Post) -> None:
-        namespace = post.said.about.namespace or "default"
-        moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        namespace = post.about.namespace or "default"
+        moment = self._time.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
-            # Neither is tied to what was there before: the name was drawn by this process, so nobody else's can be meant, and one
-            # that is written late, when another replica leads, at worst tells something twice.
+            # No write needs a precondition: this process chose the name at random, so the Event is its own. One that arrives late,
+            # when another replica leads, at worst repeats something.
             if post.count == 1:
-                body = _event(post.said, namespace, moment, self._instance)
-                await self._writer.create(EVENTS, namespace, post.name, body, field_manager="keyturn")
+                body = _event(post, namespace, moment, self._instance)
+                await self._cluster.create(EVENTS, namespace, post.name, body, field_manager="keyturn")
             else:
                 body = {"count": post.count, "lastTimestamp": moment}
-                await self._writer.merge_patch(EVENTS, namespace, post.name, body, field_manager="keyturn")
+                await self._cluster.merge_patch(EVENTS, namespace, post.name, body, field_manager="keyturn")
         except ClusterError as error:
-            self._ledger.forget(post.said)
+            self._ledger.forget(post.about, post.event)
             self._on_outcome("failed")
-            # An Event of which only the count was left to raise may have expired; that is nobody's trouble.
+            # An Event whose count was to be raised may have expired, and a namespace may be deleted; neither is a fault.
             if not isinstance(error, NotFound) and not error.namespace_terminating:
-                self._report(str(error))
+                self._state.bad(str(error), str(error), namespace=namespace, reason=error.reason)
             return
         self._on_outcome("posted")
-        self._report(None)
-
-    def _report(self, trouble: str | None) -> None:
-        if trouble and trouble != self._trouble:
-            _logger.warning("Events cannot be written: %s", trouble)
-        elif self._trouble and not trouble:
-            _logger.info("Events can be written again")
-        self._trouble = trouble
+        self._state.good()
 
 
-def _event(said: Said, namespace: str, moment: str, instance: str) -> JSON:
-    about = said.about
+def _event(post: Post, namespace: str, moment: str, instance: str) -> JsonObject:
+    about, event = post.about, post.event
     return {
         "metadata": {"namespace": namespace},
         "involvedObject": {
@@ -249,9 +235,9 @@ def _event(said: Said, namespace: str, moment: str, instance: str) -> JSON:
             "name": about.name,
             "uid": about.uid,
         },
-        "type": said.type,
-        "reason": said.reason,
-        "message": said.note,
+        "type": "Warning" if event.warning else "Normal",
+        "reason": str(event.reason),
+        "message": event.message,
         "source": {"component": "keyturn"},
         "reportingComponent": "keyturn",
         "reportingInstance": instance,

@@ -1,19 +1,17 @@
-"""The gateway to the API server: every verb Keyturn needs, with plain dicts in and out and one deadline per call."""
+"""The gateway to the API server: every verb that Keyturn uses, with plain dicts in and out and one deadline per call."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
+from keyturn.base.time import Time
 from keyturn.cluster.access import Access
-from keyturn.cluster.calls import JSON, Caller, Observer
+from keyturn.cluster.calls import Caller, CallObserver, JsonObject
 from keyturn.cluster.reading import METADATA_ONLY, Reader
 from keyturn.cluster.resources import Resource, fill
-from keyturn.cluster.transport import ApiTransport, Barrier, Request, Transport
-
-Propagation = Literal["Background", "Foreground", "Orphan"]
+from keyturn.cluster.transport import ApiTransport, Request, Transport, WriteFence
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
@@ -23,17 +21,16 @@ _JSON_PATCH = "application/json-patch+json"
 class Cluster(Reader):
     """One API server, as an async context manager that closes its transport.
 
-    Writes answer with the object's metadata only (`apiVersion`, `kind`, `metadata`), so that no value travels back with the
-    echo of a Secret; reads answer with what was asked for. A failed call raises a leaf of `ClusterError`; a cancelled one ends at
-    once. Nothing is retried but a GET whose connection broke, once: retrying is the business of the loops above, which know
-    what else has changed since.
+    Writes return the object's metadata only (`apiVersion`, `kind`, `metadata`), so that no value of a Secret travels back; reads
+    return what was requested. A failed call raises a leaf of `ClusterError`; a cancelled one ends immediately. The only retry is
+    that of a GET whose connection broke, once: all others belong to the callers, which know what else has changed meanwhile.
 
     Args:
-        transport: How requests travel; `Cluster.at` brings the real one.
-        deadline: Seconds a call may take, its wait for a connection included; a GET that is sent again gets them anew.
-        observer: Called after each call with verb (`get`, `apply`, ...), resource label, HTTP status (0 without an answer)
+        transport: sends the requests; `Cluster.at` brings the real one.
+        deadline: seconds for one call, including its wait for a connection; a GET that is sent again gets all of them again.
+        observer: called after each call with verb (`get`, `apply`, ...), resource label, HTTP status (0 without a response)
             and seconds, for metrics. Must not raise.
-        clock: Monotonic seconds.
+        time: measures each call.
     """
 
     def __init__(
@@ -41,10 +38,10 @@ class Cluster(Reader):
         transport: Transport,
         *,
         deadline: float = 30.0,
-        observer: Observer | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        observer: CallObserver | None = None,
+        time: Time,
     ) -> None:
-        super().__init__(Caller(transport, deadline=deadline, observer=observer, clock=clock))
+        super().__init__(Caller(transport, deadline=deadline, observer=observer, time=time))
 
     @classmethod
     def at(
@@ -53,17 +50,24 @@ class Cluster(Reader):
         *,
         pool_size: int = 20,
         deadline: float = 30.0,
-        observer: Observer | None = None,
-        barrier: Barrier = lambda: None,
+        observer: CallObserver | None = None,
+        write_fence: WriteFence = lambda: None,
+        time: Time | None = None,
     ) -> Self:
-        """The cluster that `access` leads to, with at most `pool_size` calls under way at once; the others wait.
+        """The cluster that `access` leads to.
 
-        Where the barrier gives a reason, writes raise `NotLeading`. It is asked before a write is sent; how long that is on its way
-        nobody knows, so a write that could do harm to what another replica has written since carries the `uid` or
-        `resourceVersion` of what it changes.
+        Args:
+            access: its address and the login.
+            pool_size: calls that may be in flight at once; the others wait.
+            deadline: seconds for one call.
+            observer: called after each call.
+            write_fence: while it returns a reason, writes raise `NotLeading`. It is asked before a write is sent, and the write may
+                arrive much later. So a write that could overwrite what another replica has written meanwhile must carry the
+                `uid` or `resourceVersion` of the object that it changes.
+            time: None for the real one.
         """
-        transport = ApiTransport(access.configuration, pool_size, trust_env=access.trust_env, barrier=barrier)
-        return cls(transport, deadline=deadline, observer=observer)
+        transport = ApiTransport(access.configuration, pool_size, trust_env=access.trust_env, write_fence=write_fence)
+        return cls(transport, deadline=deadline, observer=observer, time=time or Time())
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,31 +88,29 @@ class Cluster(Reader):
         body: Mapping[str, Any],
         *,
         field_manager: str,
-        force: bool = True,
         subresource: str | None = None,
-    ) -> JSON:
-        """Server-side apply; `apiVersion`, `kind`, name and namespace are filled in.
+    ) -> JsonObject:
+        """Server-side apply that takes over conflicting fields; `apiVersion`, `kind`, name and namespace are filled in.
 
-        Creates the object where it is missing, even if a `metadata.resourceVersion` was sent (tried on 1.35); a sent
-        `metadata.uid` prevents that, and a subresource is never created. An apply that changes nothing leaves the
-        `resourceVersion` as it was.
+        Creates a missing object, even if a `metadata.resourceVersion` was sent (tried on 1.35); a sent `metadata.uid` prevents
+        that, and a subresource is never created. An apply that changes nothing leaves the `resourceVersion` as it was.
 
         Raises:
-            Conflict: Not forced, and another manager owns a field; or a sent `resourceVersion` or `uid` is not the present one.
+            Conflict: a sent `resourceVersion` or `uid` is not the present one.
         """
-        query = {"fieldManager": field_manager, "force": "true" if force else "false"}
-        whole = _complete(resource, namespace, name, body)
+        query = {"fieldManager": field_manager, "force": "true"}
+        whole = complete_manifest(resource, namespace, name, body)
         return await self._named(
             "apply", "PATCH", resource, namespace, name, query=query, kind=_APPLY, body=whole, subresource=subresource
         )
 
     async def create(
         self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], *, field_manager: str
-    ) -> JSON:
+    ) -> JsonObject:
         """Create an object; `apiVersion`, `kind`, name and namespace are filled in.
 
         Raises:
-            AlreadyExists: There is one of that name.
+            AlreadyExists: there is one of that name.
         """
         template = resource.template()
         request = Request(
@@ -116,10 +118,10 @@ class Cluster(Reader):
             fill(template, namespace=namespace, name=None),
             query={"fieldManager": field_manager},
             accept=METADATA_ONLY,
-            body=_complete(resource, namespace, name, body),
+            body=complete_manifest(resource, namespace, name, body),
         )
         answer = await self._caller.call("create", request, resource, template)
-        self.echo(resource, answer)
+        self._publish(resource, answer)
         return answer
 
     async def merge_patch(
@@ -131,12 +133,12 @@ class Cluster(Reader):
         *,
         field_manager: str,
         subresource: str | None = None,
-    ) -> JSON:
+    ) -> JsonObject:
         """RFC 7386 patch of an object that must exist.
 
         Raises:
-            NotFound: It does not; an apply would answer with a confusing `Invalid` here.
-            Conflict: The patch holds a `metadata.resourceVersion` or `uid` that is not the present one.
+            NotFound: it does not; an apply would answer with a confusing `Invalid` here.
+            Conflict: the patch holds a `metadata.resourceVersion` or `uid` that is not the present one.
         """
         query = {"fieldManager": field_manager}
         return await self._named(
@@ -152,11 +154,11 @@ class Cluster(Reader):
         *,
         field_manager: str,
         subresource: str | None = None,
-    ) -> JSON:
+    ) -> JsonObject:
         """RFC 6902 patch of an object that must exist.
 
         Raises:
-            Invalid: A `test` operation failed, or a path is not there.
+            Invalid: a `test` operation failed, or a path is not there.
         """
         query = {"fieldManager": field_manager}
         return await self._named(
@@ -171,31 +173,9 @@ class Cluster(Reader):
             subresource=subresource,
         )
 
-    async def delete(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        *,
-        uid: str | None = None,
-        resource_version: str | None = None,
-        propagation: Propagation | None = None,
-    ) -> None:
-        """Delete an object, if its uid and resourceVersion are still the given ones.
 
-        Raises:
-            Conflict: A precondition does not hold: it is another object, or has changed.
-        """
-        wanted = {"uid": uid, "resourceVersion": resource_version}
-        options: JSON = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        if preconditions := {key: value for key, value in wanted.items() if value is not None}:
-            options["preconditions"] = preconditions
-        if propagation is not None:
-            options["propagationPolicy"] = propagation
-        await self._named("delete", "DELETE", resource, namespace, name, body=options)
-
-
-def _complete(resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any]) -> JSON:
+def complete_manifest(resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any]) -> JsonObject:
+    """The manifest of an object with `apiVersion`, `kind`, name and namespace filled in."""
     metadata = {"name": name, **body.get("metadata", {})}
     if resource.namespaced:
         metadata["namespace"] = namespace

@@ -1,277 +1,217 @@
-"""A local, always fresh picture of objects, of each only what is needed: list once, watch for ever, start over if lost."""
+"""Keeps a copy of objects equal to the cluster, with only what is needed of each: list once, watch, and list again after a gap."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
-from keyturn.base.log import log_defect
-from keyturn.cluster.backoff import full_jitter
-from keyturn.cluster.calls import JSON
+from keyturn.base.backoff import Backoff
+from keyturn.base.log import StateLog, info, log_defect, warning
+from keyturn.base.time import Time
 from keyturn.cluster.errors import ClusterError, Forbidden, Gone
-from keyturn.cluster.reading import METADATA_LIST, METADATA_ONLY
-from keyturn.cluster.resources import Resource
-from keyturn.cluster.watching import WatchEvent
-from keyturn.core.metadata import Key, ObjectMeta
+from keyturn.cluster.list_watch import ListWatch, Progress
+from keyturn.cluster.pauses import sleep_beating
+from keyturn.cluster.resources import ALL_NAMESPACES
 
-# A watch that stayed up this long was no failure, however it ended.
+_log = logging.getLogger(__name__)
+
+_RETRYING = warning("cannot watch {what} in {place}, retrying: {detail}")
+_WATCHING_AGAIN = info("watching {what} in {place} again")
+
+# The end of a watch that worked for so long is no failure, whatever ended it.
 _STABLE_SECONDS = 30.0
 
-# However long a server asks us to stay away: a watchdog listens for our beats.
-_LONGEST_WAIT = 120.0
-
-_logger = logging.getLogger(__name__)
+# Full jitter: all replicas, and all watches of one, may have lost the same API server at the same moment.
+_BACKOFF = Backoff(first=1.0, longest=60.0, spread=1.0)
 
 
-class Known(Protocol):
-    """What an informer must be able to tell of anything it remembers."""
+class Tracked(Protocol):
+    """The part of a remembered object by which an informer notices changes."""
 
     @property
     def uid(self) -> str:
-        """Of the object; changes when it is made again under its name."""
+        """Changes if the object is deleted and created again under its name."""
 
     @property
     def resource_version(self) -> str:
-        """Of the object; equal means unchanged."""
+        """Equal means unchanged."""
 
 
-T = TypeVar("T", bound=Known)
+_T = TypeVar("_T", bound=Tracked)
 
-OnChange = Callable[[Key, T | None, T | None], None]
-"""Takes the key, what was known, and what is known now; None for an object that is not there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading(Generic[T]):
-    """What an informer asks the API server for, and what it remembers of the answers.
-
-    Attributes:
-        read: makes of an object what is remembered; None for one that concerns nobody, which then costs no memory.
-        list_as: media type of lists.
-        watch_as: media type of watch events.
-        page: objects per page; an answer is in memory as a whole.
-    """
-
-    read: Callable[[JSON], T | None]
-    list_as: str
-    watch_as: str
-    page: int
-
-
-METADATA: Reading[ObjectMeta] = Reading(read=ObjectMeta.of, list_as=METADATA_LIST, watch_as=METADATA_ONLY, page=500)
-"""Only `PartialObjectMetadata`, so that no Secret's data crosses the wire."""
-
-
-def parts_of(read: Callable[[JSON], T | None]) -> Reading[T]:
-    """Whole objects are read one small page after the other, and only what `read` makes of them is kept."""
-    return Reading(read=read, list_as="application/json", watch_as="application/json", page=100)
-
-
-class Source(Protocol):
-    """What an informer asks of a `Cluster`."""
-
-    def pages(
-        self, resource: Resource, namespace: str | None, *, label_selector: str, accept: str, size: int
-    ) -> AsyncIterator[JSON]:
-        """See `Cluster.pages`."""
-        ...
-
-    def watch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        *,
-        resource_version: str,
-        label_selector: str,
-        accept: str,
-        timeout_seconds: int,
-    ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
-        """See `Cluster.watch`."""
-        ...
+_OnChange = Callable[[tuple[str, str], _T | None, _T | None], None]
 
 
 @dataclass(slots=True)
-class _Thread:
-    """Where one watch stands: a namespace (None for all), its place in history, since when it is connected, what is wrong now."""
+class _WatchState:
+    """The state of one watch.
 
-    namespace: str | None
+    Attributes:
+        namespace: that is watched, or `ALL_NAMESPACES`.
+        log: of its failures.
+        version: the place at which the watch continues; empty if the objects must be listed first.
+        listed: whether they were ever listed, or may not be.
+        attempted: whether a list was ever attempted.
+        failures: in a row.
+        connected: since when the present watch is connected.
+        error: why it is not watched now.
+    """
+
+    namespace: str
+    log: StateLog
     version: str = ""
     listed: bool = False
-    tried: bool = False
+    attempted: bool = False
     failures: int = 0
     connected: float | None = None
-    failure: ClusterError | None = None
+    error: ClusterError | None = None
 
-    def begin(self) -> None:
+    def disconnect(self) -> None:
         self.connected = None
 
     @property
     def place(self) -> str:
-        return f"namespace {self.namespace}" if self.namespace else "all namespaces"
+        return "all namespaces" if self.namespace == ALL_NAMESPACES else f"namespace {self.namespace}"
 
 
-class Informer(Generic[T]):
-    """Keeps `objects` equal to what is in the cluster, and tells every difference once.
+class Informer(Generic[_T]):
+    """Keeps `objects` equal to the objects in the cluster, and reports each difference once.
 
-    An object that leaves the label selection, or comes to concern nobody, counts as deleted. Deletions missed while the watch was
-    broken are found by the next list. A difference between `old` and `new` may span several changes, and their uids differ if the
-    object was made again in between.
+    An object that its `ListWatch` no longer projects counts as deleted. The next list finds deletions that were missed while the watch
+    was broken. One difference may combine several changes, and the uids of its two sides differ if the object was deleted
+    and created again.
 
     Args:
-        source: The cluster.
-        resource: What to watch.
-        reading: What to remember of each object.
-        namespaces: One watch for each, or None for one watch over all.
-        label_selector: As the API takes it.
-        on_change: Called in the event loop for each difference; it should only note that there is work. What it raises is logged.
-        on_beat: Called whenever the informer shows life, at least every three minutes, for a watchdog.
-        sleep: Waits seconds.
-        chance: Gives random numbers from 0 up to 1.
-        clock: Monotonic seconds.
+        list_watch: the source of the objects.
+        label: names the kind in messages.
+        namespaces: each gets a watch of its own; `ALL_NAMESPACES` alone for one watch of all.
+        on_change: called in the event loop with the key, the object before and the object now (None if there is none); it should
+            only note that there is work. Its exceptions are logged.
+        on_beat: called whenever the informer shows life, at least every three minutes, for a watchdog.
+        time: for backoff.
 
     Attributes:
-        synced: Set once everything was listed that may be; stays set through outages, when the picture is old but whole.
-        tried: Set once each list was asked for, whatever came of it.
+        synced: set once all permitted lists are complete; stays set through outages, when the objects are old but complete.
+        attempted: set once each list was attempted, with any result.
     """
 
     def __init__(
         self,
-        source: Source,
-        resource: Resource,
+        list_watch: ListWatch[_T],
         *,
-        reading: Reading[T],
-        namespaces: tuple[str, ...] | None,
-        label_selector: str = "",
-        on_change: OnChange[T],
+        label: str,
+        namespaces: tuple[str, ...],
+        on_change: _OnChange[_T],
         on_beat: Callable[[], None] = lambda: None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
-        clock: Callable[[], float] = time.monotonic,
+        time: Time,
     ) -> None:
-        self._source = source
-        self._resource = resource
-        self._reading = reading
-        self._threads = [_Thread(namespace) for namespace in (namespaces if namespaces is not None else (None,))]
-        self._label_selector = label_selector
+        self._list_watch = list_watch
+        self._label = label
+        self._watches = [
+            _WatchState(namespace, StateLog(_log, failed=_RETRYING, recovered=_WATCHING_AGAIN, time=time))
+            for namespace in namespaces
+        ]
         self._on_change = on_change
         self._on_beat = on_beat
-        self._sleep = sleep
-        self._chance = chance
-        self._clock = clock
-        self._objects: dict[Key, T] = {}
+        self._time = time
+        self._objects: dict[tuple[str, str], _T] = {}
         self.synced = asyncio.Event()
-        self.tried = asyncio.Event()
+        self.attempted = asyncio.Event()
 
     @property
-    def objects(self) -> Mapping[Key, T]:
-        """What is known now, as a read-only view that changes with the cluster."""
+    def objects(self) -> Mapping[tuple[str, str], _T]:
+        """All objects by namespace and name, as a read-only view that changes with the cluster."""
         return MappingProxyType(self._objects)
 
     @property
-    def trouble(self) -> str | None:
-        """Why the picture is not fresh now, or None."""
-        return next((self._trouble(thread) for thread in self._threads if thread.failure is not None), None)
+    def error(self) -> str | None:
+        """Why the objects are not up to date now, or None."""
+        for state in self._watches:
+            if state.error is not None:
+                return f"cannot watch {self._label} in {state.place}: {state.error}"
+        return None
 
     async def run(self) -> None:
         """Follow the cluster until cancelled; no failure of the API server ends it."""
         async with asyncio.TaskGroup() as group:
-            for thread in self._threads:
-                group.create_task(self._follow(thread), name=f"watch {self._resource.label} in {thread.place}")
+            for state in self._watches:
+                group.create_task(self._follow(state), name=f"watch {self._label} in {state.place}")
 
-    async def _follow(self, thread: _Thread) -> None:
-        thread.version = ""
+    async def _follow(self, state: _WatchState) -> None:
+        state.version = ""
         while True:
             self._on_beat()
-            thread.begin()
+            state.disconnect()
             failure: ClusterError | None = None
             try:
-                if not thread.version:
-                    await self._list(thread)
-                await self._watch(thread)
+                if not state.version:
+                    await self._list(state)
+                await self._watch(state)
             except Gone:
-                thread.version = ""
+                state.version = ""
             except ClusterError as error:
                 failure = error
-            except Exception as error:  # noqa: BLE001 - a defect of ours or a very odd answer
-                # Nothing may end this loop: start over, never fast.
-                log_defect(_logger, f"the watch of {self._resource.label} in {thread.place}", error)
-                thread.version = ""
-            thread.tried = True
-            if all(each.tried for each in self._threads):
-                self.tried.set()
-            # Every end counts as a failure, the quiet one too: an API server that closes at once must not be asked in a
-            # loop. Only a watch that lived a while wipes the slate, and then its end is nothing to report.
-            lived = thread.connected is not None and self._clock() - thread.connected >= _STABLE_SECONDS
-            thread.failures = 1 if lived else thread.failures + 1
-            if failure and not lived:
-                self._report(thread, failure)
-            if isinstance(failure, Forbidden) and len(self._threads) > 1:
-                # The Role of one namespace may be missing; the others must not wait for it. Its failure stays to be seen.
-                self._note_listed(thread)
-            asked = failure.retry_after if failure and failure.retry_after else 0.0
-            await self._sleep(max(min(asked, _LONGEST_WAIT), full_jitter(thread.failures, self._chance())))
+            except Exception as error:  # noqa: BLE001 - a defect of ours or a malformed object
+                # Nothing may end this loop: start over, after a pause.
+                log_defect(_log, f"the watch of {self._label} in {state.place}", error, namespace=state.namespace)
+                state.version = ""
+            self._note_attempted(state)
+            # Each end counts as a failure, a regular one too: a watch that the API server closes at once must not be opened again
+            # in a loop. Only a watch that was stable resets the count, and its end is not logged.
+            stable = state.connected is not None and self._time.monotonic() - state.connected >= _STABLE_SECONDS
+            state.failures = 1 if stable else state.failures + 1
+            if failure and not stable:
+                self._report(state, failure)
+            if isinstance(failure, Forbidden) and len(self._watches) > 1:
+                # The Role of one namespace may be missing; the others must not wait for it. Its error stays visible.
+                self._note_listed(state)
+            pause = _BACKOFF.delay(
+                state.failures, random=self._time.random(), retry_after=failure.retry_after if failure else None
+            )
+            await sleep_beating(pause, time=self._time, on_beat=self._on_beat)
 
-    async def _list(self, thread: _Thread) -> None:
-        present: dict[Key, T] = {}
+    async def _list(self, state: _WatchState) -> None:
+        present: dict[tuple[str, str], _T] = {}
         version = ""
-        async for page in self._source.pages(
-            self._resource,
-            thread.namespace,
-            label_selector=self._label_selector,
-            accept=self._reading.list_as,
-            size=self._reading.page,
-        ):
-            for obj in page.get("items") or ():
-                if (known := self._reading.read(obj)) is not None:
-                    present[_key(obj)] = known
-            version = page["metadata"]["resourceVersion"]
+        async for page in self._list_watch.list(state.namespace):
+            present.update(page.items)
+            version = page.version
             self._on_beat()
-        # From here on nothing is awaited, so nobody sees a picture that is half old and half new.
-        for key in [key for key in self._objects if thread.namespace in {None, key[0]} and key not in present]:
+        # No await from here on: no other task may see objects of which some are old and some new.
+        for key in [key for key in self._objects if state.namespace in {ALL_NAMESPACES, key[0]} and key not in present]:
             self._set(key, None)
-        for key, known in present.items():
-            self._set(key, known)
-        thread.version = version
-        self._note_listed(thread)
+        for key, obj in present.items():
+            self._set(key, obj)
+        state.version = version
+        self._note_listed(state)
 
-    def _note_listed(self, thread: _Thread) -> None:
-        thread.listed = thread.tried = True
-        if all(each.tried for each in self._threads):
-            self.tried.set()
-        if all(each.listed for each in self._threads):
+    def _note_attempted(self, state: _WatchState) -> None:
+        state.attempted = True
+        if all(each.attempted for each in self._watches):
+            self.attempted.set()
+
+    def _note_listed(self, state: _WatchState) -> None:
+        self._note_attempted(state)
+        state.listed = True
+        if all(each.listed for each in self._watches):
             self.synced.set()
 
-    async def _watch(self, thread: _Thread) -> None:
-        async with self._source.watch(
-            self._resource,
-            thread.namespace,
-            resource_version=thread.version,
-            label_selector=self._label_selector,
-            accept=self._reading.watch_as,
-            # Spread, so that the watches of many namespaces do not all reconnect in the same second.
-            timeout_seconds=300 + int(300 * self._chance()),
-        ) as events:
-            thread.connected = self._clock()
+    async def _watch(self, state: _WatchState) -> None:
+        async with self._list_watch.watch(state.namespace, state.version) as changes:
+            state.connected = self._time.monotonic()
             self._on_beat()
-            self._recovered(thread)
-            async for event in events:
+            self._note_connected(state)
+            async for change in changes:
                 self._on_beat()
-                self._take(event)
-                thread.version = event.resource_version or thread.version
+                if not isinstance(change, Progress):
+                    self._set(change.key, change.object)
+                state.version = change.version or state.version
 
-    def _take(self, event: WatchEvent) -> None:
-        if event.type == "BOOKMARK":
-            return
-        self._set(_key(event.object), None if event.type == "DELETED" else self._reading.read(event.object))
-
-    def _set(self, key: Key, new: T | None) -> None:
+    def _set(self, key: tuple[str, str], new: _T | None) -> None:
         old = self._objects.get(key)
         if new is None:
             self._objects.pop(key, None)
@@ -284,24 +224,23 @@ class Informer(Generic[T]):
         try:
             self._on_change(key, old, new)
         except Exception as error:  # noqa: BLE001 - a defect of ours
-            # A picture that no longer moves would be worse than one missed call; the sweep heals that.
-            log_defect(_logger, f"noting a change of {self._resource.kind} {key[0]}/{key[1]}", error)
+            # One missed call is healed by the sweep; objects that are no longer updated would not be.
+            namespace, name = key
+            what = f"handling a change of {self._label} {namespace}/{name}"
+            log_defect(_log, what, error, namespace=namespace, name=name)
 
-    def _report(self, thread: _Thread, error: ClusterError) -> None:
-        before, thread.failure = thread.failure, error
-        # A server that is away fails in many words; only another kind of failure is news.
-        if before is None or before.reason != error.reason:
-            _logger.warning("Trouble: %s; trying on", self._trouble(thread))
+    def _report(self, state: _WatchState, error: ClusterError) -> None:
+        state.error = error
+        # A server in an outage fails with many texts; only another reason is logged.
+        state.log.bad(
+            error.reason,
+            str(error),
+            what=self._label,
+            place=state.place,
+            namespace=state.namespace,
+            reason=error.reason,
+        )
 
-    def _trouble(self, thread: _Thread) -> str:
-        return f"cannot watch {self._resource.label} in {thread.place}: {thread.failure}"
-
-    def _recovered(self, thread: _Thread) -> None:
-        if thread.failure is not None:
-            thread.failure = None
-            _logger.info("Watching %s in %s again", self._resource.label, thread.place)
-
-
-def _key(obj: JSON) -> Key:
-    metadata = obj["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
+    def _note_connected(self, state: _WatchState) -> None:
+        state.error = None
+        state.log.good(what=self._label, place=state.place, namespace=state.namespace)

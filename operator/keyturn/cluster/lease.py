@@ -1,43 +1,54 @@
-"""Takes the Lease, keeps it while we lead, and gives it back.
+"""Takes the Lease, keeps it while this process leads, and releases it.
 
-The Kubernetes client's own elector is not used: it cannot create a Lease, ends at the first refused connection while the leader's
-work goes on, and compares times of day of different machines.
+The Kubernetes client's own elector is not used: it cannot create a Lease, it ends at the first refused connection while the leader's
+work goes on, and it compares times of day of different machines.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import sys
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from keyturn.base.backoff import jittered
-from keyturn.cluster.calls import JSON
+from keyturn.base.backoff import capped_retry_after, jittered
+from keyturn.base.log import StateLog, error, info, warning
+from keyturn.base.time import Time
+from keyturn.cluster.calls import JsonObject
 from keyturn.cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from keyturn.cluster.pauses import sleep_beating
 from keyturn.cluster.resources import LEASES, Resource
-from keyturn.core.lease import Record, Sighting, Terms, claim, is_safe, released, renewed, sighted
+from keyturn.core.lease import (
+    LeaseRecord,
+    LeaseTimings,
+    ObservedLease,
+    acquire_record,
+    may_write,
+    observe,
+    release_record,
+    renew_record,
+)
 from keyturn.core.names import LEASE_MANAGER
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-
-def steady_clock() -> float:
-    """Seconds of a clock that nobody sets; on Linux one that goes on while the machine sleeps, as the others' clocks do."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+_LEADING = info("leading: {identity} holds the Lease {namespace}/{name}")
+_STANDING_BY = info("standing by: {holder} holds the Lease {namespace}/{name}")
+_LOST = error("no longer leading, so this process ends: {why}")
+_RELEASED = info("no longer leading: the Lease {namespace}/{name} is released")
+_NOT_RELEASED = warning("the Lease {namespace}/{name} could not be released, and must expire: {error}")
+_UNUSABLE = warning("the Lease {namespace}/{name} cannot be used, retrying: {detail}")
+_USABLE = info("the Lease {namespace}/{name} can be used again")
 
 
 class LeaseLost(Exception):
-    """Another replica leads, or may lead from now on; the message is one line that says why."""
+    """Another replica leads, or may lead from now on; the message is one line with the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseName:
-    """Which Lease."""
+    """Namespace and name of a Lease."""
 
     namespace: str
     name: str
@@ -46,195 +57,189 @@ class LeaseName:
         return f"{self.namespace}/{self.name}"
 
 
-class Store(Protocol):
-    """What an elector asks of a `Cluster`."""
+class _Leases(Protocol):
+    """The part of a `Cluster` that an elector uses."""
 
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON:
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> JsonObject:
         """See `Cluster.get`."""
         ...
 
     async def create(
         self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], *, field_manager: str
-    ) -> JSON:
+    ) -> JsonObject:
         """See `Cluster.create`."""
         ...
 
     async def merge_patch(
         self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], *, field_manager: str
-    ) -> JSON:
+    ) -> JsonObject:
         """See `Cluster.merge_patch`."""
         ...
 
 
-class OnChange(Protocol):
-    """Told whether we lead, when that changes."""
-
+class _OnChange(Protocol):
     def __call__(self, *, leading: bool) -> None:
         """Must not raise."""
         ...
 
 
 class Elector:
-    """One candidate for one Lease. Every write of it names the resourceVersion that it replaces, so that one of two wins.
+    """One candidate for one Lease. Each of its writes names the resourceVersion that it replaces, so that one of two candidates wins.
 
     Args:
-        store: A cluster of its own: renewals must not wait behind other requests, nor be held up by the barrier below.
-        lease: Which Lease.
-        identity: Who we are, never used by another process before or after.
-        terms: How long things take.
-        on_change: Told of each change.
-        on_beat: Called with each turn of a loop, for a watchdog.
-        clock: Steady seconds.
-        now: The time of day (aware), for people.
-        sleep: Waits seconds.
-        chance: Random numbers from 0 up to 1.
+        cluster: a cluster of its own: renewals must not wait behind other requests, nor be held back by the fence below.
+        lease: the Lease.
+        identity: of this process; no other process ever uses it.
+        timings: the periods of the Lease.
+        on_change: called with whether this process leads, when that changes.
+        on_beat: called at least twice a minute, for a watchdog.
+        time: for periods, spread and the record's times of day.
 
     Attributes:
-        trouble: Why the Lease cannot be read or written now, or None.
+        error: why the Lease cannot be read or written now, or None.
     """
 
     def __init__(
         self,
-        store: Store,
+        cluster: _Leases,
         lease: LeaseName,
         *,
         identity: str,
-        terms: Terms,
-        on_change: OnChange,
+        timings: LeaseTimings,
+        on_change: _OnChange,
         on_beat: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = steady_clock,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
+        time: Time,
     ) -> None:
-        self._store = store
+        self._cluster = cluster
         self._lease = lease
         self._identity = identity
-        self._terms = terms
+        self._timings = timings
         self._on_change = on_change
         self._on_beat = on_beat
-        self._clock = clock
-        self._now = now
-        self._sleep = sleep
-        self._chance = chance
-        self._seen: Sighting | None = None
-        self._held: Record | None = None
+        self._time = time
+        self._state = StateLog(_log, failed=_UNUSABLE, recovered=_USABLE, time=time)
+        self._observed: ObservedLease | None = None
+        self._held: LeaseRecord | None = None
         self._renewal_began = float("-inf")
-        self.trouble: str | None = None
+        self.error: str | None = None
 
-    def barrier(self) -> str | None:
-        """Why nothing may be written now, or None; for `Cluster`, which asks before each write."""
+    def write_fence(self) -> str | None:
+        """Why nothing may be written now, or None; `Cluster` asks before each write."""
         if self._held is None:
             return f"the Lease {self._lease} is not ours"
-        if not is_safe(self._renewal_began, terms=self._terms, now=self._clock()):
+        if not may_write(self._renewal_began, timings=self._timings, now=self._time.steady()):
             return f"the Lease {self._lease} was not renewed for too long"
         return None
 
     async def acquire(self) -> None:
-        """Wait until we lead, however long; no failure of the API server ends that."""
-        while (pause := await self._try_to_take()) is not None:
+        """Wait until this process leads, however long; no failure of the API server ends the wait."""
+        while (pause := await self._attempt()) is not None:
             await self._sleep(pause)
 
     async def keep(self) -> None:
         """Renew the Lease until cancelled.
 
         Raises:
-            LeaseLost: We do not lead any more.
+            LeaseLost: this process does not lead any more.
         """
-        pause = jittered(self._terms.renew_every, random=self._chance())
+        pause = self._jittered(self._timings.renew_period)
         try:
             while True:
+                # A long Retry-After must not make the holder sleep past its own deadline.
                 await self._sleep(min(pause, self._left()))
                 self._on_beat()
-                if (why := self.barrier()) is not None:
-                    raise LeaseLost(f"{why}{': ' if self.trouble else ''}{self.trouble or ''}")
+                if (why := self.write_fence()) is not None:
+                    raise LeaseLost(f"{why}{': ' if self.error else ''}{self.error or ''}")
                 pause = await self._renew()
         except LeaseLost as lost:
             self._held = None
-            _logger.error("no longer leading, so this process ends: %s", lost)  # noqa: TRY400 - a traceback says nothing
+            _LOST(_log, why=lost, namespace=self._lease.namespace, name=self._lease.name)
             self._on_change(leading=False)
             raise
 
     async def release(self) -> None:
-        """Give the Lease back, so that another need not wait until it runs out. All work must have ended before."""
-        if self.barrier() is not None or self._held is None:
+        """Release the Lease, so that another candidate need not wait until it expires. All work must have ended before."""
+        if self.write_fence() is not None or self._held is None:
             return
         held, self._held = self._held, None
         self._on_change(leading=False)
         try:
-            await self._give_back(held)
+            await self._release(held)
         except ClusterError as error:
-            _logger.warning("the Lease %s could not be given back, and must run out: %s", self._lease, error)
+            _NOT_RELEASED(_log, error=error, namespace=self._lease.namespace, name=self._lease.name)
             return
-        _logger.info("no longer leading: the Lease %s is given back", self._lease)
+        _RELEASED(_log, namespace=self._lease.namespace, name=self._lease.name)
 
-    async def _give_back(self, held: Record) -> None:
+    async def _release(self, held: LeaseRecord) -> None:
         try:
-            await self._write(released(held))
+            await self._write(release_record(held))
         except Conflict:
-            # A renewal may have been under way when the work was stopped, and the answer with the new version is lost.
+            # A renewal may have been in flight when the work was stopped, and its answer with the new version is lost.
             record = await self._read()
             if record is not None and record.holder == self._identity:
-                await self._write(released(record))
+                await self._write(release_record(record))
 
-    async def _try_to_take(self) -> float | None:
-        """Look, and take the Lease if that is right. Returns the seconds until the next look, or None if it is ours."""
+    async def _attempt(self) -> float | None:
+        """Read the Lease, and take it if that is permitted. Returns the seconds until the next attempt, or None if it is ours."""
         self._on_beat()
-        pause = jittered(self._terms.look_every, random=self._chance(), spread=0.2)
+        pause = self._jittered(self._timings.retry_period, spread=0.2)
         try:
-            self._look(await self._read())
-            assert self._seen is not None  # noqa: S101 - for the type checker
-            began = self._clock()
-            wanted = claim(self._seen, identity=self._identity, terms=self._terms, now=began, wall=self._now())
-            if wanted is not None:
-                self._held = await self._write(wanted)
+            observed = self._observe(await self._read())
+            began = self._time.steady()
+            record = acquire_record(
+                observed, identity=self._identity, timings=self._timings, now=began, wall=self._time.now()
+            )
+            if record is not None:
+                self._held = await self._write(record)
         except (AlreadyExists, Conflict, NotFound) as error:
-            # Another was faster. Only of a namespace that is not there this is told again and again.
+            # Another candidate was faster. Only a missing namespace lasts.
             self._note(str(error) if isinstance(error, NotFound) else None)
             return pause
         except ClusterError as error:
             self._note(str(error))
-            return max(pause, min(error.retry_after or 0.0, self._terms.duration))
+            return max(pause, capped_retry_after(error.retry_after))
         self._note(None)
-        if wanted is None:
+        if record is None:
             return pause
         self._renewal_began = began
-        if self.barrier() is not None:
-            # The answer took so long that nothing follows from it; the record names us, and is ours to take anew.
+        if self.write_fence() is not None:
+            # The answer took too long to rely on; the record names this process, so the next attempt takes it again.
             return pause
-        _logger.info("leading: %s holds the Lease %s", self._identity, self._lease)
+        _LEADING(_log, identity=self._identity, namespace=self._lease.namespace, name=self._lease.name)
         self._on_change(leading=True)
         return None
 
-    def _look(self, record: Record | None) -> None:
-        before = self._seen
-        self._seen = sighted(before, record, identity=self._identity, terms=self._terms, now=self._clock())
+    def _observe(self, record: LeaseRecord | None) -> ObservedLease:
+        before = self._observed
+        now = self._time.steady()
+        self._observed = observe(before, record, identity=self._identity, timings=self._timings, now=now)
         holder = record.holder if record else ""
         known = before.record.holder if before and before.record else ""
         if holder not in {"", known, self._identity}:
-            _logger.info("standing by: %s holds the Lease %s", holder, self._lease)
+            _STANDING_BY(_log, holder=holder, namespace=self._lease.namespace, name=self._lease.name)
+        return self._observed
 
     async def _renew(self) -> float:
-        """Try to renew. Returns the seconds until the next try."""
+        """Attempt to renew. Returns the seconds until the next attempt."""
         assert self._held is not None  # noqa: S101 - for the type checker
-        soon = jittered(self._terms.try_again_after, random=self._chance())
-        began = self._clock()
+        soon = self._jittered(self._timings.retry_soon_period)
+        began = self._time.steady()
         try:
             async with asyncio.timeout(self._left()):
-                self._held = await self._write(renewed(self._held, self._now()))
+                self._held = await self._write(renew_record(self._held, self._time.now()))
         except (AlreadyExists, Conflict, NotFound):
-            return await self._look_who_holds(soon)
+            return await self._check_holder(soon)
         except TimeoutError:
             return soon
         except ClusterError as error:
             self._note(str(error))
-            return max(soon, error.retry_after or 0.0)
+            return max(soon, capped_retry_after(error.retry_after))
         self._renewal_began = began
         self._note(None)
-        return jittered(self._terms.renew_every, random=self._chance())
+        return self._jittered(self._timings.renew_period)
 
-    async def _look_who_holds(self, soon: float) -> float:
-        """The record is not as we left it: the answer to a renewal was lost, somebody edited or deleted it, or it was taken."""
+    async def _check_holder(self, soon: float) -> float:
+        """Read a record that changed: a renewal's answer was lost, or the record was edited, deleted or taken."""
         assert self._held is not None  # noqa: S101 - for the type checker
         try:
             async with asyncio.timeout(self._left()):
@@ -245,34 +250,42 @@ class Elector:
             self._note(str(error))
             return soon
         if record is not None and record.holder != self._identity:
-            raise LeaseLost(f"the Lease {self._lease} is held by {record.holder or 'nobody'}")
+            what = f"is held by {record.holder}" if record.holder else "has no holder"
+            raise LeaseLost(f"the Lease {self._lease} {what}")
         self._held = replace(self._held, version="") if record is None else record
         return 0.0
 
     def _left(self) -> float:
-        """Seconds for which leading is still safe."""
-        return max(0.0, self._renewal_began + self._terms.safe_for - self._clock())
+        """Seconds until the renew deadline."""
+        return max(0.0, self._renewal_began + self._timings.renew_deadline - self._time.steady())
 
-    async def _read(self) -> Record | None:
+    async def _read(self) -> LeaseRecord | None:
         try:
-            return Record.of(await self._store.get(LEASES, self._lease.namespace, self._lease.name))
+            return LeaseRecord.of(await self._cluster.get(LEASES, self._lease.namespace, self._lease.name))
         except NotFound:
             return None
 
-    async def _write(self, record: Record) -> Record:
+    async def _write(self, record: LeaseRecord) -> LeaseRecord:
         """Write a record in place of the version that it names. Returns it with its new version."""
         namespace, name = self._lease.namespace, self._lease.name
-        body: JSON = {"spec": record.spec()}
+        body: JsonObject = {"spec": record.spec()}
         if record.version:
             body["metadata"] = {"resourceVersion": record.version}
-            answer = await self._store.merge_patch(LEASES, namespace, name, body, field_manager=LEASE_MANAGER)
+            answer = await self._cluster.merge_patch(LEASES, namespace, name, body, field_manager=LEASE_MANAGER)
         else:
-            answer = await self._store.create(LEASES, namespace, name, body, field_manager=LEASE_MANAGER)
+            answer = await self._cluster.create(LEASES, namespace, name, body, field_manager=LEASE_MANAGER)
         return replace(record, version=answer["metadata"]["resourceVersion"])
 
-    def _note(self, trouble: str | None) -> None:
-        if trouble and self.trouble is None:
-            _logger.warning("the Lease %s cannot be used: %s; trying on", self._lease, trouble)
-        elif self.trouble and trouble is None:
-            _logger.info("the Lease %s can be used again", self._lease)
-        self.trouble = trouble
+    def _note(self, error: str | None) -> None:
+        self.error = error
+        about = {"namespace": self._lease.namespace, "name": self._lease.name}
+        if error is None:
+            self._state.good(**about)
+        else:
+            self._state.bad("unusable", error, **about)
+
+    def _jittered(self, seconds: float, *, spread: float = 0.1) -> float:
+        return jittered(seconds, random=self._time.random(), spread=spread)
+
+    async def _sleep(self, seconds: float) -> None:
+        await sleep_beating(seconds, time=self._time, on_beat=self._on_beat)

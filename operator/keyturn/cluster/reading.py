@@ -6,67 +6,70 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-from keyturn.cluster.calls import JSON, Caller
+from keyturn.cluster.calls import Caller, JsonObject
 from keyturn.cluster.errors import Gone
-from keyturn.cluster.resources import Resource, fill
+from keyturn.cluster.resources import ALL_NAMESPACES, Resource, fill
 from keyturn.cluster.transport import Request
 from keyturn.cluster.watching import WatchEvent, checked_events
 
-Objects = list[JSON]
+_Objects = list[JsonObject]
+
+AnswerObserver = Callable[[Resource, JsonObject], None]
+"""Takes the kind and the API server's answer about one object. Must not raise, and must keep no data of Secrets."""
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class Reader:
-    """What a `Cluster` can be asked.
-
-    Attributes:
-        echo: told of each single object that was read or written, with the answer; must not raise, nor keep data of Secrets.
-    """
+    """The read requests of a `Cluster`."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self.echo: Callable[[Resource, JSON], None] = lambda _resource, _answer: None
+        self._answer_observers: list[AnswerObserver] = []
 
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON:
+    def observe_answers(self, observer: AnswerObserver) -> None:
+        """Call an observer with each answer about one single object that is read or written from now on."""
+        self._answer_observers.append(observer)
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> JsonObject:
         """The whole object."""
         return await self._named("get", "GET", resource, namespace, name)
 
-    async def get_metadata(self, resource: Resource, namespace: str | None, name: str) -> JSON:
-        """`apiVersion`, `kind` and `metadata` of an object; nothing else leaves the API server."""
+    async def get_metadata(self, resource: Resource, namespace: str | None, name: str) -> JsonObject:
+        """`apiVersion`, `kind` and `metadata` of an object; the API server sends nothing else."""
         return await self._named("get", "GET", resource, namespace, name, accept=METADATA_ONLY)
 
-    async def list(self, resource: Resource, namespace: str | None, *, label_selector: str = "") -> Objects:
-        """All objects, in one namespace or (None) in all; their `apiVersion` and `kind` are left out by the API server."""
-        return await self._collect(resource, namespace, label_selector=label_selector, accept="application/json")
-
-    async def list_metadata(self, resource: Resource, namespace: str | None, *, label_selector: str = "") -> Objects:
-        """The same with metadata only."""
-        return await self._collect(resource, namespace, label_selector=label_selector, accept=METADATA_LIST)
+    async def list(self, resource: Resource, namespace: str, *, label_selector: str = "") -> _Objects:
+        """All objects of one namespace or of `ALL_NAMESPACES`; the API server leaves their `apiVersion` and `kind` out."""
+        try:
+            return await self._all_pages(resource, namespace, label_selector=label_selector, size=500)
+        except Gone:
+            # The history under the page token was compacted. A list without pages needs no token, as in client-go's pager.
+            return await self._all_pages(resource, namespace, label_selector=label_selector, size=0)
 
     async def pages(
         self,
         resource: Resource,
-        namespace: str | None,
+        namespace: str,
         *,
         label_selector: str = "",
         accept: str = "application/json",
         size: int = 500,
-    ) -> AsyncIterator[JSON]:
+    ) -> AsyncIterator[JsonObject]:
         """List objects (`items` with their `metadata.resourceVersion`) one page at a time, all from one moment in history.
 
         Args:
-            resource: What to list.
-            namespace: Where, or None for everywhere.
-            label_selector: As the API takes it.
-            accept: Media type; `METADATA_LIST` for metadata only.
-            size: Objects per page, 0 for all at once.
+            resource: the kind to list.
+            namespace: the only one, or `ALL_NAMESPACES`.
+            label_selector: in the API's form.
+            accept: media type; `METADATA_LIST` for metadata only.
+            size: objects per page; 0 for all of them in one.
 
         Raises:
-            Gone: Paging took so long that the history it reads was compacted; start again.
+            Gone: paging took so long that the history it reads was compacted; start again.
         """
-        template = resource.template(in_namespace=namespace is not None)
+        template = resource.template(in_namespace=namespace != ALL_NAMESPACES)
         query = {"limit": str(size)} if size else {}
         if label_selector:
             query["labelSelector"] = label_selector
@@ -83,31 +86,31 @@ class Reader:
     async def watch(
         self,
         resource: Resource,
-        namespace: str | None,
+        namespace: str,
         *,
         resource_version: str,
         label_selector: str = "",
         accept: str = METADATA_ONLY,
         timeout_seconds: int = 300,
-        silence: float = 150.0,
+        idle_timeout: float = 150.0,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """Open a watch, over metadata if not told otherwise; the events end when the server closes it.
+        """Open a watch, by default over metadata only; the events end when the server closes it.
 
         Args:
-            resource: What to watch.
-            namespace: Where, or None for everywhere.
-            resource_version: The place in history after which to begin, from a list or an earlier event.
-            label_selector: As the API takes it.
-            accept: Media type; `application/json` for whole objects.
-            timeout_seconds: When the server shall close the watch.
-            silence: Seconds without a byte after which the connection counts as dead. Bookmarks are asked for; Kubernetes 1.35
-                sends them once a minute, but the first on a resource where nothing happens only after two.
+            resource: the kind to watch.
+            namespace: the only one, or `ALL_NAMESPACES`.
+            resource_version: the place in history after which to begin, from a list or an earlier event.
+            label_selector: in the API's form.
+            accept: media type; `application/json` for whole objects.
+            timeout_seconds: after which the server closes the watch.
+            idle_timeout: seconds without a byte after which the connection counts as dead. The watch requests bookmarks;
+                Kubernetes 1.35 sends them once a minute, but the first one on an idle resource only after two.
 
         Raises:
-            Gone: `resource_version` is too old, said by the answer or by an ERROR event; list again.
-            Unavailable: No connection, or it broke, or it fell silent.
+            Gone: `resource_version` is too old, by the response or by an ERROR event; list again.
+            Unavailable: there was no connection, or it broke, or it idled for too long.
         """
-        template = resource.template(in_namespace=namespace is not None)
+        template = resource.template(in_namespace=namespace != ALL_NAMESPACES)
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -119,27 +122,18 @@ class Reader:
         path = fill(template, namespace=namespace, name=None)
         request = Request("GET", path, query=query, accept=accept)
         async with (
-            self._caller.stream("watch", request, resource, template, silence=silence) as chunks,
+            self._caller.stream("watch", request, resource, template, idle_timeout=idle_timeout) as chunks,
             aclosing(checked_events(chunks, resource, template)) as events,
         ):
             yield events
 
-    async def get_path(self, path: str) -> JSON:
-        """GET a path of the API as it stands, for discovery and `/version`."""
+    async def get_path(self, path: str) -> JsonObject:
+        """GET a path of the API, for discovery and `/version`."""
         return await self._caller.call("get", Request("GET", path), None, path)
 
-    async def _collect(self, resource: Resource, namespace: str | None, *, label_selector: str, accept: str) -> Objects:
-        try:
-            return await self._all_pages(resource, namespace, label_selector, accept, 500)
-        except Gone:
-            # The history under the page token was compacted. All at once needs no token, as client-go's pager falls back.
-            return await self._all_pages(resource, namespace, label_selector, accept, 0)
-
-    async def _all_pages(
-        self, resource: Resource, namespace: str | None, label_selector: str, accept: str, size: int
-    ) -> Objects:
-        found: Objects = []
-        async for page in self.pages(resource, namespace, label_selector=label_selector, accept=accept, size=size):
+    async def _all_pages(self, resource: Resource, namespace: str, *, label_selector: str, size: int) -> _Objects:
+        found: _Objects = []
+        async for page in self.pages(resource, namespace, label_selector=label_selector, size=size):
             found += page.get("items") or []
         return found
 
@@ -156,12 +150,15 @@ class Reader:
         accept: str | None = None,
         body: Any = None,
         subresource: str | None = None,
-    ) -> JSON:
+    ) -> JsonObject:
         template = resource.template(name=True, subresource=subresource)
         path = fill(template, namespace=namespace, name=name)
         accept = accept or ("application/json" if method == "GET" else METADATA_ONLY)
         request = Request(method, path, query=query or {}, content_type=kind, accept=accept, body=body)
         answer = await self._caller.call(verb, request, resource, template)
-        if verb != "delete":
-            self.echo(resource, answer)
+        self._publish(resource, answer)
         return answer
+
+    def _publish(self, resource: Resource, answer: JsonObject) -> None:
+        for observer in self._answer_observers:
+            observer(resource, answer)

@@ -1,15 +1,33 @@
-"""Kinds of objects Keyturn touches, and the API paths they live at."""
+"""The kinds of objects that Keyturn reads or writes, their API paths, and how namespaces are named."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote
+
+ALL_NAMESPACES: Final = ""
+"""Lists and watches all namespaces, as in client-go."""
+
+
+def namespaces_or_all(names: Iterable[str]) -> tuple[str, ...]:
+    """The namespaces of a setting; `ALL_NAMESPACES` alone if it names none."""
+    return tuple(names) or (ALL_NAMESPACES,)
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One kind of object, as the API server addresses it.
 
-    `quotable` says that no object of this kind holds values worth hiding, so the API server's own error text about it may be
-    passed on. It is False unless said otherwise: the text of a rejected Secret or Deployment may quote what was rejected.
+    Attributes:
+        group: empty for the core group.
+        version: of the group.
+        plural: as in paths.
+        kind: as in manifests.
+        namespaced: whether its objects live in namespaces.
+        quotable: whether the API server's own error text may be passed on, because no object of this kind holds a value. False by
+            default: the text about a rejected Secret or Deployment may quote what was rejected.
     """
 
     group: str
@@ -21,7 +39,7 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """What the object's `apiVersion` says: `v1` for the core group, else `group/version`."""
+        """The object's `apiVersion`: `v1` for the core group, else `group/version`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
@@ -30,7 +48,7 @@ class Resource:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     def template(self, *, in_namespace: bool = True, name: bool = False, subresource: str | None = None) -> str:
-        """The path with `{namespace}` and `{name}` left open: what error texts and metrics may show."""
+        """The path with `{namespace}` and `{name}` left open, for error texts and metrics."""
         parts = ["/apis" if self.group else "/api", self.api_version]
         if self.namespaced and in_namespace:
             parts += ["namespaces", "{namespace}"]
@@ -46,7 +64,7 @@ def fill(template: str, *, namespace: str | None, name: str | None) -> str:
     """Fill a path template.
 
     Raises:
-        ValueError: A needed part is missing, or would change which path is meant. An empty name would address the whole
+        ValueError: a needed part is missing, or would address another path. An empty name would address the whole
             collection, and `..` its parent; the API server allows neither as a name.
     """
     path = template
@@ -62,7 +80,7 @@ def fill(template: str, *, namespace: str | None, name: str | None) -> str:
 SECRETS = Resource("", "v1", "secrets", "Secret")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False, quotable=True)
 PODS = Resource("", "v1", "pods", "Pod")
-# Core v1 and not events.k8s.io/v1: see `events.py` for the reason.
+# Core v1 and not events.k8s.io/v1; `events.py` has the reason.
 EVENTS = Resource("", "v1", "events", "Event", quotable=True)
 ONEPASSWORD_ITEMS = Resource("onepassword.com", "v1", "onepassworditems", "OnePasswordItem", quotable=True)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")

@@ -1,7 +1,7 @@
 """How requests reach the API server: the one module that drives the Kubernetes client's `ApiClient`.
 
-Everything above speaks to the `Transport` protocol, so tests put a function in its place. `ApiClient` is used through its two
-public methods only; the generated `CoreV1Api` and its like would cost 25 MiB and print Secrets in their reprs.
+Every other module uses the `Transport` protocol, which tests implement with a script. `ApiClient` is used through its two public
+methods only; the generated `CoreV1Api` and its like would cost 25 MiB and print Secrets in their reprs.
 """
 
 from __future__ import annotations
@@ -19,18 +19,29 @@ import aiohttp
 from aiohttp.tracing import Trace
 from kubernetes.aio.client import ApiClient, Configuration
 
+from keyturn.base.errors import translated
+
 _CONNECT_SECONDS = 10.0
 
-Barrier = Callable[[], str | None]
-"""Tells why nothing may be written now, or None."""
+WriteFence = Callable[[], str | None]
+"""Returns why nothing may be written now, or None."""
 
-# Failures that say something useful about host, port, DNS or certificates. The texts of all others may quote received bytes.
-_TELLING = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError)
+# Failures whose texts are useful: host, port, DNS, certificates. The texts of all others may quote received bytes.
+_QUOTABLE = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call, as data. `body` is a JSON value and never shown."""
+    """One request.
+
+    Attributes:
+        method: of HTTP.
+        path: below the API server's address.
+        query: parameters.
+        content_type: of the body.
+        accept: media type of the answer.
+        body: a JSON value, which the repr leaves out.
+    """
 
     method: str
     path: str
@@ -41,8 +52,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back. `body` is never shown."""
+class ApiResponse:
+    """A complete response.
+
+    Attributes:
+        status: of HTTP.
+        body: as it came; the repr leaves it out.
+        retry_after: the header of that name; None if it is absent.
+    """
 
     status: int
     body: bytes = field(repr=False)
@@ -51,7 +68,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer whose body is still arriving; `chunks` end when the server closes and raise `TransportError` when it breaks."""
+    """A response whose body is still arriving.
+
+    Attributes:
+        status: of HTTP.
+        chunks: end when the server closes the connection, and raise `TransportError` when it breaks.
+        retry_after: the header of that name; None if it is absent.
+    """
 
     status: int
     chunks: AsyncIterator[bytes]
@@ -59,35 +82,43 @@ class Stream:
 
 
 class TransportError(Exception):
-    """No complete answer arrived. The text names host and failure, and holds nothing of request or answer.
+    """No complete response arrived. The text names host and failure, and holds nothing of request or response.
 
     Attributes:
-        timed_out: Whether a limit of ours ended the wait.
-        barred: Whether the barrier held the request back; nothing was sent.
+        timed_out: whether one of our own limits ended the wait.
+        fenced: whether the write fence held the request back; nothing was sent.
     """
 
-    def __init__(self, text: str, *, timed_out: bool = False, barred: bool = False) -> None:
+    def __init__(self, text: str, *, timed_out: bool = False, fenced: bool = False) -> None:
         super().__init__(text)
         self.timed_out = timed_out
-        self.barred = barred
+        self.fenced = fenced
 
 
 class Transport(Protocol):
-    """Two ways to ask: for a whole answer, or for a stream."""
+    """Sends requests, for complete responses or for streams."""
 
-    async def send(self, request: Request, deadline: float) -> Answer:
-        """Send and read the whole answer within `deadline` seconds.
+    async def send(self, request: Request, deadline: float) -> ApiResponse:
+        """Send, and read the whole response.
+
+        Args:
+            request: to send.
+            deadline: seconds for all of it.
 
         Raises:
-            TransportError: No complete answer in time, or at all.
+            TransportError: no complete response arrived, or not in time.
         """
         ...
 
-    def stream(self, request: Request, silence: float) -> AbstractAsyncContextManager[Stream]:
-        """Send, and read the answer as it comes; `silence` is the longest pause between bytes in seconds.
+    def stream(self, request: Request, idle_timeout: float) -> AbstractAsyncContextManager[Stream]:
+        """Send, and read the response as it arrives.
+
+        Args:
+            request: to send.
+            idle_timeout: seconds without a byte after which the connection counts as dead.
 
         Raises:
-            TransportError: No connection, or it broke, or it fell silent.
+            TransportError: there was no connection, or it broke, or nothing arrived for too long.
         """
         ...
 
@@ -100,11 +131,11 @@ class ApiTransport:
     """`Transport` over `kubernetes.aio`: TLS, proxy, pooled connections, and a token that is read again when it rotates.
 
     Args:
-        configuration: Where the API server is and how to log in; see `access.py`.
-        pool_size: Connections for ordinary calls. Streams live for minutes and have a pool of their own without a limit:
-            sharing one would let enough watched namespaces starve every other call.
-        trust_env: Whether proxy variables of the environment apply.
-        barrier: Asked before each write, as late as that can be.
+        configuration: the address of the API server and the login; see `access.py`.
+        pool_size: connections for ordinary calls. Streams live for minutes and have a pool of their own without a limit:
+            in a shared one, the watches of many namespaces would take every connection.
+        trust_env: whether proxy variables of the environment apply.
+        write_fence: asked before each write, as late as possible.
     """
 
     def __init__(
@@ -113,48 +144,37 @@ class ApiTransport:
         pool_size: int,
         *,
         trust_env: bool = False,
-        barrier: Barrier = lambda: None,
+        write_fence: WriteFence = lambda: None,
     ) -> None:
         self._pool_size = pool_size
         self._trust_env = trust_env
-        self._barrier = barrier
+        self._write_fence = write_fence
         self._calls = ApiClient(configuration)
         self._streams = ApiClient(configuration)
         self._calls.user_agent = self._streams.user_agent = "keyturn"
 
-    async def send(self, request: Request, deadline: float) -> Answer:
+    async def send(self, request: Request, deadline: float) -> ApiResponse:
         """See `Transport.send`."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
-        failure: TransportError
-        try:
+        with translated(_describe):
             # Our own limit and not aiohttp's: theirs does not cover reading a token file or waiting for an exec plugin.
             async with asyncio.timeout(deadline):
                 response = await self._begin(self._calls, self._pool_size, request, limits)
                 body = await response.read()
-                return Answer(response.status, body, response.headers.get("Retry-After"))
-        except Exception as error:  # noqa: BLE001 - whatever it is, only its name may travel on
-            failure = _describe(error)
-        # Raised out here and not above, so that no `__context__` keeps the original and what it holds.
-        raise failure
+                return ApiResponse(response.status, body, response.headers.get("Retry-After"))
 
     @asynccontextmanager
-    async def stream(self, request: Request, silence: float) -> AsyncIterator[Stream]:
+    async def stream(self, request: Request, idle_timeout: float) -> AsyncIterator[Stream]:
         """See `Transport.stream`."""
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silence)
-        failure: TransportError | None = None
-        response: Any = None
-        try:
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=idle_timeout)
+        with translated(_describe):
             response = await self._begin(self._streams, 0, request, limits)
-        except Exception as error:  # noqa: BLE001 - as above
-            failure = _describe(error)
-        if failure is not None:
-            raise failure
         raw: aiohttp.ClientResponse = response.response
         try:
             async with aclosing(_chunks(raw)) as chunks:
                 yield Stream(raw.status, chunks, raw.headers.get("Retry-After"))
         finally:
-            # Half-read answers cannot go back to the pool, and the server must see that nobody listens.
+            # A half-read response cannot go back to the pool, and the server must notice that the watch ended.
             raw.close()
 
     async def aclose(self) -> None:
@@ -165,7 +185,7 @@ class ApiTransport:
     async def _begin(self, client: ApiClient, size: int, request: Request, limits: aiohttp.ClientTimeout) -> Any:
         rest = client.rest_client
         if rest.pool_manager is None:
-            connector = _Connector(self._barrier, size=size, ssl_context=rest.ssl_context)
+            connector = _Connector(self._write_fence, size=size, ssl_context=rest.ssl_context)
             rest.pool_manager = _Session(connector, trust_env=self._trust_env)
         method, url, headers, body, _ = await client.param_serialize(
             request.method,
@@ -179,15 +199,15 @@ class ApiTransport:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Gives a connection to a write only where the barrier is open.
+    """Gives a connection to a write only if the write fence permits it.
 
-    Asked here and not when the call begins, because between the two lies the wait for a connection: a pool that is busy, a
-    server that does not accept, a process that was stopped meanwhile.
+    The fence is asked here and not when the call begins, because a call may wait long for its connection: the pool may be
+    busy, the server may not accept, the process may be stopped meanwhile.
     """
 
-    def __init__(self, barrier: Barrier, *, size: int, ssl_context: ssl.SSLContext) -> None:
-        super().__init__(limit=size, ssl=ssl_context, socket_factory=_lively_socket)
-        self._barrier = barrier
+    def __init__(self, write_fence: WriteFence, *, size: int, ssl_context: ssl.SSLContext) -> None:
+        super().__init__(limit=size, ssl=ssl_context, socket_factory=_keepalive_socket)
+        self._write_fence = write_fence
 
     async def connect(
         self,
@@ -197,9 +217,9 @@ class _Connector(aiohttp.TCPConnector):
     ) -> aiohttp.connector.Connection:
         """See `aiohttp.BaseConnector.connect`; also raises `TransportError`."""
         connection = await super().connect(req, traces, timeout)
-        if req.method != "GET" and (why := self._barrier()) is not None:
+        if req.method != "GET" and (why := self._write_fence()) is not None:
             connection.release()
-            raise TransportError(why, barred=True)
+            raise TransportError(why, fenced=True)
         return connection
 
 
@@ -214,22 +234,22 @@ class _Session:
 
     async def request(self, *, data: str | None = None, **arguments: Any) -> aiohttp.ClientResponse:
         body = None if data is None else io.BytesIO(data.encode())
-        # An API server never redirects; whoever does must not be given what was meant for it.
+        # An API server never redirects; what does must not be sent a body that was meant for the API server.
         return await self._session.request(data=body, allow_redirects=False, **arguments)
 
     async def close(self) -> None:
         await self._session.close()
 
 
-def _lively_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket whose kernel asks a silent peer after 30 s whether it is still there, and gives up after 60 s.
+def _keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket whose kernel probes an idle peer after 30 s and gives up after 60 s.
 
-    So a watch whose peer vanished without a word breaks long before its own limit for silence.
+    So a watch whose peer vanished breaks long before its own idle timeout.
     """
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # Linux has these three; elsewhere the system's own pace must do.
+    # Linux has these three; other systems keep their own periods.
     for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, option):
             made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
@@ -238,22 +258,18 @@ def _lively_socket(address: aiohttp.AddrInfoType) -> socket.socket:
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     """Bytes as they arrive. Never by line: aiohttp refuses lines longer than its buffer, and `managedFields` grow."""
-    failure: TransportError | None = None
-    try:
+    with translated(_describe):
         async for chunk in response.content.iter_any():
             yield chunk
-    except Exception as error:  # noqa: BLE001 - as above
-        failure = _describe(error)
-    if failure is not None:
-        raise failure
 
 
-def _describe(error: Exception) -> TransportError:
+def _describe(error: Exception) -> TransportError | None:
+    """What may be known of an exception of aiohttp; None for one that is described already."""
     if isinstance(error, TransportError):
-        return error
+        return None
     if isinstance(error, TimeoutError):
         return TransportError("no answer in time", timed_out=True)
-    if isinstance(error, _TELLING):
+    if isinstance(error, _QUOTABLE):
         return TransportError(f"{type(error).__name__}: {error}")
     if isinstance(error, OSError) and error.filename:
         # A token or certificate that cannot be read.

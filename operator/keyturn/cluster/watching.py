@@ -1,4 +1,4 @@
-"""What a watch sends: bytes into lines, lines into events."""
+"""Parses the stream of a watch: bytes into lines, lines into events."""
 
 from __future__ import annotations
 
@@ -8,26 +8,32 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from keyturn.cluster.errors import ClusterError, Unavailable, from_status
+from keyturn.base.errors import translated
+from keyturn.cluster.errors import Unavailable, from_status
 from keyturn.cluster.resources import Resource
 
 _LONGEST_LINE = 16 << 20
 
 
 class BadStream(ValueError):
-    """The stream holds something that is no watch event. The text quotes nothing of it."""
+    """The stream holds a line that is no watch event. The text quotes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One line of a watch: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`, and the object as it is now."""
+    """One line of a watch.
+
+    Attributes:
+        type: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+        object: as it is now; the repr leaves it out.
+    """
 
     type: str
     object: dict[str, Any] = field(repr=False)
 
     @property
     def resource_version(self) -> str:
-        """Where in history this event lies; empty if it does not say."""
+        """The place of this event in history; empty if it has none."""
         version = self.object.get("metadata", {}).get("resourceVersion", "")
         return version if isinstance(version, str) else ""
 
@@ -35,8 +41,8 @@ class WatchEvent:
 class LineSplitter:
     r"""Cuts a stream of chunks into lines at `\n`, however the chunks fall.
 
-    An object's metadata may be larger than any line buffer we would like to reserve, so parts are collected until the line
-    ends, and only something that no API server sends (16 MiB, ten times etcd's limit for an object) is refused.
+    An object's metadata may be larger than any buffer of a fixed size, so parts are collected until the line ends. Only a line
+    that no API server sends (16 MiB, ten times etcd's limit for an object) is refused.
     """
 
     def __init__(self, longest: int = _LONGEST_LINE) -> None:
@@ -45,10 +51,10 @@ class LineSplitter:
         self._size = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Take a chunk, give the lines it completes; empty lines are left out.
+        """The lines that a chunk completes; empty lines are left out.
 
         Raises:
-            BadStream: A line is too long.
+            BadStream: a line is too long.
         """
         *ends, rest = chunk.split(b"\n")
         for end in ends:
@@ -67,7 +73,7 @@ def parse_event(line: bytes) -> WatchEvent:
     """Read one line.
 
     Raises:
-        BadStream: It is no watch event.
+        BadStream: it is no watch event.
     """
     event: Any = None
     # A JSON error holds the whole line, so it must not become the context of ours.
@@ -88,24 +94,24 @@ async def checked_events(
     """All events of a stream. A line that the end of the stream cut off is dropped: the next watch sends it again.
 
     Args:
-        chunks: The stream.
-        resource: What is watched.
-        template: Path template of the watch, for error texts.
+        chunks: the stream.
+        resource: the kind that is watched.
+        template: path template of the watch, for error texts.
 
     Raises:
-        ClusterError: What an ERROR event says, mostly `Gone`; `Unavailable` for something that is no event.
+        ClusterError: the content of an ERROR event, mostly `Gone`; `Unavailable` for a line that is no event.
     """
+
+    def translate(error: Exception) -> Unavailable | None:
+        if isinstance(error, BadStream):
+            return Unavailable(str(error), reason="BadAnswer", method="GET", path=template)
+        return None
+
     splitter = LineSplitter()
-    failure: ClusterError | None = None
     async for chunk in chunks:
-        try:
+        with translated(translate):
             events = [parse_event(line) for line in splitter.feed(chunk)]
-        except BadStream as error:
-            failure = Unavailable(str(error), reason="BadAnswer", method="GET", path=template)
-            break
         for event in events:
             if event.type == "ERROR":
                 raise from_status(event.object, status=0, method="GET", path=template, quotable=resource.quotable)
             yield event
-    if failure is not None:
-        raise failure

@@ -6,29 +6,41 @@ Only `on.event` is used: kopf's change handlers, timers and daemons write to the
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import kopf
 
 from keyturn.cluster import Credentials, Resource
 
-_KOPFS_QUESTIONS = frozenset({"_read_old_api", "_read_new_apis", "_read_version"})
-"""The coroutines in which kopf asks the API server for the kinds there are."""
+# Workarounds, each for kopf 1.45; a test of the process's end, or of its log, fails for each once kopf changes.
+_DISCOVERY_COROUTINES = frozenset({"_read_old_api", "_read_new_apis", "_read_version"})
+"""Coroutines in which kopf asks the API server for the kinds that it serves. kopf does not cancel them at its end."""
+
+_HELPER_TASKS = "pause-waiter for "
+"""How the name of a task begins that a watcher of kopf leaves behind if it is cancelled between two events."""
+
+KOPF_LOG_LEVELS: Final = {
+    # At debug level kopf prints whole objects; at info level, what it does for itself.
+    "kopf": logging.WARNING,
+    # It logs every attempt of its watch as an error. Our own watches log once that the API server is away.
+    "kopf._cogs.clients.watching": logging.CRITICAL,
+}
+"""The least level of kopf's loggers, whatever level was chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What the operator wants to be told and asked.
+    """What kopf calls.
 
     Attributes:
         kinds: to watch.
         seen: takes the kind and the manifest of an object that is there, as it is now.
         gone: takes the kind and the manifest of an object that is there no more.
-        log_in: how to reach the API server; asked again when the answer has expired or was refused.
-        stopping: the process was asked to end; must end every task of ours before it returns, since kopf waits five
-            seconds for tasks that it takes for its own.
+        log_in: how to reach the API server; called again when the answer has expired or was refused.
+        stopping: ends every task of ours before it returns, since kopf waits five seconds for tasks that it takes for its own.
     """
 
     kinds: Sequence[Resource]
@@ -39,10 +51,10 @@ class Callbacks:
 
 
 async def watch(callbacks: Callbacks, *, namespaces: Sequence[str], stop: asyncio.Event) -> None:
-    """Watch OnePasswordItems until the process gets a signal to end, or `stop` is set.
+    """Watch our own kinds until the process gets a signal to end, or `stop` is set.
 
     Args:
-        callbacks: told of every object and of the end.
+        callbacks: for every object and for the end.
         namespaces: those to watch, each with a watch of its own; empty for all with one watch.
         stop: set it to end from within.
     """
@@ -56,11 +68,11 @@ async def watch(callbacks: Callbacks, *, namespaces: Sequence[str], stop: asynci
             stop_flag=stop,
         )
     finally:
-        # What kopf leaves of its watch streams is closed with the loop, all at once, and complains with a traceback.
-        asyncio.get_running_loop().set_exception_handler(_silent_about_generators)
+        # Workaround: the loop closes what kopf leaves of its watch streams, and would log a traceback for each.
+        asyncio.get_running_loop().set_exception_handler(_ignore_generators)
 
 
-def _silent_about_generators(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _ignore_generators(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     if "asyncgen" not in context:
         loop.default_exception_handler(context)
 
@@ -100,11 +112,10 @@ def _registry(callbacks: Callbacks) -> kopf.OperatorRegistry:
 
     @kopf.on.cleanup(registry=registry, id="stop")
     async def stop(**_: object) -> None:
-        # A watcher of kopf that is cancelled between two events leaves a helper of its own behind, and one that still asks
-        # for the kinds there are leaves its requests, which log in again and again. kopf would wait five seconds for them.
+        # Workaround: kopf would wait five seconds for tasks that it left behind itself.
         for task in asyncio.all_tasks():
-            asks = getattr(task.get_coro(), "__qualname__", "") in _KOPFS_QUESTIONS
-            if asks or task.get_name().startswith("pause-waiter for "):
+            discovers = getattr(task.get_coro(), "__qualname__", "") in _DISCOVERY_COROUTINES
+            if discovers or task.get_name().startswith(_HELPER_TASKS):
                 task.cancel()
         await callbacks.stopping()
 
@@ -113,7 +124,7 @@ def _registry(callbacks: Callbacks) -> kopf.OperatorRegistry:
 
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
-    # Without this, a peering object called "default" in the cluster, of anybody's, could pause us.
+    # Without this, any peering object called "default" in the cluster could pause us.
     settings.peering.standalone = True
     # No watch on all CRDs with their full schemas; that ours is served is checked before we come here.
     settings.scanning.disabled = True
@@ -121,12 +132,12 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 600
     # Pages of this size bound the memory, and the time for which parsing holds up the loop.
     settings.watching.chunk_size = 500
-    # Idle workers keep a whole object each; after the first list there is one for every object.
+    # An idle worker keeps a whole object; after the first list there is one worker for every object.
     settings.queueing.idle_timeout = 0.5
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
     settings.process.ultimate_exiting_timeout = 30
-    # Unused as long as there are no change handlers; should one ever be added, at least nothing clashes.
+    # Unused as long as there are no change handlers. If one is ever added, at least nothing clashes.
     settings.persistence.finalizer = "keyturn.dev/unused"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="keyturn.dev", v1=False)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix="keyturn.dev")

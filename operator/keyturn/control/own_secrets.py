@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from keyturn.cluster import METADATA, SECRETS, ByName, Informer
+from keyturn.cluster import METADATA, SECRETS, ApiListWatch, ByName, Informer, namespaces_or_all
 from keyturn.control.context import Context
 from keyturn.core import names
 from keyturn.core.metadata import ObjectMeta
@@ -35,16 +35,16 @@ class OwnSecrets:
                 names=lambda: [(key.namespace, key.name) for key in self._requested()],
                 label=(names.MANAGED_BY, names.PRODUCT),
                 interval=context.settings.full_pass_interval,
+                time=context.time,
             )
-            context.cluster.echo = self._by_name.take
         self._informer = Informer(
-            self._by_name or context.cluster,
-            SECRETS,
-            reading=METADATA,
-            namespaces=context.settings.watch_namespaces or None,
-            label_selector=names.OURS,
+            self._by_name
+            or ApiListWatch(context.cluster, SECRETS, METADATA, label_selector=names.OURS, time=context.time),
+            label=SECRETS.label,
+            namespaces=namespaces_or_all(context.settings.watch_namespaces),
             on_change=self._changed,
             on_beat=context.heartbeat.expect("secrets", _LONGEST_STILL),
+            time=context.time,
         )
 
     @property
@@ -72,14 +72,14 @@ class OwnSecrets:
     async def requests_are_known(self) -> None:
         """From now on the requested Secrets can be got one by one; waits until they are."""
         if self._by_name is not None:
-            self._by_name.named.set()
+            self._by_name.start()
             await self._informer.synced.wait()
 
     def not_ready(self) -> str | None:
         """Why the picture is not fresh, for the readiness endpoint; or None."""
         if not self._informer.synced.is_set():
             return "the Secrets have not been listed yet"
-        return self._informer.trouble
+        return self._informer.error
 
     def _changed(self, key: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
         for listener in self._listeners:

@@ -99,10 +99,6 @@ class WorkQueue(Generic[K]):
             self._start(key)
         return taken
 
-    def is_working(self, key: K) -> bool:
-        """Whether a worker has the key."""
-        return key in self._working
-
     def finish(self, key: K, *, after: float | None, backoff: bool) -> None:
         """A key was looked at.
 

@@ -1,4 +1,4 @@
-"""What is known of how a request stands, as a frozen value: read once at the border, and never searched by hand."""
+"""How a request stands, as a frozen value: read once at the border, and never searched by hand."""
 
 from __future__ import annotations
 

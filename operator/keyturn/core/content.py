@@ -1,4 +1,4 @@
-"""Maps an item to the data of a Secret: which label becomes which key, and who wins where two want the same."""
+"""Maps an item to the data of a Secret: which label becomes which key, and which one wins if two become the same."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ContentPlan:
 
     Attributes:
         data: what fields and URLs give.
-        files: which file's bytes go under which key; no key stands in `data` too.
+        files: which file's bytes go under which key; none of these keys is in `data`.
         skipped: what could not become a key.
     """
 
@@ -57,7 +57,7 @@ class ContentPlan:
 
     @property
     def declared_bytes(self) -> int:
-        """The size of the Secret's data so far as it is known without fetching files."""
+        """The size of the Secret's data as far as it is known before files are fetched."""
         known = sum(len(value) for value in self.data.values())
         return known + sum(file.size or 0 for file in self.files.values())
 
@@ -97,7 +97,7 @@ def plan_content(item: Item, options: MappingOptions) -> ContentPlan:
 
 
 def encode(value: str) -> bytes:
-    """UTF-8, where a lone surrogate, which JSON can carry and UTF-8 cannot, becomes U+FFFD as it does in Go."""
+    """UTF-8. A lone surrogate, which JSON can carry and UTF-8 cannot, becomes U+FFFD as it does in Go."""
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 

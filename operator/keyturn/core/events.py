@@ -1,4 +1,4 @@
-"""What Kubernetes Events say: their reasons, as data, and one Event before it has an object."""
+"""Kubernetes Events as data: their reasons, and one Event before it is posted."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from enum import StrEnum
 
 
 class EventReason(StrEnum):
-    """Why an Event was posted, beside the reasons of a status. These words are a promise: people search for them."""
+    """Why an Event is posted; the reasons of a status are further ones. The words are public: people and alerts search for them."""
 
     UPDATED = "Updated"
-    """The Secret was given new bytes of its item."""
+    """The Secret got new bytes from its item."""
     REPAIRED = "Repaired"
-    """An edit of the Secret by somebody else was undone."""
+    """A foreign edit of the Secret was undone."""
     RESTARTED = "Restarted"
-    """A workload was restarted, because a Secret that it uses changed."""
+    """The workload was restarted, because a Secret that it uses changed."""
     OWNER_REFUSED = "OwnerRefused"
     """The API server does not let Keyturn add an owner to the Secret."""
     OVERRULED = "Overruled"
-    """The workload asks for another item than the one that its Secret is filled with."""
+    """Another request decides the content of the Secret, and the workload requests a different item."""
     INVALID_ANNOTATIONS = "InvalidAnnotations"
-    """The annotations of a workload ask for nothing that can be had."""
+    """The annotations of the workload do not form a valid request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One Event, before it is known about which object.
+    """One Event, without the object that it is about.
 
     Attributes:
         reason: an `EventReason`, or the reason of a condition.
         message: names ids and keys, never a value.
-        warning: whether its type is Warning; else it is Normal.
+        warning: True for the type Warning, False for Normal.
     """
 
     reason: str

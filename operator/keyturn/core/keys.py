@@ -22,7 +22,7 @@ def is_legal_key(key: str) -> bool:
 
 
 def data_key(label: str) -> str:
-    """The key that a label becomes; it may be empty or illegal, which the caller must check.
+    """The key that a label becomes; it may be empty or illegal, so the caller must check it.
 
     A legal label stays as it is. Otherwise illegal characters are dropped at both ends, each other run of them
     becomes one `-`, and the rest is cut to 253 characters. Nothing is lower-cased.
@@ -39,7 +39,7 @@ def is_legal_name(name: str) -> bool:
 
 
 def secret_name(text: str) -> str:
-    """The name that an `item-name` annotation asks for; it may be empty or illegal, which the caller must check.
+    """The name that an `item-name` annotation asks for; it may be empty or illegal, so the caller must check it.
 
     A legal name stays as it is. Otherwise it is lower-cased, each run of illegal characters becomes one `-`, and the
     rest is cut to 253 characters and stripped of `-` and `.` at both ends.

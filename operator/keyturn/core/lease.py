@@ -1,8 +1,9 @@
-"""Who may take the Lease and how long its holder may trust it; every time is passed in, in seconds of a steady clock.
+"""Which candidate may take the Lease, and how long its holder may trust it; every time is passed in, in seconds of a steady clock.
 
-Two clocks never meet here. Whoever waits for the Lease counts from when it first saw the record as it is, and whoever holds it
-counts from when its last successful renewal began. The renewal began before the other could see it, and the holder stops a third of
-the duration before the other starts. What a record says in times of day is for people.
+Two clocks are never compared. A candidate counts from when it first observed the record as it is now. The holder counts from when its
+last successful renewal began. The renewal began before any candidate could observe it, and the holder stops writing after two
+thirds of the duration, so it has stopped a third of the duration before a candidate takes over. The times of day in a record are
+for people only.
 """
 
 from __future__ import annotations
@@ -14,51 +15,51 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """How long things take around one Lease, in seconds.
+class LeaseTimings:
+    """The periods of one Lease in seconds, named as in client-go.
 
     Attributes:
-        duration: a record that has not changed for so long may be taken by anybody.
+        duration: any candidate may take a record that has not changed for so long.
     """
 
     duration: int = 15
 
     @property
-    def renew_every(self) -> float:
-        """Between two renewals, while all is well."""
+    def renew_period(self) -> float:
+        """Between two renewals, while they succeed."""
         return self.duration / 3
 
     @property
-    def safe_for(self) -> float:
-        """From the beginning of a successful renewal until its holder must have stopped."""
+    def renew_deadline(self) -> float:
+        """From the beginning of a successful renewal until the holder must have stopped writing."""
         return self.duration * 2 / 3
 
     @property
-    def call_within(self) -> float:
-        """For one request; so that one that hangs leaves time for another before `safe_for` is over."""
+    def request_timeout(self) -> float:
+        """For one request: one that hangs must leave time for another before the renew deadline."""
         return self.duration / 5
 
     @property
-    def try_again_after(self) -> float:
-        """After a renewal that failed."""
-        return min(1.0, self.duration / 15)
+    def retry_period(self) -> float:
+        """Between two attempts of a candidate to take the Lease."""
+        return 1.0
 
     @property
-    def look_every(self) -> float:
-        """Between two looks of one who waits."""
-        return 1.0
+    def retry_soon_period(self) -> float:
+        """Until the holder retries a renewal that failed."""
+        return min(1.0, self.duration / 15)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What a Lease says.
+class LeaseRecord:
+    """The content of a Lease.
 
     Attributes:
-        holder: identity of who leads; empty if nobody does.
-        duration: seconds for which others must leave it alone after a change; 0 if it does not say.
-        acquired_at: since when, in the API's form, for people.
+        holder: identity of the leader; empty if there is none.
+        duration: seconds for which candidates must leave the record alone after a change; 0 if the Lease has none.
+        acquired_at: since when the holder leads, in the API's form, for people.
         renewed_at: the last renewal, in the same form.
-        transitions: how often it went from one holder to another.
+        transitions: how often the Lease went from one holder to another.
         version: the object's resourceVersion; empty for a record that is to be created.
     """
 
@@ -70,7 +71,7 @@ class Record:
     version: str = ""
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> Record:
+    def of(cls, manifest: Mapping[str, Any]) -> LeaseRecord:
         """Read a Lease object."""
         spec = manifest.get("spec") or {}
         return cls(
@@ -94,68 +95,72 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """What one who waits has seen.
+class ObservedLease:
+    """The Lease as a candidate observed it.
 
     Attributes:
-        record: as it was last seen; None if there was no Lease.
-        since: when it was first seen so.
-        patience: seconds from then for which it must stay so before it may be taken.
+        record: as it was last observed; None if there was no Lease.
+        since: when it was first observed like this.
+        duration: seconds from then for which it must stay like this before it may be taken.
     """
 
-    record: Record | None
+    record: LeaseRecord | None
     since: float
-    patience: float
+    duration: float
 
 
-def sighted(before: Sighting | None, record: Record | None, *, identity: str, terms: Terms, now: float) -> Sighting:
-    """Take note of what is there.
+def observe(
+    before: ObservedLease | None, record: LeaseRecord | None, *, identity: str, timings: LeaseTimings, now: float
+) -> ObservedLease:
+    """Combine the last observation with a new one.
 
     Args:
-        before: what was seen last; None at the first look.
-        record: what is there now.
-        identity: of who looks.
-        terms: for a record that names no duration.
-        now: when the answer had arrived; a time before that would be too early to count from.
+        before: the last observation; None for the first.
+        record: the present record; None if there is no Lease.
+        identity: of the candidate.
+        timings: for a record without a duration.
+        now: when the answer had arrived; counting from an earlier time would take the Lease too early.
     """
     if before is not None and before.record == record:
         return before
     if record is None:
-        # Somebody deleted it under its holder, who may not have noticed. At the first look there is nobody to wait for.
-        patience = before.patience if before is not None else 0.0
+        # Deleted under its holder, which may not have noticed. At the first observation there is no holder to wait for.
+        duration = before.duration if before is not None else 0.0
     elif record.holder in {"", identity}:
-        # Given back; or ours by a request whose answer was lost. An identity is never used twice.
-        patience = 0.0
+        # Released; or ours, by a request whose answer was lost. An identity is never used twice.
+        duration = 0.0
     else:
-        patience = float(record.duration or terms.duration)
-    return Sighting(record, since=now, patience=patience)
+        duration = float(record.duration or timings.duration)
+    return ObservedLease(record, since=now, duration=duration)
 
 
-def claim(seen: Sighting, *, identity: str, terms: Terms, now: float, wall: datetime) -> Record | None:
-    """The record by which to take the Lease, or None if it must be left alone.
+def acquire_record(
+    observed: ObservedLease, *, identity: str, timings: LeaseTimings, now: float, wall: datetime
+) -> LeaseRecord | None:
+    """The record that takes the Lease, or None if it must be left alone.
 
     Args:
-        seen: what is there.
-        identity: of who wants to lead.
-        terms: of its leadership.
+        observed: the present record, and since when it is like this.
+        identity: of the candidate.
+        timings: of its leadership.
         now: the time.
         wall: the time of day, for people.
     """
-    if now - seen.since < seen.patience:
+    if now - observed.since < observed.duration:
         return None
     moment = _micro_time(wall)
-    old = seen.record
+    old = observed.record
     if old is None:
-        return Record(identity, terms.duration, moment, moment)
+        return LeaseRecord(identity, timings.duration, moment, moment)
     transitions = old.transitions + (old.holder != identity)
-    taken = replace(old, holder=identity, duration=terms.duration, acquired_at=moment, transitions=transitions)
-    return renewed(taken, wall)
+    taken = replace(old, holder=identity, duration=timings.duration, acquired_at=moment, transitions=transitions)
+    return renew_record(taken, wall)
 
 
-def renewed(held: Record, wall: datetime) -> Record:
-    """The record by which its holder tells that it is alive, different from the last one whatever the time of day says.
+def renew_record(held: LeaseRecord, wall: datetime) -> LeaseRecord:
+    """The record that renews the Lease; it differs from the last one whatever the time of day is.
 
-    A write that changes nothing leaves the resourceVersion as it was: nobody would see it.
+    A write that changes nothing leaves the resourceVersion as it was, so no candidate would observe it.
     """
     moment = _micro_time(wall)
     if moment == held.renewed_at:
@@ -163,14 +168,14 @@ def renewed(held: Record, wall: datetime) -> Record:
     return replace(held, renewed_at=moment)
 
 
-def released(held: Record) -> Record:
-    """The record by which its holder gives it back."""
+def release_record(held: LeaseRecord) -> LeaseRecord:
+    """The record that releases the Lease."""
     return replace(held, holder="")
 
 
-def is_safe(renewal_began: float, *, terms: Terms, now: float) -> bool:
-    """Whether a holder whose last successful renewal began then may still act as one."""
-    return now - renewal_began < terms.safe_for
+def may_write(renewal_began: float, *, timings: LeaseTimings, now: float) -> bool:
+    """Whether a holder may still write whose last successful renewal began at the given time."""
+    return now - renewal_began < timings.renew_deadline
 
 
 def _micro_time(moment: datetime) -> str:

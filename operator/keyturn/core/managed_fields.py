@@ -1,4 +1,4 @@
-"""Reads from `metadata.managedFields` who owns which key of a Secret, and gathers that ownership in our hand."""
+"""Reads from `metadata.managedFields` which field manager owns which key of a Secret, and moves that ownership to Keyturn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DATA = "f:data"
 
 
 def data_owners(managed_fields: Sequence[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
-    """Which keys under `data` each field manager owns. Managers that own none are left out."""
+    """The keys under `data` that each field manager owns. Managers that own none are left out."""
     owners: dict[str, frozenset[str]] = {}
     for entry in managed_fields:
         keys = _data_keys(entry)
@@ -22,9 +22,13 @@ def data_owners(managed_fields: Sequence[Mapping[str, Any]]) -> dict[str, frozen
 
 
 def is_drifted(managed_fields: Sequence[Mapping[str, Any]], expected: Iterable[str]) -> bool:
-    """Whether somebody else owns a key of the data, or we own other keys than we wrote.
+    """Whether another manager owns a key of the data, or Keyturn owns other keys than it wrote.
 
-    An edit by anyone moves the ownership of what it changed, so drift shows without reading a single value.
+    Any edit moves the ownership of what it changes, so drift shows without a read of a single value.
+
+    Args:
+        managed_fields: from the API server.
+        expected: the keys that Keyturn wrote.
     """
     owners = data_owners(managed_fields)
     ours = owners.pop(SECRET_MANAGER, frozenset())
@@ -32,18 +36,18 @@ def is_drifted(managed_fields: Sequence[Mapping[str, Any]], expected: Iterable[s
 
 
 def owned_metadata(managed_fields: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """The labels and annotations that we own, whether we wrote them by POST or by apply."""
+    """The labels and annotations that Keyturn owns, whether it wrote them by POST or by apply."""
     return frozenset().union(*(_metadata_keys(entry) for entry in managed_fields if _is_ours(entry)))
 
 
 def must_take_over(managed_fields: Sequence[Mapping[str, Any]], obsolete: Iterable[str]) -> bool:
-    """Whether our next apply could not rid the Secret of other owners of its data, or of what is obsolete.
+    """Whether the next apply alone could not remove other owners of the data, or obsolete keys, from the Secret.
 
-    An apply removes only what it alone owned by an earlier apply; what another entry holds too, survives.
+    An apply removes only what it alone owned by an earlier apply; what another entry also holds stays.
 
     Args:
-        managed_fields: as the API server gave them.
-        obsolete: keys of the data, labels and annotations of ours that must go.
+        managed_fields: from the API server.
+        obsolete: keys of the data, labels and annotations of Keyturn's that must go.
     """
     gone = frozenset(obsolete)
     applied = frozenset[str]()
@@ -59,11 +63,11 @@ def must_take_over(managed_fields: Sequence[Mapping[str, Any]], obsolete: Iterab
 
 
 def taken_over(managed_fields: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> list[dict[str, Any]]:
-    """The managed fields with all of the data, and all that is ours, owned by our apply alone; the rest stays as it was.
+    """The managed fields in which Keyturn's apply alone owns all data and all other fields of Keyturn's; the rest is unchanged.
 
     Args:
-        managed_fields: as the API server gave them.
-        keys: the keys present in the data, owned by anyone or no one.
+        managed_fields: from the API server.
+        keys: all keys that are in the data, whatever their owners.
     """
     rest = []
     ours: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What we remember of any object: its metadata, and of that the parts some rule needs."""
+"""The metadata of any object, as far as some rule needs it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-Key = tuple[str, str]
-"""Namespace and name; the namespace is empty for objects that live in none."""
-
-# kubectl keeps the whole applied object here, a Secret's stringData included.
+# kubectl keeps the whole applied object here, including a Secret's stringData.
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -18,16 +15,16 @@ class ObjectMeta:
     """Metadata of one object at one moment.
 
     Attributes:
-        namespace: Empty for objects that live in none.
-        name: Its name.
-        uid: Changes when an object is made again under the same name.
-        resource_version: Opaque; equal means unchanged.
-        labels: As they are.
-        annotations: As they are, without kubectl's copy of the object, which may hold values.
-        owner_references: As they are.
-        managed_fields: As they are: who owns which field tells drift without reading a value.
+        namespace: empty for objects that live in none.
+        name: of the object.
+        uid: changes if the object is deleted and created again under the same name.
+        resource_version: opaque; equal means unchanged.
+        labels: all of them.
+        annotations: all but kubectl's copy of the object, which may hold values.
+        owner_references: all of them.
+        managed_fields: all of them: the owners of fields show drift without a read of any value.
         creation_timestamp: RFC 3339.
-        deletion_timestamp: RFC 3339, None unless the object is being deleted.
+        deletion_timestamp: RFC 3339; None unless the object is being deleted.
     """
 
     namespace: str
@@ -42,16 +39,16 @@ class ObjectMeta:
     deletion_timestamp: str | None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> tuple[str, str]:
         """Namespace and name."""
         return self.namespace, self.name
 
     @classmethod
     def of(cls, obj: Mapping[str, Any]) -> Self:
-        """Read any object that has `metadata`; the rest of it is not looked at.
+        """Read the `metadata` of any object; the rest of it is ignored.
 
         Raises:
-            KeyError: There is no `metadata.name`, which every object has.
+            KeyError: there is no `metadata.name`, which every object has.
         """
         metadata = obj["metadata"]
         annotations = metadata.get("annotations") or {}

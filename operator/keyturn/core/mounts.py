@@ -1,4 +1,4 @@
-"""Which running pods are to read a changed Secret's files anew at once, and what is written on them for that."""
+"""Which running pods get a changed Secret's files refreshed at once, and what is written on them for that."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import Any
 
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import REFRESH_MOUNTS, REFRESHED
-from keyturn.core.restarts import PendingRestart, carried_marks, parse_switch, standing, written_marks
+from keyturn.core.restarts import PendingRestart, exposure, parse_switch
+from keyturn.core.stamps import read_stamps, written_stamps
 from keyturn.core.usage import secrets_mounted
 
-_OVER = frozenset({"Succeeded", "Failed"})
+_FINISHED = frozenset({"Succeeded", "Failed"})
 
 
 def wants_refresh(secret: ObjectMeta, pod: ObjectMeta) -> bool:
-    """Whether it is asked for: on the pod, which got it from its template, else on the Secret, which got it from its object."""
+    """Whether a pod's files are refreshed: its own annotation decides, which comes from its template, else the Secret's."""
     for level in (pod.annotations, secret.annotations):
-        if said := level.get(REFRESH_MOUNTS, ""):
-            return parse_switch(said) or False
+        if value := level.get(REFRESH_MOUNTS, ""):
+            return parse_switch(value) or False
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """What has the kubelet look at a pod's files.
+    """A write on a pod after which the kubelet refreshes the pod's files.
 
     Attributes:
         patch: a merge patch.
-        secrets: names of the Secrets whose files are to turn.
+        secrets: names of the Secrets whose files are refreshed.
     """
 
     patch: Mapping[str, Any]
@@ -36,29 +37,29 @@ class Touch:
 
 
 def touch_of(pod: Mapping[str, Any], pending_restarts: Mapping[str, PendingRestart]) -> Touch | None:
-    """What to write on a pod that shows files of Secrets which changed under it; None where there is nothing to do.
+    """What to write on a pod that mounts Secrets which changed after it started; None if there is nothing to write.
 
-    The kubelet looks at a pod's files about once a minute, and at once when the pod object changes: any annotation will
-    do. This one says what was seen, so that no pod is written twice for one change.
+    The kubelet refreshes a pod's files about once a minute, and at once if the pod object changes: any annotation will do.
+    This one records what was seen, so that no pod is written twice for one change.
 
     Args:
         pod: the whole object.
-        pending_restarts: the Secrets of its namespace whose change is not settled everywhere yet, by name.
+        pending_restarts: the Secrets of its namespace with pending changes, by name.
     """
     metadata = ObjectMeta.of(pod)
-    if metadata.deletion_timestamp is not None or (pod.get("status") or {}).get("phase") in _OVER:
+    if metadata.deletion_timestamp is not None or (pod.get("status") or {}).get("phase") in _FINISHED:
         return None
     mounted = secrets_mounted(pod)
     due = {}
     for name in mounted.keys() & pending_restarts.keys():
         pending = pending_restarts[name]
         seen = pending.seen_by(metadata.annotations, under=REFRESHED)
-        stands = standing(pending.owed, mounted[name], carried=seen, created_at=metadata.creation_timestamp)
-        if stands.due and wants_refresh(pending.secret, metadata):
-            due[name] = pending.mark
+        exposed = exposure(pending.changes, mounted[name], seen=seen, created_at=metadata.creation_timestamp)
+        if exposed.due and wants_refresh(pending.secret, metadata):
+            due[name] = pending.stamp
     if not due:
         return None
-    kept = {name: mark for name, mark in carried_marks(metadata.annotations, REFRESHED).items() if name in mounted}
-    # Tied to the uid: a pod of a StatefulSet comes back under its name.
-    patch = {"metadata": {"uid": metadata.uid, "annotations": {REFRESHED: written_marks({**kept, **due})}}}
+    kept = {name: stamp for name, stamp in read_stamps(metadata.annotations, REFRESHED).items() if name in mounted}
+    # Tied to the uid: a pod of a StatefulSet is recreated under its old name.
+    patch = {"metadata": {"uid": metadata.uid, "annotations": {REFRESHED: written_stamps({**kept, **due})}}}
     return Touch(patch, frozenset(due))

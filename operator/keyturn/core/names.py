@@ -8,6 +8,7 @@ GROUP: Final = "onepassword.com"
 VERSION: Final = "v1"
 KIND: Final = "OnePasswordItem"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
+OWN_KINDS: Final = frozenset({KIND})
 
 # Annotations of 1Password's own operator, with the meaning they have there.
 ITEM_PATH: Final = "operator.1password.io/item-path"
@@ -42,7 +43,7 @@ STATUS_MANAGER: Final = f"{PRODUCT}-status"
 RESTART_MANAGER: Final = f"{PRODUCT}-restart"
 LEASE_MANAGER: Final = f"{PRODUCT}-lease"
 
-# Labels and annotations by which other tools track what is theirs. A copy of one on the Secret would make
+# Labels and annotations by which other tools track their objects. A copy of one on the Secret would make
 # that tool prune or adopt it. An entry that ends in "/" stands for every key below that prefix.
 TRACKING: Final = (
     "app.kubernetes.io/instance",
@@ -70,5 +71,5 @@ def is_tracking(key: str) -> bool:
 
 
 def is_copied(key: str) -> bool:
-    """Whether an annotation may go from an object to its Secret: neither another tool's nor one that means something there."""
+    """Whether an annotation may be copied from an object to its Secret: it is not another tool's, and means nothing on a Secret."""
     return not is_tracking(key) and not key.startswith(("keyturn.dev/", "operator.1password.io/"))

@@ -43,7 +43,7 @@ class Outcome:
         change: what the status must say; None to leave it as it is.
         events: to post once the status is written.
         requeue: when to look again.
-        settled: whether it is certain how the request stands, so that earlier unconfirmed failures are void.
+        certain: whether it is certain how the request stands, so that earlier unconfirmed failures are void.
         vault_failed: whether a request to the vault failed, so that the connection's health must be checked.
         waits_for_vault: whether to look again as soon as the connection is back.
         drifted: whether an edit by somebody else was undone.
@@ -54,7 +54,7 @@ class Outcome:
     change: StatusChange | None = None
     events: tuple[Event, ...] = ()
     requeue: Requeue = NEVER
-    settled: bool = False
+    certain: bool = False
     vault_failed: bool = False
     waits_for_vault: bool = False
     drifted: bool = False
@@ -82,7 +82,7 @@ VANISHED: Final = Outcome("Gone", gone=True)
 SUPERSEDED: Final = Outcome("Superseded")
 """The request changed before the pass was over; the change has put its key into the queue again."""
 
-CURRENT: Final = Outcome("Current", settled=True)
+CURRENT: Final = Outcome("Current", certain=True)
 """The Secret is right already."""
 
 DEFECT: Final = Outcome("Defect", requeue=BACKOFF)
@@ -208,7 +208,7 @@ def when_current(stale: str | None) -> Outcome:
     """
     if stale is None:
         return CURRENT
-    return Outcome(Reason.SOURCE_SILENT, change=Stale(stale), waits_for_vault=True, settled=True)
+    return Outcome(Reason.SOURCE_SILENT, change=Stale(stale), waits_for_vault=True, certain=True)
 
 
 def when_frozen() -> Outcome:
@@ -229,7 +229,7 @@ def after_write(result: str, synced: Synced, *, event: Event | None, drifted: bo
     """
     events = () if event is None else (event,)
     requeue = NOW if frozen else NEVER
-    return Outcome(result, change=synced, events=events, requeue=requeue, settled=True, drifted=drifted)
+    return Outcome(result, change=synced, events=events, requeue=requeue, certain=True, drifted=drifted)
 
 
 def _after_outage(error: VaultError | Unresolved | BadPath, failure: Failure, situation: Situation) -> Outcome:

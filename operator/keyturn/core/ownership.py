@@ -1,4 +1,4 @@
-"""Whose a Secret is: whether we may write it, and which of those who ask for it are not among its owners yet."""
+"""Ownership of a Secret: whether Keyturn may write it, and which requesters are not among its owners yet."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from keyturn.core.request import Owner, SecretRequest
 
 
 def is_ours(metadata: ObjectMeta, request: SecretRequest) -> bool:
-    """Whether a Secret may be written: made for one who asks for it, or handed over.
+    """Whether a Secret may be written: it was made for a requester, or was handed over.
 
-    - An owner reference names the uid of the OnePasswordItem: nobody else makes Secrets that one owns. Of a workload
-      that proves nothing by itself, since other controllers make Secrets for workloads, too.
-    - An operator filled it, by the official operator's annotations, and an owner is one who asks: by uid, or, as after
-      a restore from backup, by kind and name.
-    - We filled it for workloads: whoever asks under its name now shares it, as when a request moves from one workload
+    - An owner reference names the uid of an object of a kind of ours: no other controller makes Secrets that one owns. For a
+      workload that proves nothing by itself, since other controllers make Secrets for workloads, too.
+    - An operator filled it, by the official operator's annotations, and one of its owners is a requester: by uid, or, as
+      after a restore from backup, by kind and name.
+    - Keyturn filled it for workloads: every request under its name now shares it, as when a request moves from one workload
       to another or to a OnePasswordItem.
-    - Whoever may annotate the Secret handed it over with `keyturn.dev/adopt: "true"`.
+    - A user who may annotate the Secret handed it over with `keyturn.dev/adopt: "true"`.
     """
     if metadata.annotations.get(names.ADOPT) == "true":
         return True
     filled = _is_filled(metadata)
-    uids = {owner.uid for owner in request.owners if filled or owner.kind == names.KIND}
+    uids = {owner.uid for owner in request.owners if filled or owner.kind in names.OWN_KINDS}
     namesakes = {(owner.kind, owner.name) for owner in request.owners if filled}
     return _is_left_by_workloads(metadata) or any(
         reference.get("uid") in uids or (reference.get("kind"), reference.get("name")) in namesakes
@@ -34,20 +34,20 @@ def is_ours(metadata: ObjectMeta, request: SecretRequest) -> bool:
 
 
 def missing_owners(metadata: ObjectMeta, request: SecretRequest) -> list[dict[str, str]]:
-    """References to those who ask for a Secret and do not own it yet; Kubernetes deletes it after its last owner."""
+    """References to requesters that do not own the Secret yet; Kubernetes deletes it after its last owner."""
     owning = {reference.get("uid") for reference in metadata.owner_references}
     return [reference_to(owner) for owner in request.owners if owner.uid not in owning]
 
 
 def reference_to(owner: Owner) -> dict[str, str]:
-    """An owner reference as the official operator writes it: `blockOwnerDeletion` would ask for a right on finalizers."""
+    """An owner reference as the official operator writes it: `blockOwnerDeletion` would require a right on finalizers."""
     return {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
 
 
 def owner_patch(metadata: ObjectMeta, missing: list[dict[str, str]]) -> list[Mapping[str, Any]]:
     """A JSON patch that adds owners to the very state of the Secret that was looked at.
 
-    Where it has no owner the list is added as a whole, which must not replace one that came meanwhile.
+    If it has no owner, the list is added as a whole, which must not replace a list that was added meanwhile.
     """
     same = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata.resource_version}
     if not metadata.owner_references:
@@ -60,9 +60,9 @@ def _is_filled(metadata: ObjectMeta) -> bool:
 
 
 def _is_left_by_workloads(metadata: ObjectMeta) -> bool:
-    """Whether we filled it, and only workloads own it, or none do but it was made for one.
+    """Whether Keyturn filled it, and only workloads own it, or it has no owner but was made for a workload.
 
-    A Secret that was orphaned from its OnePasswordItem on purpose is none of these.
+    A Secret that was orphaned from its OnePasswordItem on purpose is not one of these.
     """
     references = metadata.owner_references
     return (

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from keyturn.base.text import shorten
 
-_ID = re.compile(r"[a-z0-9]{26}")
-
 
 class BadPath(ValueError):
-    """The text is no item path; the message quotes it and says what a path looks like."""
+    """The text is not an item path; the message quotes it and says what a path looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +22,16 @@ class ItemPath:
         return f"vaults/{self.vault}/items/{self.item}"
 
 
-def looks_like_id(text: str) -> bool:
-    """Whether a text has the shape of a Connect id: exactly 26 characters of a-z and 0-9."""
-    return _ID.fullmatch(text) is not None
-
-
 def parse_item_path(text: object) -> ItemPath:
     """Split a path into vault and item.
 
-    Four parts are the official operator's form: the first is `vaults`, the third `items`, case-sensitive; the other two
-    may hold anything but a slash, spaces included; nothing is trimmed or percent-decoded. More parts, which the
-    official operator refuses, name titles that hold slashes: the vault then ends at the first `/items/`. (A vault whose
-    own title holds `/items/` must be named by its id.)
+    Four parts are the official operator's form: the first is `vaults`, the third is `items`, case-sensitive. The other two
+    may hold anything but a slash, including spaces; nothing is trimmed or percent-decoded. The official operator refuses
+    more parts; here they name titles that hold slashes, and the vault ends at the first `/items/`. (A vault whose own title
+    holds `/items/` must be named by its id.)
 
     Raises:
-        BadPath: the text is of another form, or a part is empty.
+        BadPath: the text has another form, or a part is empty.
     """
     if not isinstance(text, str) or not text:
         raise BadPath("the item path is empty; it must be of the form vaults/<vault>/items/<item>")
@@ -51,7 +43,7 @@ def parse_item_path(text: object) -> ItemPath:
 
 
 def same_but_for_case(one: str, other: str) -> bool:
-    """Whether two titles are equal ignoring case, letter by letter as in Go: `ß` is not `ss`, which is another title."""
+    """Whether two titles are equal ignoring case, letter by letter as in Go: `ß` is not `ss`."""
     return one == other or (len(one) == len(other) and all(map(_same_letter, one, other)))
 
 

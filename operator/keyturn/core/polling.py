@@ -1,4 +1,4 @@
-"""Which vaults a poll must list, told from one cheap look at all of them."""
+"""Which vaults a poll must list, decided from one cheap request for all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keyturn.core.vault import Scope
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the last listing of a scope told.
+    """What the last listing of a scope showed.
 
     Attributes:
         version: the scope's version just before it was listed.
@@ -26,7 +26,7 @@ def scopes_to_list(
 ) -> list[Scope]:
     """The scopes whose items must be listed again.
 
-    A scope is listed if somebody uses it and its version moved, or moved last time (nobody promises that the number
+    A scope is listed if a request uses it and its version moved, or moved last time (no provider promises that the number
     and the items reach a replica together), or has no version, or has not been listed yet, or `everything` is due.
     """
     due = []
@@ -49,7 +49,7 @@ def is_cheaper_one_by_one(scope: Scope, wanted: int) -> bool:
 
 
 def is_older(seen: str, known: str) -> bool:
-    """Whether a revision seen now comes before one known already; False where the two are no numbers.
+    """Whether a revision seen now is older than a known one; False if they are not numbers.
 
     Connect servers behind one address each have a replica of their own, so versions can go back from call to call.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from keyturn.core.conditions import Status
 from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
@@ -12,10 +12,10 @@ from keyturn.core.names import API_VERSION, AUTO_RESTART, KIND, OPAQUE, REFRESH_
 from keyturn.core.paths import BadPath, parse_item_path
 
 _SWITCHES = frozenset({AUTO_RESTART, REFRESH_MOUNTS})
-"""Annotations of an object that say what is to happen when its Secret changes, and go along to the Secret."""
+"""Annotations of an object that say what must happen when its Secret changes; they are copied to the Secret."""
 
 
-DEFAULT_CONNECTION = ""
+DEFAULT_CONNECTION: Final = "installation"
 """Names the installation's own connection."""
 
 
@@ -40,7 +40,7 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SecretRequest:
-    """What somebody asks for, reduced to what a pass needs: an object of a kind of ours, or annotated workloads without one.
+    """What a requester asks for, reduced to what a pass needs: an object of a kind of ours, or annotated workloads without one.
 
     Attributes:
         key: names the Secret.
@@ -53,8 +53,8 @@ class SecretRequest:
         item_path: as written, valid or not; None if the object has none.
         mapping: how an item becomes keys.
         secret_type: the Secret's type; empty in the object means Opaque.
-        labels: those that the Secret gets too.
-        annotations: those that the Secret gets too.
+        labels: those that the Secret gets, too.
+        annotations: those that the Secret gets, too.
         finalizers: on the object; ours is none of them.
         status: how it stands, as last seen; not part of equality, since most of its changes are our own.
     """
@@ -106,7 +106,7 @@ def request_from_item(
     Args:
         manifest: the object.
         mapping: how an item becomes keys; an object of this kind cannot choose.
-        copy_annotations: whether all its annotations go along to the Secret, except those of other tools and our own.
+        copy_annotations: whether all its annotations are copied to the Secret, except those of other tools and our own.
     """
     metadata = manifest["metadata"]
     annotations = metadata.get("annotations") or {}

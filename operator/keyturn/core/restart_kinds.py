@@ -1,4 +1,4 @@
-"""Which kinds of workloads are restarted beside those of Kubernetes itself, as somebody chose."""
+"""Which kinds of workloads are restarted beside those of Kubernetes itself, as the settings name them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _TEMPLATE = "spec.template"
 
 _BUILT_IN = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet")})
 
-_RUN = frozenset({"Job", "CronJob"})
+_RUN_ONCE = frozenset({"Job", "CronJob"})
 
 _KEEP_THEIR_PODS = frozenset({("apps", "ReplicaSet")})
 
 
 class BadKind(ValueError):
-    """The text names no kind that can be restarted; the message quotes it and says why."""
+    """The text names no kind that can be restarted; the message quotes the text and says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class KindReference:
 
 
 def parse_kinds(text: str) -> tuple[KindReference, ...]:
-    """Read kinds separated by commas, as `argoproj.io/v1alpha1/Rollout`; `=spec.pod.template` says where the template is.
+    """Read kinds separated by commas, as `argoproj.io/v1alpha1/Rollout`; `=spec.pod.template` is the path to the template.
 
     Raises:
-        BadKind: one of them is of another form, or must not or need not be restarted.
+        BadKind: one of them has another form, cannot be restarted, or need not be named.
     """
     return tuple(dict.fromkeys(_parse(part.strip()) for part in text.split(",") if part.strip()))
 
@@ -57,7 +57,7 @@ def _parse(text: str) -> KindReference:
     if match is None:
         raise BadKind(f"{text!r} is not of the form group/version/Kind, or group/version/Kind=path.to.template")
     group, kind = match["group"], match["kind"]
-    if kind in _RUN:
+    if kind in _RUN_ONCE:
         raise BadKind(f"{text!r} cannot be restarted: a {kind} never runs because a Secret changed")
     if (group, kind) in _BUILT_IN:
         raise BadKind(f"{text!r} need not be named: every {kind} is restarted")

@@ -1,6 +1,7 @@
-"""What the status of a OnePasswordItem says of restarts: which keys changed when, and who still waits for a restart.
+"""The restarts in a OnePasswordItem's status: which keys changed, when, and how many workloads must still restart.
 
-It is written before restarts begin and before the mark on the Secret goes, so that what is owed outlives the Secret.
+They are written before restarts begin and before the pending-restart annotation is removed, so that what is pending outlives
+the Secret.
 """
 
 from __future__ import annotations
@@ -12,75 +13,75 @@ from typing import Any
 from keyturn.core.pending import Change, PendingChanges
 
 
-def begun(revision: int, owed: PendingChanges) -> dict[str, Any]:
-    """What is said before anybody has counted who is owed a restart.
+def begun(revision: int, pending: PendingChanges) -> dict[str, Any]:
+    """The status before the workloads that must restart are counted.
 
     Args:
         revision: of the Secret.
-        owed: what it owes.
+        pending: its changes.
     """
     changed_at = (
-        {"changedAt": owed.changed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")} if owed.changed_at else {}
+        {"changedAt": pending.changed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")} if pending.changed_at else {}
     )
-    return {"revision": revision, **changed_at, "keys": list(owed.keys)}
+    return {"revision": revision, **changed_at, "keys": list(pending.keys)}
 
 
-def counted(revision: int, owed: PendingChanges, *, left: int, done: int) -> dict[str, Any]:
-    """What is said after a pass over all workloads.
+def counted(revision: int, pending: PendingChanges, *, left: int, done: int) -> dict[str, Any]:
+    """The status after a pass over all workloads.
 
     Args:
         revision: of the Secret.
-        owed: what it owed before the pass.
-        left: how many workloads are still owed a restart.
-        done: how many have got it.
+        pending: its changes before the pass.
+        left: how many workloads must still restart.
+        done: how many have restarted.
     """
-    return {**begun(revision, owed), "owed": left, "done": done}
+    return {**begun(revision, pending), "owed": left, "done": done}
 
 
-def after_sync(before: Mapping[str, Any], revision: int, owed: PendingChanges | None) -> dict[str, Any] | None:
-    """What a status says of restarts once its Secret was looked at; None for nothing.
+def after_sync(before: Mapping[str, Any], revision: int, pending: PendingChanges | None) -> dict[str, Any] | None:
+    """The restarts of a status after its Secret was synced; None if there are none to name.
 
     Args:
-        before: what it said.
+        before: the restarts of the status before.
         revision: of the Secret.
-        owed: what the Secret owes now.
+        pending: changes of the Secret now; None without any.
     """
-    if owed is not None:
-        now = begun(revision, owed)
+    if pending is not None:
+        now = begun(revision, pending)
         # A pass may have counted already.
         same = all(before.get(member) == now.get(member) for member in ("revision", "changedAt"))
         return dict(before) if same else now
     if not before:
         return None
-    # A mark that somebody took away is no longer owed.
-    return {**before, "owed": 0, "done": before.get("done", 0)} if are_owed(before) else dict(before)
+    # Without the annotation nothing is pending, also if it was removed by hand.
+    return {**before, "owed": 0, "done": before.get("done", 0)} if restarts_pending(before) else dict(before)
 
 
 def after_count(before: Mapping[str, Any], restarts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a status says of restarts after a pass, unless there has been another change since the pass began.
+    """The restarts of a status after a pass; those of a change that came after the pass began stay.
 
     Args:
-        before: what it said.
+        before: the restarts of the status before.
         restarts: what was counted.
     """
-    # The revision alone tells nothing: those of a Secret that was made again count anew.
+    # The revision alone is not enough: after a Secret was recreated, its revisions count from 1 again.
     later = str(before.get("changedAt", "")) > str(restarts.get("changedAt", ""))
     return dict(before if later and revision_known(before) > restarts["revision"] else restarts)
 
 
-def are_owed(restarts: Mapping[str, Any]) -> bool:
-    """Whether a status says that a workload may still be owed a restart."""
+def restarts_pending(restarts: Mapping[str, Any]) -> bool:
+    """Whether, by the status, a workload may still have to restart."""
     return bool(restarts) and restarts.get("owed") != 0
 
 
 def revision_known(restarts: Mapping[str, Any]) -> int:
-    """The Secret's revision by the status; 0 if it says none."""
+    """The Secret's revision by the status; 0 if the status has none."""
     return int(restarts.get("revision") or 0)
 
 
-def owed_by(restarts: Mapping[str, Any]) -> PendingChanges | None:
-    """What a Secret that is made again owes by what the status says of the one before; None for nothing."""
-    if not are_owed(restarts):
+def pending_by_status(restarts: Mapping[str, Any]) -> PendingChanges | None:
+    """The pending changes of a Secret that is recreated, by what the status says of the one before; None without any."""
+    if not restarts_pending(restarts):
         return None
     changed_at = restarts.get("changedAt")
     at = datetime.fromisoformat(changed_at) if changed_at else None

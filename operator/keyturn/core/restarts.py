@@ -1,4 +1,4 @@
-"""Which workloads a changed Secret owes a restart, and what a restart writes on them."""
+"""Which workloads must restart after a Secret changed, and what a restart writes on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, Self
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_DECLINED, RESTART_OWED, REVISION
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
-from keyturn.core.usage import Keys, secrets_used, template_annotations
+from keyturn.core.stamps import RevisionStamp, parse_revision, read_stamps, written_stamps
+from keyturn.core.usage import KeySet, secrets_used, template_annotations
 
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})
@@ -23,7 +24,7 @@ def parse_switch(text: str) -> bool | None:
 
 
 def wants_restart(*levels: Mapping[str, str] | None, default: bool) -> bool:
-    """Decide whether a workload is restarted: the first level that says anything wins.
+    """Decide whether a workload is restarted automatically: the first level that sets the switch wins.
 
     Args:
         levels: the annotations of the Secret, the workload and the Namespace, in this order; None if unknown.
@@ -31,140 +32,120 @@ def wants_restart(*levels: Mapping[str, str] | None, default: bool) -> bool:
 
     A value that is no boolean counts as false, as in the official operator.
     """
-    said = _first_said(levels)
-    return (parse_switch(said) or False) if said else default
+    value = _first_set(levels)
+    return (parse_switch(value) or False) if value else default
 
 
 def unreadable_switch(*levels: Mapping[str, str] | None) -> str:
-    """What the first level that says anything says, if that is neither true nor false; else an empty string."""
-    said = _first_said(levels)
-    return said if said and parse_switch(said) is None else ""
+    """The value of the first level that sets the switch, if it is neither true nor false; else an empty string."""
+    value = _first_set(levels)
+    return value if value and parse_switch(value) is None else ""
 
 
-def _first_said(levels: Iterable[Mapping[str, str] | None]) -> str:
-    return next((said for level in levels if (said := (level or {}).get(AUTO_RESTART, ""))), "")
+def _first_set(levels: Iterable[Mapping[str, str] | None]) -> str:
+    return next((value for level in levels if (value := (level or {}).get(AUTO_RESTART, ""))), "")
 
 
 def revision_of(annotations: Mapping[str, str]) -> int:
-    """The Secret's revision; 0 where none is written yet, as on one that another operator made."""
-    return _whole_number(annotations.get(REVISION, ""))
-
-
-def _whole_number(text: str) -> int:
-    """Somebody may have edited it: then it counts as none."""
-    return int(text) if len(text) <= 18 and text.isascii() and text.isdecimal() else 0
+    """The Secret's revision; 0 if none is written yet, as on a Secret that another operator made."""
+    return parse_revision(annotations.get(REVISION, ""))
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRestart:
-    """A Secret that owes restarts, as it was seen.
+    """A Secret with the pending-restart annotation, as it was last seen.
 
     Attributes:
         secret: its metadata.
-        owed: what it owes.
+        changes: what the annotation says; none if it cannot be read.
     """
 
     secret: ObjectMeta
-    owed: PendingChanges
+    changes: PendingChanges
 
     @classmethod
     def of(cls, secret: ObjectMeta) -> Self | None:
-        """Read a Secret; None if it owes nothing. A mark that nobody can read owes nothing to anybody, but is there."""
+        """Read a Secret; None if it has no pending-restart annotation.
+
+        An annotation that cannot be read restarts no workload, but it is there and must be removed.
+        """
         if RESTART_OWED not in secret.annotations:
             return None
         return cls(secret, pending_changes(secret.annotations, secret.managed_fields) or NOTHING_PENDING)
 
     @property
     def revision(self) -> int:
-        """The Secret's own: whoever restarts now will have seen everything up to it."""
-        return max(revision_of(self.secret.annotations), self.owed.revision)
+        """The Secret's own: a workload that restarts now sees everything up to it."""
+        return max(revision_of(self.secret.annotations), self.changes.revision)
 
     @property
-    def mark(self) -> str:
-        """Its revision as a pod template carries it.
-
-        The uid's first part tells a Secret from an earlier one of the same name, whose revisions counted from 1 too.
-        """
-        return f"{_prefix(self.secret.uid)}.{self.revision}"
+    def stamp(self) -> str:
+        """The revision stamp of an object that has seen the Secret as it is now."""
+        return str(RevisionStamp.of(self.secret.uid, self.revision))
 
     def seen_by(self, annotations: Mapping[str, str], *, under: str = REVISION) -> int:
-        """The Secret's revision that these annotations say was seen; 0 for none of its own.
+        """The Secret's revision that these annotations say was seen; 0 if it was none of this Secret.
 
         Args:
-            annotations: of a pod template, for what its pods have seen, or of whatever else carries marks.
-            under: the annotation that holds the marks.
+            annotations: of a pod template, for what its pods have seen, or of any other object that carries stamps.
+            under: the annotation that holds the stamps.
         """
-        prefix, _, text = carried_marks(annotations, under).get(self.secret.name, "").partition(".")
-        revision = _whole_number(text) if prefix == _prefix(self.secret.uid) else 0
-        # More than there is was carried on from before somebody set the Secret's own revision back.
-        return revision if revision <= self.revision else 0
+        stamp = RevisionStamp.parse(read_stamps(annotations, under).get(self.secret.name, ""))
+        # A higher revision than the Secret's comes from a time before the Secret's own was set back.
+        same = stamp == RevisionStamp.of(self.secret.uid, stamp.revision)
+        return stamp.revision if same and stamp.revision <= self.revision else 0
 
     def declined(self) -> dict[str, int]:
-        """The revisions that nobody wanted workloads to be restarted for, by the workload's uid, as the Secret tells them."""
-        marks = carried_marks(self.secret.annotations, RESTART_DECLINED)
-        return {workload: min(_whole_number(text), self.revision) for workload, text in marks.items()}
-
-
-def _prefix(uid: str) -> str:
-    return uid.split("-", 1)[0]
-
-
-def carried_marks(annotations: Mapping[str, str], under: str = REVISION) -> dict[str, str]:
-    """Which Secrets' revisions the pods of a template with these annotations have seen, by the Secret's name."""
-    pairs = annotations.get(under, "").split(",")
-    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-
-
-def written_marks(marks: Mapping[str, str]) -> str:
-    """Marks as an annotation holds them, by the Secret's name."""
-    return ",".join(f"{name}={mark}" for name, mark in sorted(marks.items()))
+        """The revisions for which workloads declined a restart, by the workload's uid, as the Secret records them."""
+        stamps = read_stamps(self.secret.annotations, RESTART_DECLINED)
+        return {workload: min(parse_revision(text), self.revision) for workload, text in stamps.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How one workload stands to what one Secret owes.
+class Exposure:
+    """Which of a Secret's pending changes one workload is exposed to.
 
     Attributes:
-        due: names of the keys whose change it has not seen yet, sorted; it must be restarted if there are any.
-        done: it was restarted for all that it uses of what changed.
+        due: names of the keys whose change it has not seen yet, sorted; it must restart if there are any.
+        done: it has restarted for all that it uses of what changed.
     """
 
     due: tuple[str, ...] = ()
     done: bool = False
 
 
-def standing(owed: PendingChanges, used: Keys, *, carried: int, created_at: str) -> Standing:
-    """Compare what a Secret owes with what a workload uses of it and has seen.
+def exposure(pending: PendingChanges, used: KeySet, *, seen: int, created_at: str) -> Exposure:
+    """Compare a Secret's pending changes with what a workload uses of the Secret and has seen.
 
     Args:
-        owed: by the Secret.
+        pending: changes of the Secret.
         used: keys of the Secret that the workload uses.
-        carried: the Secret's revision that the workload's pods have seen.
+        seen: the Secret's revision that the workload's pods have seen.
         created_at: when the workload was created, in RFC 3339 with whole seconds; empty if unknown.
     """
     created = datetime.fromisoformat(created_at) if created_at else None
     due: set[str] = set()
-    seen = False
-    for change in owed.changes:
+    restarted = False
+    for change in pending.changes:
         keys = [key for key in change.keys if key in used]
         # The API server cuts creation times to the second, so the very second of the change counts as before it.
         if created is not None and change.at is not None and created > change.at:
             continue
-        if change.revision > carried:
+        if change.revision > seen:
             due.update(keys)
         else:
-            seen = seen or bool(keys)
-    return Standing(tuple(sorted(due)), done=seen and not due)
+            restarted = restarted or bool(keys)
+    return Exposure(tuple(sorted(due)), done=restarted and not due)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be done about one workload in one pass.
+    """What to do about one workload in one pass.
 
     Attributes:
-        due: names of the keys that it must be restarted for, by the name of the Secret.
-        done: names of the Secrets that it was restarted for already.
-        declined: names of the Secrets that it would be restarted for if somebody wanted that.
+        due: names of the keys for which it must restart, by the name of the Secret.
+        done: names of the Secrets for which it has restarted already.
+        declined: names of the Secrets for which it must restart, if the automatic restart were not switched off.
     """
 
     due: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -186,11 +167,11 @@ def judge(
     Args:
         workload: its metadata.
         template: its pod template.
-        pending_restarts: the Secrets of its namespace that owe restarts, by name.
+        pending_restarts: the Secrets of its namespace with pending changes, by name.
         policy: annotations of its namespace.
         default: the operator's own setting.
-        declined: revisions that nobody wanted it to be restarted for when it was due, by the uid of the Secret: a
-            switch that is turned on later speaks of later changes.
+        declined: revisions for which it declined a restart that was due, by the uid of the Secret: a switch that is
+            turned on later concerns only later changes.
     """
     annotations = template_annotations(template)
     due: dict[str, tuple[str, ...]] = {}
@@ -199,11 +180,11 @@ def judge(
         if (pending := pending_restarts.get(name)) is None:
             continue
         seen = pending.seen_by(annotations)
-        now = standing(pending.owed, keys, carried=seen, created_at=workload.creation_timestamp)
-        if now.done:
+        created_at = workload.creation_timestamp
+        if exposure(pending.changes, keys, seen=seen, created_at=created_at).done:
             done.add(name)
         skipped = max(seen, declined.get(pending.secret.uid, 0))
-        left = standing(pending.owed, keys, carried=skipped, created_at=workload.creation_timestamp).due
+        left = exposure(pending.changes, keys, seen=skipped, created_at=created_at).due
         if not left:
             continue
         if wants_restart(pending.secret.annotations, workload.annotations, policy, default=default):
@@ -214,19 +195,19 @@ def judge(
 
 
 def restart_annotations(
-    workload: ObjectMeta, template: Mapping[str, Any], marks: Mapping[str, str], *, now: datetime
+    workload: ObjectMeta, template: Mapping[str, Any], stamps: Mapping[str, str], *, now: datetime
 ) -> dict[str, str]:
     """The annotations of a pod template that restart a workload once for all Secrets that are due.
 
     Args:
         workload: its metadata.
-        template: its pod template as it is. Revisions of Secrets that it uses no more are no longer carried.
-        marks: of the Secrets that are due, by name.
+        template: its pod template as it is. Stamps of Secrets that it does not use any more are dropped.
+        stamps: of the Secrets that are due, by name.
         now: when, with its zone.
     """
     in_use = secrets_used(template, workload.annotations)
-    carried = {name: mark for name, mark in carried_marks(template_annotations(template)).items() if name in in_use}
-    value = written_marks({**carried, **marks})
+    kept = {name: stamp for name, stamp in read_stamps(template_annotations(template)).items() if name in in_use}
+    value = written_stamps({**kept, **stamps})
     return {LAST_RESTARTED: now.isoformat(timespec="seconds"), REVISION: value}
 
 

@@ -1,4 +1,4 @@
-"""Decides what to do about one Secret: whose it is, what it should look like, and whether that differs."""
+"""Decides what to do about one Secret: whether it is ours, what it must look like, and whether that differs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from keyturn.core.ownership import is_ours, reference_to
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
-from keyturn.core.restart_status import are_owed, owed_by, revision_known
+from keyturn.core.restart_status import pending_by_status, restarts_pending, revision_known
 from keyturn.core.restarts import revision_of
 from keyturn.core.status import Failure, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What the Secret of a request should hold.
+    """What the Secret of a request must hold.
 
     Attributes:
         path: of the item, by ids.
@@ -45,7 +45,7 @@ class Desired:
         return {**self.request.labels, names.MANAGED_BY: names.PRODUCT}
 
     def annotations(self) -> dict[str, str]:
-        """Annotations that the Secret must carry, but for its revision and what it owes."""
+        """Annotations that the Secret must carry, except its revision and its pending restarts."""
         recorded = {names.OPTIONS: self.options} if self.options else {}
         item = {names.ITEM_PATH: str(self.path), names.ITEM_VERSION: self.item_revision}
         return {**self.request.annotations, **item, **recorded}
@@ -53,7 +53,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """There is no Secret: make one, and fail rather than overwrite where one appears meanwhile."""
+    """There is no Secret: make one, and fail rather than overwrite one that appears meanwhile."""
 
     manifest: Mapping[str, Any] = field(repr=False)
 
@@ -66,7 +66,7 @@ class Apply:
         take_over: ownership of the data must be gathered first, or stale keys would survive.
         wrong: keys whose bytes are not what they should be.
         changed: names of the keys whose bytes change.
-        repairs: the bytes being restored are those that were written last, so nobody is owed a restart.
+        repairs: the bytes being restored are those that were written last, so no restart becomes pending.
     """
 
     manifest: Mapping[str, Any] = field(repr=False)
@@ -82,57 +82,57 @@ class Keep:
 
 
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
-    """Whether a Secret can be trusted to be right from its metadata alone, so that no value need be fetched."""
+    """Whether the metadata alone shows that a Secret is right, so that no value need be fetched."""
     status = desired.request.status
     return (
         is_ours(metadata, desired.request)
         and metadata.deletion_timestamp is None
         and _describes(metadata, desired)
         and not is_drifted(metadata.managed_fields, status.keys or ())
-        and (names.RESTART_OWED in metadata.annotations or not are_owed(status.restarts))
+        and (names.RESTART_OWED in metadata.annotations or not restarts_pending(status.restarts))
     )
 
 
 def plan_secret(
-    present: Mapping[str, Any] | None, desired: Desired, *, lost: PendingChanges | None = None
+    present: Mapping[str, Any] | None, desired: Desired, *, pending: PendingChanges | None = None
 ) -> Create | Apply | Keep | Failure:
-    """Compare a Secret with what it should be.
+    """Compare a Secret with what it must be.
 
     Args:
         present: the whole Secret, or None if there is none.
-        desired: what it should be.
-        lost: what a Secret of that name still owed when somebody deleted it.
+        desired: what it must be.
+        pending: changes whose restarts were pending when a Secret of that name was deleted.
     """
     if present is None:
-        return Create(_manifest(desired, revision=1, owed=_owed_for_recreation(desired, lost)))
+        return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
     metadata = ObjectMeta.of(present)
     key = desired.request.key
     if not is_ours(metadata, desired.request):
         return _not_ours(desired.request)
     if (old_type := present.get("type") or names.OPAQUE) != desired.request.secret_type:
         return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {key.name} has the type {old_type} and Kubernetes does not "
-                       f"let it become {desired.request.secret_type}; delete the Secret to have it made anew")  # fmt: skip
+                       f"let it become {desired.request.secret_type}; delete the Secret to have it made again")  # fmt: skip
 
     old = {name: b64decode(value) for name, value in (present.get("data") or {}).items()}
     changed = changed_keys(old, desired.data)
     drifted = is_drifted(metadata.managed_fields, desired.data)
     if changed and present.get("immutable"):
         return Failure(
-            Reason.SECRET_IMMUTABLE, f"the Secret {key.name} is marked immutable; delete it to have it made anew"
+            Reason.SECRET_IMMUTABLE, f"the Secret {key.name} is marked immutable; delete it to have it made again"
         )
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
-    owed = pending_changes(metadata.annotations, metadata.managed_fields)
-    # The highest that anybody knows: workloads would take a number that they carry already for one they have seen.
+    pending = pending_changes(metadata.annotations, metadata.managed_fields)
+    # The highest that is known anywhere: a workload would count a number that its template carries already as seen.
     known = revision_known(desired.request.status.restarts)
-    revision = max(revision_of(metadata.annotations), owed.revision if owed else 0, known, 1)
+    revision = max(revision_of(metadata.annotations), pending.revision if pending else 0, known, 1)
     if changed and not repairs:
         revision += 1
-        owed = (owed or NOTHING_PENDING).with_change(revision, changed)
+        pending = (pending or NOTHING_PENDING).with_change(revision, changed)
     obsolete = (old.keys() - desired.data.keys()) | _obsolete_metadata(metadata, desired)
     return Apply(
-        _manifest(desired, revision=revision, owed=owed, looked_at=metadata),
+        _manifest(desired, revision=revision, pending=pending, looked_at=metadata),
         take_over=must_take_over(metadata.managed_fields, obsolete),
         wrong=frozenset(changed) & desired.data.keys(),
         changed=changed,
@@ -143,10 +143,10 @@ def plan_secret(
 def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | Keep | Failure:
     """What to do about a Secret whose item is tagged to be ignored: note the item's version, and touch no data.
 
-    The version moves on as with the official operator, so that the change which takes the tag away is noticed.
+    The version moves on as with the official operator, so that the change that removes the tag is noticed.
 
     Returns:
-        A merge patch of the metadata, or that nothing is to be done, or why the Secret is none of our business.
+        A merge patch of the metadata, or that nothing is to be done, or why the Secret must not be touched.
     """
     if not is_ours(metadata, desired.request):
         return _not_ours(desired.request)
@@ -161,13 +161,13 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
 def _not_ours(request: SecretRequest) -> Failure:
     return Failure(
         Reason.SECRET_NOT_OURS,
-        f"the Secret {request.key.name} exists and belongs to somebody else; "
+        f"the Secret {request.key.name} exists and is not Keyturn's; "
         f"annotate it with {names.ADOPT}=true to hand it over, or delete it",
     )
 
 
 def _describes(metadata: ObjectMeta, desired: Desired) -> bool:
-    """Whether labels and annotations are all there, and none of ours is left from earlier."""
+    """Whether all labels and annotations are there, and none of ours is left from earlier."""
     annotations, labels = metadata.annotations, metadata.labels
     return (
         desired.annotations().items() <= annotations.items()
@@ -178,7 +178,7 @@ def _describes(metadata: ObjectMeta, desired: Desired) -> bool:
 
 
 def _obsolete_metadata(metadata: ObjectMeta, desired: Desired) -> frozenset[str]:
-    """Labels and annotations of ours that the Secret should carry no more, as after they went from its object."""
+    """Labels and annotations of ours that the Secret must not carry any more, as after they were removed from its object."""
     wanted = {*desired.labels(), *desired.annotations(), names.REVISION, names.RESTART_OWED}
     if not desired.request.has_status:
         wanted.add(names.KEYS)
@@ -196,33 +196,35 @@ def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
     )
 
 
-def _owed_for_recreation(desired: Desired, lost: PendingChanges | None) -> PendingChanges | None:
+def _pending_for_recreation(desired: Desired, of_deleted: PendingChanges | None) -> PendingChanges | None:
     """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
     status = desired.request.status
     same = status.item_path == str(desired.path) and status.item_version == desired.item_revision
-    owed = (lost.of_new_secret() if lost is not None else owed_by(status.restarts)) or NOTHING_PENDING
+    pending = (
+        of_deleted.of_new_secret() if of_deleted is not None else pending_by_status(status.restarts)
+    ) or NOTHING_PENDING
     if status.keys is not None and not same:
-        owed = owed.with_change(1, {*status.keys, *desired.data})
-    return owed if owed.changes else None
+        pending = pending.with_change(1, {*status.keys, *desired.data})
+    return pending if pending.changes else None
 
 
 def _manifest(
-    desired: Desired, *, revision: int, owed: PendingChanges | None, looked_at: ObjectMeta | None = None
+    desired: Desired, *, revision: int, pending: PendingChanges | None, looked_at: ObjectMeta | None = None
 ) -> dict[str, Any]:
     """The Secret to write; tied to the state that was looked at, so that a foreign change in between is not lost."""
     key = desired.request.key
     annotations = {**desired.annotations(), names.REVISION: str(revision)}
     if not desired.request.has_status:
-        # What the status of a OnePasswordItem says; without it nobody could tell after a restart that a key is missing.
+        # A status says this otherwise. Without it the operator could not see after its own restart that a key is missing.
         annotations[names.KEYS] = ",".join(sorted(desired.data))
-    if owed:
-        annotations[names.RESTART_OWED] = owed.to_annotation()
+    if pending:
+        annotations[names.RESTART_OWED] = pending.to_annotation()
     metadata: dict[str, Any] = {
         "name": key.name,
         "namespace": key.namespace,
         "labels": desired.labels(),
         "annotations": annotations,
-        # Of a Secret that is there they stay as they are: where changing them is refused, its data must change all the same.
+        # Those of an existing Secret stay as they are: if changing them is refused, its data must change all the same.
         "ownerReferences": list(looked_at.owner_references)
         if looked_at
         else list(map(reference_to, desired.request.owners)),

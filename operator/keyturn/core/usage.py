@@ -22,15 +22,15 @@ _WHOLE_IN_VOLUMES = (
     ("scaleIO", "secretRef"),
     ("storageos", "secretRef"),
 )
-"""Volumes whose driver is given a whole Secret, to do with it what it likes."""
+"""Volumes whose driver gets a whole Secret; which of its keys it uses is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """Keys of one Secret.
+class KeySet:
+    """KeySet of one Secret.
 
     Attributes:
-        names: of the keys; None for all that it has and will have.
+        names: of the keys; None for all that the Secret has and will have.
     """
 
     names: frozenset[str] | None = None
@@ -38,27 +38,27 @@ class Keys:
     def __contains__(self, key: str) -> bool:
         return self.names is None or key in self.names
 
-    def __or__(self, other: Keys) -> Keys:
+    def __or__(self, other: KeySet) -> KeySet:
         if self.names is None or other.names is None:
             return ALL
-        return Keys(self.names | other.names)
+        return KeySet(self.names | other.names)
 
 
-ALL: Final = Keys()
+ALL: Final = KeySet()
 """Every key, whatever its name."""
 
 
-def secrets_used(pod_template: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[str, Keys]:
+def secrets_used(pod_template: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[str, KeySet]:
     """The Secrets that a workload uses, by name, with the keys it uses of each.
 
-    A reference counts whether or not it is optional. What is not of the shape that the API promises, as it may be in
-    a custom resource, refers to nothing. A Secret that the workload asks for by annotations counts as a whole.
+    A reference counts whether or not it is optional. A value of a shape that the API does not allow, which a custom
+    resource may hold, refers to nothing. Of a Secret that the workload requests by annotations, all keys count.
 
     Args:
         pod_template: of the workload.
         annotations: of the workload itself.
     """
-    used: dict[str, Keys] = {}
+    used: dict[str, KeySet] = {}
     asked_for = secret_asked_for(annotations, template_annotations(pod_template))
     for name, keys in ((asked_for, ALL), *_references(_member(pod_template, "spec"))):
         if isinstance(name, str) and name:
@@ -66,9 +66,9 @@ def secrets_used(pod_template: Mapping[str, Any], annotations: Mapping[str, str]
     return used
 
 
-def secrets_mounted(pod: Mapping[str, Any]) -> dict[str, Keys]:
-    """The Secrets that a pod shows as files, by name, with the keys it shows of each."""
-    mounted: dict[str, Keys] = {}
+def secrets_mounted(pod: Mapping[str, Any]) -> dict[str, KeySet]:
+    """The Secrets that a pod mounts as files, by name, with the keys that it mounts of each."""
+    mounted: dict[str, KeySet] = {}
     for volume in _each(_member(pod, "spec"), "volumes"):
         for name, keys in _of_files(volume):
             if isinstance(name, str) and name:
@@ -77,31 +77,31 @@ def secrets_mounted(pod: Mapping[str, Any]) -> dict[str, Keys]:
 
 
 def template_annotations(pod_template: Mapping[str, Any]) -> dict[str, str]:
-    """The annotations of a pod template; in a custom resource they may be of any shape."""
+    """The annotations of a pod template. In a custom resource they may be of any shape; only text counts."""
     annotations = _member(_member(pod_template, "metadata"), "annotations")
     return {name: text for name, text in annotations.items() if isinstance(text, str)}
 
 
-def _references(spec: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
+def _references(spec: Mapping[str, Any]) -> Iterator[tuple[Any, KeySet]]:
     for kind in ("containers", "initContainers", "ephemeralContainers"):
         for container in _each(spec, kind):
             yield from _of_container(container)
     for volume in _each(spec, "volumes"):
         yield from _of_volume(volume)
     for reference in _each(spec, "imagePullSecrets"):
-        yield reference.get("name"), Keys(_PULL_KEYS)
+        yield reference.get("name"), KeySet(_PULL_KEYS)
 
 
-def _of_container(container: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
+def _of_container(container: Mapping[str, Any]) -> Iterator[tuple[Any, KeySet]]:
     for variable in _each(container, "env"):
         reference = _member(_member(variable, "valueFrom"), "secretKeyRef")
-        yield reference.get("name"), Keys(frozenset({str(reference.get("key"))}))
+        yield reference.get("name"), KeySet(frozenset({str(reference.get("key"))}))
     for source in _each(container, "envFrom"):
         yield _member(source, "secretRef").get("name"), ALL
 
 
-def _of_files(volume: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
-    """The Secrets that the kubelet writes into files itself, and keeps up to date there."""
+def _of_files(volume: Mapping[str, Any]) -> Iterator[tuple[Any, KeySet]]:
+    """The Secrets that the kubelet itself writes into files and keeps up to date."""
     secret = _member(volume, "secret")
     yield secret.get("secretName"), _items(secret)
     for source in _each(_member(volume, "projected"), "sources"):
@@ -109,17 +109,17 @@ def _of_files(volume: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
         yield secret.get("name"), _items(secret)
 
 
-def _of_volume(volume: Mapping[str, Any]) -> Iterator[tuple[Any, Keys]]:
+def _of_volume(volume: Mapping[str, Any]) -> Iterator[tuple[Any, KeySet]]:
     yield from _of_files(volume)
     for kind, member in _WHOLE_IN_VOLUMES:
         reference = _member(volume, kind).get(member)
         yield (reference.get("name") if isinstance(reference, Mapping) else reference), ALL
 
 
-def _items(source: Mapping[str, Any]) -> Keys:
-    """A Secret in a volume without `items` shows all its keys there, also those that it gets later."""
+def _items(source: Mapping[str, Any]) -> KeySet:
+    """A volume without `items` holds all keys of its Secret, including those that are added later."""
     items = list(_each(source, "items"))
-    return Keys(frozenset(str(item.get("key")) for item in items)) if items else ALL
+    return KeySet(frozenset(str(item.get("key")) for item in items)) if items else ALL
 
 
 def _member(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -79,10 +79,10 @@ class VaultUnavailable(VaultError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A 1Password vault (later: a Bitwarden collection).
+    """What holds items: a vault of 1Password, or a collection of Bitwarden.
 
     Attributes:
-        version: changes whenever an item of the scope changes; None where the provider has no such number.
+        version: changes whenever an item of the scope changes; None if the provider has no such number.
         size: number of active items; lets the reader choose between listing and asking one by one.
         created_at: decides between scopes of one title: the oldest wins.
     """
@@ -96,7 +96,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A web address of an item; `primary` is the one that the item's owner put first."""
+    """A web address of an item; the owner of the item chose the `primary` one."""
 
     href: str
     label: str = ""
@@ -105,11 +105,11 @@ class Url:
 
 @dataclass(frozen=True, slots=True)
 class ItemRef:
-    """An item as listings show it: never a value.
+    """An item as listings show it, without any value.
 
     Attributes:
         scope: the id of its scope.
-        revision: equal revisions mean equal content on one server; a different one says only "fetch and compare".
+        revision: equal revisions mean equal content on one server; a different one only means "fetch and compare".
         created_at: decides between items of one title: the oldest wins.
     """
 
@@ -124,7 +124,7 @@ class ItemRef:
 
 
 class FieldKind(StrEnum):
-    """What a field is, as far as mapping cares."""
+    """What a field is, as far as mapping needs to know."""
 
     TEXT = "text"
     FILE = "file"
@@ -145,7 +145,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item with its values, in the order the provider gave. Lives for one call, never in a cache."""
+    """An item with its values, in the order of the provider. It lives for one call, never in a cache."""
 
     ref: ItemRef
     fields: tuple[Field, ...] = field(default=(), repr=False)
@@ -155,18 +155,18 @@ class Vaults(Protocol):
     """A provider of items. Every method may raise any `VaultError`, and obeys cancellation."""
 
     async def refresh(self) -> None:
-        """Ask cheaply whether the provider is there, syncing where that is needed; reads after it are consistent."""
+        """Check cheaply that the provider answers, and sync if it needs that; reads after it are consistent."""
 
     async def scopes(self) -> Sequence[Scope]:
-        """Everything the credential can see, in one cheap request: tells what moved."""
+        """Everything that the credential can see, in one cheap request: shows which scopes changed."""
 
     async def items(self, scope: Scope, *, wanted: Collection[str] | None) -> Sequence[ItemRef]:
         """The items of a scope, with revisions.
 
         Args:
             scope: as `scopes` gave it.
-            wanted: None for all of them; else ids or titles, where the scope is so much larger that asking for each of
-                these is cheaper. The answer then holds at least every match of each.
+            wanted: None for all of them. Ids or titles if the scope is so much larger that a request for each of them is
+                cheaper; the answer then holds at least every match of each.
         """
 
     async def item(self, scope: str, item_id: str) -> Item:

@@ -1,4 +1,4 @@
-"""Reads what a workload asks for by the official operator's annotations, and what several that share a Secret ask together."""
+"""Reads what a workload requests by the official operator's annotations, and what several workloads request together."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class WorkloadKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedWorkload:
-    """A workload that is annotated, or holds what the official operator left on it; of others nothing is remembered.
+    """A workload that is annotated, or has the official operator's finalizer; of others nothing is remembered.
 
     Attributes:
         api_version: of the object, as `apps/v1`.
         created_at: RFC 3339.
         finalizers: on the object; ours is none of them.
-        annotations: those that ask for something: from the top level, or where that has none, from the pod template.
+        annotations: those that request something: from the top level, or, if that has none, from the pod template.
     """
 
     key: WorkloadKey
@@ -70,31 +70,31 @@ class AnnotatedWorkload:
 
     @property
     def secret(self) -> Key | None:
-        """The Secret that it asks for; None where it asks for none, or for a name that cannot be."""
+        """The Secret that it requests; None if it requests none, or the name is not legal."""
         name = secret_name(self.annotations.get(ITEM_NAME, ""))
         return Key(self.key.namespace, name) if is_legal_name(name) else None
 
     @property
     def has_legacy_finalizer(self) -> bool:
-        """Whether it holds the official operator's finalizer, on which its deletion would wait for ever."""
+        """Whether it has the official operator's finalizer, on which its deletion would wait for ever."""
         return LEGACY_FINALIZER in self.finalizers
 
     @property
     def mistake(self) -> str | None:
-        """Why what it asks for cannot be had, whatever 1Password holds; or None."""
+        """Why its request can never be met, whatever the vault holds; or None."""
         if self.deleting or not self.annotations or self.secret is not None:
             return None
         if name := self.annotations.get(ITEM_NAME):
             return f"the annotation {ITEM_NAME} {shorten(name)!r} cannot become the name of a Secret"
         if ITEM_PATH in self.annotations:
-            return f"the annotation {ITEM_PATH} stands alone; {ITEM_NAME} must name the Secret to make"
+            return f"the annotation {ITEM_PATH} has no effect alone; {ITEM_NAME} must name the Secret to make"
         return None
 
 
 def annotated_workload(manifest: Mapping[str, Any], *, api_version: str, kind: str) -> AnnotatedWorkload | None:
-    """Read a workload as the API server gives it; None if it is neither annotated nor holds the legacy finalizer.
+    """Read a workload as the API server gives it; None if it is not annotated and does not have the legacy finalizer.
 
-    If one annotation at the top level asks for something, those of the pod template are ignored altogether.
+    If one annotation at the top level requests something, all those of the pod template are ignored.
     """
     metadata = manifest["metadata"]
     template = (manifest.get("spec") or {}).get("template") or {}
@@ -124,10 +124,10 @@ def _asking(annotations: Mapping[str, str]) -> dict[str, str]:
 
 
 def secret_asked_for(*levels: Mapping[str, str]) -> str:
-    """The name of the Secret that annotations ask for; empty if they ask for none.
+    """The name of the Secret that annotations request; empty if they request none.
 
     Args:
-        levels: annotations of the workload and of its pod template, in this order: the first that asks for anything
+        levels: annotations of the workload and of its pod template, in this order: the first that requests anything
             hides the other.
     """
     asking = next(filter(None, map(_asking, levels)), {})
@@ -135,9 +135,9 @@ def secret_asked_for(*levels: Mapping[str, str]) -> str:
 
 
 def by_precedence(requesters: Iterable[AnnotatedWorkload]) -> list[AnnotatedWorkload]:
-    """Those who ask for one Secret, the one whose path holds first: the oldest that has a path.
+    """Requesters of one Secret, the one whose path holds first: the oldest that has a path.
 
-    The order hangs on nothing but the objects, so it is the same after a restart.
+    The order depends on the objects alone, so it is the same after a restart.
     """
     return sorted(requesters, key=lambda each: (each.item_path is None, each.created_at, each.key))
 
@@ -145,7 +145,7 @@ def by_precedence(requesters: Iterable[AnnotatedWorkload]) -> list[AnnotatedWork
 def request_from_workloads(
     key: Key, requesters: Iterable[AnnotatedWorkload], *, mapping: MappingOptions
 ) -> SecretRequest | None:
-    """What annotated workloads ask for where there is no OnePasswordItem; None if nobody asks any more.
+    """What annotated workloads request if no object of a kind of ours does; None if none of them does any more.
 
     The Secret gets the annotations of the one that decides and, as with the official operator, no labels and no type.
     """
@@ -167,13 +167,13 @@ def request_from_workloads(
 
 
 def with_co_owners(request: SecretRequest, requesters: Iterable[AnnotatedWorkload]) -> SecretRequest:
-    """A OnePasswordItem whose Secret annotated workloads ask for too: it decides, and the Secret outlives it with them."""
+    """A request whose Secret annotated workloads request too: its object decides, and the Secret outlives it with them."""
     others = by_precedence(requester for requester in requesters if not requester.deleting)
     return replace(request, owners=(*request.owners, *(requester.owner for requester in others)))
 
 
 def conflicting(request: SecretRequest, requesters: Iterable[AnnotatedWorkload]) -> list[AnnotatedWorkload]:
-    """Those who ask for this Secret with another path than the one that holds."""
+    """The workloads that request this Secret with another path than the one that holds."""
     return [each for each in requesters if each.item_path not in {None, request.item_path} and not each.deleting]
 
 

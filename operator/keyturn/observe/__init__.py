@@ -1,7 +1,7 @@
-"""What an operator of the operator sees: logs, metrics, health endpoints."""
+"""What the people who run Keyturn see: logs, metrics, health endpoints."""
 
-from keyturn.observe.health import Bind, CannotListen, Check, HealthServer, Heartbeat, parse_bind
-from keyturn.observe.logs import LogFormat, LogLevel, OncePerState, configure
+from keyturn.observe.health import Bind, CannotListen, Check, HealthServer, Heartbeat, ServingPhase, parse_bind
+from keyturn.observe.logs import LogFormat, LogLevel, configure
 from keyturn.observe.metrics import Metrics
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "Metrics",
-    "OncePerState",
+    "ServingPhase",
     "configure",
     "parse_bind",
 ]

@@ -1,22 +1,23 @@
-"""`/healthz`, `/readyz` and `/metrics` over HTTP, and the watchdog behind the first."""
+"""`/healthz`, `/readyz` and `/metrics` over HTTP, and the watchdog behind `/healthz`."""
 
 from __future__ import annotations
 
 import errno
 import re
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
+from keyturn.base.time import Time
+
 Check = Callable[[], str | None]
-"""Returns None while all is well, else why not, in words for a person. Must be quick."""
+"""Returns None while all is well, else one sentence that says what is wrong. It must be quick."""
 
 Expose = Callable[[str], tuple[bytes, str]]
-"""Takes an Accept header, returns metrics and their content type; `Metrics.expose` is one."""
+"""Takes an Accept header and returns metrics with their content type; `Metrics.expose` is one."""
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 
@@ -27,7 +28,12 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """Where to listen. `host` is None for all interfaces."""
+    """Where to listen.
+
+    Attributes:
+        host: a name or an address; None for all interfaces.
+        port: 0 for any free one.
+    """
 
     host: str | None
     port: int
@@ -41,7 +47,7 @@ def parse_bind(text: str) -> Bind | None:
     """Read an address as the official operator's flags take it: `:8081`, `127.0.0.1:0`, `[::1]:8080`; `0` means off.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: the text is none of these.
     """
     if text == "0":
         return None
@@ -52,38 +58,45 @@ def parse_bind(text: str) -> Bind | None:
 
 
 class Heartbeat:
-    """Knows which loops should move, and tells which stand still.
+    """Notices loops that no longer make progress.
 
     Args:
-        clock: Monotonic seconds.
+        time: measures the pauses.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, *, time: Time) -> None:
+        self._time = time
         self._limits: dict[str, float] = {}
         self._beats: dict[str, float] = {}
 
     def expect(self, loop: str, limit: float) -> Callable[[], None]:
-        """From its first beat on `loop` must beat at least every `limit` seconds; call what is returned at each turn of it.
+        """Expect a beat of a loop at least every `limit` seconds, from its first beat on.
 
-        One that waits for something before it begins, as for an API server that cannot be reached, does not stand still.
+        A loop that waits before its first turn is not stuck: the API server may be out of reach.
+
+        Args:
+            loop: its name in the message of the check.
+            limit: the longest pause between two beats, in seconds.
+
+        Returns:
+            What the loop calls at each turn.
         """
         self._limits[loop] = limit
 
         def beat() -> None:
             if loop in self._limits:
-                self._beats[loop] = self._clock()
+                self._beats[loop] = self._time.monotonic()
 
         return beat
 
     def forget(self, loop: str) -> None:
-        """Expect nothing of `loop` any more, because it ended as it should."""
+        """Expect no more beats of a loop, because it ended as it should."""
         self._limits.pop(loop, None)
         self._beats.pop(loop, None)
 
     def check(self) -> str | None:
-        """Name every loop that stands still; a `Check`."""
-        now = self._clock()
+        """Name every loop that is stuck; a `Check`."""
+        now = self._time.monotonic()
         stuck = [
             f"{loop} has not moved for {now - self._beats[loop]:.0f} s (limit {limit:.0f} s)"
             for loop, limit in self._limits.items()
@@ -92,14 +105,14 @@ class Heartbeat:
         return "; ".join(stuck) or None
 
 
-def report(name: str, checks: Mapping[str, Check], *, verbose: bool, remark: str = "") -> tuple[int, str]:
-    """Run checks and write the answer, in the form of Kubernetes' own health endpoints.
+def report(name: str, checks: Mapping[str, Check], *, verbose: bool, detail: str = "") -> tuple[int, str]:
+    """Run checks and write the response as the health endpoints of Kubernetes do.
 
     Args:
-        name: Of the endpoint, for the last line.
-        checks: By name.
-        verbose: List the checks also when all is well.
-        remark: Added where all is well.
+        name: the name of the endpoint, for the last line.
+        checks: by name.
+        verbose: whether to list the checks also if all are well.
+        detail: added to the response if all are well.
 
     Returns:
         HTTP status (200 or 503) and plain text.
@@ -109,45 +122,59 @@ def report(name: str, checks: Mapping[str, Check], *, verbose: bool, remark: str
     for title, check in checks.items():
         try:
             problem = check()
-        except Exception as error:  # noqa: BLE001 - a check that breaks is a failed check, whose text might hold anything
+        except Exception as error:  # noqa: BLE001 - a check that raises has failed, and the text of its exception may quote anything
             problem = f"the check itself failed ({type(error).__name__})"
         healthy = healthy and problem is None
         lines.append(f"[+]{title} ok" if problem is None else f"[-]{title} failed: {problem}")
     if not healthy:
         lines.append(f"{name} check failed")
         return 503, "\n".join(lines) + "\n"
-    remark = f": {remark}" if remark else ""
+    detail = f": {detail}" if detail else ""
     if not verbose:
-        return 200, f"ok{remark}"
-    lines.append(f"{name} check passed{remark}")
+        return 200, f"ok{detail}"
+    lines.append(f"{name} check passed{detail}")
     return 200, "\n".join(lines) + "\n"
 
 
-class HealthServer:
-    """Serves the endpoints, as an async context manager. Both may share one address.
-
-    Args:
-        health: Address of `/healthz` and `/readyz`, None for off.
-        metrics: Address of `/metrics`, None for off.
-        expose: Gives the metrics.
+@dataclass(frozen=True, slots=True)
+class ServingPhase:
+    """What the endpoints serve during one phase of the process: while it starts, as a standby, as the leader.
 
     Attributes:
-        expose: The same; may be replaced at any time.
-        remark: What a `/readyz` that is well adds, such as what it is ready for.
-        liveness: Checks of `/healthz`: whether a restart of the process would help.
-        readiness: Checks of `/readyz`: whether it does its work now. Both may be added to at any time.
-        addresses: Host and port of `health` and `metrics` as they turned out, for port 0.
+        expose: returns the metrics.
+        readiness: checks of `/readyz`: whether the process does its work now.
+        liveness: checks of `/healthz`: a failure means that a restart of the process would help.
+        detail: what a `/readyz` without failures adds, such as what the process is ready for.
     """
 
-    def __init__(self, *, health: Bind | None, metrics: Bind | None, expose: Expose) -> None:
+    expose: Expose
+    readiness: Mapping[str, Check] = field(default_factory=dict)
+    liveness: Mapping[str, Check] = field(default_factory=dict)
+    detail: str = ""
+
+
+class HealthServer:
+    """Serves the endpoints, as an async context manager. Both addresses may be the same.
+
+    Args:
+        health: the address of `/healthz` and `/readyz`; None for off.
+        metrics: the address of `/metrics`; None for off.
+        phase: what to serve first.
+
+    Attributes:
+        addresses: host and port that `health` and `metrics` got; they differ from the arguments for port 0.
+    """
+
+    def __init__(self, *, health: Bind | None, metrics: Bind | None, phase: ServingPhase) -> None:
         self._health = health
         self._metrics = metrics
-        self.expose = expose
-        self.remark = ""
+        self._phase = phase
         self._runners: list[web.AppRunner] = []
-        self.liveness: dict[str, Check] = {}
-        self.readiness: dict[str, Check] = {}
         self.addresses: dict[str, tuple[str, int]] = {}
+
+    def enter_phase(self, phase: ServingPhase) -> None:
+        """Serve another phase from the next request on."""
+        self._phase = phase
 
     async def __aenter__(self) -> Self:
         try:
@@ -189,16 +216,18 @@ class HealthServer:
 
     def _health_routes(self) -> list[web.RouteDef]:
         async def healthz(request: web.Request) -> web.Response:
-            return _plain(*report("healthz", self.liveness, verbose="verbose" in request.query))
+            return _plain(*report("healthz", self._phase.liveness, verbose="verbose" in request.query))
 
         async def readyz(request: web.Request) -> web.Response:
-            return _plain(*report("readyz", self.readiness, verbose="verbose" in request.query, remark=self.remark))
+            phase = self._phase
+            verbose = "verbose" in request.query
+            return _plain(*report("readyz", phase.readiness, verbose=verbose, detail=phase.detail))
 
         return [web.get("/healthz", healthz), web.get("/readyz", readyz)]
 
     def _metrics_route(self) -> web.RouteDef:
         async def metrics(request: web.Request) -> web.Response:
-            body, content_type = self.expose(request.headers.get("Accept", ""))
+            body, content_type = self._phase.expose(request.headers.get("Accept", ""))
             return web.Response(body=body, headers={"Content-Type": content_type})
 
         return web.get("/metrics", metrics)

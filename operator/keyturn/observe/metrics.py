@@ -1,281 +1,300 @@
-"""Every number Keyturn tells about itself, in the format of Prometheus.
+"""Everything that Keyturn counts and measures, in the format of Prometheus: one table of rows, and one method per occasion.
 
-No label ever holds a name from a vault, a namespace or an object: what can be counted per label is a small set of words that
-we wrote ourselves, and a guard turns anything else into `other`.
+No label holds a name from a vault, a namespace or an object. A value that a row does not allow is counted as `other`.
+A new metric is a row here and a method, or a line in one.
 """
 
 from __future__ import annotations
 
 import platform
-import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    ProcessCollector,
-    disable_created_metrics,
-)
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry
 
-# In the classic format each series would come with another that says when it was first seen, which nobody asks for.
-disable_created_metrics()  # type: ignore[no-untyped-call]  # the library gives it no types
+from keyturn.base.time import Time
+from keyturn.observe.registry import Label, Metric, MetricKind, Registry, expanded
+
+METRIC_TABLE: Final[list[Metric]] = []
+"""Every metric. A row with `{provider}` in its name stands for one metric of each provider of vaults."""
 
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
-
-class Words:
-    """The values one label may take: of the right form, and never more than `capacity` different ones.
-
-    A label that anything can flow into costs Prometheus a time series per value, and may carry what nobody meant to publish.
-    """
-
-    def __init__(self, form: str, *, capacity: int = 60) -> None:
-        self._form = re.compile(form)
-        self._capacity = capacity
-        self._known: set[str] = set()
-
-    def __call__(self, text: str) -> str:
-        """The text itself, or `other`."""
-        if text in self._known:
-            return text
-        if len(self._known) >= self._capacity or not self._form.fullmatch(text):
-            return "other"
-        self._known.add(text)
-        return text
+_CAMEL_CASE = r"[A-Z][A-Za-z]{1,63}"
+_WORD = r"[a-z][a-z0-9._-]{0,63}"
+_VERSION = r"\S{1,63}"
 
 
-def _reasons() -> Words:
-    return Words(r"[A-Z][A-Za-z]{1,63}")
+class SecretOperation(StrEnum):
+    """Why a Secret was written."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    REPAIRED = "repaired"
 
 
-def _simple() -> Words:
-    return Words(r"[a-z][a-z0-9._-]{0,63}")
+class RestartResult(StrEnum):
+    """How the restart of one workload ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+class EventResult(StrEnum):
+    """What happened to one Kubernetes Event."""
+
+    POSTED = "posted"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+def _row(kind: MetricKind, name: str, text: str, *labels: Label, buckets: tuple[float, ...] = ()) -> Metric:
+    row = Metric(kind, name, text, labels, buckets)
+    METRIC_TABLE.append(row)
+    return row
+
+
+def _info(name: str, text: str, *labels: Label) -> Metric:
+    return _row(MetricKind.INFO, name, text, *labels)
+
+
+def _counter(name: str, text: str, *labels: Label) -> Metric:
+    return _row(MetricKind.COUNTER, name, text, *labels)
+
+
+def _gauge(name: str, text: str, *labels: Label) -> Metric:
+    return _row(MetricKind.GAUGE, name, text, *labels)
+
+
+def _histogram(name: str, text: str, *labels: Label, buckets: tuple[float, ...]) -> Metric:
+    return _row(MetricKind.HISTOGRAM, name, text, *labels, buckets=buckets)
+
+
+_BUILD = _info(
+    "keyturn_build",
+    "Version of Keyturn and of the Python that runs it.",
+    Label("version", _VERSION),
+    Label("python", _VERSION),
+)
+_LEADER = _gauge(
+    "keyturn_leader", "1 while this process does the work, 0 while it is a standby and another process holds the Lease."
+)
+
+_ROUTE = Label("route", r"[A-Z ]{0,7}/[A-Za-z0-9/{}._-]{0,100}")
+_VAULT_REQUESTS = _counter(
+    "{provider}_requests",
+    "Requests to the {label} server, by route template and outcome (HTTP status, or the kind of failure).",
+    _ROUTE,
+    Label("outcome", r"[A-Za-z0-9]{1,63}"),
+)
+_VAULT_SECONDS = _histogram(
+    "{provider}_request_duration_seconds",
+    "Time from sending a request to the {label} server to the end of its response.",
+    _ROUTE,
+    buckets=_FAST,
+)
+_VAULT_UP = _gauge("{provider}_up", "1 while the {label} server can be used, 0 while it cannot.")
+_VAULT_DOWN = _gauge(
+    "{provider}_trouble",
+    "1 for the reason why the {label} server counts as down now; no series while it is up.",
+    Label("reason", _CAMEL_CASE),
+)
+
+_API_REQUESTS = _counter(
+    "keyturn_apiserver_requests",
+    "Requests to the Kubernetes API server, by verb, resource and HTTP status (0: no response).",
+    Label("verb", _WORD),
+    Label("resource", _WORD),
+    Label("code", r"[0-9]{1,3}"),
+)
+_API_SECONDS = _histogram(
+    "keyturn_apiserver_request_duration_seconds",
+    "Duration of a request to the Kubernetes API server; for a watch, until it is open.",
+    Label("verb", _WORD),
+    buckets=_FAST,
+)
+
+_RECONCILES = _counter("keyturn_reconciles", "Reconciles of one item, by result.", Label("reason", _CAMEL_CASE))
+_RECONCILE_SECONDS = _histogram(
+    "keyturn_reconcile_duration_seconds",
+    "Duration of one reconcile of one item, without its time in the queue.",
+    buckets=_FAST,
+)
+_QUEUE_DEPTH = _gauge("keyturn_queue_depth", "Items that wait for a reconcile, without those that back off.")
+_QUEUE_AGE = _gauge(
+    "keyturn_queue_oldest_age_seconds", "How long the first item of the queue has waited; 0 for an empty queue."
+)
+
+_MANAGED = _gauge("keyturn_items_managed", "Items that Keyturn keeps a Secret for.")
+_READY = _gauge("keyturn_items_ready", "Items whose Ready condition is true.")
+_FAILING = _gauge(
+    "keyturn_items_failing",
+    "Items whose Ready condition is not true, by its reason.",
+    Label("reason", _CAMEL_CASE),
+)
+
+_POLL_TIME = _gauge(
+    "keyturn_last_successful_poll_timestamp_seconds",
+    "When the last successful poll of the vaults ended, in seconds since 1970; 0 for never.",
+)
+_POLL_AGE = _gauge(
+    "keyturn_last_successful_poll_age_seconds",
+    "Seconds since the last successful poll; before the first one, since this process began to lead; 0 for a standby.",
+)
+_POLL_SECONDS = _histogram(
+    "keyturn_poll_duration_seconds", "Duration of one poll of the vaults, successful or not.", buckets=_SLOW
+)
+
+_SECRET_WRITES = _counter(
+    "keyturn_secret_writes",
+    "Writes of Secrets, by purpose (created, updated, repaired).",
+    Label("operation", SecretOperation),
+)
+_RESTARTS = _counter(
+    "keyturn_restarts",
+    "Restarts of workloads, by kind and outcome (done, failed).",
+    Label("kind", _CAMEL_CASE),
+    Label("outcome", RestartResult),
+)
+_PENDING_RESTARTS = _gauge(
+    "keyturn_restarts_owed", "Secrets that changed and whose workloads have not all been restarted yet."
+)
+_EVENTS = _counter(
+    "keyturn_events", "Kubernetes Events, by outcome (posted, failed, dropped).", Label("outcome", EventResult)
+)
 
 
 class Metrics:
-    """All metrics, in a registry of their own: two operators in one process, as in tests, count separately.
-
-    Times are seconds throughout.
+    """Counts and measures. Every producer gets this one object; all times are seconds.
 
     Args:
-        version: Keyturn's version, for `keyturn_build_info`.
-        now: Seconds since the epoch.
+        version: of Keyturn.
+        time: for the age of the last successful poll.
+        providers: per prefix of a provider's metrics, its name in help texts: `{"keyturn_connect": "Connect"}`.
+        table: rows; those of Keyturn, unless a test adds some.
+
+    Attributes:
+        table: the rows that are exposed, with those of each provider.
     """
 
-    def __init__(self, *, version: str, now: Callable[[], float] = time.time) -> None:
-        self.registry = registry = CollectorRegistry()
-        self._now = now
-        self._started = now()
+    def __init__(
+        self, *, version: str, time: Time, providers: Mapping[str, str], table: Sequence[Metric] = METRIC_TABLE
+    ) -> None:
+        self.table = expanded(table, providers)
+        self._registry = Registry(self.table)
+        self._providers = providers
+        self._time = time
+        self._leading_since = self._now()
         self._last_poll: float | None = None
         self._leading = True
-        ProcessCollector(registry=registry)
+        self._registry.inform(_BUILD, version, platform.python_version())
+        self._registry.set(_LEADER, 1)
+        self._registry.follow(_POLL_AGE, self._poll_age)
 
-        build = Info("keyturn_build", "Version of Keyturn and of the Python that runs it.", registry=registry)
-        build.info({"version": version, "python": platform.python_version()})
-
-        self._leader = Gauge(
-            "keyturn_leader",
-            "1 while this process does the work, 0 while it stands by until another gives the Lease back.",
-            registry=registry,
-        )
-        self._leader.set(1)
-        self._connect_requests = Counter(
-            "keyturn_connect_requests",
-            "Requests to the Connect server, by route template and outcome (HTTP status, or the kind of failure).",
-            ["route", "outcome"],
-            registry=registry,
-        )
-        self._connect_seconds = Histogram(
-            "keyturn_connect_request_duration_seconds",
-            "Time from sending a request to the Connect server to its whole answer.",
-            ["route"],
-            buckets=_FAST,
-            registry=registry,
-        )
-        self._connect_up = Gauge(
-            "keyturn_connect_up", "1 while the Connect server answers, 0 while it does not.", registry=registry
-        )
-        self._connect_trouble = Gauge(
-            "keyturn_connect_trouble",
-            "1 for the reason why the Connect server counts as down now; no series while it is up.",
-            ["reason"],
-            registry=registry,
-        )
-        self._api_requests = Counter(
-            "keyturn_apiserver_requests",
-            "Requests to the Kubernetes API server, by verb, resource and HTTP status (0: no answer).",
-            ["verb", "resource", "code"],
-            registry=registry,
-        )
-        self._api_seconds = Histogram(
-            "keyturn_apiserver_request_duration_seconds",
-            "Time of a request to the Kubernetes API server; for a watch, until it is open.",
-            ["verb"],
-            buckets=_FAST,
-            registry=registry,
-        )
-        self._reconciles = Counter(
-            "keyturn_reconciles",
-            "Looks at one item, by the reason of the Ready condition they ended with.",
-            ["reason"],
-            registry=registry,
-        )
-        self._reconcile_seconds = Histogram(
-            "keyturn_reconcile_duration_seconds",
-            "Time of one look at one item, without its time in the queue.",
-            buckets=_FAST,
-            registry=registry,
-        )
-        self._queue_depth = Gauge(
-            "keyturn_queue_depth", "Items that wait to be looked at, without those that back off.", registry=registry
-        )
-        self._queue_age = Gauge(
-            "keyturn_queue_oldest_age_seconds",
-            "How long the first item of the queue has waited; 0 for an empty queue.",
-            registry=registry,
-        )
-        self._managed = Gauge("keyturn_items_managed", "Items that Keyturn keeps a Secret for.", registry=registry)
-        self._ready = Gauge("keyturn_items_ready", "Items whose Ready condition is true.", registry=registry)
-        self._failing = Gauge(
-            "keyturn_items_failing",
-            "Items whose Ready condition is not true, by its reason.",
-            ["reason"],
-            registry=registry,
-        )
-        self._poll_time = Gauge(
-            "keyturn_last_successful_poll_timestamp_seconds",
-            "When the vaults were last looked through without a failure, in seconds since 1970; 0 for never.",
-            registry=registry,
-        )
-        self._poll_age = Gauge(
-            "keyturn_last_successful_poll_age_seconds",
-            "How long ago that was; counted from when the process began to lead while there was none; 0 while it stands by.",
-            registry=registry,
-        )
-        self._poll_age.set_function(self._age)
-        self._poll_seconds = Histogram(
-            "keyturn_poll_duration_seconds",
-            "Time to look through the vaults once, successful or not.",
-            buckets=_SLOW,
-            registry=registry,
-        )
-        self._secret_writes = Counter(
-            "keyturn_secret_writes",
-            "Writes of Secrets, by what for (created, updated, repaired).",
-            ["operation"],
-            registry=registry,
-        )
-        self._restarts = Counter(
-            "keyturn_restarts",
-            "Workloads asked to restart, by kind and outcome (done, failed).",
-            ["kind", "outcome"],
-            registry=registry,
-        )
-        self._restarts_owed = Gauge(
-            "keyturn_restarts_owed",
-            "Secrets that changed and whose workloads are not all restarted yet.",
-            registry=registry,
-        )
-        self._events = Counter(
-            "keyturn_events", "Kubernetes Events, by outcome (posted, failed, dropped).", ["outcome"], registry=registry
-        )
-
-        self._route = Words(r"[A-Z ]{0,7}/[A-Za-z0-9/{}._-]{0,100}")
-        self._outcome = Words(r"[A-Za-z0-9]{1,63}")
-        self._verb, self._resource, self._operation = _simple(), _simple(), _simple()
-        self._restart_outcome, self._event_outcome = _simple(), _simple()
-        self._reason, self._fail_reason, self._down_reason, self._kind = (
-            _reasons(),
-            _reasons(),
-            _reasons(),
-            _reasons(),
-        )
-        self._code = Words(r"[0-9]{1,3}")
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The Prometheus client's registry, for tests that read single series."""
+        return self._registry.collectors
 
     def leads(self, *, leading: bool) -> None:
-        """Set whether this process does the work; without a Lease it does from its start."""
+        """Set whether this process does the work. Without a Lease it does from its start."""
         if leading and not self._leading:
-            self._started = self._now()
+            self._leading_since = self._now()
         self._leading = leading
-        self._leader.set(1 if leading else 0)
+        self._registry.set(_LEADER, 1 if leading else 0)
 
-    def connect_request(self, route: str, outcome: str, seconds: float) -> None:
-        """Count a request to Connect; `route` is a template (`/v1/vaults/{vault}/items`), `outcome` a status or error class."""
-        route = self._route(route)
-        self._connect_requests.labels(route, self._outcome(outcome)).inc()
-        self._connect_seconds.labels(route).observe(seconds)
+    def vault_request(self, provider: str, route: str, outcome: str, seconds: float) -> None:
+        """Count one request to a provider's server. With the provider filled in, it fits the observer of a provider.
 
-    def connect_is(self, trouble: str | None) -> None:
-        """Note that Connect is up (None), or down for a short reason in CamelCase."""
-        self._connect_up.set(0 if trouble else 1)
-        self._connect_trouble.clear()
-        if trouble:
-            self._connect_trouble.labels(self._down_reason(trouble)).set(1)
+        Args:
+            provider: the prefix of its metrics.
+            route: method and template of the path, without ids: `GET /v1/vaults/{vault}/items`.
+            outcome: the HTTP status, or the kind of failure.
+            seconds: until the end of the response.
+        """
+        self._registry.count(self._of(provider, _VAULT_REQUESTS), route, outcome)
+        self._registry.observe(self._of(provider, _VAULT_SECONDS), seconds, route)
+
+    def vault_is(self, provider: str, reason: str | None) -> None:
+        """Set whether a provider's server can be used.
+
+        Args:
+            provider: the prefix of its metrics.
+            reason: why it cannot be used, in CamelCase; None if it can.
+        """
+        self._registry.set(self._of(provider, _VAULT_UP), 0 if reason else 1)
+        down = self._of(provider, _VAULT_DOWN)
+        self._registry.clear(down)
+        if reason:
+            self._registry.set(down, 1, reason)
+
+    def polled(self, provider: str, *, seconds: float, error: Exception | None) -> None:
+        """Count one poll of the vaults, which ends now. It also sets whether the provider's server can be used.
+
+        Args:
+            provider: the prefix of its metrics.
+            seconds: how long the poll took.
+            error: why it failed. Only its label is used (or its type, if it has no label), never its text.
+        """
+        self._registry.observe(_POLL_SECONDS, seconds)
+        self.vault_is(provider, getattr(error, "label", type(error).__name__) if error else None)
+        if error is None:
+            self._last_poll = self._now()
+            self._registry.set(_POLL_TIME, self._last_poll)
 
     def api_request(self, verb: str, resource: str, status: int, seconds: float) -> None:
-        """Count a request to the API server; fits the gateway's observer."""
-        verb = self._verb(verb)
-        self._api_requests.labels(verb, self._resource(resource), self._code(str(status))).inc()
-        self._api_seconds.labels(verb).observe(seconds)
+        """Count one request to the API server; 0 is the status if there was no response."""
+        self._registry.count(_API_REQUESTS, verb, resource, str(status))
+        self._registry.observe(_API_SECONDS, seconds, verb)
 
     def reconciled(self, reason: str, *, seconds: float) -> None:
-        """Count one look at an item that ended with this reason."""
-        self._reconciles.labels(self._reason(reason)).inc()
-        self._reconcile_seconds.observe(seconds)
+        """Count one reconcile of one item, by the result that it ended with, in CamelCase."""
+        self._registry.count(_RECONCILES, reason)
+        self._registry.observe(_RECONCILE_SECONDS, seconds)
 
     def queue(self, depth: int, oldest_age: float) -> None:
         """Set the state of the queue."""
-        self._queue_depth.set(depth)
-        self._queue_age.set(oldest_age)
+        self._registry.set(_QUEUE_DEPTH, depth)
+        self._registry.set(_QUEUE_AGE, oldest_age)
 
     def items(self, *, managed: int, ready: int, failing: Mapping[str, int]) -> None:
         """Set how many items there are, how many are ready, and how many fail for each reason."""
-        self._managed.set(managed)
-        self._ready.set(ready)
-        self._failing.clear()
+        self._registry.set(_MANAGED, managed)
+        self._registry.set(_READY, ready)
+        self._registry.clear(_FAILING)
         for reason, count in failing.items():
-            self._failing.labels(self._fail_reason(reason)).inc(count)
-
-    def polled(self, *, seconds: float, error: Exception | None) -> None:
-        """Count one look through the vaults, which ends now; it also tells whether Connect is up, and why not.
-
-        Of the error only its label is used (`Unavailable`, `Unauthorized`), or its type if it has none.
-        """
-        self._poll_seconds.observe(seconds)
-        self.connect_is(getattr(error, "label", type(error).__name__) if error else None)
-        if error is None:
-            self._last_poll = self._now()
-            self._poll_time.set(self._last_poll)
+            self._registry.add(_FAILING, count, reason)
 
     def secret_written(self, operation: str) -> None:
-        """Count one write of a Secret, by what it was for."""
-        self._secret_writes.labels(self._operation(operation)).inc()
+        """Count one write of a Secret, by a `SecretOperation`."""
+        self._registry.count(_SECRET_WRITES, operation)
 
     def restarted(self, kind: str, outcome: str) -> None:
-        """Count one workload that was asked to restart: its kind (`Deployment`), and how that went."""
-        self._restarts.labels(self._kind(kind), self._restart_outcome(outcome)).inc()
+        """Count one restart of a workload, by its kind (`Deployment`) and a `RestartResult`."""
+        self._registry.count(_RESTARTS, kind, outcome)
 
-    def restarts_owed(self, count: int) -> None:
-        """Set how many Secrets still owe restarts."""
-        self._restarts_owed.set(count)
+    def pending_restarts(self, count: int) -> None:
+        """Set how many Secrets have pending restarts."""
+        self._registry.set(_PENDING_RESTARTS, count)
 
     def event(self, outcome: str) -> None:
-        """Count one Kubernetes Event; fits the event poster's `on_outcome`."""
-        self._events.labels(self._event_outcome(outcome)).inc()
+        """Count one Kubernetes Event, by an `EventResult`."""
+        self._registry.count(_EVENTS, outcome)
 
     def expose(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics as text and its content type: OpenMetrics if `accept` asks for it, else the classic format."""
-        encoder, content_type = choose_encoder(accept)
-        return encoder(self.registry), content_type
+        return self._registry.expose(accept)
 
-    def _age(self) -> float:
+    def _of(self, provider: str, row: Metric) -> Metric:
+        return row.filled(provider, self._providers[provider])
+
+    def _now(self) -> float:
+        return self._time.now().timestamp()
+
+    def _poll_age(self) -> float:
         if not self._leading:
-            # Nobody should be woken because one does not poll whose business it is not.
+            # A standby does not poll, and an alert on the age must not fire for it.
             return 0.0
-        return self._now() - (self._started if self._last_poll is None else self._last_poll)
+        return self._now() - (self._leading_since if self._last_poll is None else self._last_poll)

@@ -1,1 +1,1 @@
-"""Where items come from: one folder per provider, behind `core/vault.py`."""
+"""Where items come from: a folder for each provider, behind the seam of `core/vault.py` and `core/provider.py`."""

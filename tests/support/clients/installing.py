@@ -100,6 +100,7 @@ def _run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | N
     with subprocess.Popen(
         command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
+        output = ""
         while True:
             try:
                 output, _ = process.communicate(timeout=_SIGN_S)

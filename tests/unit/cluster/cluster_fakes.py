@@ -1,4 +1,4 @@
-"""An API server made of a script: what comes back, in order, without a socket."""
+"""A scripted API server: it plays responses in order, without a socket."""
 
 import asyncio
 import json
@@ -6,25 +6,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from keyturn.cluster.transport import Answer, Request, Stream, TransportError
+from keyturn.cluster.gateway import Cluster
+from keyturn.cluster.transport import ApiResponse, Request, Stream, TransportError
+from support.fake_time import FakeTime
 
 
-def answer(body: Any, status: int = 200, retry_after: str | None = None) -> Answer:
-    return Answer(status, body if isinstance(body, bytes) else json.dumps(body).encode(), retry_after)
+def answer(body: Any, status: int = 200, retry_after: str | None = None) -> ApiResponse:
+    return ApiResponse(status, body if isinstance(body, bytes) else json.dumps(body).encode(), retry_after)
 
 
-def status(code: int, reason: str, message: str = "", **details: Any) -> Answer:
+def status(code: int, reason: str, message: str = "", **details: Any) -> ApiResponse:
     return answer({"kind": "Status", "code": code, "reason": reason, "message": message, "details": details}, code)
 
 
 class Chunks(list):
-    """A stream that gives these pieces, raises those that are exceptions, and ends; `None` falls silent for ever."""
+    """A stream of these pieces: it sends bytes, raises exceptions, calls callables, hangs at `None`, and then ends."""
 
 
 class ScriptedTransport:
-    """Plays answers, streams and failures in the order of the script, then hangs; `exhausted` says when it got there."""
+    """Plays responses, streams and failures in the order of the script, then sets `exhausted` and hangs."""
 
-    def __init__(self, *script: Answer | TransportError | Chunks) -> None:
+    def __init__(self, *script: ApiResponse | TransportError | Chunks) -> None:
         self.script = list(script)
         self.requests: list[Request] = []
         self.exhausted = asyncio.Event()
@@ -41,21 +43,21 @@ class ScriptedTransport:
         return step
 
     async def hang(self) -> None:
-        """Wait for ever, and tell that the script is at its end."""
+        """Set `exhausted`, and wait for ever."""
         self.exhausted.set()
         await asyncio.Event().wait()
 
-    async def send(self, request: Request, deadline: float) -> Answer:
+    async def send(self, request: Request, deadline: float) -> ApiResponse:
         """See `Transport.send`."""
         return await self._next(request)
 
     @asynccontextmanager
-    async def stream(self, request: Request, silence: float) -> AsyncIterator[Stream]:
+    async def stream(self, request: Request, idle_timeout: float) -> AsyncIterator[Stream]:
         """See `Transport.stream`."""
         step = await self._next(request)
         self.open_streams += 1
         try:
-            if isinstance(step, Answer):
+            if isinstance(step, ApiResponse):
                 yield Stream(step.status, self._chunks([step.body]), step.retry_after)
             else:
                 yield Stream(200, self._chunks(step))
@@ -68,8 +70,16 @@ class ScriptedTransport:
                 raise piece
             if piece is None:
                 await self.hang()
+            if callable(piece):
+                piece()
+                continue
             yield piece
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
         self.closed = True
+
+
+def scripted_cluster(*script: ApiResponse | TransportError | Chunks) -> Cluster:
+    """A gateway to a scripted API server."""
+    return Cluster(ScriptedTransport(*script), time=FakeTime())

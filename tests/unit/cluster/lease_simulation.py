@@ -1,4 +1,4 @@
-"""Several electors, one Lease, and a network that delays and loses, in time that only leaps from one event to the next."""
+"""Several electors, one Lease, and a network that delays and loses requests, in time that leaps from one event to the next."""
 
 import asyncio
 import selectors
@@ -7,25 +7,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from keyturn.base.time import Time
 from keyturn.cluster.errors import AlreadyExists, Conflict, NotFound, TooManyRequests, Unavailable
 from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
-from keyturn.core.lease import Terms
+from keyturn.core.lease import LeaseTimings
 
-TERMS = Terms(15)
+TIMINGS = LeaseTimings(15)
 LEASE = LeaseName("keyturn", "keyturn")
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class _Leap(selectors.SelectSelector):
-    """Waits for nothing: the time that was to be waited has passed."""
+    """Never waits: it advances the loop's time by each timeout instead."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        assert timeout is not None, "everybody waits for ever"
-        # A turn of the loop takes a moment, or what is due within the clock's resolution would be due for ever.
+        assert timeout is not None, "every task waits for ever"
+        # A turn of the loop takes a moment; otherwise a timer that is due within the clock's resolution would be due for ever.
         self.now += max(1e-6, timeout)
         return super().select(0)
 
@@ -50,10 +51,10 @@ def _now() -> float:
 
 
 class ApiServer:
-    """Holds the Lease, and makes of each write one that is done wholly or not at all, as etcd does.
+    """Holds the Lease; each write is applied completely or not at all, as in etcd.
 
     Attributes:
-        spec: of the Lease; None where there is none.
+        spec: of the Lease; None if there is no Lease.
         version: its resourceVersion.
     """
 
@@ -63,19 +64,19 @@ class ApiServer:
 
     def get(self) -> dict[str, Any]:
         if self.spec is None:
-            raise NotFound("no Lease")
+            raise NotFound("there is no Lease")
         return {"metadata": {"resourceVersion": str(self.version)}, "spec": dict(self.spec)}
 
     def write(self, body: dict[str, Any], *, creates: bool) -> dict[str, Any]:
         if creates and self.spec is not None:
-            raise AlreadyExists("there is one")
+            raise AlreadyExists("there is a Lease")
         if not creates:
             if self.spec is None:
-                raise NotFound("no Lease")
+                raise NotFound("there is no Lease")
             if body["metadata"]["resourceVersion"] != str(self.version):
                 raise Conflict("changed meanwhile")
         spec = {**(self.spec or {}), **body["spec"]}
-        # As on the real one: a write that changes nothing leaves the version as it was.
+        # As on a real API server: a write that changes nothing leaves the version as it was.
         if spec != self.spec:
             self.spec, self.version = spec, self.version + 1
         return {"metadata": {"resourceVersion": str(self.version)}}
@@ -83,7 +84,7 @@ class ApiServer:
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of one request: seconds there and back, and whether it or its answer is lost, or refused as too many."""
+    """The course of one request: seconds there and back, and whether it or its answer is lost, or it is refused with 429."""
 
     there: float = 0.002
     back: float = 0.002
@@ -92,15 +93,17 @@ class Fate:
 
 @dataclass
 class Machine:
-    """Where one candidate runs: its clocks, its pauses, its network.
+    """The machine of one candidate: its clocks, its pauses, its network.
 
     Attributes:
-        offset: where its steady clock began.
-        rate: how fast that runs.
-        wall: hours that its time of day is wrong, one after the other; the last for ever.
-        pauses: from when to when it stands still, in seconds of true time.
+        offset: the value of its steady clock at the start.
+        rate: of its steady clock.
+        wall: hours by which its time of day is wrong, one after the other; the last for ever.
+        stuck: whether its time of day stands still.
+        pauses: start and end of each time for which it stands still, in seconds of true time.
         fates: of its requests, one after the other, and from the beginning again.
-        asked: how many requests it made.
+        requests: how many it sent.
+        random: the number that its elector draws.
     """
 
     offset: float = 0.0
@@ -109,49 +112,64 @@ class Machine:
     stuck: bool = False
     pauses: list[tuple[float, float]] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=lambda: [Fate()])
-    asked: int = 0
-
-    def clock(self) -> float:
-        return self.offset + self.rate * _now()
-
-    def time_of_day(self) -> datetime:
-        wrong = self.wall.pop(0) if len(self.wall) > 1 else self.wall[0]
-        return EPOCH + timedelta(hours=wrong, seconds=0 if self.stuck else _now())
+    requests: int = 0
+    random: float = 0.5
 
     def fate(self) -> Fate:
-        self.asked += 1
+        self.requests += 1
         self.fates.append(self.fates.pop(0))
         return self.fates[-1]
 
     async def awake(self) -> None:
-        """Wait until it runs again."""
+        """Wait until it does not stand still."""
         while ends := [end for start, end in self.pauses if start <= _now() < end]:  # noqa: ASYNC110 - time is all there is
             await asyncio.sleep(max(ends) - _now())
+
+
+class MachineTime(Time):
+    """The time of one machine. `FakeTime` is one clock; here several clocks disagree about the time of one event loop."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def monotonic(self) -> float:
+        return self.steady()
+
+    def steady(self) -> float:
+        return self._machine.offset + self._machine.rate * _now()
+
+    def now(self) -> datetime:
+        wall = self._machine.wall
+        wrong = wall.pop(0) if len(wall) > 1 else wall[0]
+        return EPOCH + timedelta(hours=wrong, seconds=0 if self._machine.stuck else _now())
+
+    def random(self) -> float:
+        return self._machine.random
 
     async def sleep(self, seconds: float) -> None:
         try:
             await asyncio.sleep(seconds)
         finally:
-            await self.awake()
+            await self._machine.awake()
 
 
 class Client:
-    """What `Cluster` is to an elector: a deadline, and errors for everything that goes wrong."""
+    """The elector's `Cluster`: it has a deadline, and an error for each failure."""
 
     def __init__(self, server: ApiServer, machine: Machine) -> None:
         self._server = server
         self._machine = machine
 
     async def get(self, *_: Any) -> dict[str, Any]:
-        return await self._ask(self._server.get)
+        return await self._send(self._server.get)
 
     async def create(self, _resource: Any, _namespace: Any, _name: Any, body: Any, **_: Any) -> dict[str, Any]:
-        return await self._ask(lambda: self._server.write(body, creates=True))
+        return await self._send(lambda: self._server.write(body, creates=True))
 
     async def merge_patch(self, _resource: Any, _namespace: Any, _name: Any, body: Any, **_: Any) -> dict[str, Any]:
-        return await self._ask(lambda: self._server.write(body, creates=False))
+        return await self._send(lambda: self._server.write(body, creates=False))
 
-    async def _ask(self, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    async def _send(self, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         fate = self._machine.fate()
 
         async def travel() -> dict[str, Any]:
@@ -166,11 +184,11 @@ class Client:
                 raise Unavailable("lost on the way back")
             return answer
 
-        # What was sent arrives, also if the sender has given up meanwhile.
+        # A request that was sent arrives, even if the sender has given up meanwhile.
         travelling = asyncio.ensure_future(travel())
         travelling.add_done_callback(lambda done: done.exception())
         try:
-            async with asyncio.timeout(TERMS.call_within):
+            async with asyncio.timeout(TIMINGS.request_timeout):
                 return await asyncio.shield(travelling)
         except TimeoutError:
             raise Unavailable("no answer in time") from None
@@ -179,41 +197,41 @@ class Client:
 
 
 class Candidate:
-    """One replica: stands by, leads, ends when it has lost the Lease, and is started again as another process.
+    """One replica: it stands by, leads, ends when it has lost the Lease, and starts again as another process.
 
     Attributes:
         led: how often it began to lead.
-        last_open: when it might last have written, in true time.
-        given_back: whether it has stopped by itself since.
+        lost: the message of each lost Lease.
+        last_open: when it could last write, in true time.
+        released: whether it has stopped by itself since.
     """
 
-    def __init__(self, name: str, server: ApiServer, machine: Machine, *, chance: float = 0.5) -> None:
+    def __init__(self, name: str, server: ApiServer, machine: Machine) -> None:
         self.name = name
         self.machine = machine
         self._client = Client(server, machine)
-        self._chance = chance
         self._lives = 0
         self.elector = self._fresh()
         self.others: list[Candidate] = []
         self.led = 0
         self.lost: list[str] = []
         self.last_open = float("-inf")
-        self.given_back = False
+        self.released = False
 
     @property
     def open(self) -> bool:
-        """Whether it may write."""
-        return self.elector.barrier() is None
+        """Whether it can write."""
+        return self.elector.write_fence() is None
 
-    def look(self) -> None:
-        """Never two, and whoever starts leaves the one before a good while to have stopped."""
+    def check(self) -> None:
+        """Assert that no other candidate can write."""
         if not self.open:
             return
-        self.last_open, self.given_back = _now(), False
-        assert not any(other.open for other in self.others), f"two may write at {_now():.2f}"
+        self.last_open, self.released = _now(), False
+        assert not any(other.open for other in self.others), f"two can write at {_now():.2f}"
 
     async def live(self, *, until: float = float("inf")) -> None:
-        """Run, and give the Lease back when the time comes."""
+        """Run until the given time, and release the Lease then."""
         try:
             async with asyncio.timeout(until):
                 while True:
@@ -226,7 +244,7 @@ class Candidate:
                         self.elector = self._fresh()
         except TimeoutError:
             await self.machine.awake()
-            self.given_back = True
+            self.released = True
             await self.elector.release()
 
     def _fresh(self) -> Elector:
@@ -235,34 +253,31 @@ class Candidate:
             self._client,
             LEASE,
             identity=f"{self.name}-{self._lives}",
-            terms=TERMS,
+            timings=TIMINGS,
             on_change=self._changed,
-            clock=self.machine.clock,
-            now=self.machine.time_of_day,
-            sleep=self.machine.sleep,
-            chance=lambda: self._chance,
+            time=MachineTime(self.machine),
         )
 
     def _changed(self, *, leading: bool) -> None:
         if not leading:
             return
         self.led += 1
-        self.look()
+        self.check()
         for other in self.others:
-            # A twentieth that each of two clocks may be wrong is taken from the third of the duration that lies between.
-            assert other.given_back or _now() - other.last_open > TERMS.duration * 0.2, f"{self.name} starts too early"
+            # A third of the duration lies between; each of the two clocks may be wrong by a twentieth.
+            assert other.released or _now() - other.last_open > TIMINGS.duration * 0.2, f"{self.name} leads too early"
 
 
 async def watch(candidates: list[Candidate], *, until: float) -> None:
-    """Look at all of them all the time."""
+    """Check all candidates four times a second."""
     while _now() < until:
         for candidate in candidates:
-            candidate.look()
+            candidate.check()
         await asyncio.sleep(0.25)
 
 
 async def run(candidates: list[Candidate], *, until: float, ends: dict[str, float] | None = None) -> None:
-    """Let all run and watch them."""
+    """Run all candidates and check them meanwhile."""
     for candidate in candidates:
         candidate.others = [other for other in candidates if other is not candidate]
     ends = ends or {}

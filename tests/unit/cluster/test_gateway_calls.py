@@ -1,10 +1,13 @@
+"""The gateway's requests, and the errors of those that fail."""
+
 import pytest
 from cluster_fakes import ScriptedTransport, answer, status
 
 from keyturn.cluster.errors import Gone, Invalid, NotFound, NotLeading, Unavailable
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.resources import CRDS, DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, Resource, fill
+from keyturn.cluster.resources import ALL_NAMESPACES, CRDS, DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.cluster.transport import Request, TransportError
+from support.fake_time import FakeTime
 
 DOWN = TransportError("ClientConnectorError: Cannot connect to host kubernetes:443")
 LATE = TransportError("no answer in time", timed_out=True)
@@ -12,12 +15,12 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class Called:
-    """A cluster over a script, with what was asked and what was counted."""
+    """A cluster over a scripted API server, with its requests and what it counted."""
 
     def __init__(self, *script):
         self.transport = ScriptedTransport(*(script or [answer({"kind": "X", "metadata": {}})]))
         self.counted = []
-        self.cluster = Cluster(self.transport, observer=lambda *what: self.counted.append(what[:3]), clock=lambda: 0.0)
+        self.cluster = Cluster(self.transport, observer=lambda *what: self.counted.append(what[:3]), time=FakeTime())
 
     @property
     def request(self):
@@ -27,7 +30,7 @@ class Called:
 
 
 async def test_apply_is_a_forced_patch_of_a_complete_object():
-    """Identity is filled in, so that no caller can send a body for another object by accident."""
+    """Kind, name and namespace are filled in, so that no caller can send a body for another object by accident."""
     called = Called()
     body = {"metadata": {"labels": {"a": "b"}}, "data": {"k": "dg=="}}
     await called.cluster.apply(SECRETS, "apps", "login", body, field_manager="keyturn")
@@ -47,15 +50,14 @@ async def test_apply_is_a_forced_patch_of_a_complete_object():
     assert called.counted == [("apply", "secrets", 200)]
 
 
-async def test_apply_reaches_a_subresource_and_can_be_polite():
-    """Status goes to its own path; without force a conflict is told."""
+async def test_apply_reaches_a_subresource():
+    """A status has a path of its own."""
     called = Called()
     await called.cluster.apply(
-        ONEPASSWORD_ITEMS, "apps", "login", {"status": {}}, field_manager="s", force=False, subresource="status"
+        ONEPASSWORD_ITEMS, "apps", "login", {"status": {}}, field_manager="s", subresource="status"
     )
 
     assert called.request.path == "/apis/onepassword.com/v1/namespaces/apps/onepassworditems/login/status"
-    assert called.request.query["force"] == "false"
 
 
 async def test_create_posts_to_the_collection():
@@ -84,19 +86,6 @@ async def test_patches_name_their_kind():
     assert called.counted == [("patch", "deployments.apps", 200)] * 2
 
 
-async def test_delete_sends_only_the_preconditions_it_was_given():
-    """An absent precondition is not sent as null, which would mean something else."""
-    called = Called()
-    await called.cluster.delete(SECRETS, "apps", "login", uid="u", propagation="Background")
-
-    assert called.request.body == {
-        "apiVersion": "v1",
-        "kind": "DeleteOptions",
-        "preconditions": {"uid": "u"},
-        "propagationPolicy": "Background",
-    }
-
-
 async def test_cluster_wide_objects_have_no_namespace():
     """Neither in the path nor in the body."""
     called = Called()
@@ -107,19 +96,19 @@ async def test_cluster_wide_objects_have_no_namespace():
 
 
 async def test_a_list_is_read_page_by_page():
-    """Each page asks for the next with the token of the one before."""
+    """Each request for a page carries the token of the page before."""
     called = Called(answer({"metadata": {"continue": "more"}, "items": [1]}), answer({"metadata": {}, "items": [2]}))
 
-    assert await called.cluster.list_metadata(SECRETS, None, label_selector="a=b") == [1, 2]
+    assert await called.cluster.list(SECRETS, ALL_NAMESPACES, label_selector="a=b") == [1, 2]
     first, second = called.transport.requests
     assert first.path == "/api/v1/secrets"
     assert first.query == {"limit": "500", "labelSelector": "a=b"}
     assert second.query == {"limit": "500", "labelSelector": "a=b", "continue": "more"}
-    assert first.accept == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    assert first.accept == "application/json"
 
 
-async def test_an_expired_page_token_is_answered_with_one_big_list():
-    """As client-go does it; a second refusal is told."""
+async def test_after_an_expired_page_token_the_list_has_one_page():
+    """As in client-go; a second refusal is an error."""
     first = answer({"metadata": {"continue": "more"}, "items": [1]})
     called = Called(first, status(410, "Expired"), answer({"metadata": {}, "items": [1, 2]}))
     assert await called.cluster.list(SECRETS, "apps") == [1, 2]
@@ -131,7 +120,7 @@ async def test_an_expired_page_token_is_answered_with_one_big_list():
 
 
 async def test_a_get_survives_one_broken_connection():
-    """A kept-alive connection may have been closed; a second failure is told."""
+    """The server may have closed a kept-alive connection; a second failure is an error."""
     called = Called(DOWN, answer({"metadata": {}}))
     assert await called.cluster.get(SECRETS, "apps", "login") == {"metadata": {}}
 
@@ -142,7 +131,7 @@ async def test_a_get_survives_one_broken_connection():
     assert called.counted == [("get", "secrets", 0)]
 
 
-async def test_a_get_that_took_too_long_is_not_asked_again():
+async def test_a_get_that_took_too_long_is_not_sent_again():
     """The deadline is for the whole call."""
     called = Called(LATE, answer({}))
     with pytest.raises(Unavailable) as failed:
@@ -154,7 +143,7 @@ async def test_a_get_that_took_too_long_is_not_asked_again():
 
 @pytest.mark.parametrize("verb", ["apply", "create", "merge_patch"])
 async def test_a_write_is_sent_once(verb):
-    """It may have happened although no answer came."""
+    """It may have been applied although no response arrived."""
     called = Called(DOWN, answer({}))
     with pytest.raises(Unavailable):
         await getattr(called.cluster, verb)(SECRETS, "apps", "login", {}, field_manager="t")
@@ -162,20 +151,20 @@ async def test_a_write_is_sent_once(verb):
     assert len(called.transport.requests) == 1
 
 
-async def test_a_write_that_was_held_back_is_told_from_an_outage():
-    """Nothing was sent, and to try again would be of no use."""
-    called = Called(TransportError("the Lease is not ours", barred=True))
+async def test_a_fenced_write_is_no_outage():
+    """Nothing was sent, and a retry would be of no use."""
+    called = Called(TransportError("the Lease is not ours", fenced=True))
 
-    with pytest.raises(NotLeading, match="the Lease is not ours") as held_back:
+    with pytest.raises(NotLeading, match="the Lease is not ours") as fenced:
         await called.cluster.apply(SECRETS, "apps", "login", {}, field_manager="keyturn")
 
-    assert not isinstance(held_back.value, Unavailable)
+    assert not isinstance(fenced.value, Unavailable)
     assert called.counted == [("apply", "secrets", 0)]
 
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[]", b""])
-async def test_a_success_that_is_no_object_is_none(body):
-    """A proxy's login page with status 200 is not an answer of an API server."""
+async def test_a_success_without_an_object_is_an_error(body):
+    """A proxy's login page with status 200 is no response of an API server."""
     called = Called(answer(body))
     with pytest.raises(Unavailable) as failed:
         await called.cluster.get(SECRETS, "apps", "login")
@@ -183,8 +172,8 @@ async def test_a_success_that_is_no_object_is_none(body):
     assert failed.value.reason == "BadAnswer"
 
 
-async def test_errors_are_chained_to_nothing():
-    """No cause and no context keeps a body, whatever went wrong."""
+async def test_errors_have_no_cause_and_no_context():
+    """Either could keep a body."""
     for script in (status(422, "Invalid"), answer(b"<html>"), DOWN):
         called = Called(script, script)
         with pytest.raises((Invalid, Unavailable)) as failed:
@@ -203,7 +192,7 @@ async def test_leaving_closes_the_transport():
 
 
 async def test_no_repr_shows_a_body():
-    """Requests and answers may be printed by anybody's traceback."""
+    """Tracebacks may print requests and responses."""
     request = Request("PATCH", "/x", body={"data": "canary"})
 
     assert "canary" not in repr(request)
@@ -211,28 +200,16 @@ async def test_no_repr_shows_a_body():
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a%2fb", "a?b", "a#b", "a\nb", None])
-async def test_a_name_that_would_mean_another_path_is_refused(name):
+async def test_a_name_that_would_address_another_path_is_refused(name):
     """An empty name would address the whole collection, and dots its parent."""
     called = Called()
     with pytest.raises(ValueError, match="no usable value"):
-        await called.cluster.delete(SECRETS, "apps", name)
+        await called.cluster.get(SECRETS, "apps", name)
 
     assert called.transport.requests == []
 
 
-def test_names_are_quoted():
-    """What is legal in a name but not in a URL arrives as it is meant."""
-    assert fill("/a/{namespace}/b/{name}", namespace="x", name="system:node é") == "/a/x/b/system%3Anode%20%C3%A9"
-
-
-def test_unknown_kinds_are_not_quotable():
-    """Silence is the default."""
-    assert not Resource("example.com", "v1", "things", "Thing").quotable
-    assert not SECRETS.quotable
-    assert not DEPLOYMENTS.quotable
-
-
-async def test_not_found_is_told_with_the_path_template():
+async def test_an_error_names_the_path_template():
     """Names stay out of errors: the caller knows them, and metrics need none."""
     called = Called(status(404, "NotFound", 'secrets "login" not found'))
     with pytest.raises(NotFound) as failed:

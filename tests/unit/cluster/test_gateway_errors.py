@@ -1,3 +1,5 @@
+"""Each answer that is no success becomes one error without a value."""
+
 import json
 
 import pytest
@@ -18,8 +20,8 @@ from keyturn.cluster.errors import (
     Unauthorized,
     Unavailable,
     classify,
+    clean_text,
     from_status,
-    one_line,
 )
 
 CANARY = "canary-77aa"
@@ -59,7 +61,7 @@ def error(status, body=None, *, quotable=False, retry_after=None):
     ],
 )
 def test_each_status_is_one_error(status, reason, kind):
-    """The class says what to do; status and reason stay readable."""
+    """The class decides what to do; status and reason stay readable."""
     found = error(status, {"reason": reason})
 
     assert type(found) is kind
@@ -71,8 +73,8 @@ def test_each_status_is_one_error(status, reason, kind):
 @pytest.mark.parametrize(
     "body", [b"", b"<html>502 Bad Gateway</html>", b"[]", b'"x"', b"{\xff", b'{"details": [], "reason": 7}']
 )
-def test_what_a_proxy_sends_instead_is_understood_by_its_status(body):
-    """No body is too odd, and none of it is passed on."""
+def test_a_body_of_a_proxy_is_ignored(body):
+    """Only its status counts, and nothing of the body is passed on."""
     found = error(502, body)
 
     assert type(found) is Unavailable
@@ -95,8 +97,8 @@ def test_what_a_proxy_sends_instead_is_understood_by_its_status(body):
         (None, {"retryAfterSeconds": "4"}, 4.0),
     ],
 )
-def test_the_time_to_wait_is_read_where_the_server_says_it(header, details, seconds):
-    """Header before body; anything that is no positive number of seconds counts as unsaid."""
+def test_retry_after_is_read_from_header_or_body(header, details, seconds):
+    """The header wins; anything but a positive number of seconds counts as absent."""
     assert error(429, {"details": details}, retry_after=header).retry_after == seconds
 
 
@@ -105,7 +107,7 @@ def invalid(**cause):
 
 
 def test_a_refused_value_is_never_quoted():
-    """Field and reason are told; the API server's text and the cause's message are not."""
+    """Field and reason are passed on; the API server's text and the cause's message are not."""
     found = error(422, invalid(field="data[tls.key]", reason="FieldValueInvalid", message=f'"{CANARY}"'))
 
     assert found.message == "the API server refuses the object: data[tls.key] (FieldValueInvalid)"
@@ -115,7 +117,7 @@ def test_a_refused_value_is_never_quoted():
 
 @pytest.mark.parametrize("field", [f"data[{CANARY} {CANARY}]", f'a"{CANARY}', "x" * 201, 7, None])
 def test_a_field_of_an_unknown_form_is_left_out(field):
-    """Only what looks like a field path is taken for one."""
+    """Only a text in the form of a field path is passed on."""
     found = error(422, invalid(field=field, reason="FieldValueInvalid"))
 
     assert found.causes == (Cause("", "FieldValueInvalid"),)
@@ -123,14 +125,14 @@ def test_a_field_of_an_unknown_form_is_left_out(field):
 
 
 def test_kinds_without_values_may_be_quoted():
-    """What is wrong with a custom resource is told in the API server's own words, on one line."""
+    """The API server's own text about a custom resource is passed on, on one line."""
     found = error(422, {"message": 'spec.itemPath: Invalid value:\n "x": must match'}, quotable=True)
 
     assert found.message == 'spec.itemPath: Invalid value: "x": must match'
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             (
@@ -159,13 +161,13 @@ def test_kinds_without_values_may_be_quoted():
     ],
     ids=["rbac", "rbac cluster-wide", "quota", "webhook", "policy", "anything else"],
 )
-def test_who_refused_is_told_without_what_they_said(text, told):
-    """Known phrases that hold only names are cut out of the text; whatever follows stays behind."""
-    assert error(403, {"reason": "Forbidden", "message": text}).message == told
+def test_known_phrases_of_a_refusal_are_passed_on(text, message):
+    """They hold only names, and are cut out of the text; the rest of the text is dropped."""
+    assert error(403, {"reason": "Forbidden", "message": text}).message == message
 
 
 def test_a_schema_error_of_an_apply_is_no_outage():
-    """The API server answers it with 500, which would be tried for ever."""
+    """The API server answers it with 500, which would be retried for ever."""
     text = f"failed to create typed patch object (/x; /v1, Kind=Secret): .data.a: expected string, got {CANARY}"
     found = error(500, {"message": text})
 
@@ -174,7 +176,7 @@ def test_a_schema_error_of_an_apply_is_no_outage():
 
 
 def test_another_uid_is_a_conflict():
-    """An object made again under the same name is told as 422, twice; it is a race and nobody's bad input."""
+    """The API server answers 422 if an object was created again under its name; that is a race and no bad input."""
     cause = {"reason": "FieldValueInvalid", "field": "metadata.uid"}
     found = error(422, {"reason": "Invalid", "details": {"causes": [cause, cause]}})
 
@@ -182,7 +184,7 @@ def test_another_uid_is_a_conflict():
     assert found.causes == (Cause("metadata.uid", "FieldValueInvalid"),)
 
 
-def test_a_dying_namespace_is_told_from_a_missing_right():
+def test_a_namespace_being_deleted_is_no_missing_right():
     """Both are 403; only the cause differs."""
     cause = {"reason": "NamespaceTerminating", "field": "metadata.namespace"}
 
@@ -191,7 +193,7 @@ def test_a_dying_namespace_is_told_from_a_missing_right():
 
 
 def test_the_error_event_of_a_watch_brings_its_own_status():
-    """There is no HTTP status to go by."""
+    """It has no HTTP status."""
     found = from_status(
         {"code": 410, "reason": "Expired"}, status=0, method="GET", path="/api/v1/secrets", quotable=False
     )
@@ -215,7 +217,7 @@ json_values = st.recursive(
     code=json_values,
 )
 def test_no_answer_breaks_the_classification(status, message, details, code):
-    """Any JSON in any place gives an error with a text of one bounded line."""
+    """Any JSON in any place makes an error with a text of one bounded line."""
     found = error(status, {"message": message, "details": details, "reason": code, "code": code}, quotable=True)
 
     assert isinstance(found, ClusterError)
@@ -225,7 +227,7 @@ def test_no_answer_breaks_the_classification(status, message, details, code):
 
 @given(st.text(max_size=40), st.text(max_size=40), st.sampled_from([400, 403, 409, 422, 500]))
 def test_text_about_a_secret_is_never_passed_on(before, after, status):
-    """Whatever surrounds it, a value in the server's text does not reach ours."""
+    """A value in the server's text does not reach ours, whatever surrounds it."""
     body = {
         "message": f"{before}{CANARY}{after}",
         "details": {"causes": [{"message": CANARY, "reason": "FieldValueInvalid"}]},
@@ -236,9 +238,9 @@ def test_text_about_a_secret_is_never_passed_on(before, after, status):
 
 @given(st.text(), st.integers(10, 50))
 def test_foreign_text_becomes_one_short_line(text, longest):
-    """Printable, bounded, and unchanged if it was like that before."""
-    line = one_line(text, longest)
+    """It is printable and bounded, and unchanged if it was so before."""
+    line = clean_text(text, longest)
 
     assert len(line) <= longest
     assert line.isprintable()
-    assert one_line(line, longest) == line
+    assert clean_text(line, longest) == line

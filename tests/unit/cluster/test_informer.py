@@ -1,3 +1,5 @@
+"""The informer over a scripted API server: what it reports, when it retries, and what it logs."""
+
 import asyncio
 import json
 import logging
@@ -7,9 +9,11 @@ import pytest
 from cluster_fakes import Chunks, ScriptedTransport, answer, status
 
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.informer import METADATA, Informer
-from keyturn.cluster.resources import SECRETS
+from keyturn.cluster.informer import Informer
+from keyturn.cluster.list_watch import METADATA, ApiListWatch
+from keyturn.cluster.resources import ALL_NAMESPACES, SECRETS
 from keyturn.cluster.transport import TransportError
+from support.fake_time import FakeTime
 
 
 def secret(name, version="1", *, namespace="apps", uid="u", **metadata):
@@ -29,41 +33,33 @@ def bookmark(version):
 
 
 class Followed:
-    """An informer over a scripted API server, with all it told and how long it would have waited."""
+    """An informer over a scripted API server, with everything it reported."""
 
-    def __init__(self, *script, namespaces=None, stay=0.0):
+    def __init__(self, *script, namespaces=(ALL_NAMESPACES,), on_change=None):
         self.transport = ScriptedTransport(*script)
-        self.told = []
-        self.waits = []
+        self.time = FakeTime()
+        self.changes = []
         self.beats = 0
-        self.now = 0.0
-        self._stay = stay
+        cluster = Cluster(self.transport, time=self.time)
         self.informer = Informer(
-            Cluster(self.transport),
-            SECRETS,
-            reading=METADATA,
+            ApiListWatch(cluster, SECRETS, METADATA, label_selector="app=keyturn", time=self.time),
+            label="secrets",
             namespaces=namespaces,
-            label_selector="app=keyturn",
-            on_change=self._note,
+            on_change=on_change or self._note,
             on_beat=self._beat,
-            sleep=self._sleep,
-            chance=lambda: 0.5,
-            clock=self._clock,
+            time=self.time,
         )
 
     def _note(self, key, old, new):
-        self.told.append((key[1], old and old.resource_version, new and new.resource_version))
+        self.changes.append((key[1], old and old.resource_version, new and new.resource_version))
 
     def _beat(self):
         self.beats += 1
 
-    def _clock(self):
-        self.now += self._stay
-        return self.now
-
-    async def _sleep(self, seconds):
-        self.waits.append(seconds)
-        await asyncio.sleep(0)
+    @property
+    def waits(self):
+        """Seconds between the attempts."""
+        return self.time.slept
 
     async def play(self):
         """Run until the script is exhausted, then cancel."""
@@ -88,24 +84,24 @@ class Followed:
 
     @property
     def watched_from(self):
-        """The place in history each watch began at."""
+        """The resourceVersion at which each watch began."""
         return [r.query["resourceVersion"] for r in self.transport.requests if "watch" in r.query]
 
 
-async def test_tells_what_is_there_and_then_every_change():
-    """Listed objects are told as new, and watch events as changes with both sides."""
+async def test_reports_present_objects_and_then_every_change():
+    """Listed objects are new ones, and watch events are changes with both sides."""
     followed = await Followed(
         listing(secret("a"), secret("b")),
         Chunks([event("MODIFIED", secret("a", "11")), event("DELETED", secret("b", "12")), None]),
     ).play()
 
-    assert followed.told == [("a", None, "1"), ("b", None, "1"), ("a", "1", "11"), ("b", "1", None)]
+    assert followed.changes == [("a", None, "1"), ("b", None, "1"), ("a", "1", "11"), ("b", "1", None)]
     assert set(followed.informer.objects) == {("apps", "a")}
     assert followed.informer.synced.is_set()
 
 
 async def test_asks_for_metadata_only_and_for_bookmarks():
-    """Neither list nor watch ever names a media type that carries data."""
+    """Neither list nor watch requests a media type that carries data."""
     followed = await Followed(listing(), Chunks([None])).play()
 
     accepts = [request.accept for request in followed.transport.requests]
@@ -120,13 +116,13 @@ async def test_asks_for_metadata_only_and_for_bookmarks():
 
 
 async def test_a_closed_watch_resumes_where_it_was():
-    """After the server closed a watch the next one starts at the last event or bookmark, without a new list."""
+    """After the server closed a watch, the next one starts at the last event or bookmark, without a new list."""
     followed = await Followed(
         listing(), Chunks([event("ADDED", secret("a", "11")), bookmark("20")]), Chunks([bookmark("30")]), Chunks([None])
     ).play()
 
     assert followed.watched_from == ["10", "20", "30"]
-    assert followed.told == [("a", None, "11")]
+    assert followed.changes == [("a", None, "11")]
 
 
 @pytest.mark.parametrize(
@@ -137,8 +133,8 @@ async def test_a_closed_watch_resumes_where_it_was():
     ],
     ids=["as an event", "as an answer"],
 )
-async def test_lost_history_is_listed_again_and_missed_deletions_are_told(end):
-    """410 in either form leads to a list, and what is not in it was deleted."""
+async def test_after_lost_history_a_list_finds_missed_deletions(end):
+    """410 in either form leads to a list, and an object that is not in it was deleted."""
     followed = await Followed(
         listing(secret("a"), secret("b"), secret("c")),
         end,
@@ -146,12 +142,12 @@ async def test_lost_history_is_listed_again_and_missed_deletions_are_told(end):
         Chunks([None]),
     ).play()
 
-    assert followed.told[3:] == [("a", "1", None), ("c", "1", "5")]
+    assert followed.changes[3:] == [("a", "1", None), ("c", "1", "5")]
     assert followed.watched_from == ["10", "40"]
 
 
-async def test_an_object_made_again_during_a_gap_is_one_change_with_two_uids():
-    """A namesake with another uid is told even if everything else looks equal."""
+async def test_an_object_created_again_during_a_gap_is_one_change_with_two_uids():
+    """Another uid is a change even if all else is equal."""
     followed = await Followed(
         listing(secret("a", "1", uid="first")),
         status(410, "Expired"),
@@ -159,11 +155,11 @@ async def test_an_object_made_again_during_a_gap_is_one_change_with_two_uids():
         Chunks([None]),
     ).play()
 
-    assert followed.told == [("a", None, "1"), ("a", "1", "1")]
+    assert followed.changes == [("a", None, "1"), ("a", "1", "1")]
 
 
 async def test_a_list_of_one_namespace_deletes_nothing_in_another():
-    """Each namespace has its own watch, and a re-list of one leaves the objects of the others alone."""
+    """Each namespace has its own watch, and a new list of one leaves the objects of the others alone."""
     followed = Followed(namespaces=("left", "right"))
     lefts = [listing(secret("a", namespace="left")), status(410, "Expired"), listing()]
     rights = [listing(secret("b", namespace="right")), Chunks([None])]
@@ -179,11 +175,11 @@ async def test_a_list_of_one_namespace_deletes_nothing_in_another():
     await followed.turn(50)
 
     assert set(followed.informer.objects) == {("right", "b")}
-    assert ("a", "1", None) in followed.told
+    assert ("a", "1", None) in followed.changes
 
 
-async def test_one_forbidden_namespace_does_not_blind_the_others():
-    """A namespace without rights is named as trouble; the others are followed and do not wait for it."""
+async def test_one_forbidden_namespace_does_not_stop_the_others():
+    """The error names the namespace without rights; the others are followed and do not wait for it."""
     followed = Followed(namespaces=("left", "right"))
     rights = [listing(secret("b", namespace="right")), Chunks([None])]
 
@@ -197,11 +193,11 @@ async def test_one_forbidden_namespace_does_not_blind_the_others():
 
     assert set(followed.informer.objects) == {("right", "b")}
     assert followed.informer.synced.is_set()
-    assert "namespace left" in followed.informer.trouble
+    assert "namespace left" in followed.informer.error
 
 
-async def test_waits_longer_after_each_failure_and_reports_once(caplog):
-    """The same trouble is logged once, retried ever more slowly, and its end is logged too."""
+async def test_waits_longer_after_each_failure_and_logs_once(caplog):
+    """A lasting failure is logged when it begins and when it ends, and retried more and more slowly."""
     refused = status(
         403, "Forbidden", 'User "keyturn" cannot list resource "secrets" in API group "" at the cluster scope'
     )
@@ -210,55 +206,67 @@ async def test_waits_longer_after_each_failure_and_reports_once(caplog):
 
     assert followed.waits == [0.5, 1.0, 2.0]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert caplog.messages[0].startswith("cannot watch secrets in all namespaces, retrying: GET /api/v1/secrets: 403 ")
     assert 'User "keyturn" cannot list' in caplog.messages[0]
-    assert followed.informer.trouble is None
+    assert caplog.records[0].about == {"reason": "Forbidden"}
+    assert caplog.messages[1] == "watching secrets in all namespaces again"
+    assert followed.informer.error is None
 
 
-async def test_a_failure_in_other_words_is_no_news_but_one_of_another_kind_is(caplog):
-    """A server that is away fails in many words, which would fill the log; a right that is missing is something else."""
+async def test_a_failure_is_logged_again_only_if_its_reason_changes(caplog):
+    """A server in an outage fails with many texts, which would fill the log; a missing right is another reason."""
     away = [status(503, "ServiceUnavailable", text) for text in ("apiserver not ready", "storage is initializing")]
     with caplog.at_level(logging.INFO, "keyturn"):
         followed = await Followed(*away, status(403, "Forbidden"), listing(), Chunks([None])).play()
 
     assert ["ServiceUnavailable" in caplog.messages[0], "Forbidden" in caplog.messages[1]] == [True, True]
     assert len(caplog.messages) == 3
-    assert followed.informer.trouble is None
+    assert followed.informer.error is None
 
 
-@pytest.mark.parametrize(("asked", "waited"), [("17", 17.0), ("9999", 120.0)])
-async def test_waits_as_long_as_the_server_asks(asked, waited):
-    """Retry-After is honoured where it is longer than our own backoff, up to two minutes."""
-    followed = await Followed(answer({}, 429, retry_after=asked), listing(), Chunks([None])).play()
+@pytest.mark.parametrize(("retry_after", "waits"), [("17", [17.0]), ("9999", [30.0] * 10)])
+async def test_honours_retry_after(retry_after, waits):
+    """A pause of more than half a minute is cut in pieces, because a watchdog waits for beats."""
+    followed = await Followed(answer({}, 429, retry_after=retry_after), listing(), Chunks([None])).play()
 
-    assert followed.waits == [waited]
+    assert followed.waits == waits
+    turns, pages, watches = 2, 1, 1
+    assert followed.beats == turns + pages + watches + len(waits) - 1
 
 
-async def test_a_server_that_closes_every_watch_at_once_is_not_asked_in_a_loop():
-    """An early end counts as a failure although nothing was wrong with the answer."""
+async def test_a_watch_that_the_server_closes_at_once_is_not_opened_in_a_loop():
+    """An early end counts as a failure although the response was no error."""
     followed = await Followed(listing(), *[Chunks([])] * 4, Chunks([None])).play()
 
     assert followed.waits == [0.5, 1.0, 2.0, 4.0]
 
 
-async def test_a_watch_that_lived_resumes_promptly_and_silently(caplog):
-    """Half a minute of life wipes earlier failures, and the end of such a watch is no news."""
-    silence = TransportError("no answer in time", timed_out=True)
-    followed = await Followed(
-        listing(), Chunks([silence]), Chunks([bookmark("11"), silence]), Chunks([None]), stay=31.0
-    ).play()
+async def test_a_stable_watch_resumes_promptly_and_logs_nothing(caplog):
+    """After half a minute, earlier failures are forgotten, and the end of the watch is no failure."""
+    followed = Followed()
+    half_a_minute = lambda: followed.time.advance(31.0)  # noqa: E731 - a step of the script
+    idle = TransportError("no answer in time", timed_out=True)
+    followed.transport.script = [
+        listing(),
+        Chunks([]),
+        Chunks([half_a_minute, idle]),
+        Chunks([bookmark("11"), half_a_minute, idle]),
+        Chunks([None]),
+    ]
+    await followed.play()
 
-    assert followed.waits == [0.5, 0.5]
+    assert followed.waits == [0.5, 0.5, 0.5]
     assert not caplog.records
 
 
-async def test_a_picture_stays_synced_and_whole_through_an_outage():
-    """A broken connection changes nothing in the picture."""
+async def test_an_outage_changes_no_object():
+    """After a broken connection all objects are still there, and the informer is still synced."""
     down = TransportError("ClientConnectorError")
     followed = await Followed(listing(secret("a")), Chunks([down]), down, down, down, Chunks([None])).play()
 
     assert set(followed.informer.objects) == {("apps", "a")}
     assert followed.informer.synced.is_set()
-    assert followed.told == [("a", None, "1")]
+    assert followed.changes == [("a", None, "1")]
 
 
 async def test_pages_are_joined_before_anything_counts_as_missing():
@@ -266,11 +274,11 @@ async def test_pages_are_joined_before_anything_counts_as_missing():
     paged = listing(secret("a"), **{"continue": "next"}), listing(secret("b"))
     followed = await Followed(*paged, status(410, "Expired"), *paged, Chunks([None])).play()
 
-    assert followed.told == [("a", None, "1"), ("b", None, "1")]
+    assert followed.changes == [("a", None, "1"), ("b", None, "1")]
 
 
-async def test_lines_larger_than_any_read_buffer_arrive():
-    """Metadata of 300 KiB, cut into chunks anywhere, is one event."""
+async def test_lines_larger_than_a_read_buffer_arrive():
+    """Metadata of 300 KiB in arbitrary chunks is one event."""
     big = event("ADDED", secret("a", "11", annotations={"note": "x" * 300_000}))
     chunks = [big[start : start + 7_001] for start in range(0, len(big), 7_001)]
     followed = await Followed(listing(), Chunks([*chunks, None])).play()
@@ -279,24 +287,21 @@ async def test_lines_larger_than_any_read_buffer_arrive():
 
 
 async def test_a_callback_that_raises_stops_nothing(caplog):
-    """The picture moves on, and the defect is logged with the object's name and no message, which may quote a value."""
+    """The watch goes on, and the defect is logged with the object's name, but without its message, which may quote a value."""
 
     def fail(*_):
-        raise ValueError("quoted")
+        raise ValueError("canary")
 
-    followed = Followed(listing(secret("a"), secret("b")), Chunks([None]))
-    followed.informer._on_change = fail
-    await followed.play()
+    followed = await Followed(listing(secret("a"), secret("b")), Chunks([None]), on_change=fail).play()
 
     assert set(followed.informer.objects) == {("apps", "a"), ("apps", "b")}
-    assert any(
-        said.startswith("noting a change of Secret apps/a failed with ValueError in") for said in caplog.messages
-    )
-    assert "quoted" not in caplog.text
+    assert caplog.messages[0].startswith("handling a change of secrets apps/a failed with ValueError in ")
+    assert caplog.records[0].about == {"namespace": "apps", "name": "a"}
+    assert "canary" not in caplog.text
 
 
 @pytest.mark.parametrize("nonsense", [b"<html>", b"[]", b'{"type": 1}', b'{"type": "ADDED", "object": []}'])
-async def test_nonsense_in_the_stream_ends_the_watch_and_nothing_else(nonsense):
+async def test_an_unreadable_line_ends_the_watch_and_nothing_else(nonsense):
     """The next watch resumes after the last good event, after a wait."""
     followed = await Followed(listing(), Chunks([bookmark("11"), nonsense + b"\n"]), Chunks([None])).play()
 
@@ -304,18 +309,18 @@ async def test_nonsense_in_the_stream_ends_the_watch_and_nothing_else(nonsense):
     assert followed.watched_from == ["10", "11"]
 
 
-async def test_an_object_that_cannot_be_read_leads_to_a_new_list(caplog):
-    """Even what nobody foresaw ends in a fresh start after a wait, with type and place for us."""
+async def test_a_malformed_object_leads_to_a_new_list(caplog):
+    """An unforeseen exception leads to a new start after a pause, and its type and place are logged."""
     odd = event("ADDED", {"metadata": []})
     followed = await Followed(listing(), Chunks([odd]), listing(secret("a")), Chunks([None])).play()
 
     assert set(followed.informer.objects) == {("apps", "a")}
     assert followed.waits == [0.5]
-    assert any(said.startswith("the watch of secrets in all namespaces failed with ") for said in caplog.messages)
+    assert caplog.messages[0].startswith("the watch of secrets in all namespaces failed with ")
 
 
-async def test_shows_life_at_every_turn():
-    """Every list, watch, event and retry beats, so that a watchdog can tell a quiet informer from a dead one."""
+async def test_beats_at_every_step():
+    """Each list, watch, event and retry beats, so that a watchdog can tell an idle informer from a hanging one."""
     followed = await Followed(listing(), Chunks([bookmark("11"), bookmark("12")]), Chunks([None])).play()
 
     turns, pages, watches, events = 2, 1, 2, 2
@@ -323,7 +328,7 @@ async def test_shows_life_at_every_turn():
 
 
 async def test_cancelling_closes_the_stream():
-    """No connection is left behind."""
+    """No connection stays open."""
     followed = await Followed(listing(), Chunks([None])).play()
 
     assert followed.transport.open_streams == 0

@@ -1,11 +1,11 @@
-"""The elector in simulated time: never two leaders, and never none for long."""
+"""The elector in simulated time: there are never two leaders, and never none for long."""
 
 import asyncio
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lease_simulation import TERMS, ApiServer, Candidate, Fate, Machine, leaping, run
+from lease_simulation import TIMINGS, ApiServer, Candidate, Fate, Machine, leaping, run
 
 seconds = st.floats(0, 20)
 fates = st.builds(
@@ -23,23 +23,23 @@ machines = st.builds(
     stuck=st.booleans(),
     pauses=pauses,
     fates=st.lists(fates, min_size=1, max_size=12),
+    random=st.floats(0, 1, exclude_max=True),
 )
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     machines=st.lists(machines, min_size=2, max_size=4),
-    chance=st.floats(0, 1, exclude_max=True),
     ends=st.lists(st.one_of(st.none(), st.floats(0, 100)), min_size=4, max_size=4),
 )
-def test_never_two_lead_whatever_happens_to_machines_and_network(machines, chance, ends):
-    """Pauses, clocks that jump or stand still, requests that are late, lost or done without an answer: never two."""
+def test_two_candidates_never_lead_at_once(machines, ends):
+    """Machines pause, clocks jump or stand still, requests arrive late or never, and answers are lost."""
 
     async def story():
         server = ApiServer()
-        everybody = [Candidate(str(n), server, machine, chance=chance) for n, machine in enumerate(machines)]
-        stopped = {each.name: end for each, end in zip(everybody, ends, strict=False) if end is not None}
-        await run(everybody, until=100, ends=stopped)
+        candidates = [Candidate(str(n), server, machine) for n, machine in enumerate(machines)]
+        stopped = {each.name: end for each, end in zip(candidates, ends, strict=False) if end is not None}
+        await run(candidates, until=100, ends=stopped)
 
     leaping(story())
 
@@ -50,10 +50,10 @@ def two(*, first=None, second=None):
 
 
 async def until(happened, *, within):
-    """Wait until something has happened, which nobody announces; returns how long that took."""
+    """Poll until something has happened; returns how long that took."""
     started = asyncio.get_running_loop().time()
     async with asyncio.timeout(within):
-        while not happened():  # noqa: ASYNC110 - see above
+        while not happened():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
     return asyncio.get_running_loop().time() - started
 
@@ -63,28 +63,28 @@ async def led_by(candidate, *, within):
     return await until(lambda: candidate.open, within=within)
 
 
-def told(first, second, story, *, lasts=120.0, ends=None):
-    """Run two candidates, the second a little later, and a story beside them; returns what that returns."""
+def simulate(first, second, story, *, lasts=120.0, ends=None):
+    """Run two candidates, the second a little later, and a story beside them; returns the story's result."""
 
-    async def all_of_it():
+    async def both():
         second.machine.pauses.append((0.0, 0.5))
         running = asyncio.ensure_future(run([first, second], until=lasts, ends=ends))
         result = await story
         await running
         return result
 
-    return leaping(all_of_it())
+    return leaping(both())
 
 
-def test_one_leads_for_as_long_as_all_is_well():
-    """A Lease that changes hands for nothing restarts everything for nothing."""
+def test_one_candidate_leads_while_all_requests_succeed():
+    """Each change of the leader restarts the operator's work."""
     server, first, second = two()
 
-    told(first, second, led_by(first, within=1), lasts=3600)
+    simulate(first, second, led_by(first, within=1), lasts=3600)
 
     assert (first.led, second.led) == (1, 0)
     assert server.spec["leaseTransitions"] == 0
-    # One write when it was taken, and one each five seconds.
+    # One write to take it, and one every five seconds.
     assert 700 < server.version < 740
 
 
@@ -93,82 +93,82 @@ def test_one_leads_for_as_long_as_all_is_well():
     [([0.0, -5.0, 1e5, -1e5], False), ([0.0], True)],
     ids=["jumps", "stands still"],
 )
-def test_the_time_of_day_means_nothing(wall, stuck):
-    """NTP, a battery or a hypervisor may set a clock by hours, or hold it: the leader stays, and a standby stands by."""
+def test_the_time_of_day_has_no_effect(wall, stuck):
+    """NTP, a battery or a hypervisor may move a clock by hours, or stop it: the leader stays the leader."""
     _server, first, second = two(first=Machine(wall=[*wall], stuck=stuck), second=Machine(wall=[9e4, *wall]))
 
-    told(first, second, led_by(first, within=1), lasts=300)
+    simulate(first, second, led_by(first, within=1), lasts=300)
 
     assert (first.led, second.led) == (1, 0)
 
 
-def test_a_leader_that_ends_hands_over_at_the_next_look():
-    """The update of a Deployment should cost a second."""
+def test_a_leader_that_ends_is_replaced_at_the_next_attempt():
+    """The update of a Deployment should cost one second."""
     server, first, second = two()
 
     async def story():
         await asyncio.sleep(40)
         return await led_by(second, within=5)
 
-    took = told(first, second, story(), ends={"first": 40.0})
+    took = simulate(first, second, story(), ends={"first": 40.0})
 
     assert took <= 1.21
     assert server.spec["leaseTransitions"] == 1
 
 
-def test_a_leader_that_dies_is_replaced_when_its_lease_has_run_out():
-    """Within the duration and one look, counted from its last renewal."""
+def test_a_leader_that_dies_is_replaced_when_its_lease_expires():
+    """At most the duration and one retry period after its last renewal."""
     _server, first, second = two(first=Machine(pauses=[(40.0, 1e6)]))
 
     async def story():
         await asyncio.sleep(40)
         return await led_by(second, within=30)
 
-    took = told(first, second, story())
+    took = simulate(first, second, story())
 
-    assert TERMS.duration - TERMS.renew_every * 1.1 <= took <= TERMS.duration + 1.21
+    assert TIMINGS.duration - TIMINGS.renew_period * 1.1 <= took <= TIMINGS.duration + 1.21
 
 
-def test_a_leader_that_sleeps_too_long_wakes_up_and_ends():
-    """It must not go on, even where nobody else came."""
+def test_a_leader_that_pauses_for_too_long_ends():
+    """It must not go on, even if no other candidate took over."""
     server, first, second = two(first=Machine(pauses=[(40.0, 52.0)]), second=Machine(pauses=[(0.0, 1e6)]))
 
-    told(first, second, led_by(first, within=1))
+    simulate(first, second, led_by(first, within=1))
 
     assert first.lost == ["the Lease keyturn/keyturn was not renewed for too long"]
-    # As a new process, which had to take the Lease like any other.
+    # The second time as a new process, which had to take the Lease like any other.
     assert first.led == 2
     assert server.spec["holderIdentity"] == "first-2"
 
 
-def test_a_nap_within_the_safe_time_costs_nothing():
-    """A garbage collection or a busy node is no reason to hand over."""
+def test_a_pause_within_the_renew_deadline_changes_nothing():
+    """A busy node is no reason for another leader."""
     _server, first, second = two(first=Machine(pauses=[(40.0, 44.5), (60.0, 64.5)]))
 
-    told(first, second, led_by(first, within=1))
+    simulate(first, second, led_by(first, within=1))
 
     assert (first.led, first.lost, second.led) == (1, [], 0)
 
 
 @pytest.mark.parametrize("kind", ["lost", "unanswered", "busy"])
-def test_single_failures_of_the_api_server_cost_nothing(kind):
-    """Every fourth request fails, and the leader stays."""
+def test_single_failed_requests_change_nothing(kind):
+    """Every fourth request fails, and the leader stays the leader."""
     _server, first, second = two(first=Machine(fates=[Fate(), Fate(), Fate(), Fate(kind=kind)]))
 
-    told(first, second, led_by(first, within=3), lasts=600)
+    simulate(first, second, led_by(first, within=3), lasts=600)
 
     assert (first.led, first.lost, second.led) == (1, [], 0)
 
 
 def test_an_unreachable_api_server_ends_the_leadership_in_time():
-    """Nobody can take the Lease meanwhile either, but the leader cannot know that."""
+    """No other candidate can take the Lease meanwhile either, but the leader cannot know that."""
     _server, first, second = two(first=Machine(fates=[*[Fate()] * 6, *[Fate(kind="lost")] * 500]))
 
     async def story():
         await led_by(first, within=1)
         await until(lambda: first.lost, within=60)
 
-    told(first, second, story())
+    simulate(first, second, story())
 
     assert first.lost == [
         "the Lease keyturn/keyturn was not renewed for too long: Unavailable: lost on the way there"
@@ -176,22 +176,22 @@ def test_an_unreachable_api_server_ends_the_leadership_in_time():
     assert second.led == 1
 
 
-def test_a_lease_deleted_under_its_holder_stays_its_holders():
-    """Somebody's `kubectl delete lease` must not make two leaders: the holder makes it anew, the standby waits."""
+def test_a_deleted_lease_stays_with_its_holder():
+    """A `kubectl delete lease` must not make two leaders: the holder creates it again, and the standby waits."""
     server, first, second = two()
 
     async def story():
         await asyncio.sleep(41)
         server.spec = None
 
-    told(first, second, story())
+    simulate(first, second, story())
 
     assert (first.led, first.lost, second.led) == (1, [], 0)
     assert server.spec["holderIdentity"] == "first-1"
 
 
-def test_a_lease_edited_by_somebody_is_renewed_all_the_same():
-    """An annotation raises the resourceVersion, which is no reason to end."""
+def test_an_edited_lease_is_renewed():
+    """A new annotation raises the resourceVersion, which is no reason to end."""
     server, first, second = two()
 
     async def story():
@@ -199,27 +199,27 @@ def test_a_lease_edited_by_somebody_is_renewed_all_the_same():
             await asyncio.sleep(3)
             server.version += 1
 
-    told(first, second, story())
+    simulate(first, second, story())
 
     assert (first.led, first.lost, second.led) == (1, [], 0)
 
 
-def test_a_lease_taken_away_by_hand_ends_the_leader():
-    """Whoever edits the holder wants the other to lead."""
+def test_an_edited_holder_ends_the_leader():
+    """An administrator can end a leader by an edit of the Lease."""
     server, first, second = two()
 
     async def story():
         await asyncio.sleep(41)
-        server.spec["holderIdentity"] = "somebody"
+        server.spec["holderIdentity"] = "admin"
         server.version += 1
 
-    told(first, second, story(), lasts=70)
+    simulate(first, second, story(), lasts=70)
 
-    assert first.lost == ["the Lease keyturn/keyturn is held by somebody"]
+    assert first.lost == ["the Lease keyturn/keyturn is held by admin"]
 
 
-def test_a_renewal_under_way_when_the_end_comes_does_not_keep_the_lease():
-    """The answer with the newest resourceVersion is lost then, and the Lease is given back all the same."""
+def test_a_renewal_in_flight_at_the_end_does_not_keep_the_lease():
+    """The answer with the newest resourceVersion is lost then, and the Lease is released nevertheless."""
     server, first, second = two(first=Machine(fates=[Fate(back=0.5)]))
 
     async def story():
@@ -228,18 +228,18 @@ def test_a_renewal_under_way_when_the_end_comes_does_not_keep_the_lease():
         await until(lambda: server.version != written, within=10)
         return asyncio.get_running_loop().time()
 
-    renewed_at = told(first, second, story(), lasts=30)
+    renewed_at = simulate(first, second, story(), lasts=30)
     server, first, second = two(first=Machine(fates=[Fate(back=0.5)]))
 
     async def hand_over():
         await asyncio.sleep(renewed_at + 0.2)
         return await led_by(second, within=5)
 
-    assert told(first, second, hand_over(), lasts=30, ends={"first": renewed_at + 0.2}) < 3
+    assert simulate(first, second, hand_over(), lasts=30, ends={"first": renewed_at + 0.2}) < 3
 
 
-def test_of_two_who_reach_for_the_same_lease_one_gets_it():
-    """Both saw it run out at the same moment; what the other wrote meanwhile must decide, not who wrote last."""
+def test_one_of_two_simultaneous_candidates_takes_the_lease():
+    """Both observed its expiry at the same moment; the first write wins, not the last."""
     server = ApiServer()
     dead = Candidate("dead", server, Machine(pauses=[(20.0, 1e6)]))
     twins = [Candidate(name, server, Machine(pauses=[(0.0, 1.0)], fates=[Fate(there=0.3)])) for name in ("one", "two")]
@@ -249,8 +249,8 @@ def test_of_two_who_reach_for_the_same_lease_one_gets_it():
     assert sorted(twin.led for twin in twins) == [0, 1]
 
 
-def test_a_renewal_counts_from_when_it_began():
-    """When it was done nobody knows but the API server, and the others may count from there."""
+def test_a_renewal_counts_from_its_beginning():
+    """Other candidates may observe it before its answer arrives."""
     _, first, second = two(first=Machine(fates=[*[Fate()] * 2, Fate(back=2.5), *[Fate(kind="lost")] * 500]))
 
     async def story():
@@ -259,24 +259,24 @@ def test_a_renewal_counts_from_when_it_began():
         await until(lambda: not first.open, within=60)
         return asyncio.get_running_loop().time() - taken
 
-    closed_after = told(first, second, story())
+    closed_after = simulate(first, second, story())
 
-    assert closed_after == pytest.approx(TERMS.renew_every + TERMS.safe_for, abs=0.1)
+    assert closed_after == pytest.approx(TIMINGS.renew_period + TIMINGS.renew_deadline, abs=0.1)
 
 
-def test_a_standby_asks_once_a_second_and_less_often_where_it_is_asked_to():
-    """That is all a standby costs, and an API server in trouble must not be asked faster than it wants."""
+def test_a_standby_sends_one_request_a_second_and_honours_retry_after():
+    """A standby costs no more than that, and does not add to the load of a busy API server."""
     _, first, second = two(second=Machine())
-    told(first, second, led_by(first, within=1), lasts=60)
-    assert 55 <= second.machine.asked <= 65
+    simulate(first, second, led_by(first, within=1), lasts=60)
+    assert 55 <= second.machine.requests <= 65
 
     _, first, second = two(second=Machine(fates=[Fate(kind="busy")]))
-    told(first, second, led_by(first, within=1), lasts=60)
-    assert 18 <= second.machine.asked <= 21
+    simulate(first, second, led_by(first, within=1), lasts=60)
+    assert 18 <= second.machine.requests <= 21
 
 
-def test_a_lease_that_cannot_be_given_back_runs_out():
-    """An end must not wait for an API server that is away."""
+def test_a_lease_that_cannot_be_released_expires():
+    """An ending process must not wait for an unreachable API server."""
     _, first, second = two()
 
     async def story():
@@ -284,16 +284,16 @@ def test_a_lease_that_cannot_be_given_back_runs_out():
         first.machine.fates = [Fate(kind="lost")]
         return await led_by(second, within=30)
 
-    took = told(first, second, story(), ends={"first": 40.0})
+    took = simulate(first, second, story(), ends={"first": 40.0})
 
-    assert TERMS.safe_for < took <= TERMS.duration + 1.5
+    assert TIMINGS.renew_deadline < took <= TIMINGS.duration + 1.5
 
 
-def test_an_answer_that_comes_too_late_makes_no_leader():
-    """The process stood still between asking for the Lease and hearing that it was its own."""
+def test_an_answer_that_arrives_too_late_makes_no_leader():
+    """The process stood still between its request for the Lease and the answer."""
     _, first, second = two(first=Machine(pauses=[(0.005, 12.0)]), second=Machine(pauses=[(0.0, 1e6)]))
 
-    took = told(first, second, led_by(first, within=20), lasts=30)
+    took = simulate(first, second, led_by(first, within=20), lasts=30)
 
     assert took > 12
     assert (first.led, first.lost) == (1, [])

@@ -1,52 +1,56 @@
+"""The pauses between logins that the API server refuses."""
+
+from datetime import timedelta
+
 from kubernetes.aio.client import Configuration
 
 from keyturn.cluster.access import Access
+from support.fake_time import START, FakeTime
 
 
-class Asked:
-    """An access whose clock and sleep are ours."""
-
-    def __init__(self):
-        self.now = 100.0
-        self.waits = []
-        self.access = Access(
-            Configuration(host="https://kube.example"),
-            in_cluster=True,
-            namespace="ops",
-            clock=lambda: self.now,
-            sleep=self._sleep,
-            chance=lambda: 0.5,
-        )
-
-    async def _sleep(self, seconds):
-        self.waits.append(seconds)
-        self.now += seconds
+def access_at(time):
+    return Access(Configuration(host="https://kube.example"), in_cluster=True, namespace="ops", time=time)
 
 
-async def test_the_first_login_and_a_late_one_are_answered_at_once():
-    """Who comes back after two minutes comes because the credentials expired."""
-    asked = Asked()
-    await asked.access.log_in()
-    asked.now += 120
-    await asked.access.log_in()
+async def test_the_first_login_and_a_routine_renewal_are_answered_at_once():
+    """After two minutes a client logs in again because the credentials expired."""
+    time = FakeTime()
+    access = access_at(time)
+    await access.log_in()
+    time.advance(120)
+    await access.log_in()
 
-    assert asked.waits == []
+    assert time.slept == []
 
 
-async def test_who_comes_back_at_once_waits_ever_longer():
-    """A token that the API server refuses is not tried without a pause, and never less than every half minute."""
-    asked = Asked()
+async def test_refused_logins_are_answered_more_and_more_slowly():
+    """A client whose token is refused logs in again at once; the delay grows up to half a minute."""
+    time = FakeTime()
+    access = access_at(time)
     for _ in range(9):
-        await asked.access.log_in()
+        await access.log_in()
 
-    assert asked.waits == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
+    assert time.slept == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
 
 
-async def test_a_login_that_held_wipes_the_slate():
-    """An hour later a refusal is the first again."""
-    asked = Asked()
+async def test_an_accepted_login_resets_the_delay():
+    """An hour later, a refusal is the first one again."""
+    time = FakeTime()
+    access = access_at(time)
     for pause in (0, 0, 0, 3600, 0):
-        asked.now += pause
-        await asked.access.log_in()
+        time.advance(pause)
+        await access.log_in()
 
-    assert asked.waits == [0.5, 1.0, 0.5]
+    assert time.slept == [0.5, 1.0, 0.5]
+
+
+async def test_a_token_that_rotates_expires_for_other_clients():
+    """They must log in again before the token's shortest life is over; a static token never expires."""
+    access = access_at(FakeTime())
+    assert (await access.credentials()).expires is None
+
+    async def refresh(configuration):
+        pass
+
+    access.configuration.refresh_api_key_hook = refresh
+    assert (await access.credentials()).expires == START + timedelta(minutes=2)

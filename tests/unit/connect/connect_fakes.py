@@ -1,4 +1,4 @@
-"""A Connect server that plays a script, and time that passes only when somebody sleeps."""
+"""A Connect server that plays a script, and a client of it whose time is fake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from keyturn.providers.connect import ConnectClient, ConnectSettings, Exchange, StaticToken, TokenSource
+from keyturn.providers.connect import ConnectClient, ConnectSettings, StaticToken, TokenSource
+from support.fake_time import FakeTime
 
 VAULT = "vaultvaultvaultvaultvault1"
 ITEM = "itemitemitemitemitemitem12"
@@ -19,23 +20,8 @@ TOKEN = "eyJhbGciOiJFUzI1NiJ9.canary-token.c2lnbmF0dXJl"
 Step = httpx.Response | Exception | Callable[[httpx.Request], Any]
 
 
-class Time:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
 class Script:
-    """Answers requests with the given steps in turn; the last one again and again."""
+    """Answers requests with the given steps in turn, and then repeats the last one."""
 
     def __init__(self, *steps: Step) -> None:
         self.steps = list(steps)
@@ -57,7 +43,7 @@ class Script:
 
 
 class Chunks(httpx.AsyncByteStream):
-    """A body in pieces, counting how many were asked for."""
+    """A body in pieces, which counts the pieces that were read."""
 
     def __init__(self, pieces: Sequence[bytes | Exception]) -> None:
         self.pieces = pieces
@@ -72,30 +58,28 @@ class Chunks(httpx.AsyncByteStream):
 
 
 class Bench:
-    """A client on a script, with its time and what its observer heard."""
+    """A client on a script, with its time and what its observer was called with."""
 
     def __init__(
         self,
         *steps: Step,
         token: TokenSource | None = None,
         host: str = "http://connect.test",
-        jitter: float = 0.5,
         **settings: Any,
     ) -> None:
         self.script = Script(*steps)
-        self.time = Time()
-        self.heard: list[Exchange] = []
+        self.time = FakeTime()
+        self.observed: list[tuple[str, str, float]] = []
         self.client = ConnectClient(
-            ConnectSettings(host=host, token=token or StaticToken(TOKEN), **settings),
+            ConnectSettings(host=host, **settings),
+            token=token or StaticToken(TOKEN),
+            time=self.time,
+            observer=lambda *request: self.observed.append(request),
             transport=httpx.MockTransport(self.script),
-            clock=self.time.clock,
-            sleep=self.time.sleep,
-            random=lambda: jitter,
-            observer=self.heard.append,
         )
 
     @property
-    def asked(self) -> int:
+    def sent(self) -> int:
         return len(self.script.requests)
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.providers.connect import BadAddress, ConfigError, ConnectSettings, StaticToken
+from keyturn.providers.connect import BadAddress, ConfigError, ConnectAccount, ConnectSettings, StaticToken
 from keyturn.providers.connect.address import base_url
 
 
@@ -62,14 +62,14 @@ def test_an_unusable_address_is_refused_with_its_reason(text, problem):
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_bad_proxy_is_told_from_a_bad_server():
+def test_a_bad_proxy_is_distinguished_from_a_bad_server():
     """Both are addresses; the message says which one to correct."""
     with pytest.raises(BadAddress, match="the address of the proxy must start"):
-        ConnectSettings(host="http://h", token=StaticToken("t"), proxy="proxy:3128")
+        ConnectSettings(host="http://h", proxy="proxy:3128")
 
 
-def test_no_chain_leads_behind_the_refusal():
-    """The reason stands alone: what the parser said may repeat the address."""
+def test_the_refusal_has_no_chain():
+    """The error of the parser may repeat the address."""
     with pytest.raises(BadAddress) as caught:
         base_url("http://[hunter2")
 
@@ -79,18 +79,18 @@ def test_no_chain_leads_behind_the_refusal():
 @pytest.mark.parametrize(
     "change", [{"deadline": 0}, {"connections": 0}, {"json_limit": -1}, {"read_timeout": float("nan")}]
 )
-def test_patience_must_be_positive(change):
-    """A time-out of nothing would fail every call; not-a-number would fail none."""
+def test_timeouts_and_limits_must_be_positive(change):
+    """A timeout of zero would fail every call; not-a-number would fail none."""
     with pytest.raises(ConfigError, match=next(iter(change))):
-        ConnectSettings(host="http://h", token=StaticToken("t"), **change)
+        ConnectSettings(host="http://h", **change)
 
 
-def test_settings_show_no_token():
-    """Their repr is safe to log at the start."""
-    settings = ConnectSettings(host="http://H/", token=StaticToken("canary"), ca_file=None)
+def test_an_account_shows_no_token():
+    """Its repr is safe to log at the start."""
+    account = ConnectAccount(ConnectSettings(host="http://H/"), StaticToken("canary"))
 
-    assert "canary" not in repr(settings)
-    assert settings.host == "http://h"
+    assert "canary" not in repr(account)
+    assert account.server.host == "http://h"
 
 
 @given(st.text() | st.from_regex(r"https?://[a-z@:.0-9\[\]]*(/[a-z./?#]*)?", fullmatch=True))

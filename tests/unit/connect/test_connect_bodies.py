@@ -34,7 +34,7 @@ def test_one_byte_more_than_allowed_is_too_much(body, size, encoding):
 
 
 async def test_reading_stops_at_the_limit():
-    """What lies beyond the cap is never asked for."""
+    """The bytes beyond the limit are never read."""
     chunks = Chunks([b"x" * 10] * 100)
 
     with pytest.raises(TooMuch):
@@ -43,7 +43,7 @@ async def test_reading_stops_at_the_limit():
     assert chunks.given == 3
 
 
-async def test_a_bomb_never_unfolds():
+async def test_a_bomb_is_never_decoded():
     """A chunk that would inflate to 50 MiB costs no more memory than the cap."""
     bomb = gzip.compress(bytes(50 * 1024 * 1024))
     tracemalloc.start()
@@ -70,7 +70,7 @@ async def test_a_bomb_never_unfolds():
     ids=["cut", "not gzip", "tail", "deflate", "br", "twice"],
 )
 async def test_what_cannot_be_decoded_is_refused(sent, encoding):
-    """Damage and encodings nobody asked for are errors, never half a body."""
+    """Damage and encodings that were not offered are errors, never half a body."""
     with pytest.raises(Undecodable):
         await collect(Chunks([sent]), encoding=encoding, limit=1000)
 

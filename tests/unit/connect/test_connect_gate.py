@@ -4,10 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.providers.connect.gate import Gate
+from support.fake_time import FakeTime
+
+
+def gate_of(width, time=None):
+    return Gate(width, time=time or FakeTime())
 
 
 class Crowd:
-    """Tasks that pass a gate and stay inside until they are let out."""
+    """Tasks that acquire a permit of a gate and hold it until they are released."""
 
     def __init__(self, gate, size):
         self.inside = 0
@@ -16,7 +21,7 @@ class Crowd:
         self.tasks = [asyncio.create_task(self.visit()) for _ in range(size)]
 
     async def visit(self):
-        async with self.gate.passage():
+        async with self.gate.acquire():
             self.inside += 1
             try:
                 await self.exit.acquire()
@@ -38,9 +43,9 @@ class Crowd:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-async def test_only_so_many_pass_at_once():
-    """The rest wait for their turn."""
-    crowd = Crowd(Gate(3), 8)
+async def test_only_so_many_are_inside_at_once():
+    """The others wait for a permit."""
+    crowd = Crowd(gate_of(3), 8)
     await crowd.settle()
     assert crowd.inside == 3
 
@@ -50,13 +55,13 @@ async def test_only_so_many_pass_at_once():
     await crowd.end()
 
 
-async def test_a_throttled_gate_lets_half_pass():
-    """Who is inside may finish; then fewer are inside at once."""
-    gate = Gate(8)
+async def test_a_throttled_gate_admits_half():
+    """Requests under way may finish; then fewer are under way at once."""
+    gate = gate_of(8)
     crowd = Crowd(gate, 40)
     await crowd.settle()
 
-    gate.throttle(0.0, seconds=5)
+    gate.throttle(seconds=5)
     await crowd.leave(12)
 
     assert gate.width == crowd.inside == 4
@@ -64,9 +69,9 @@ async def test_a_throttled_gate_lets_half_pass():
 
 
 async def test_an_idle_gate_is_narrow_at_once_after_throttling():
-    """Free places are taken away too, not only those that come back."""
-    gate = Gate(8)
-    gate.throttle(0.0, seconds=1)
+    """Free permits are withdrawn too, not only those that are released."""
+    gate = gate_of(8)
+    gate.throttle(seconds=1)
     crowd = Crowd(gate, 20)
     await crowd.settle()
 
@@ -75,30 +80,35 @@ async def test_an_idle_gate_is_narrow_at_once_after_throttling():
 
 
 def test_several_refusals_of_one_burst_count_once():
-    """Ten requests under way get ten answers of 429 for one mistake; the longest pause counts."""
-    gate = Gate(8)
+    """Ten requests under way get ten answers of 429 for one burst; the longest pause counts."""
+    time = FakeTime()
+    gate = gate_of(8, time)
     for _ in range(10):
-        gate.throttle(100.0, seconds=5)
-    gate.throttle(101.0, seconds=60)
+        gate.throttle(seconds=5)
+    time.advance(1)
+    gate.throttle(seconds=60)
 
     assert gate.width == 4
-    assert gate.pause_left(101.0) == 60
-    assert gate.pause_left(200.0) == 0
+    assert gate.pause_left() == 60
+    time.advance(99)
+    assert gate.pause_left() == 0
 
 
 def test_a_gate_never_closes():
-    """One at a time is the least."""
-    gate = Gate(8)
-    for now in range(0, 1000, 10):
-        gate.throttle(float(now), seconds=1)
+    """At least one request at a time is allowed."""
+    time = FakeTime()
+    gate = gate_of(8, time)
+    for _ in range(100):
+        time.advance(10)
+        gate.throttle(seconds=1)
 
     assert gate.width == 1
 
 
 def test_a_full_row_of_successes_widens_the_gate_by_one():
-    """Trust comes back slowly: four successes at a width of four, then five at five."""
-    gate = Gate(8)
-    gate.throttle(0.0, seconds=1)
+    """Four successes at a width of four, then five at five."""
+    gate = gate_of(8)
+    gate.throttle(seconds=1)
     widths = []
     for _ in range(9):
         gate.succeeded()
@@ -107,12 +117,12 @@ def test_a_full_row_of_successes_widens_the_gate_by_one():
     assert widths == [4, 4, 4, 5, 5, 5, 5, 5, 6]
 
 
-async def test_trust_may_come_back_before_the_crowd_has_left():
-    """Widening takes back a place that was still to be taken away."""
-    gate = Gate(8)
+async def test_the_width_may_rise_before_the_crowd_has_left():
+    """Then a permit that was still to be withdrawn is kept."""
+    gate = gate_of(8)
     crowd = Crowd(gate, 20)
     await crowd.settle()
-    gate.throttle(0.0, seconds=1)
+    gate.throttle(seconds=1)
     for _ in range(4):
         gate.succeeded()
     await crowd.leave(10)
@@ -121,12 +131,12 @@ async def test_trust_may_come_back_before_the_crowd_has_left():
     await crowd.end()
 
 
-async def test_a_visitor_who_leaves_the_queue_takes_no_place_with_him():
-    """Cancelled while waiting, with places being taken away: all places are there again in the end."""
-    gate = Gate(4)
+async def test_a_task_that_is_cancelled_while_it_waits_takes_no_permit_along():
+    """While permits are withdrawn; in the end there are as many as the width."""
+    gate = gate_of(4)
     crowd = Crowd(gate, 12)
     await crowd.settle()
-    gate.throttle(0.0, seconds=1)
+    gate.throttle(seconds=1)
     await crowd.end()
     for _ in range(100):
         gate.succeeded()
@@ -142,17 +152,18 @@ events = st.lists(st.sampled_from(["throttle", "success", "leave", "cancel", "ar
 
 
 @given(st.integers(1, 10), events)
-def test_after_any_history_exactly_the_width_may_pass(width, found):
-    """No order of throttling, success, leaving and cancelling loses or invents a place."""
+def test_after_any_history_exactly_the_width_is_admitted(width, found):
+    """No order of throttling, success, release and cancellation loses or adds a permit."""
 
     async def play():
-        gate, now = Gate(width), 0.0
+        time = FakeTime()
+        gate = gate_of(width, time)
         crowd = Crowd(gate, width)
         await crowd.settle()
         for event in found:
-            now += 2.0
+            time.advance(2)
             if event == "throttle":
-                gate.throttle(now, seconds=1.0)
+                gate.throttle(seconds=1)
             elif event == "success":
                 gate.succeeded()
             elif event == "leave" and crowd.inside:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.providers.connect.scrub import LIMIT, MASK, scrub
+from keyturn.providers.connect.scrub import scrub
 
 JWT = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImFiYyJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
@@ -24,8 +24,8 @@ JWT = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImFiYyJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJlLXNpZ25h
         "1Password did not answer within 10s; connect to 10.0.0.1:8080 failed!",
     ],
 )
-def test_what_connect_says_stays_readable(text):
-    """Every message known from real servers passes as it is: ids and words are what helps at 3 a.m."""
+def test_a_known_message_of_connect_stays_readable(text):
+    """Every message that is known from real servers passes unchanged: ids and words help at 3 a.m."""
     assert scrub(text) == text
 
 
@@ -47,22 +47,22 @@ def test_what_connect_says_stays_readable(text):
         ("in `back ticks`", 'in "***"'),
     ],
 )
-def test_whatever_could_be_a_value_is_masked(text, shown):
-    """Quoted text, long runs, and words that mix letters with digits or symbols, unless they are ids."""
+def test_what_could_be_a_value_is_masked(text, shown):
+    """Quoted text, long words, and words that mix letters with digits or symbols, unless they are ids."""
     assert scrub(text) == shown
 
 
-def test_what_we_sent_does_not_come_back():
-    """A title or value that the server echoes is masked, longer texts first."""
-    said = scrub("no item called hunter the second, nor hunter", sent=["hunter", "hunter the second", "", "n"])
+def test_texts_of_the_request_are_masked():
+    """A title or value that the server repeats is masked, longer texts first."""
+    shown = scrub("no item called hunter the second, nor hunter", redact=["hunter", "hunter the second", "", "n"])
 
-    assert said == f"no item called {MASK}, nor {MASK}"
+    assert shown == "no item called ***, nor ***"
 
 
 @given(st.text(), st.lists(st.text()))
-def test_any_message_becomes_one_short_line(text, sent):
-    """Whatever the server writes, a status line and a log line stay one line of at most 200 characters."""
-    said = scrub(text, sent=sent)
+def test_any_message_becomes_one_short_line(text, redact):
+    """Whatever the server writes, a status and a log record stay one line of at most 200 characters."""
+    shown = scrub(text, redact=redact)
 
-    assert len(said) <= LIMIT
-    assert said.isprintable()
+    assert len(shown) <= 200
+    assert shown.isprintable()

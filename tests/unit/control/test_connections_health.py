@@ -31,15 +31,15 @@ def test_a_connection_that_was_never_polled_is_not_ready_and_not_down(health):
 
 def test_a_connection_that_answers_is_ready(health):
     """Nothing is wrong, and nothing is logged."""
-    health.mark_reachable()
+    health.set_reachable()
 
     assert (health.not_ready(), health.state(), health.staleness()) == (None, None, None)
 
 
 def test_a_connection_that_is_down_refuses_every_request(health):
     """They would only add to the load of a server in need."""
-    health.mark_reachable()
-    health.mark_down(DOWN)
+    health.set_reachable()
+    health.set_down(DOWN)
 
     with pytest.raises(VaultUnavailable) as raised:
         health.check()
@@ -50,7 +50,7 @@ def test_a_connection_that_is_down_refuses_every_request(health):
 
 def test_the_error_that_is_raised_again_and_again_does_not_grow(health):
     """Each raise would lengthen its traceback, for as long as the outage lasts."""
-    health.mark_down(DOWN)
+    health.set_down(DOWN)
 
     def depth():
         with pytest.raises(VaultUnavailable) as raised:
@@ -71,16 +71,16 @@ def test_the_error_that_is_raised_again_and_again_does_not_grow(health):
 )
 def test_the_state_names_the_kind_of_error(health, error, state):
     """It changes only with the kind, so that an outage is logged once."""
-    health.mark_down(error)
+    health.set_down(error)
 
     assert health.state() == state
 
 
 def test_recovery_ends_everything(health):
     """Also what was wrong with single vaults."""
-    health.mark_reachable(vault_errors={"v": DENIED})
-    health.mark_down(DOWN)
-    health.mark_reachable()
+    health.set_reachable(vault_errors={"v": DENIED})
+    health.set_down(DOWN)
+    health.set_reachable()
 
     health.check()
     assert (health.not_ready(), health.state()) == (None, None)
@@ -88,7 +88,7 @@ def test_recovery_ends_everything(health):
 
 def test_a_vault_that_cannot_be_listed_makes_the_connection_not_ready_but_not_down(health):
     """Requests of other vaults go on."""
-    health.mark_reachable(vault_errors={"w": DENIED, "v": DENIED})
+    health.set_reachable(vault_errors={"w": DENIED, "v": DENIED})
 
     health.check()
     assert not health.is_down
@@ -98,13 +98,13 @@ def test_a_vault_that_cannot_be_listed_makes_the_connection_not_ready_but_not_do
 
 def test_a_connection_becomes_stale_after_too_long_without_an_answer(health, time):
     """The message names the limit, not the seconds that passed, so that it does not change."""
-    health.mark_reachable()
+    health.set_reachable()
     time.advance(300)
     assert health.staleness() is None
 
     time.advance(1)
     assert health.staleness() == "Fake has not been reachable for more than 300 s; the Secret may be stale"
-    health.mark_reachable()
+    health.set_reachable()
     assert health.staleness() is None
 
 
@@ -117,26 +117,26 @@ def test_before_the_first_answer_age_is_counted_from_the_start(health, time):
 
 def test_one_vault_becomes_stale_by_itself(health, time):
     """Its age is counted from its own first failure, and not from the last one."""
-    health.mark_reachable(vault_errors={"v": DENIED})
+    health.set_reachable(vault_errors={"v": DENIED})
     for _ in range(4):
         time.advance(100)
-        health.mark_reachable(vault_errors={"v": DENIED})
+        health.set_reachable(vault_errors={"v": DENIED})
 
     assert health.staleness("v") is not None
     assert health.staleness("w") is None
     assert health.staleness() is None
 
-    health.mark_reachable()
-    health.mark_reachable(vault_errors={"v": DENIED})
+    health.set_reachable()
+    health.set_reachable(vault_errors={"v": DENIED})
     assert health.staleness("v") is None
 
 
 def test_a_failed_request_has_the_poller_look_unless_it_knows(health):
     """While the connection is down, the poller looks by itself."""
-    health.mark_down(DOWN)
+    health.set_down(DOWN)
     health.report_failure()
     assert not health.recheck.is_set()
 
-    health.mark_reachable()
+    health.set_reachable()
     health.report_failure()
     assert health.recheck.is_set()

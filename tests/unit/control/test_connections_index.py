@@ -234,7 +234,7 @@ async def test_while_the_connection_is_down_only_a_refresh_asks(world):
 async def test_what_is_listed_is_found_while_the_connection_is_down(world):
     """A lookup in memory needs no vault."""
     await world.index.refresh()
-    world.health.mark_down(VaultUnavailable("down"))
+    world.health.set_down(VaultUnavailable("down"))
 
     assert (await world.index.find(DB, since=world.time.monotonic())).ref.id == "a"
 

@@ -1,4 +1,4 @@
-"""When restarts are paid: soon, but together where much changes at once, and each namespace at its own pace."""
+"""When passes begin: soon, but together if much changes at once, and each namespace at its own pace."""
 
 import asyncio
 import itertools
@@ -6,76 +6,68 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from keyturn.cluster import DEPLOYMENTS, NAMESPACES, SECRETS
 from keyturn.control.restarts.controller import RestartController
-from keyturn.control.restarts.rollout import Outcome
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import RESTART_OWED
-from keyturn.core.pending import Change, PendingChanges
+from support.fake_api import FakeApiServer
+from support.fake_context import fake_context
+from support.fake_time import FakeTime
+from support.restart_objects import add_pending, add_workload, stamps
 
 
-class World:
-    """Time that passes only where it is slept, Secrets, and a payer that says how it went as it is told to."""
+class Rig:
+    """A controller before an API server in memory, with time that passes while it sleeps.
+
+    Attributes:
+        busy: whether more changes are likely soon.
+        passes: when each pass began, in which namespace, and the Secrets that it finished.
+    """
 
     def __init__(self):
-        self.now = 0.0
+        self.time = FakeTime(at=0.0, randoms=(0.0,))
+        self.api = FakeApiServer(time=self.time)
+        self.api.before = self.observe
         self.secrets = {}
-        self.at_work = False
+        self.busy = False
         self.passes = []
-        self.outcomes = {}
-        self.scheduled = []
-        self.happens = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.restarter = RestartController(
-            self,
+        self.defects = {}
+
+        async def on_counted(key, restarts):
+            """The status does not matter here."""
+
+        self.controller = RestartController(
+            fake_context(self.api, time=self.time, auto_restart=True),
             secrets=self.secrets,
-            at_work=lambda: self.at_work,
-            chance=lambda: 0.0,
-            schedule=lambda delay, call: self.scheduled.append((self.now + delay, call)),
-            clock=lambda: self.now,
-            sleep=self.sleep,
+            busy=lambda: self.busy,
+            on_counted=on_counted,
         )
 
-    # --- what the restarter is given --------------------------------------------------------------------------------
+    def observe(self, call):
+        if (call.verb, call.resource) == ("get", "namespaces"):
+            self.begun(call.name)
+            if error := self.defects.get(call.name):
+                raise error
+        if (call.verb, call.resource) == ("patch", "secrets"):
+            [names] = [names for _, namespace, names in self.passes[::-1] if namespace == call.namespace][:1]
+            names.append(call.name)
 
-    async def sleep(self, seconds):
-        self.now += seconds
-        for happening in [each for each in (*self.happens, *self.scheduled) if each[0] <= self.now + 1e-9]:
-            (self.happens if happening in self.happens else self.scheduled).remove(happening)
-            happening[1]()
-        await asyncio.sleep(0)
+    def begun(self, namespace):
+        self.passes.append((round(self.time.monotonic(), 1), namespace, []))
 
-    async def pay(self, namespace, pending_restarts):
-        self.passes.append((round(self.now, 1), namespace, sorted(pending.secret.name for pending in pending_restarts)))
-        await self.gate.wait()
-        outcome = self.outcomes.get(namespace, Outcome(progress=True))
-        if isinstance(outcome, Exception):
-            raise outcome
-        if not outcome.failed:
-            for pending in pending_restarts:
-                self.secrets.pop(pending.secret.key, None)
-        return outcome
+    def change(self, name, namespace="app"):
+        """A sync changes a Secret, and the watch reports it."""
+        [pending] = add_pending(self.api, name, namespace=namespace)
+        self.secrets[namespace, name] = pending.secret
+        self.controller.wake()
 
-    def is_paid(self, secret):
-        return False
-
-    def forget_all_but(self, owing):
-        """Nothing is remembered."""
-
-    # --- what happens -----------------------------------------------------------------------------------------------
-
-    def mark(self, name, namespace="app"):
-        annotations = {RESTART_OWED: PendingChanges((Change(2, ("password",)),)).to_annotation()}
-        meta = {"namespace": namespace, "name": name, "uid": name, "annotations": annotations}
-        self.secrets[namespace, name] = ObjectMeta.of({"metadata": meta})
-        self.restarter.wake()
-
-    def at(self, moment, call):
-        self.happens.append((moment, call))
+    def fail(self, namespace, *, times=1000, **failure):
+        """Have passes over a namespace fail."""
+        for _ in range(times):
+            self.api.fail("get", NAMESPACES, namespace, **failure)
 
     @asynccontextmanager
     async def running(self):
-        task = asyncio.create_task(self.restarter.run())
+        task = asyncio.create_task(self.controller.run())
         yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -85,135 +77,193 @@ class World:
             await asyncio.sleep(0)
 
     async def pass_time(self, until):
-        """Let time go on where nobody sleeps, as it does between two events."""
-        while self.now < until:
-            await self.sleep(0.1)
+        """Let time go on while nothing sleeps, as it does between two events."""
+        while self.time.monotonic() < until:
+            self.time.advance(0.1)
             await self.turns(20)
 
 
-async def test_one_change_is_paid_at_once():
-    """Nobody waits longer than it takes to see whether more is coming."""
-    world = World()
-    async with world.running():
-        world.mark("login")
-        await world.turns()
-
-    assert world.passes == [(0.1, "app", ["login"])]
+@pytest.fixture
+async def rig():
+    return Rig()
 
 
-async def test_changes_that_come_one_after_the_other_are_one_pass():
+async def test_one_change_is_handled_at_once(rig):
+    """It waits no longer than it takes to see whether more changes are coming."""
+    async with rig.running():
+        rig.change("login")
+        await rig.turns()
+
+    assert rig.passes == [(0.1, "app", ["login"])]
+
+
+async def test_changes_that_come_one_after_the_other_are_one_pass(rig):
     """A mass rotation lists the workloads once, and restarts each of them once."""
-    world = World()
-    async with world.running():
+    async with rig.running():
         for number in range(20):
-            world.at(number * 0.09, lambda number=number: world.mark(f"s{number:02d}"))
-        world.mark("first")
-        await world.turns()
+            rig.time.call_later(number * 0.09, lambda number=number: rig.change(f"s{number:02d}"))
+        rig.change("first")
+        await rig.turns()
 
-    assert [len(names) for _, _, names in world.passes] == [21]
+    assert [len(names) for _, _, names in rig.passes] == [21]
 
 
-async def test_a_pass_waits_for_what_is_being_worked_on():
+async def test_a_pass_waits_while_the_rest_of_the_operator_is_busy(rig):
     """While Secrets are still being written, a short pause between two of them is not the end."""
-    world = World()
-    world.at_work = True
-    async with world.running():
-        world.mark("one")
-        world.at(0.8, lambda: world.mark("two"))
-        world.at(1.2, lambda: setattr(world, "at_work", False))
-        await world.turns()
+    rig.busy = True
+    async with rig.running():
+        rig.change("one")
+        rig.time.call_later(0.8, lambda: rig.change("two"))
+        rig.time.call_later(1.2, lambda: setattr(rig, "busy", False))
+        await rig.turns()
 
-    assert world.passes == [(1.2, "app", ["one", "two"])]
+    assert rig.passes == [(1.2, "app", ["one", "two"])]
 
 
-async def test_gathering_comes_to_an_end():
-    """Where something changes all the time, restarts begin after five seconds all the same."""
-    world = World()
-    async with world.running():
+async def test_gathering_comes_to_an_end(rig):
+    """If something changes all the time, restarts begin after five seconds all the same."""
+    async with rig.running():
         for tenth in range(1, 100):
-            world.at(tenth / 10, lambda tenth=tenth: world.mark(f"s{tenth:02d}"))
-        world.mark("first")
-        await world.turns(1000)
+            rig.time.call_later(tenth / 10 - 0.01, lambda tenth=tenth: rig.change(f"s{tenth:02d}"))
+        rig.change("first")
+        await rig.turns(1000)
 
-    assert world.passes[0][0] == pytest.approx(5.0, abs=0.3)
-    assert sum(len(names) for _, _, names in world.passes) == 100
+    assert rig.passes[0][0] == pytest.approx(5.0, abs=0.3)
+    assert sum(len(names) for _, _, names in rig.passes) == 100
 
 
-async def test_what_changes_during_a_pass_is_paid_after_it():
+async def test_what_changes_during_a_pass_is_handled_after_it(rig):
     """And in other namespaces meanwhile."""
-    world = World()
-    world.gate.clear()
-    async with world.running():
-        world.mark("one")
-        await world.turns()
-        world.mark("two")
-        world.mark("elsewhere", namespace="other")
-        await world.turns()
-        assert [names for _, _, names in world.passes] == [["one"], ["elsewhere"]]
-        world.gate.set()
-        await world.turns()
+    gate = asyncio.Event()
 
-    assert [names for _, namespace, names in world.passes if namespace == "app"] == [["one"], ["two"]]
+    async def delay(call):
+        if (call.verb, call.namespace) == ("list", "app"):
+            await gate.wait()
+
+    rig.api.delay = delay
+    async with rig.running():
+        rig.change("one")
+        await rig.turns()
+        rig.change("two")
+        rig.change("elsewhere", namespace="other")
+        await rig.turns()
+        assert [(namespace, names) for _, namespace, names in rig.passes] == [("app", []), ("other", ["elsewhere"])]
+        gate.set()
+        await rig.turns()
+
+    assert [names for _, namespace, names in rig.passes if namespace == "app"] == [["one"], ["two"]]
 
 
-async def test_a_namespace_that_fails_rests_longer_each_time_and_alone():
-    """Its trouble costs the API server little, and the others nothing."""
-    world = World()
-    world.outcomes["app"] = Outcome(failed=True)
-    async with world.running():
-        world.mark("login")
-        await world.pass_time(8.0)
-        world.mark("elsewhere", namespace="other")
-        await world.pass_time(9.0)
+async def test_a_namespace_that_fails_is_delayed_longer_each_time_and_alone(rig):
+    """Its failures cost the API server little, and the other namespaces nothing."""
+    failed = []
+    rig.fail("app")
+    async with rig.running():
+        rig.change("login")
+        while rig.time.monotonic() < 9.0:
+            before = rig.api.count("get", NAMESPACES, "app")
+            await rig.pass_time(rig.time.monotonic() + 0.1)
+            if rig.api.count("get", NAMESPACES, "app") > before:
+                failed.append(rig.time.monotonic())
+            if rig.time.monotonic() >= 8.0 and ("other", "elsewhere") not in rig.secrets:
+                rig.change("elsewhere", namespace="other")
 
-    moments = [moment for moment, namespace, _ in world.passes if namespace == "app"]
-    pauses = [round(later - earlier) for earlier, later in itertools.pairwise(moments)]
+    pauses = [round(later - earlier) for earlier, later in itertools.pairwise(failed)]
     assert pauses[:3] == [1, 1, 2]
-    assert [moment for moment, namespace, _ in world.passes if namespace == "other"] == [pytest.approx(8.1, abs=0.3)]
+    assert rig.passes == [(pytest.approx(8.1, abs=0.3), "other", ["elsewhere"])]
 
 
 @pytest.mark.parametrize(
-    ("outcome", "pause"),
+    ("retry_after", "pause"),
     [
-        pytest.param(Outcome(failed=True, retry_after=7.0), 7, id="as long as the API server asks"),
-        pytest.param(Outcome(failed=True, retry_after=3600.0), 60, id="but not for ever"),
+        pytest.param(7, 7, id="as long as the API server asks"),
+        pytest.param(36000, 300, id="but not for ever"),
     ],
 )
-async def test_the_api_server_is_left_alone_as_long_as_it_asks(outcome, pause):
+async def test_the_api_server_is_left_alone_as_long_as_it_asks(rig, retry_after, pause):
     """A 429 says when to come back."""
-    world = World()
-    world.outcomes["app"] = outcome
-    async with world.running():
-        world.mark("login")
-        await world.pass_time(pause + 2.0)
+    rig.fail("app", times=1, status=429, retry_after=retry_after)
+    async with rig.running():
+        rig.change("login")
+        await rig.pass_time(pause + 2.0)
 
-    first, second = (moment for moment, _, _ in world.passes)
-    assert second - first == pytest.approx(pause, abs=0.5)
-
-
-async def test_progress_ends_the_growth_of_pauses():
-    """Where each pass restarts some, an API server that fails now and then is asked again soon."""
-    world = World()
-    world.outcomes["app"] = Outcome(failed=True, progress=True)
-    async with world.running():
-        world.mark("login")
-        await world.pass_time(6.0)
-
-    assert len(world.passes) >= 6
+    [(moment, _, names)] = rig.passes
+    assert moment - 0.1 == pytest.approx(pause, abs=0.5)
+    assert names == ["login"]
 
 
-async def test_a_defect_in_one_namespace_keeps_no_other_from_its_restarts(caplog):
-    """An object of a shape that nobody foresaw must not end the operator, at each start anew; nor be quoted."""
-    world = World()
-    world.outcomes["odd"] = ValueError("canary")
-    async with world.running():
-        world.mark("login", "odd")
-        await world.turns()
-        world.mark("login", "app")
-        await world.pass_time(1.5)
+async def test_progress_ends_the_growth_of_delays(rig):
+    """If each pass restarts some workloads, an API server that fails now and then is asked again soon."""
+    for number in range(8):
+        add_workload(rig.api, f"w{number}", "login")
+        rig.api.fail("patch", DEPLOYMENTS, f"w{number}", times=number)
+    async with rig.running():
+        rig.change("login")
+        await rig.pass_time(9.0)
 
-    assert (0.1, "odd", ["login"]) in world.passes
-    assert [names for _, namespace, names in world.passes if namespace == "app"] == [["login"]]
-    assert len([each for each in world.passes if each[1] == "odd"]) > 1
-    assert "restarting workloads in the namespace odd failed with ValueError" in caplog.text
+    assert len(rig.passes) == 8
+    assert {stamps(rig.api, f"w{number}") for number in range(8)} == {"login=login.2"}
+
+
+async def test_a_defect_in_one_namespace_keeps_no_other_from_its_restarts(rig, caplog):
+    """An object of an unforeseen shape must not end the operator, again at each start; nor be quoted."""
+    rig.defects["odd"] = ValueError("canary")
+    async with rig.running():
+        rig.change("login", "odd")
+        await rig.turns()
+        rig.change("login", "app")
+        await rig.pass_time(1.5)
+
+    assert (0.1, "odd", []) in rig.passes
+    assert [names for _, namespace, names in rig.passes if namespace == "app"] == [["login"]]
+    assert len([each for each in rig.passes if each[1] == "odd"]) > 1
+    assert "restarting workloads in namespace odd failed with ValueError" in caplog.text
     assert "canary" not in caplog.text
+
+
+async def test_the_metric_counts_secrets_until_their_annotation_is_seen_to_be_removed(rig):
+    """A Secret that is being deleted restarts no workload."""
+    rig.change("login")
+    rig.change("tls")
+    assert rig.controller.pending() == 2
+
+    rig.api.edit(
+        SECRETS, "app", "tls", {"metadata": {"deletionTimestamp": "2030-01-01T00:00:00Z", "finalizers": ["x"]}}
+    )
+    rig.secrets["app", "tls"] = ObjectMeta.of(rig.api.find(SECRETS, "app", "tls"))
+    assert rig.controller.pending() == 1
+
+
+async def test_no_second_pass_is_made_while_the_watch_lags_behind_the_removal(rig):
+    """The picture still shows the annotation; a change after it has another resourceVersion."""
+    async with rig.running():
+        rig.change("login")
+        await rig.turns()
+        rig.controller.wake()
+        await rig.turns()
+        assert len(rig.passes) == 1
+
+        rig.change("login")
+        await rig.turns()
+        assert len(rig.passes) == 2
+
+
+async def test_four_namespaces_are_read_at_a_time(rig):
+    """Their workloads are in memory meanwhile."""
+    gate, waiting = asyncio.Event(), []
+
+    async def delay(call):
+        waiting.append(call)
+        await gate.wait()
+
+    rig.api.delay = delay
+    names = [f"n{number}" for number in range(6)]
+    for name in names:
+        rig.change("login", name)
+    async with rig.running():
+        await rig.turns()
+        assert len(waiting) == 4
+        gate.set()
+        await rig.turns()
+
+    assert sorted(namespace for _, namespace, _ in rig.passes) == names

@@ -1,356 +1,428 @@
-"""One pass over one namespace: what it asks of the API server, and what it does where that fails."""
+"""One pass over one namespace: which requests it sends, and what it does if they fail."""
 
-import json
-import re
 from collections import Counter
-from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
-from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.transport import Answer
-from keyturn.control.restarts.kinds import ChosenKind
+from keyturn.cluster import (
+    DAEMONSETS,
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    SECRETS,
+    STATEFULSETS,
+    Resource,
+)
+from keyturn.control.restarts.results import PassResult
 from keyturn.control.restarts.rollout import RestartPass
-from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import AUTO_RESTART, RESTART_DECLINED, RESTART_OWED, REVISION
-from keyturn.core.pending import Change, PendingChanges
+from keyturn.core.names import AUTO_RESTART, REFRESH_MOUNTS, RESTART_DECLINED, RESTART_OWED
 from keyturn.core.restart_kinds import parse_kinds
-from keyturn.core.restarts import PendingRestart
+from support.fake_api import FakeApiServer
+from support.fake_context import fake_context
+from support.restart_objects import BEFORE, add_pending, add_workload, seen_again, stamps, still_pending
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-_WORKLOADS = re.compile(r"/apis/[^/]+/[^/]+/namespaces/app/(?P<plural>[a-z]+)(/(?P<name>[^/]+))?")
-_SECRET = re.compile(r"/api/v1/namespaces/app/secrets/(?P<name>[^/]+)")
+ROLLOUTS = Resource("argoproj.io", "v1alpha1", "rolloutses", "Rollout")
+OFF, ON = {AUTO_RESTART: "false"}, {AUTO_RESTART: "true"}
 
 
-class Server:
-    """An API server in memory, as a transport: one namespace with workloads, and Secrets whose marks can be removed.
+class Rig:
+    """A pass before an API server in memory.
 
     Attributes:
-        asked: how often, by method and what was meant.
-        trouble: answers to give instead, in order, by method and name.
-        before_patch: called before a workload is patched.
-        noted: Secrets beside whose mark it was noted who declined, with the note.
+        counted: workloads left and done, by the name of the Secret, as its status got them.
     """
 
-    def __init__(self):
-        self.workloads = {}
-        self.marks = {}
-        self.noted = []
-        self.policy = {}
-        self.asked = Counter()
-        self.trouble = {}
-        self.before_patch = lambda name: None
+    def __init__(self, api, **settings):
+        self.counted = {}
+        self.context = fake_context(api, **{"auto_restart": True, **settings})
 
-    def add(self, name, secrets, *, plural="deployments", **annotations):
-        sources = [{"secretRef": {"name": secret}} for secret in secrets]
-        metadata = {"name": name, "namespace": "app", "uid": f"{name}-uid", "resourceVersion": "1"}
-        metadata |= {"annotations": annotations, "creationTimestamp": "2026-11-21T11:00:00Z"}
-        template = {"metadata": {}, "spec": {"containers": [{"name": "main", "envFrom": sources}]}}
-        self.workloads[plural, name] = {"metadata": metadata, "spec": {"template": template}}
+        async def on_counted(key, restarts):
+            self.counted[key.name] = (restarts["owed"], restarts["done"])
 
-    def owing(self, *names):
-        pending_restarts = []
-        for name in names:
-            self.marks[name] = PendingChanges((Change(2, ("password",), NOW),)).to_annotation()
-            annotations = {RESTART_OWED: self.marks[name], REVISION: "2"}
-            metadata = {"namespace": "app", "name": name, "uid": f"{name}-uid", "annotations": annotations}
-            pending_restarts.append(PendingRestart.of(ObjectMeta.of({"metadata": metadata})))
-        return pending_restarts
+        self.passes = RestartPass(self.context, on_counted=on_counted)
 
-    def carried(self, name, plural="deployments"):
-        return self.workloads[plural, name]["spec"]["template"]["metadata"].get("annotations", {}).get(REVISION, "")
+    async def run(self, pending):
+        return await self.passes.run("app", pending)
 
-    async def send(self, request, deadline):
-        match = _WORKLOADS.fullmatch(request.path) or _SECRET.fullmatch(request.path)
-        what = request.path.rsplit("/", 1)[-1]
-        self.asked[request.method, match["plural"] if match and "plural" in match.groupdict() else what] += 1
-        if planned := self.trouble.get((request.method, what)):
-            return planned.pop(0)
-        if request.path == "/api/v1/namespaces/app":
-            return _answer({"metadata": {"name": "app", "annotations": self.policy}})
-        if match is None:
-            return _status(404, "NotFound")
-        if "plural" not in match.groupdict() and isinstance(request.body, dict):
-            self.noted.append((match["name"], request.body["metadata"]["annotations"][RESTART_DECLINED]))
-            return _answer({"metadata": {"name": match["name"]}})
-        if "plural" not in match.groupdict():
-            return self._clear(match["name"], request.body)
-        return self._workload(request, match["plural"], match["name"])
+    @property
+    def events(self):
+        return [(about.name, event.reason, event.message) for about, event in self.context.events.posted]
 
-    async def aclose(self):
-        """Nothing is open."""
-
-    def _workload(self, request, plural, name):
-        if name is None:
-            return _answer({"items": [each for key, each in self.workloads.items() if key[0] == plural]})
-        if request.method == "PATCH":
-            self.before_patch(name)
-        found = self.workloads.get((plural, name))
-        if found is None:
-            return _status(404, "NotFound")
-        if request.method == "PATCH":
-            if request.body["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
-                return _status(409, "Conflict")
-            assert set(request.body) == {"metadata", "spec"}
-            assert set(request.body["metadata"]) == {"resourceVersion"}
-            template = found["spec"]["template"]["metadata"]
-            template["annotations"] = {
-                **template.get("annotations", {}),
-                **request.body["spec"]["template"]["metadata"]["annotations"],
-            }
-            self.touch(name, plural)
-        return _answer(found)
-
-    def touch(self, name, plural="deployments"):
-        metadata = self.workloads[plural, name]["metadata"]
-        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 1)
-
-    def _clear(self, name, operations):
-        tests = {each["path"]: each["value"] for each in operations if each["op"] == "test"}
-        if tests["/metadata/annotations/keyturn.dev~1restart-owed"] != self.marks.get(name):
-            return _status(422, "Invalid")
-        del self.marks[name]
-        return _answer({"metadata": {"name": name}})
-
-
-def _answer(body):
-    return Answer(200, json.dumps(body).encode())
-
-
-def _status(code, reason, retry_after=None):
-    return Answer(code, json.dumps({"kind": "Status", "code": code, "reason": reason}).encode(), retry_after)
-
-
-class Books:
-    """A payer before such a server, and what it tells."""
-
-    def __init__(self, server, *, default=True, kinds=""):
-        self.told = []
-        self.said = {}
-        cluster = Cluster(server)
-
-        async def tell_status(key, said):
-            self.said[key.name] = (said["owed"], said["done"])
-
-        self.payer = RestartPass(
-            cluster,
-            chosen=[ChosenKind(cluster, reference) for reference in parse_kinds(kinds)],
-            default=default,
-            now=lambda: NOW,
-            restarted=lambda kind, outcome: None,
-            tell=lambda about, note: self.told.append((about.name, note)),
-            tell_status=tell_status,
-        )
+    def metric(self, kind, outcome):
+        labels = {"kind": kind, "outcome": outcome}
+        return self.context.metrics.registry.get_sample_value("keyturn_restarts_total", labels)
 
 
 @pytest.fixture
-def server():
-    return Server()
+def api():
+    found = FakeApiServer()
+    found.add(NAMESPACES, {"metadata": {"name": "app"}})
+    return found
 
 
-async def test_a_pass_asks_once_for_each_kind_however_many_secrets_there_are(server):
+def on_patch(api, resource, react):
+    """Have something happen to a workload right before it is patched."""
+    api.before = lambda call: react(call.name) if (call.verb, call.resource) == ("patch", resource.label) else None
+
+
+async def test_a_pass_reads_each_kind_once_however_many_secrets_there_are(api):
     """Fifty Secrets of one workload: one look at the namespace, one list of each kind, one restart."""
     names = [f"s{number:02d}" for number in range(50)]
-    server.add("web", names)
+    add_workload(api, "web", *names)
 
-    outcome = await Books(server).payer.pay("app", server.owing(*names))
+    result = await Rig(api).run(add_pending(api, *names))
 
-    assert (outcome.failed, outcome.progress) == (False, True)
-    reads = {what: count for what, count in server.asked.items() if what[0] == "GET"}
-    assert reads == {("GET", what): 1 for what in ("app", "deployments", "statefulsets", "daemonsets")}
-    assert server.asked["PATCH", "deployments"] == 1
-    assert server.marks == {}
+    assert result == PassResult(progress=True)
+    reads = Counter((call.verb, call.resource) for call in api.calls if call.verb in {"get", "list"})
+    assert reads == {
+        ("get", "namespaces"): 1,
+        ("list", "deployments.apps"): 1,
+        ("list", "statefulsets.apps"): 1,
+        ("list", "daemonsets.apps"): 1,
+    }
+    assert api.count("patch", DEPLOYMENTS) == 1
+    assert still_pending(api, *names) == set()
 
 
-async def test_a_workload_that_changes_meanwhile_is_looked_at_again_at_once(server):
+@pytest.mark.parametrize("resource", [DEPLOYMENTS, STATEFULSETS, DAEMONSETS], ids=lambda resource: resource.kind)
+async def test_a_restart_touches_two_annotations_of_the_template_alone(api, resource):
+    """Everything else belongs to others, and the patch conflicts with whatever they change meanwhile."""
+    add_workload(api, "web", "login", resource=resource)
+    version = api.find(resource, "app", "web")["metadata"]["resourceVersion"]
+    rig = Rig(api)
+
+    await rig.run(add_pending(api, "login"))
+
+    [patch] = [call for call in api.writes if call.resource == resource.label]
+    annotations = {
+        "operator.1password.io/last-restarted": "2030-01-01T00:00:00+00:00",
+        "keyturn.dev/revision": "login=login.2",
+    }
+    assert patch.body == {
+        "metadata": {"resourceVersion": version},
+        "spec": {"template": {"metadata": {"annotations": annotations}}},
+    }
+    assert patch.field_manager == "keyturn-restart"
+    assert rig.metric(resource.kind, "done") == 1
+
+
+async def test_a_workload_that_changes_meanwhile_is_read_again_at_once(api):
     """Its controller writes its status while it is rolled out; that must not cost the whole namespace a second."""
-    server.add("web", ["login"])
-    changes = [lambda: server.touch("web")] * 3
-    server.before_patch = lambda name: changes.pop()() if changes else None
+    add_workload(api, "web", "login")
+    changes = [None] * 3
+    on_patch(api, DEPLOYMENTS, lambda name: changes and [changes.pop(), api.edit(DEPLOYMENTS, "app", name, {})])
 
-    outcome = await Books(server).payer.pay("app", server.owing("login"))
+    result = await Rig(api).run(add_pending(api, "login"))
 
-    assert not outcome.failed
-    assert server.asked["PATCH", "deployments"] == 4
-    assert server.asked["GET", "deployments"] == 4
-    assert server.marks == {}
-
-
-async def test_a_workload_that_never_stands_still_is_left_to_the_next_pass(server):
-    """The others are restarted, and its Secrets go on to owe."""
-    server.add("restless", ["one", "both"])
-    server.add("web", ["two", "both"])
-    server.before_patch = lambda name: server.touch(name) if name == "restless" else None
-    books = Books(server)
-
-    outcome = await books.payer.pay("app", server.owing("one", "two", "both"))
-
-    assert outcome.failed
-    assert server.carried("restless") == ""
-    assert "both=both.2" in server.carried("web")
-    assert set(server.marks) == {"one", "both"}
-    assert books.said == {"one": (1, 0), "two": (0, 1), "both": (1, 1)}
+    assert not result.failed
+    assert api.count("patch", DEPLOYMENTS) == 4
+    assert (api.count("list", DEPLOYMENTS), api.count("get", DEPLOYMENTS)) == (1, 3)
+    assert still_pending(api, "login") == set()
 
 
-async def test_what_was_deleted_is_owed_nothing(server):
-    """Between the list and the restart it may go."""
-    server.add("web", ["login"])
-    server.before_patch = lambda name: server.workloads.pop(("deployments", name))
+async def test_a_workload_that_never_stands_still_is_left_to_the_next_pass(api):
+    """The others are restarted, and its Secrets keep their annotation."""
+    add_workload(api, "restless", "one", "both")
+    add_workload(api, "web", "two", "both")
+    on_patch(api, DEPLOYMENTS, lambda name: name == "restless" and api.edit(DEPLOYMENTS, "app", name, {}))
+    rig = Rig(api)
 
-    outcome = await Books(server).payer.pay("app", server.owing("login"))
+    result = await rig.run(add_pending(api, "one", "two", "both"))
 
-    assert not outcome.failed
-    assert server.marks == {}
+    assert result.failed
+    assert api.count("patch", DEPLOYMENTS, "restless") == 6
+    assert stamps(api, "restless") == ""
+    assert "both=both.2" in stamps(api, "web")
+    assert still_pending(api, "one", "two", "both") == {"one", "both"}
+    assert rig.counted == {"one": (1, 0), "two": (0, 1), "both": (1, 1)}
+    assert rig.metric("Deployment", "failed") == 1
 
 
 @pytest.mark.parametrize(
-    ("trouble", "retry_after"),
+    ("change", "restarts"),
     [
-        pytest.param(_status(429, "TooManyRequests", "7"), 7.0, id="too many requests"),
-        pytest.param(_status(503, "ServiceUnavailable"), 0.0, id="out of order"),
-        pytest.param(_status(403, "Forbidden"), 0.0, id="forbidden"),
+        pytest.param({"metadata": {"labels": {"a": "b"}}}, 1, id="nothing that matters: restart"),
+        pytest.param({"spec": {"template": {"spec": {"containers": []}}}}, 0, id="does not use the Secret any more"),
+        pytest.param({"metadata": {"annotations": OFF}}, 0, id="switched off"),
+        pytest.param(
+            {"spec": {"template": {"metadata": {"annotations": {"keyturn.dev/revision": "login=login.2"}}}}},
+            0,
+            id="restarted already",
+        ),
+        pytest.param({"metadata": {"deletionTimestamp": BEFORE, "finalizers": ["x"]}}, 0, id="being deleted"),
     ],
 )
-@pytest.mark.parametrize("what", [("GET", "statefulsets"), ("PATCH", "web"), ("PATCH", "login")])
-async def test_whatever_fails_is_done_by_the_next_pass(server, what, trouble, retry_after):
-    """A mark stays until everything was looked at and everybody restarted, and nobody is restarted twice."""
-    server.add("web", ["login"])
-    server.add("other", ["login"])
-    server.trouble = {what: [trouble]}
-    books = Books(server)
-    pending_restarts = server.owing("login")
+async def test_a_workload_that_changed_is_judged_in_its_new_state(api, change, restarts):
+    """The verdict on the old state holds only for the old state."""
+    add_workload(api, "web", "login")
+    changes = [change]
+    on_patch(api, DEPLOYMENTS, lambda name: changes and api.edit(DEPLOYMENTS, "app", name, changes.pop()))
 
-    failed = await books.payer.pay("app", pending_restarts)
+    result = await Rig(api).run(add_pending(api, "login"))
+
+    assert not result.failed
+    written = [call for call in api.writes if call.resource == DEPLOYMENTS.label]
+    assert len(written) == restarts
+    assert still_pending(api, "login") == set()
+
+
+async def test_what_was_declined_in_a_pass_stays_declined_if_the_workload_changes_in_it(api):
+    """A switch that is turned on between two attempts concerns later changes, too."""
+    add_workload(api, "web", "login", "forced", annotations=OFF)
+    login, forced = add_pending(api, "login", "forced")
+    api.edit(SECRETS, "app", "forced", {"metadata": {"annotations": ON}})
+    changes = [{"metadata": {"annotations": ON}}]
+    on_patch(api, DEPLOYMENTS, lambda name: changes and api.edit(DEPLOYMENTS, "app", name, changes.pop()))
+
+    await Rig(api).run([login, seen_again(api, forced)])
+
+    assert stamps(api, "web") == "forced=forced.2"
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["restarted for another", "and cannot be restarted"])
+async def test_what_a_workload_declines_when_it_is_judged_again_is_remembered(api, fails):
+    """The switch was turned off between two attempts, and is turned on between two passes."""
+    add_workload(api, "web", "login", "forced")
+    add_workload(api, "blocked", "login", annotations=ON)
+    login, forced = add_pending(api, "login", "forced")
+    api.edit(SECRETS, "app", "forced", {"metadata": {"annotations": ON}})
+    changes = [{"metadata": {"annotations": OFF}}]
+
+    def react(name):
+        if name == "web" and changes:
+            api.edit(DEPLOYMENTS, "app", "web", changes.pop())
+            api.fail("patch", DEPLOYMENTS, "web", times=int(fails))
+
+    on_patch(api, DEPLOYMENTS, react)
+    api.fail("patch", DEPLOYMENTS, "blocked")
+    rig = Rig(api)
+    pending = [login, seen_again(api, forced)]
+
+    assert (await rig.run(pending)).failed
+    assert stamps(api, "web") == ("" if fails else "forced=forced.2")
+    api.edit(DEPLOYMENTS, "app", "web", {"metadata": {"annotations": ON}})
+    assert not (await rig.run(pending)).failed
+
+    assert (stamps(api, "web"), stamps(api, "blocked")) == ("forced=forced.2", "login=login.2")
+
+
+async def test_what_was_declined_is_remembered_if_the_list_breaks_off(api):
+    """The pages that were read count."""
+    add_workload(api, "a-unwilling", "login", annotations=OFF)
+    add_workload(api, "web", "login")
+    api.largest_page = 1
+    first = [True]
+    api.before = lambda call: (
+        api.fail("list", DEPLOYMENTS) if call.resource == DEPLOYMENTS.label and first and first.pop() else None
+    )
+    rig = Rig(api)
+    pending = add_pending(api, "login")
+
+    assert (await rig.run(pending)).failed
+    assert stamps(api, "web") == ""
+    api.edit(DEPLOYMENTS, "app", "a-unwilling", {"metadata": {"annotations": ON}})
+    assert not (await rig.run(pending)).failed
+
+    assert (stamps(api, "a-unwilling"), stamps(api, "web")) == ("", "login=login.2")
+
+
+async def test_a_workload_that_was_deleted_needs_no_restart(api):
+    """It may go between the list and the restart."""
+    add_workload(api, "web", "login")
+    on_patch(api, DEPLOYMENTS, lambda name: api.remove(DEPLOYMENTS, "app", name))
+
+    result = await Rig(api).run(add_pending(api, "login"))
+
+    assert not result.failed
+    assert still_pending(api, "login") == set()
+
+
+@pytest.mark.parametrize(
+    ("failure", "retry_after"),
+    [
+        pytest.param({"status": 429, "retry_after": 7}, 7.0, id="too many requests"),
+        pytest.param({"status": 503}, 0.0, id="unavailable"),
+        pytest.param({"status": 403}, 0.0, id="forbidden"),
+    ],
+)
+@pytest.mark.parametrize(
+    "request_",
+    [("list", STATEFULSETS), ("patch", DEPLOYMENTS, "web"), ("patch", SECRETS, "login")],
+    ids=["a list", "a restart", "the annotation"],
+)
+async def test_what_fails_is_done_by_the_next_pass(api, request_, failure, retry_after):
+    """The annotation stays until every workload was judged and restarted, and none is restarted twice."""
+    add_workload(api, "web", "login")
+    add_workload(api, "other", "login")
+    api.fail(*request_, **failure)
+    rig = Rig(api)
+    pending = add_pending(api, "login")
+
+    failed = await rig.run(pending)
     assert (failed.failed, failed.retry_after) == (True, retry_after)
-    assert set(server.marks) == {"login"}
+    assert still_pending(api, "login") == {"login"}
 
-    assert not (await books.payer.pay("app", pending_restarts)).failed
-    assert server.marks == {}
-    assert [server.carried(name) for name in ("web", "other")] == ["login=login.2"] * 2
-    assert sorted(name for name, _ in books.told) == ["other", "web"]
-
-
-async def test_a_policy_that_cannot_be_read_now_is_waited_for(server):
-    """Without it nobody knows who wants a restart; where it may never be read, the operator's own setting holds."""
-    server.add("web", ["login"])
-    server.trouble = {("GET", "app"): [_status(500, "InternalError"), _status(403, "Forbidden")]}
-    books = Books(server)
-    pending_restarts = server.owing("login")
-
-    assert (await books.payer.pay("app", pending_restarts)).failed
-    assert server.carried("web") == ""
-    assert not (await books.payer.pay("app", pending_restarts)).failed
-    assert server.carried("web") == "login=login.2"
+    assert not (await rig.run(pending)).failed
+    assert still_pending(api, "login") == set()
+    assert [stamps(api, name) for name in ("web", "other")] == ["login=login.2"] * 2
+    assert sorted(name for name, _, _ in rig.events) == ["other", "web"]
 
 
-async def test_a_mark_that_moved_on_is_left(server):
-    """What it says now was not paid."""
-    server.add("web", ["login"])
-    pending_restarts = server.owing("login")
-    server.marks["login"] = "another"
+async def test_an_incomplete_count_is_not_written(api):
+    """A kind that could not be listed may hold any number of workloads."""
+    add_workload(api, "web", "login")
+    api.fail("list", STATEFULSETS)
+    rig = Rig(api)
 
-    outcome = await Books(server).payer.pay("app", pending_restarts)
+    await rig.run(add_pending(api, "login"))
 
-    assert not outcome.failed
-    assert server.marks == {"login": "another"}
-
-
-async def test_who_declined_is_not_restarted_when_the_mark_stands_for_another(server):
-    """A switch that is turned on speaks of later changes."""
-    server.add("unwilling", ["login"], **{AUTO_RESTART: "false"})
-    server.add("web", ["login"])
-    server.trouble = {("PATCH", "web"): [_status(503, "ServiceUnavailable")]}
-    books = Books(server)
-    pending_restarts = server.owing("login")
-    await books.payer.pay("app", pending_restarts)
-
-    server.workloads["deployments", "unwilling"]["metadata"]["annotations"] = {}
-    await books.payer.pay("app", pending_restarts)
-
-    assert (server.carried("unwilling"), server.carried("web")) == ("", "login=login.2")
-    assert books.said == {"login": (0, 1)}
-    assert books.payer.is_paid(pending_restarts[0].secret)
-    books.payer.forget_all_but([])
-    assert not books.payer.is_paid(pending_restarts[0].secret)
+    assert rig.counted == {}
 
 
-async def test_another_operator_knows_who_declined(server):
-    """What was declined is written down while the mark stands for another, once, and read by whoever pays after a crash."""
-    server.add("unwilling", ["login"], **{AUTO_RESTART: "false"})
-    server.add("web", ["login"])
-    server.trouble = {("PATCH", "web"): [_status(503, "ServiceUnavailable")] * 2}
-    books, [pending] = Books(server), server.owing("login")
-    await books.payer.pay("app", [pending])
-    assert server.noted == [("login", "unwilling-uid=2")]
+async def test_a_policy_that_cannot_be_read_now_is_waited_for(api):
+    """Without it the switch is unknown. If it may never be read, the operator's own setting decides."""
+    add_workload(api, "web", "login")
+    api.fail("get", NAMESPACES, status=500)
+    api.fail("get", NAMESPACES, status=403)
+    rig = Rig(api)
+    pending = add_pending(api, "login")
 
-    server.workloads["deployments", "unwilling"]["metadata"]["annotations"] = {}
-    noted = replace(pending.secret, annotations={**pending.secret.annotations, RESTART_DECLINED: server.noted[0][1]})
-    another = Books(server)
-    await another.payer.pay("app", [PendingRestart.of(noted)])
-    await another.payer.pay("app", [PendingRestart.of(noted)])
-
-    assert (server.carried("unwilling"), server.carried("web")) == ("", "login=login.2")
-    assert len(server.noted) == 1
-    assert server.marks == {}
+    assert (await rig.run(pending)).failed
+    assert stamps(api, "web") == ""
+    assert not (await rig.run(pending)).failed
+    assert stamps(api, "web") == "login=login.2"
 
 
-async def test_a_namespace_is_read_in_pages_of_which_only_the_due_are_kept(server):
+async def test_an_annotation_that_moved_on_is_left(api):
+    """The change that it names now was not handled."""
+    add_workload(api, "web", "login")
+    pending = add_pending(api, "login")
+    api.edit(SECRETS, "app", "login", {"metadata": {"annotations": {RESTART_OWED: "another"}}})
+
+    result = await Rig(api).run(pending)
+
+    assert not result.failed
+    assert api.find(SECRETS, "app", "login")["metadata"]["annotations"][RESTART_OWED] == "another"
+
+
+async def test_a_workload_that_declined_is_not_restarted_while_the_annotation_stays_for_another(api):
+    """A switch that is turned on concerns later changes."""
+    add_workload(api, "unwilling", "login", annotations=OFF)
+    add_workload(api, "web", "login")
+    api.fail("patch", DEPLOYMENTS, "web")
+    rig = Rig(api)
+    [pending] = add_pending(api, "login")
+    await rig.run([pending])
+
+    api.edit(DEPLOYMENTS, "app", "unwilling", {"metadata": {"annotations": None}})
+    await rig.run([pending])
+
+    assert (stamps(api, "unwilling"), stamps(api, "web")) == ("", "login=login.2")
+    assert rig.counted == {"login": (0, 1)}
+    assert rig.passes.is_done(pending.secret)
+    rig.passes.forget_all_but([])
+    assert not rig.passes.is_done(pending.secret)
+
+
+async def test_the_next_leader_knows_which_workloads_declined(api):
+    """It is recorded once, beside the annotation that stays for another workload, and read after a crash."""
+    add_workload(api, "unwilling", "login", annotations=OFF)
+    add_workload(api, "web", "login")
+    api.fail("patch", DEPLOYMENTS, "web", times=2)
+    [pending] = add_pending(api, "login")
+    await Rig(api).run([pending])
+    recorded = seen_again(api, pending)
+    assert recorded.secret.annotations[RESTART_DECLINED] == "unwilling-uid=2"
+
+    api.edit(DEPLOYMENTS, "app", "unwilling", {"metadata": {"annotations": None}})
+    another = Rig(api)
+    await another.run([recorded])
+    await another.run([recorded])
+
+    assert (stamps(api, "unwilling"), stamps(api, "web")) == ("", "login=login.2")
+    written = [call for call in api.writes if call.resource == SECRETS.label]
+    assert len(written) == 2, "the record, once, and the removal"
+    assert RESTART_DECLINED not in api.find(SECRETS, "app", "login")["metadata"]["annotations"]
+    assert still_pending(api, "login") == set()
+
+
+async def test_a_namespace_is_read_in_pages_of_which_only_due_workloads_are_kept(api):
     """Thousands of whole workloads at once would be the operator's largest piece of memory."""
-    server.add("web", ["login"])
-    server.add("other", ["unrelated"])
-    first, second = server.workloads["deployments", "other"], server.workloads["deployments", "web"]
-    pages = [_answer({"items": [first], "metadata": {"continue": "more"}}), _answer({"items": [second]})]
-    server.trouble = {("GET", "deployments"): pages}
+    add_workload(api, "a-other", "unrelated")
+    add_workload(api, "web", "login")
+    api.largest_page = 1
 
-    assert not (await Books(server).payer.pay("app", server.owing("login"))).failed
+    assert not (await Rig(api).run(add_pending(api, "login"))).failed
 
-    assert server.carried("web") == "login=login.2"
-    assert server.marks == {}
-
-
-async def test_a_switch_that_nobody_can_read_is_told_once(server, caplog):
-    """It counts as false wherever it stands, and somebody waits for the restart."""
-    server.policy = {AUTO_RESTART: "yes"}
-    server.add("web", ["login"])
-    server.add("blocked", ["login"], **{AUTO_RESTART: "true"})
-    server.trouble = {("PATCH", "blocked"): [_status(503, "ServiceUnavailable")]}
-    books = Books(server)
-    pending_restarts = server.owing("login")
-
-    await books.payer.pay("app", pending_restarts)
-    await books.payer.pay("app", pending_restarts)
-
-    told = [message for message in caplog.messages if "neither true nor false" in message]
-    assert told == [f"Deployment app/web is not restarted: {AUTO_RESTART} is 'yes', neither true nor false"]
-    assert (server.carried("web"), server.carried("blocked")) == ("", "login=login.2")
+    assert api.count("list", DEPLOYMENTS) == 2
+    assert stamps(api, "web") == "login=login.2"
+    assert still_pending(api, "login") == set()
 
 
-async def test_a_kind_of_our_users_is_found_and_listed_like_the_others(server):
-    """Its plural is the API server's business; while it is not served there is nothing of it to restart."""
-    server.add("web", ["login"], plural="rolloutses")
-    books = Books(server, kinds="argoproj.io/v1alpha1/Rollout")
-    assert not (await books.payer.pay("app", server.owing("login"))).failed
-    assert server.carried("web", "rolloutses") == ""
+async def test_a_switch_that_cannot_be_read_is_logged_once(api, caplog):
+    """It counts as false at whichever level it is set, and its author waits for the restart."""
+    api.edit(NAMESPACES, None, "app", {"metadata": {"annotations": {AUTO_RESTART: "yes"}}})
+    add_workload(api, "web", "login")
+    add_workload(api, "blocked", "login", annotations=ON)
+    api.fail("patch", DEPLOYMENTS, "blocked")
+    rig = Rig(api)
+    pending = add_pending(api, "login")
 
-    served = {"resources": [{"name": "rolloutses/status", "kind": "Rollout", "namespaced": True}]}
-    served["resources"].append({"name": "rolloutses", "kind": "Rollout", "namespaced": True})
-    server.trouble = {("GET", "v1alpha1"): [_answer(served), _status(500, "InternalError"), _answer(served)]}
-    pending_restarts = server.owing("login")
-    assert not (await books.payer.pay("app", pending_restarts)).failed
-    assert server.carried("web", "rolloutses") == "login=login.2"
+    await rig.run(pending)
+    await rig.run(pending)
 
-    pending_restarts = server.owing("login")
-    assert (await books.payer.pay("app", pending_restarts)).failed
-    assert set(server.marks) == {"login"}
+    [record] = [record for record in caplog.records if "neither true nor false" in record.getMessage()]
+    assert record.getMessage() == (
+        f"Deployment app/web is not restarted: {AUTO_RESTART} is 'yes', neither true nor false"
+    )
+    assert record.about == {"kind": "Deployment", "namespace": "app", "name": "web"}
+    assert (stamps(api, "web"), stamps(api, "blocked")) == ("", "login=login.2")
 
 
-async def test_a_restart_is_told(server):
+async def test_a_chosen_kind_is_found_and_listed_like_the_others(api):
+    """The API server knows its plural. While it is not served there is no object of it to restart."""
+    rig = Rig(api, restart_kinds=parse_kinds("argoproj.io/v1alpha1/Rollout"))
+    assert not (await rig.run(add_pending(api, "login"))).failed
+
+    add_workload(api, "web", "login", resource=ROLLOUTS)
+    assert not (await rig.run(add_pending(api, "login"))).failed
+    assert stamps(api, "web", resource=ROLLOUTS) == "login=login.2"
+
+    api.fail("discovery", "/apis/argoproj.io/v1alpha1", status=500)
+    assert (await rig.run(add_pending(api, "login"))).failed
+    assert still_pending(api, "login") == {"login"}
+
+
+async def test_a_restart_is_explained_by_an_event_and_a_log_line(api, caplog):
     """By Secrets and keys, on the workload itself."""
-    server.add("web", ["login", "tls"])
-    books = Books(server)
+    caplog.set_level("INFO")
+    add_workload(api, "web", "login", "tls")
+    rig = Rig(api)
 
-    await books.payer.pay("app", server.owing("login", "tls"))
+    await rig.run(add_pending(api, "login", "tls"))
 
-    assert books.told == [("web", "restarted for the Secrets login revision 2 (password), tls revision 2 (password)")]
+    causes = "the Secrets login revision 2 (password), tls revision 2 (password)"
+    assert rig.events == [("web", "Restarted", f"restarted for {causes}")]
+    [record] = [each for each in caplog.records if each.levelname == "INFO"]
+    assert record.getMessage() == f"restarted Deployment app/web for {causes}"
+    assert record.about == {"kind": "Deployment", "namespace": "app", "name": "web"}
+
+
+@pytest.mark.parametrize(
+    ("status", "pending"),
+    [
+        pytest.param(503, {"login"}, id="refused for now: the annotation stays"),
+        pytest.param(403, set(), id="forbidden: the kubelet does it later"),
+        pytest.param(404, set(), id="gone: the next pod has the new file"),
+    ],
+)
+async def test_the_annotation_stays_while_a_pod_that_wants_new_files_has_old_ones(api, status, pending):
+    """Also if all workloads have restarted."""
+    pod = {"namespace": "app", "name": "web-1", "creationTimestamp": BEFORE, "annotations": {REFRESH_MOUNTS: "true"}}
+    api.add(PODS, {"metadata": pod, "spec": {"volumes": [{"name": "v", "secret": {"secretName": "login"}}]}})
+    api.fail("patch", PODS, "web-1", status=status)
+
+    result = await Rig(api, refresh_mounts=True).run(add_pending(api, "login"))
+
+    assert result.failed == bool(pending)
+    assert still_pending(api, "login") == pending

@@ -104,7 +104,7 @@ async def test_a_cancelled_fetch_leaves_no_request_waiting(batch, vaults):
 
 async def test_nothing_is_fetched_while_the_connection_is_down(batch, vaults, connections):
     """Its poller alone asks."""
-    connections[""].health.mark_down(VaultUnavailable("down"))
+    connections[""].health.set_down(VaultUnavailable("down"))
 
     with pytest.raises(VaultUnavailable, match="down"):
         await batch.fetch(ITEM)

@@ -1,4 +1,4 @@
-"""Who owns which key of a Secret, told without its values."""
+"""Which field manager owns which key of a Secret, without its values."""
 
 import pytest
 from hypothesis import given
@@ -15,8 +15,8 @@ def entry(manager, keys, operation="Update", **other):
 OURS = entry("keyturn", ["a", "b"], "Apply")
 
 
-def test_owners_are_told_by_manager_whatever_the_operation():
-    """Our POST and our apply are two entries of one manager."""
+def test_owners_are_managers_whatever_the_operation():
+    """Keyturn's POST and apply are two entries of one manager."""
     entries = [entry("keyturn", ["a"]), entry("keyturn", ["b"], "Apply"), entry("kubectl", [], **{"f:type": {}})]
 
     assert data_owners(entries) == {"keyturn": frozenset("ab")}
@@ -30,12 +30,14 @@ def test_owners_are_told_by_manager_whatever_the_operation():
         pytest.param([entry("keyturn", ["a"], "Apply"), entry("kubectl-edit", ["b"])], True, id="one edited"),
         pytest.param([OURS, entry("kubectl-patch", ["c"])], True, id="one added"),
         pytest.param([entry("keyturn", ["a"], "Apply")], True, id="one removed"),
-        pytest.param([], True, id="nothing known"),
-        pytest.param([OURS, entry("reflector", [], **{"f:metadata": {}})], False, id="only metadata is another's"),
+        pytest.param([], True, id="no managed fields"),
+        pytest.param(
+            [OURS, entry("reflector", [], **{"f:metadata": {}})], False, id="another manager owns only metadata"
+        ),
     ],
 )
 def test_a_foreign_edit_shows_as_lost_or_foreign_ownership(entries, expected):
-    """Edited, added and removed keys all show; edits of metadata do not."""
+    """Edited, added and removed keys all count; edits of metadata do not."""
     assert is_drifted(entries, ["a", "b"]) is expected
 
 
@@ -47,13 +49,13 @@ def test_a_foreign_edit_shows_as_lost_or_foreign_ownership(entries, expected):
         pytest.param([entry("keyturn", ["a", "b"])], [], False, id="created, nothing to remove"),
         pytest.param([entry("keyturn", ["a"]), OURS], ["b"], False, id="a POST wrote another key"),
         pytest.param([entry("keyturn", ["a", "b"])], ["b"], True, id="an apply does not remove what a POST wrote"),
-        pytest.param([OURS], ["c"], True, id="a key that nobody owns"),
-        pytest.param([entry("manager", ["a", "b"])], [], True, id="another operator's, before the first apply"),
-        pytest.param([OURS, entry("kubectl-edit", ["c"])], ["c"], True, id="a key that somebody added"),
+        pytest.param([OURS], ["c"], True, id="a key without an owner"),
+        pytest.param([entry("manager", ["a", "b"])], [], True, id="another operator's keys, before the first apply"),
+        pytest.param([OURS, entry("kubectl-edit", ["c"])], ["c"], True, id="a key that another manager added"),
     ],
 )
-def test_ownership_is_gathered_only_where_an_apply_alone_would_not_do(entries, obsolete, expected):
-    """It costs a write of its own, so an ordinary rotation goes without."""
+def test_ownership_is_taken_over_only_if_an_apply_alone_is_not_enough(entries, obsolete, expected):
+    """It costs a write of its own, which an ordinary rotation must not need."""
     assert must_take_over(entries, obsolete) is expected
 
 
@@ -72,16 +74,16 @@ ENTRIES = st.lists(
 
 @given(ENTRIES, KEYS, KEYS)
 def test_after_a_take_over_an_apply_is_enough(entries, present, obsolete):
-    """Our apply then owns all that is there, and nobody else owns any of it."""
-    gathered = taken_over(entries, present)
+    """Keyturn's apply then owns all data, and no other manager owns any of it."""
+    moved = taken_over(entries, present)
 
-    assert data_owners(gathered) == ({"keyturn": present} if present else {})
-    assert not must_take_over(gathered, obsolete & present)
+    assert data_owners(moved) == ({"keyturn": present} if present else {})
+    assert not must_take_over(moved, obsolete & present)
 
 
 @given(ENTRIES, KEYS)
 def test_a_take_over_touches_nothing_but_the_ownership_of_data(entries, present):
-    """Labels and annotations stay with whoever owns them."""
+    """Labels and annotations keep their owners."""
 
     def labelled(each):
         label = f"f:{each['manager']}-{each['operation']}"
@@ -97,10 +99,10 @@ def test_a_take_over_touches_nothing_but_the_ownership_of_data(entries, present)
     assert labels_of(taken_over(before, present)) == labels_of(before)
 
 
-def test_what_our_apply_says_of_itself_stays():
-    """Its time dates what is owed, so a take-over must not lose it."""
+def test_the_entry_of_our_apply_keeps_its_other_fields():
+    """Its time dates the pending restart, so a take-over must not lose it."""
     applied = {**OURS, "time": "2026-11-21T12:00:00Z"}
 
-    [gathered] = taken_over([entry("manager", ["a"]), applied, {**entry("keyturn", ["c"]), "time": "later"}], ["a"])
+    [moved] = taken_over([entry("manager", ["a"]), applied, {**entry("keyturn", ["c"]), "time": "later"}], ["a"])
 
-    assert (gathered["operation"], gathered["time"]) == ("Apply", "2026-11-21T12:00:00Z")
+    assert (moved["operation"], moved["time"]) == ("Apply", "2026-11-21T12:00:00Z")

@@ -1,10 +1,10 @@
-"""What is remembered of any object's metadata."""
+"""The part of an object's metadata that is remembered."""
 
 from keyturn.core.metadata import ObjectMeta
 
 
-def test_what_kubectl_applied_is_not_remembered():
-    """It holds the whole object once more: of a Secret made by hand, all its values."""
+def test_the_annotation_of_kubectl_apply_is_not_remembered():
+    """It holds the whole object again, including the values of a Secret that was created by hand."""
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": '{"data": {}}', "note": "x"}
 
     remembered = ObjectMeta.of({"metadata": {"name": "db", "annotations": annotations}})
@@ -12,8 +12,8 @@ def test_what_kubectl_applied_is_not_remembered():
     assert remembered.annotations == {"note": "x"}
 
 
-def test_an_object_of_no_namespace_with_nothing_but_a_name_is_read():
-    """A cluster's own objects have little more."""
+def test_an_object_with_a_name_only_is_read():
+    """Cluster-wide objects have no namespace, and may have no labels or annotations."""
     remembered = ObjectMeta.of({"metadata": {"name": "db"}})
 
     assert remembered.key == ("", "db")
@@ -22,7 +22,7 @@ def test_an_object_of_no_namespace_with_nothing_but_a_name_is_read():
 
 
 def test_metadata_is_read_as_it_is():
-    """Every rule looks at it through this."""
+    """Each rule reads metadata in this form."""
     found = ObjectMeta.of(
         {
             "metadata": {

@@ -1,4 +1,4 @@
-"""Which pods are to read changed files at once."""
+"""Which pods get changed files refreshed at once."""
 
 from datetime import UTC, datetime
 
@@ -10,20 +10,25 @@ from keyturn.core import names
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.mounts import touch_of
 from keyturn.core.pending import Change, PendingChanges
-from keyturn.core.restarts import PendingRestart, carried_marks
+from keyturn.core.restarts import PendingRestart
+from keyturn.core.stamps import read_stamps
 
 CHANGED_AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 BEFORE, AFTER = "2026-11-25T11:00:00Z", "2026-11-25T13:00:00Z"
-ASKS = {names.REFRESH_MOUNTS: "true"}
+REQUESTED = {names.REFRESH_MOUNTS: "true"}
 
 
 def pending(name="db", *, keys=("password",), revision=3, annotations=None):
-    owed = PendingChanges((Change(revision, tuple(keys), CHANGED_AT),))
+    changes = PendingChanges((Change(revision, tuple(keys), CHANGED_AT),))
     metadata = {
         "namespace": "app",
         "name": name,
         "uid": f"{name}-uid",
-        "annotations": {names.REVISION: str(revision), names.RESTART_OWED: owed.to_annotation(), **(annotations or {})},
+        "annotations": {
+            names.REVISION: str(revision),
+            names.RESTART_OWED: changes.to_annotation(),
+            **(annotations or {}),
+        },
     }
     return PendingRestart.of(ObjectMeta.of({"metadata": metadata}))
 
@@ -35,7 +40,7 @@ def pod(*volumes, annotations=None, created_at=BEFORE, phase="Running", **metada
             "name": "web-1",
             "uid": "pod-1",
             "creationTimestamp": created_at,
-            "annotations": ASKS if annotations is None else annotations,
+            "annotations": REQUESTED if annotations is None else annotations,
             **metadata,
         },
         "spec": {"volumes": [{"name": f"v{number}", **volume} for number, volume in enumerate(volumes)]},
@@ -65,47 +70,47 @@ def projected(name="db", *keys):
         pytest.param(True, pod(secret("db", "username"), secret("db", "password")), id="the key that changed, last"),
         pytest.param(False, pod(secret("other")), id="another Secret"),
         pytest.param(False, pod(), id="no files"),
-        pytest.param(False, pod(secret(), created_at=AFTER), id="made after the change"),
-        pytest.param(False, pod(secret(), phase="Succeeded"), id="over"),
-        pytest.param(False, pod(secret(), deletionTimestamp=AFTER), id="going"),
-        pytest.param(False, pod(secret(), annotations={}), id="not asked for"),
+        pytest.param(False, pod(secret(), created_at=AFTER), id="created after the change"),
+        pytest.param(False, pod(secret(), phase="Succeeded"), id="finished"),
+        pytest.param(False, pod(secret(), deletionTimestamp=AFTER), id="being deleted"),
+        pytest.param(False, pod(secret(), annotations={}), id="not requested"),
         pytest.param(False, pod(secret(), annotations={names.REFRESH_MOUNTS: "no"}), id="unreadable switch"),
     ],
 )
-def test_a_pod_is_touched_if_it_asks_and_shows_what_changed(touched, found):
-    """Every other write on a pod would be in vain."""
+def test_a_pod_is_touched_if_it_requests_that_and_mounts_what_changed(touched, found):
+    """Every other write on a pod would be useless."""
     assert (touch_of(found, {"db": pending()}) is not None) == touched
 
 
-def test_the_object_asks_for_all_pods_but_those_that_decline():
+def test_the_secret_requests_it_for_all_pods_but_those_that_decline():
     """The nearer switch wins, as with restarts."""
-    asking = pending(annotations=ASKS)
+    requesting = pending(annotations=REQUESTED)
 
-    assert touch_of(pod(secret(), annotations={}), {"db": asking}) is not None
-    assert touch_of(pod(secret(), annotations={names.REFRESH_MOUNTS: "false"}), {"db": asking}) is None
+    assert touch_of(pod(secret(), annotations={}), {"db": requesting}) is not None
+    assert touch_of(pod(secret(), annotations={names.REFRESH_MOUNTS: "false"}), {"db": requesting}) is None
 
 
 def test_a_pod_is_touched_once_for_several_secrets_and_once_for_each_change():
-    """What it carries afterwards says what it has seen; what it shows no more is forgotten."""
+    """Its stamps then say what it has seen; the stamp of a Secret that it does not mount any more is dropped."""
     pending_restarts = {"db": pending(), "tls": pending("tls", keys=["crt"])}
-    found = pod(secret(), projected("tls"), annotations={**ASKS, names.REFRESHED: "old=x.1"})
+    found = pod(secret(), projected("tls"), annotations={**REQUESTED, names.REFRESHED: "old=x.1"})
     touch = touch_of(found, pending_restarts)
 
     assert touch.patch["metadata"]["uid"] == "pod-1"
     assert touch.secrets == {"db", "tls"}
     written = touch.patch["metadata"]["annotations"]
-    assert carried_marks(written, names.REFRESHED) == {
-        "db": pending_restarts["db"].mark,
-        "tls": pending_restarts["tls"].mark,
+    assert read_stamps(written, names.REFRESHED) == {
+        "db": pending_restarts["db"].stamp,
+        "tls": pending_restarts["tls"].stamp,
     }
-    after = pod(secret(), projected("tls"), annotations={**ASKS, **written})
+    after = pod(secret(), projected("tls"), annotations={**REQUESTED, **written})
     assert touch_of(after, pending_restarts) is None
     assert touch_of(after, {"db": pending(revision=4)}) is not None
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["volumes", "secret", "projected", "sources", "items", "secretName", "name"]), inner)))  # fmt: skip
-def test_an_odd_pod_stops_nobody(spec):
-    """One object that is not as the API promises must not end a pass over all others."""
+def test_an_odd_pod_ends_no_pass(spec):
+    """One object of a shape that the API does not allow must not end a pass over all others."""
     odd = {**pod(), "spec": spec}
 
     assert touch_of(odd, {"db": pending()}) is None or spec

@@ -288,7 +288,7 @@ def test_an_error_is_never_the_last_word_on_how_a_request_stands(error):
     """Only a good end voids earlier unconfirmed failures, or the second look could never confirm the first."""
     for situation in SITUATIONS:
         outcome = after_vault_error(error, situation)
-        assert (outcome.settled, outcome.drifted, outcome.gone, outcome.events) == (False, False, False, ())
+        assert (outcome.certain, outcome.drifted, outcome.gone, outcome.events) == (False, False, False, ())
 
 
 @given(st.sampled_from(SITUATIONS), st.floats(-1e6, 1e9))
@@ -383,20 +383,20 @@ UPDATED = Event("Updated", "new bytes")
 @pytest.mark.parametrize(
     ("given_", "outcome"),
     [
-        pytest.param({}, Outcome("Created", change=WRITTEN, settled=True), id="a write settles the request"),
+        pytest.param({}, Outcome("Created", change=WRITTEN, certain=True), id="a write settles the request"),
         pytest.param(
             {"event": UPDATED},
-            Outcome("Created", change=WRITTEN, events=(UPDATED,), settled=True),
+            Outcome("Created", change=WRITTEN, events=(UPDATED,), certain=True),
             id="a change is reported as an Event",
         ),
         pytest.param(
             {"drifted": True},
-            Outcome("Created", change=WRITTEN, settled=True, drifted=True),
+            Outcome("Created", change=WRITTEN, certain=True, drifted=True),
             id="an undone edit is counted",
         ),
         pytest.param(
             {"frozen": True},
-            Outcome("Created", change=WRITTEN, requeue=NOW, settled=True),
+            Outcome("Created", change=WRITTEN, requeue=NOW, certain=True),
             id="a Secret of a frozen item is looked at again at once, so that its status says so",
         ),
     ],
@@ -409,13 +409,13 @@ def test_what_a_write_means(given_, outcome):
 def test_a_secret_that_is_current_changes_nothing():
     """The steady state writes nothing."""
     assert when_current(None) == CURRENT
-    assert (CURRENT.change, CURRENT.requeue, CURRENT.settled) == (None, NEVER, True)
+    assert (CURRENT.change, CURRENT.requeue, CURRENT.certain) == (None, NEVER, True)
 
 
 def test_a_secret_that_was_current_too_long_ago_is_stale_and_waits_for_the_vault():
     """The vault's return must make it ready again at once."""
     assert when_current(UNREACHABLE) == Outcome(
-        Reason.SOURCE_SILENT, change=Stale(UNREACHABLE), waits_for_vault=True, settled=True
+        Reason.SOURCE_SILENT, change=Stale(UNREACHABLE), waits_for_vault=True, certain=True
     )
 
 

@@ -1,4 +1,4 @@
-"""The mark on a Secret that owes restarts: what it holds, and what of it survives."""
+"""The pending-restart annotation on a Secret: what it holds, and what of it survives."""
 
 from datetime import UTC, datetime
 
@@ -13,20 +13,22 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
 KEYS = st.lists(st.text("abc.-", min_size=1), unique=True, min_size=1).map(tuple)
-OWED = st.lists(st.builds(Change, st.integers(1, 10**18 - 1), KEYS, TIMES), min_size=1).map(tuple).map(PendingChanges)
+PENDING = (
+    st.lists(st.builds(Change, st.integers(1, 10**18 - 1), KEYS, TIMES), min_size=1).map(tuple).map(PendingChanges)
+)
 
 
-@given(OWED)
-def test_a_mark_is_read_back_as_it_was_written(owed):
+@given(PENDING)
+def test_the_annotation_is_read_back_as_it_was_written(pending):
     """It must survive any crash, so it lives on the Secret."""
-    assert pending_changes({names.RESTART_OWED: owed.to_annotation()}) == owed
+    assert pending_changes({names.RESTART_OWED: pending.to_annotation()}) == pending
 
 
-def test_a_mark_reads_like_this():
-    """People look at it, and another version of the operator must understand it."""
-    owed = PendingChanges((Change(4, ("a",), NOW), Change(5, ("b", "c"))))
+def test_the_annotation_reads_like_this():
+    """People look at it, and another version of the operator must be able to read it."""
+    pending = PendingChanges((Change(4, ("a",), NOW), Change(5, ("b", "c"))))
 
-    assert owed.to_annotation() == (
+    assert pending.to_annotation() == (
         '{"revision":5,"changes":[{"revision":4,"keys":["a"],"at":"2026-11-21T12:00:00+00:00"},'
         '{"revision":5,"keys":["b","c"]}]}'
     )
@@ -51,14 +53,14 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("text", NONSENSE)
-def test_a_mark_that_somebody_edited_is_none(text):
-    """One annotation of one tenant must never stop the operator for all."""
+def test_an_annotation_that_was_edited_into_nonsense_counts_as_unreadable(text):
+    """One annotation of one tenant must never stop the operator for all tenants."""
     assert pending_changes({names.RESTART_OWED: text}) is None
 
 
 @given(st.text())
-def test_any_text_is_a_mark_or_none(text):
-    """The same, for what nobody thought of."""
+def test_any_text_is_read_without_an_exception(text):
+    """The same, for text that no table foresees."""
     assert isinstance(pending_changes({names.RESTART_OWED: text}), PendingChanges | None)
 
 
@@ -70,7 +72,7 @@ def field(time, *annotations, manager="keyturn"):
 @pytest.mark.parametrize(
     ("fields", "hour"),
     [
-        pytest.param([field("2026-11-21T13:00:00Z", names.RESTART_OWED)], 13, id="the write of the mark"),
+        pytest.param([field("2026-11-21T13:00:00Z", names.RESTART_OWED)], 13, id="the write of the annotation"),
         pytest.param(
             [field("2026-11-21T13:00:00Z", names.RESTART_OWED), field("2026-11-21T14:00:00Z", names.REVISION)],
             13,
@@ -81,37 +83,41 @@ def field(time, *annotations, manager="keyturn"):
             14,
             id="the later of two",
         ),
-        pytest.param([field("2026-11-21T13:00:00Z", names.RESTART_OWED, manager="kubectl")], None, id="nobody else's"),
+        pytest.param(
+            [field("2026-11-21T13:00:00Z", names.RESTART_OWED, manager="kubectl")],
+            None,
+            id="not the write of another manager",
+        ),
         pytest.param([{"manager": "keyturn"}], None, id="no time"),
-        pytest.param([], None, id="nothing"),
+        pytest.param([], None, id="no managed fields"),
     ],
 )
 def test_the_servers_clock_dates_the_latest_change(fields, hour):
-    """Ours may be off, and workloads are dated by the server's; what has a time keeps it."""
+    """Our own clock may be wrong, and workloads are dated by the server's. A change that has a time keeps it."""
     text = PendingChanges((Change(4, ("a",), NOW), Change(5, ("b",)))).to_annotation()
 
-    owed = pending_changes({names.RESTART_OWED: text}, fields)
+    pending = pending_changes({names.RESTART_OWED: text}, fields)
 
-    assert owed is not None
-    assert [change.at for change in owed.changes] == [NOW, hour and NOW.replace(hour=hour)]
+    assert pending is not None
+    assert [change.at for change in pending.changes] == [NOW, hour and NOW.replace(hour=hour)]
 
 
 @given(st.lists(st.frozensets(st.sampled_from("abcd"), min_size=1), min_size=1))
-def test_a_key_stands_only_in_its_latest_change(history):
-    """So the mark never grows beyond the keys that the Secret ever had, and says when each changed last."""
-    owed = NOTHING_PENDING
+def test_a_key_is_named_only_in_its_latest_change(history):
+    """So the annotation never grows beyond the keys that the Secret ever had, and says when each changed last."""
+    pending = NOTHING_PENDING
     for revision, keys in enumerate(history, start=1):
-        owed = owed.with_change(revision, keys)
+        pending = pending.with_change(revision, keys)
 
     latest = {key: revision for revision, keys in enumerate(history, start=1) for key in keys}
-    assert {key: change.revision for change in owed.changes for key in change.keys} == latest
-    assert sum(len(change.keys) for change in owed.changes) == len(latest)
-    assert owed.revision == len(history)
-    assert owed.keys == tuple(sorted(latest))
+    assert {key: change.revision for change in pending.changes for key in change.keys} == latest
+    assert sum(len(change.keys) for change in pending.changes) == len(latest)
+    assert pending.revision == len(history)
+    assert pending.keys == tuple(sorted(latest))
 
 
-def test_a_debt_that_moves_to_a_new_secret_counts_from_one():
-    """Its keys and times stay, so that nobody younger than the change is restarted for it."""
+def test_pending_changes_on_a_recreated_secret_count_from_one():
+    """Keys and times stay, so that no workload younger than the change is restarted for it."""
     moved = PendingChanges((Change(4, ("a",), NOW), Change(5, ("b",)))).of_new_secret()
 
     assert moved.changes == (Change(1, ("a",), NOW), Change(1, ("b",)))

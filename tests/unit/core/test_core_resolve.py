@@ -1,4 +1,4 @@
-"""What a name stands for among listings."""
+"""Which vault or item a name matches in listings."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +24,18 @@ def an_item(item_id, title, age=0):
 VAULT = a_vault("v" * 26, "Production")
 
 
+def is_id(text):
+    return len(text) == 26
+
+
+def vault_named(scopes, name):
+    return find_vault(scopes, name, is_id=is_id, credential="the key")
+
+
+def item_named(refs, name):
+    return find_item(refs, name, vault=VAULT, is_id=is_id)
+
+
 @pytest.mark.parametrize(
     ("vaults", "name", "expected"),
     [
@@ -40,17 +52,17 @@ VAULT = a_vault("v" * 26, "Production")
 )
 def test_a_vault_is_found_by_title_then_by_id(vaults, name, expected):
     """The order of the official operator, which old manifests rely on."""
-    assert find_vault(vaults, name).match.id == expected
+    assert vault_named(vaults, name).match.id == expected
 
 
 @pytest.mark.parametrize(
     ("items", "name", "expected"),
     [
         pytest.param([an_item("1", "db")], "db", "1", id="by title"),
-        pytest.param([an_item("1", "DB")], "db", "1", id="ignoring case where nothing matches exactly"),
+        pytest.param([an_item("1", "DB")], "db", "1", id="ignoring case if nothing matches exactly"),
         pytest.param([an_item("1", "DB", age=9), an_item("2", "db")], "db", "2", id="exact case before age"),
         pytest.param([an_item(ID_A, "x"), an_item(ID_B, ID_A, age=9)], ID_A, ID_A, id="id before title"),
-        pytest.param([an_item("db", "x"), an_item("1", "DB")], "db", "1", id="an id that has not the shape of one"),
+        pytest.param([an_item("db", "x"), an_item("1", "DB")], "db", "1", id="an id without the form of one"),
         pytest.param([an_item(ID_B, ID_A)], ID_A, ID_B, id="a title that looks like an id"),
         pytest.param([an_item("1", 'say "hi" \\ bye')], 'say "hi" \\ bye', "1", id="quotes and backslashes"),
         pytest.param([an_item("1", " a "), an_item("2", "a", age=9)], " a ", "1", id="blanks count"),
@@ -62,54 +74,54 @@ def test_a_vault_is_found_by_title_then_by_id(vaults, name, expected):
     ],
 )
 def test_an_item_is_found_by_id_then_by_title(items, name, expected):
-    """Ambiguity is decided once and for all: never by the order of a listing."""
-    assert find_item(items, name, vault=VAULT).match.id == expected
+    """The order of a listing never decides."""
+    assert item_named(items, name).match.id == expected
 
 
-def test_an_ambiguous_title_is_warned_of_by_naming_who_won():
-    """Somebody reading the warning must be able to find the item that is used."""
-    found = find_item([an_item("young", "db"), an_item("old", "db", age=1)], "db", vault=VAULT)
+def test_a_warning_of_an_ambiguous_title_names_the_chosen_item():
+    """The reader of the warning must be able to find the item that is used."""
+    found = item_named([an_item("young", "db"), an_item("old", "db", age=1)], "db")
 
     assert "2 items of the vault 'Production' are titled 'db'" in found.warning
     assert "old" in found.warning
 
 
-def test_an_unambiguous_name_warns_of_nothing():
-    """No news where there is none."""
-    assert find_item([an_item("1", "db")], "db", vault=VAULT).warning == ""
+def test_an_unambiguous_name_gives_no_warning():
+    """A warning always means something."""
+    assert item_named([an_item("1", "db")], "db").warning == ""
 
 
-def test_an_unknown_vault_and_an_unknown_item_are_told_apart():
-    """Whoever reads the status must know which of the two to look for."""
+def test_an_unknown_vault_and_an_unknown_item_are_different_errors():
+    """The reader of the status must know which of the two to look for."""
     with pytest.raises(VaultUnresolved, match="'Nope'"):
-        find_vault([VAULT], "Nope")
+        vault_named([VAULT], "Nope")
     with pytest.raises(ItemUnresolved, match=r"'Production' has no item .* 'nope'"):
-        find_item([an_item("nope", "db"), an_item("2", "nop")], "nope", vault=VAULT)
+        item_named([an_item("nope", "db"), an_item("2", "nop")], "nope")
 
 
 @pytest.mark.parametrize("title", ["dbx", "xdb", "d", "ab", "", "db "])
 def test_another_title_is_another_thing(title):
     """The Secret of one application must never be filled from the item of another."""
     with pytest.raises(ItemUnresolved):
-        find_item([an_item("1", title)], "db", vault=VAULT)
+        item_named([an_item("1", title)], "db")
     with pytest.raises(VaultUnresolved):
-        find_vault([a_vault("1", title)], "db")
+        vault_named([a_vault("1", title)], "db")
 
 
 @given(
     st.lists(st.sampled_from(["db", "DB", "dB", "x", "dbx", ID_A, ID_B]), max_size=6),
     st.sampled_from(["db", "DB", ID_A, "no"]),
 )
-def test_what_is_found_has_the_name_that_was_asked_for(titles, name):
-    """Whatever else is listed: by id or by title, ignoring case, and nothing is missed either."""
+def test_the_found_item_has_the_name(titles, name):
+    """By id or by title, ignoring case, whatever else is listed; and no match is missed."""
     items = [an_item(ident, title) for ident, title in zip([ID_A, ID_B, *"cdef"], titles, strict=False)]
     named = [item for item in items if name in {item.id, item.title} or item.title.lower() == name.lower()]
 
     if named:
-        assert find_item(items, name, vault=VAULT).match in named
+        assert item_named(items, name).match in named
     else:
         with pytest.raises(ItemUnresolved):
-            find_item(items, name, vault=VAULT)
+            item_named(items, name)
 
 
 ITEMS = st.lists(
@@ -128,7 +140,7 @@ def test_the_order_of_a_listing_decides_nothing(items, randomness):
 
     def answer(candidates):
         try:
-            return find_item(candidates, "db", vault=VAULT)
+            return item_named(candidates, "db")
         except ItemUnresolved:
             return None
 

@@ -21,7 +21,7 @@ ROLLOUT = KindReference("argoproj.io", "v1alpha1", "Rollout", ("spec", "template
     ],
 )
 def test_kinds_are_read(text, kinds):
-    """By group, version and kind, as everybody knows them; the plural is found out."""
+    """By group, version and kind, as manifests name them; the API server knows the plural."""
     assert parse_kinds(text) == kinds
 
 

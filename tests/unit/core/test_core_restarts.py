@@ -1,4 +1,4 @@
-"""Which workload is owed a restart, and what a restart writes."""
+"""Which workload must restart, and what a restart writes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -42,22 +42,22 @@ def test_the_official_spellings_of_false(text):
 
 @pytest.mark.parametrize("text", ["yes", "on", " true", "", "2"])
 def test_other_spellings_are_neither(text):
-    """Whoever asks decides what that means."""
+    """The caller decides what that means."""
     assert parse_switch(text) is None
 
 
-@pytest.mark.parametrize(("text", "told"), [("yes", "yes"), (" true", " true"), ("", ""), ("T", ""), ("0", "")])
-def test_a_switch_that_nobody_can_read_is_told_apart_from_none(text, told):
-    """Whoever wrote `yes` waits for a restart that never comes, unless somebody says so."""
-    assert unreadable_switch(switch(text)) == told
-    assert unreadable_switch(None, switch(""), switch(text), switch("maybe")) == (told or ("" if text else "maybe"))
+@pytest.mark.parametrize(("text", "found"), [("yes", "yes"), (" true", " true"), ("", ""), ("T", ""), ("0", "")])
+def test_a_switch_that_cannot_be_read_is_not_taken_for_an_unset_one(text, found):
+    """A user who wrote `yes` waits for a restart that never comes, unless a log line says so."""
+    assert unreadable_switch(switch(text)) == found
+    assert unreadable_switch(None, switch(""), switch(text), switch("maybe")) == (found or ("" if text else "maybe"))
     assert unreadable_switch({}) == ""
 
 
 @pytest.mark.parametrize(
     ("secret", "workload", "namespace", "default", "expected"),
     [
-        pytest.param({}, {}, {}, True, True, id="nobody says anything: the operator's own setting"),
+        pytest.param({}, {}, {}, True, True, id="set nowhere: the operator's own setting"),
         pytest.param({}, {}, {}, False, False, id="which is off by default"),
         pytest.param(switch("true"), switch("false"), switch("false"), False, True, id="Secret before all"),
         pytest.param(switch("false"), switch("true"), {}, True, False, id="in both directions"),
@@ -68,7 +68,7 @@ def test_a_switch_that_nobody_can_read_is_told_apart_from_none(text, told):
         pytest.param({}, {}, None, True, True, id="an unreadable Namespace leaves the operator's setting"),
     ],
 )
-def test_the_first_level_that_says_anything_decides(secret, workload, namespace, default, expected):
+def test_the_first_level_that_sets_the_switch_decides(secret, workload, namespace, default, expected):
     """The official operator's precedence."""
     assert wants_restart(secret, workload, namespace, default=default) is expected
 
@@ -77,15 +77,15 @@ def test_the_first_level_that_says_anything_decides(secret, workload, namespace,
     ("text", "revision"), [("7", 7), ("", 0), ("x", 0), ("-1", 0), ("1.5", 0), ("٣", 0), ("9" * 5000, 0)]
 )
 def test_a_revision_is_a_whole_number_or_none(text, revision):
-    """Somebody may have edited it."""
+    """Anyone may have edited it."""
     assert revision_of({names.REVISION: text}) == revision
 
 
 def secret(*changes, name="db", uid="cafe-1", revision="", annotations=None):
-    """Metadata of a Secret that owes restarts for these changes."""
-    mark = {names.RESTART_OWED: PendingChanges(changes).to_annotation(), names.REVISION: revision}
+    """Metadata of a Secret with these pending changes."""
+    written = {names.RESTART_OWED: PendingChanges(changes).to_annotation(), names.REVISION: revision}
     return ObjectMeta.of(
-        {"metadata": {"namespace": "app", "name": name, "uid": uid, "annotations": {**mark, **(annotations or {})}}}
+        {"metadata": {"namespace": "app", "name": name, "uid": uid, "annotations": {**written, **(annotations or {})}}}
     )
 
 
@@ -109,8 +109,8 @@ def workload(created_at="2026-11-21T11:00:00Z", **annotations):
     )
 
 
-def template(carried="", **secrets):
-    """A pod template that uses keys of Secrets, all of them for None, and carries revisions."""
+def template(stamps="", **secrets):
+    """A pod template that uses keys of Secrets, all of them for None, and carries revision stamps."""
     sources = [{"secretRef": {"name": name}} for name, keys in secrets.items() if keys is None]
     variables = [
         {"name": "A", "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
@@ -118,7 +118,7 @@ def template(carried="", **secrets):
         for key in keys or ()
     ]
     container = {"name": "main", "env": variables, "envFrom": sources}
-    return {"metadata": {"annotations": {names.REVISION: carried}}, "spec": {"containers": [container]}}
+    return {"metadata": {"annotations": {names.REVISION: stamps}}, "spec": {"containers": [container]}}
 
 
 def verdict(found, pods, *, of=None, policy=None, default=True, declined=None):
@@ -128,13 +128,13 @@ def verdict(found, pods, *, of=None, policy=None, default=True, declined=None):
     )
 
 
-def test_a_secret_without_a_mark_owes_nothing():
+def test_a_secret_without_the_annotation_has_no_pending_restart():
     """Most Secrets, most of the time."""
     assert PendingRestart.of(replace(secret(), annotations={})) is None
 
 
-def test_a_mark_that_nobody_can_read_is_due_to_nobody():
-    """It is there, and is only cleared."""
+def test_an_annotation_that_cannot_be_read_restarts_no_workload():
+    """It is there, and is only removed."""
     found = PendingRestart.of(replace(secret(), annotations={names.RESTART_OWED: "nonsense"}))
 
     assert found is not None
@@ -142,26 +142,26 @@ def test_a_mark_that_nobody_can_read_is_due_to_nobody():
 
 
 @pytest.mark.parametrize(
-    ("carried", "created_at", "due"),
+    ("stamps", "created_at", "due"),
     [
         pytest.param("", "2026-11-21T11:00:00Z", True, id="older than the change"),
         pytest.param("", "", True, id="of an unknown age"),
         pytest.param("", "2026-11-21T12:00:00Z", True, id="of the same second, which may be before it"),
         pytest.param("", "2026-11-21T12:00:01Z", False, id="created after the change"),
-        pytest.param("db=cafe.1", "2026-11-21T11:00:00Z", True, id="restarted for an earlier one"),
+        pytest.param("db=cafe.1", "2026-11-21T11:00:00Z", True, id="restarted for an earlier change"),
         pytest.param("db=cafe.2", "2026-11-21T11:00:00Z", False, id="restarted for it already"),
-        pytest.param("db=cafe.3", "2026-11-21T11:00:00Z", True, id="for a number from before it was set back"),
-        pytest.param("db=beef.2", "2026-11-21T11:00:00Z", True, id="for a Secret since replaced"),
+        pytest.param("db=cafe.3", "2026-11-21T11:00:00Z", True, id="for a revision from before it was set back"),
+        pytest.param("db=beef.2", "2026-11-21T11:00:00Z", True, id="for a Secret that was recreated since"),
         pytest.param("other=cafe.2", "2026-11-21T11:00:00Z", True, id="for another Secret"),
-        pytest.param("db=cafe.two,db", "2026-11-21T11:00:00Z", True, id="edited by somebody"),
+        pytest.param("db=cafe.two,db", "2026-11-21T11:00:00Z", True, id="edited by hand"),
     ],
 )
-def test_a_restart_is_due_once_and_only_to_who_holds_old_bytes(carried, created_at, due):
-    """Never twice for one revision, never to a workload created after the change."""
-    found = verdict(pending(Change(2, ("password",), NOW)), template(carried, db=None), of=workload(created_at))
+def test_a_restart_is_due_once_and_only_for_a_workload_that_holds_old_bytes(stamps, created_at, due):
+    """Never twice for one revision, never for a workload created after the change."""
+    found = verdict(pending(Change(2, ("password",), NOW)), template(stamps, db=None), of=workload(created_at))
 
     assert found.due == ({"db": ("password",)} if due else {})
-    assert found.done == ({"db"} if carried == "db=cafe.2" else set())
+    assert found.done == ({"db"} if stamps == "db=cafe.2" else set())
 
 
 CHANGES = (
@@ -172,27 +172,27 @@ CHANGES = (
 
 
 @pytest.mark.parametrize(
-    ("carried", "keys", "created_at", "due"),
+    ("stamps", "keys", "created_at", "due"),
     [
         pytest.param("", {"username"}, "", ("username",), id="only what it uses"),
         pytest.param("", {"host"}, "", (), id="nothing of what changed"),
         pytest.param("", None, "", ("ca.crt", "password", "username"), id="everything"),
-        pytest.param("db=cafe.4", {"password"}, "", (), id="seen the only change that concerns it"),
-        pytest.param("db=cafe.4", None, "", ("ca.crt", "username"), id="what came after the revision that it carries"),
+        pytest.param("db=cafe.4", {"password"}, "", (), id="has seen the only change that concerns it"),
+        pytest.param("db=cafe.4", None, "", ("ca.crt", "username"), id="what came after the revision of its stamp"),
         pytest.param("", None, "2026-11-21T12:03:00Z", ("ca.crt", "username"), id="what came after its creation"),
         pytest.param("", {"password"}, "2026-11-21T12:03:00Z", (), id="created after the only one that concerns it"),
-        pytest.param("", {"ca.crt"}, "2026-11-21T18:00:00Z", ("ca.crt",), id="nobody knows when it changed"),
+        pytest.param("", {"ca.crt"}, "2026-11-21T18:00:00Z", ("ca.crt",), id="the time of the change is unknown"),
     ],
 )
-def test_each_change_counts_for_itself(carried, keys, created_at, due):
-    """However marks accumulate, nobody is restarted for what he does not use, or has seen."""
-    found = verdict(pending(*CHANGES), template(carried, db=keys), of=workload(created_at))
+def test_each_change_counts_for_itself(stamps, keys, created_at, due):
+    """However many changes accumulate, no workload is restarted for a key that it does not use, or has seen."""
+    found = verdict(pending(*CHANGES), template(stamps, db=keys), of=workload(created_at))
 
     assert found.due == ({"db": due} if due else {})
 
 
-def test_who_was_restarted_for_its_own_part_is_done():
-    """Later changes of keys that it does not use are none of its business."""
+def test_a_workload_that_restarted_for_its_own_keys_is_done():
+    """Later changes of keys that it does not use do not concern it."""
     assert verdict(pending(*CHANGES), template("db=cafe.5", db={"username"})).done == {"db"}
     assert not verdict(pending(*CHANGES), template("db=cafe.5", db={"ca.crt"})).done
     assert not verdict(pending(*CHANGES), template("db=cafe.5", db={"host"})).done
@@ -213,8 +213,8 @@ def test_one_restart_serves_all_secrets_that_changed():
     assert found.declined == {"off"}
 
 
-def test_a_switch_that_is_turned_on_fires_no_old_restart():
-    """It speaks of what changes from then on, even while the mark stands for others."""
+def test_a_switch_that_is_turned_on_causes_no_restart_for_an_old_change():
+    """It concerns what changes from then on, even while the annotation stays for other workloads."""
     off = verdict(pending(Change(2, ("a",), NOW)), template(db=None), default=False)
     on = verdict(pending(Change(2, ("a",), NOW)), template(db=None), declined={"cafe-1": 2})
     later = verdict(pending(Change(2, ("a",), NOW), Change(3, ("b",), NOW)), template(db=None), declined={"cafe-1": 2})
@@ -231,7 +231,7 @@ def test_a_template_of_any_shape_is_judged(odd):
 
 
 def test_a_restart_writes_two_annotations_and_nothing_else():
-    """The official one, so that GitOps ignore rules go on to work, and the revisions now carried."""
+    """The official one, so that GitOps ignore rules still work, and the revision stamps."""
     zone = timezone(timedelta(hours=1))
     pods = template("old=1.1,db=cafe.1,tls=1.7", db=None, tls={"tls.crt"})
 
@@ -242,7 +242,7 @@ def test_a_restart_writes_two_annotations_and_nothing_else():
 
 
 def test_a_restart_is_explained_by_secrets_and_keys():
-    """Whoever asks why his pods were replaced reads this in an Event and in the log."""
+    """A user who asks why pods were replaced reads this in an Event and in the log."""
     one, two = pending(Change(2, ("a",)), name="one"), pending(Change(7, ("b", "c")), name="two")
 
     assert described([(one, ("a",))]) == "the Secret one revision 2 (a)"
@@ -254,20 +254,20 @@ HISTORIES = st.lists(st.tuples(st.frozensets(KEYS, min_size=1), st.frozensets(st
 
 
 @given(HISTORIES, st.dictionaries(st.sampled_from("vwxyz"), st.frozensets(KEYS), min_size=5))
-def test_nobody_is_restarted_twice_for_a_change_or_for_what_he_does_not_use(history, uses):
-    """A whole history of changes and passes: after each, who could be reached has seen exactly what he uses."""
-    owed, carried = NOTHING_PENDING, dict.fromkeys(uses, "")
+def test_no_workload_restarts_twice_for_a_change_or_for_a_key_that_it_does_not_use(history, uses):
+    """A whole history of changes and passes: after each, a workload that could be reached has seen exactly what it uses."""
+    changes, stamps = NOTHING_PENDING, dict.fromkeys(uses, "")
     missed = {name: set() for name in uses}
     for revision, (changed, unreachable) in enumerate(history, start=2):
-        owed = owed.with_change(revision, changed)
-        found = pending(*owed.changes, revision=str(revision))
+        changes = changes.with_change(revision, changed)
+        found = pending(*changes.changes, revision=str(revision))
         for name, keys in uses.items():
             missed[name] |= changed & keys
-            pods = template(carried[name], db=keys)
+            pods = template(stamps[name], db=keys)
             due = verdict(found, pods).due
             assert set(due.get("db", ())) == missed[name]
             if due and name not in unreachable:
-                carried[name] = restart_annotations(workload(), pods, {"db": found.mark}, now=NOW)[names.REVISION]
+                stamps[name] = restart_annotations(workload(), pods, {"db": found.stamp}, now=NOW)[names.REVISION]
                 missed[name].clear()
         if not any(missed.values()):
-            owed = NOTHING_PENDING
+            changes = NOTHING_PENDING

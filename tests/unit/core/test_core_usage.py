@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core.names import ITEM_NAME, ITEM_PATH
-from keyturn.core.usage import ALL, Keys, secrets_used, template_annotations
+from keyturn.core.usage import ALL, KeySet, secrets_used, template_annotations
 from support.secret_references import EVERY, PULL_KEYS, known, put, read_slowly, values
 
 PLACES = known().places
@@ -34,7 +34,7 @@ def templates(draw):
 
 @given(templates())
 def test_usage_is_what_a_slow_reading_of_the_apis_own_fields_says(template):
-    """A reference that were overlooked would be a pod with an old value, one too many a restart for nothing."""
+    """A reference that is missed leaves a pod with an old value; one too many is a needless restart."""
     used = secrets_used(template, {})
 
     assert {name: {EVERY} if keys == ALL else set(keys.names) for name, keys in used.items()} == {
@@ -55,16 +55,16 @@ def test_each_place_alone_is_seen(place):
 @pytest.mark.parametrize(
     ("place", "value", "keys"),
     [
-        (".spec.containers[].env[].valueFrom.secretKeyRef", {"name": "db", "key": "user"}, Keys(frozenset({"user"}))),
+        (".spec.containers[].env[].valueFrom.secretKeyRef", {"name": "db", "key": "user"}, KeySet(frozenset({"user"}))),
         (".spec.containers[].envFrom[]", {"prefix": "DB_", "secretRef": {"name": "db"}}, ALL),
-        (".spec.volumes[].secret", {"secretName": "db", "items": [{"key": "user"}]}, Keys(frozenset({"user"}))),
+        (".spec.volumes[].secret", {"secretName": "db", "items": [{"key": "user"}]}, KeySet(frozenset({"user"}))),
         (".spec.volumes[].secret", {"secretName": "db", "items": []}, ALL),
-        (".spec.imagePullSecrets[]", {"name": "db"}, Keys(PULL_KEYS)),
+        (".spec.imagePullSecrets[]", {"name": "db"}, KeySet(PULL_KEYS)),
         (".spec.volumes[].csi.nodePublishSecretRef", {"name": "db"}, ALL),
     ],
 )
 def test_what_each_way_uses_of_a_secret(place, value, keys):
-    """Keys where the reference names them, and all of them where it does not."""
+    """Keys if the reference names them, and all keys if it does not."""
     template = {}
     put(template, place, value)
 
@@ -72,16 +72,16 @@ def test_what_each_way_uses_of_a_secret(place, value, keys):
 
 
 def test_two_references_add_up():
-    """Keys of both, and everything if one of them takes everything."""
+    """KeySet of both, and everything if one of them takes everything."""
     template = {}
     put(template, ".spec.volumes[].secret", {"secretName": "db", "items": [{"key": "a"}]})
     put(template, ".spec.initContainers[].env[].valueFrom.secretKeyRef", {"name": "db", "key": "b"})
-    assert secrets_used(template, {}) == {"db": Keys(frozenset("ab"))}
+    assert secrets_used(template, {}) == {"db": KeySet(frozenset("ab"))}
 
     put(template, ".spec.containers[].envFrom[].secretRef", {"name": "db"})
     assert secrets_used(template, {}) == {"db": ALL}
     assert "whatever" in ALL
-    assert "c" not in Keys(frozenset("ab"))
+    assert "c" not in KeySet(frozenset("ab"))
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_two_references_add_up():
         pytest.param({ITEM_NAME: "My Secret!"}, {}, {"my-secret"}, id="by the name that the Secret gets"),
     ],
 )
-def test_a_secret_asked_for_by_annotation_is_used(workload, template, used):
-    """As with the official operator, whose users may refer to it in no other way."""
+def test_a_secret_requested_by_annotation_is_used(workload, template, used):
+    """As with the official operator, whose users may have no other reference to it."""
     found = secrets_used({"metadata": {"annotations": template}}, workload)
 
     assert set(found) == used
@@ -113,11 +113,11 @@ NONSENSE = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["spec", "metadata"]), NONSENSE))
 def test_a_template_of_any_shape_is_read(template):
-    """A custom resource may hold anything, and one of one tenant must not stop the restarts of all."""
+    """A custom resource may hold anything, and one of one tenant must not stop the restarts of all tenants."""
     assert isinstance(secrets_used(template, {}), dict)
     assert template_annotations(template) == {}
 
 
 def test_only_texts_are_annotations():
-    """The API server sees to that for its own kinds only."""
+    """The API server checks that for its own kinds only."""
     assert template_annotations({"metadata": {"annotations": {"a": "1", "b": 2}}}) == {"a": "1"}

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.observe.health import Bind, Heartbeat, parse_bind, report
+from support.fake_time import FakeTime
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_addresses_are_read_as_the_official_operator_reads_them(text, bind):
 @pytest.mark.parametrize(
     "text", ["", "8081", "::1:8080", "[::1]", "host:", "host:http", ":99999", "a b c", "http://x:1/"]
 )
-def test_what_is_no_address_is_refused_with_examples(text):
+def test_a_text_that_is_no_address_is_refused_with_examples(text):
     """The error shows what to write."""
     with pytest.raises(ValueError, match="write :8081"):
         parse_bind(text)
@@ -49,16 +50,16 @@ def test_all_well_is_one_word_or_a_list():
     assert report("readyz", checks, verbose=True) == (200, "[+]poller ok\n[+]watch ok\nreadyz check passed\n")
 
 
-def test_a_remark_is_added_to_good_news_only():
-    """`kubectl get --raw` on a standby's probe tells what it is ready for."""
+def test_a_detail_is_added_only_if_all_is_well():
+    """The probe of a standby says what the standby is ready for."""
     good, bad = {"lease": lambda: None}, {"lease": lambda: "forbidden"}
 
-    assert report("readyz", good, verbose=False, remark="standby") == (200, "ok: standby")
-    assert report("readyz", good, verbose=True, remark="standby") == (
+    assert report("readyz", good, verbose=False, detail="standby") == (200, "ok: standby")
+    assert report("readyz", good, verbose=True, detail="standby") == (
         200,
         "[+]lease ok\nreadyz check passed: standby\n",
     )
-    assert report("readyz", bad, verbose=False, remark="standby") == (
+    assert report("readyz", bad, verbose=False, detail="standby") == (
         503,
         "[-]lease failed: forbidden\nreadyz check failed\n",
     )
@@ -74,8 +75,8 @@ def test_a_failed_check_says_why_and_hides_no_other():
     )
 
 
-def test_a_check_that_breaks_fails_without_its_text():
-    """The text of an unforeseen exception may hold anything."""
+def test_a_check_that_raises_fails_without_the_text_of_its_exception():
+    """The text of an unexpected exception may hold anything."""
 
     def broken():
         raise RuntimeError("canary")
@@ -88,38 +89,38 @@ def test_a_check_that_breaks_fails_without_its_text():
 
 class Watched:
     def __init__(self):
-        self.now = 0.0
-        self.heartbeat = Heartbeat(clock=lambda: self.now)
+        self.time = FakeTime()
+        self.heartbeat = Heartbeat(time=self.time)
 
 
 def test_a_loop_is_alive_until_its_limit_passes():
     """The time counts from its last beat."""
     watched = Watched()
     watched.heartbeat.expect("poller", 60)()
-    watched.now = 60
+    watched.time.advance(60)
     assert watched.heartbeat.check() is None
-    watched.now = 95
+    watched.time.advance(35)
     assert watched.heartbeat.check() == "poller has not moved for 95 s (limit 60 s)"
 
 
-def test_a_loop_that_has_not_begun_is_not_missed():
+def test_a_loop_that_has_not_begun_is_not_stuck():
     """It may wait for an API server that cannot be reached, or for a right: a restart of the process would not help."""
     watched = Watched()
     beat = watched.heartbeat.expect("poller", 60)
-    watched.now = 1000
+    watched.time.advance(1000)
     assert watched.heartbeat.check() is None
     beat()
-    watched.now = 1061
+    watched.time.advance(61)
     assert watched.heartbeat.check() == "poller has not moved for 61 s (limit 60 s)"
 
 
 def test_every_stuck_loop_is_named():
-    """One loop's life does not cover for another."""
+    """The beats of one loop do not hide that another is stuck."""
     watched = Watched()
     watched.heartbeat.expect("poller", 60)()
     alive = watched.heartbeat.expect("restarter", 60)
     watched.heartbeat.expect("watch", 10)()
-    watched.now = 61
+    watched.time.advance(61)
     alive()
 
     problem = watched.heartbeat.check()
@@ -128,13 +129,13 @@ def test_every_stuck_loop_is_named():
     assert "restarter" not in problem
 
 
-def test_a_loop_that_ended_is_not_missed():
+def test_a_loop_that_ended_is_not_stuck():
     """A late beat does not bring it back."""
     watched = Watched()
     beat = watched.heartbeat.expect("poller", 60)
     beat()
     watched.heartbeat.forget("poller")
     beat()
-    watched.now = 1000
+    watched.time.advance(1000)
 
     assert watched.heartbeat.check() is None

@@ -4,14 +4,15 @@ import logging
 
 import pytest
 
-from keyturn.observe.logs import OncePerState, configure, duration
+from keyturn.base.log import FIELDS, LogLine
+from keyturn.observe.logs import configure
 
 
 @pytest.fixture
 def untouched():
-    """Logging of the test run itself comes back as it was."""
+    """Logging of the test run itself is restored."""
     root = logging.getLogger()
-    names = ["kopf", "httpx", "httpcore", "aiohttp.access", "asyncio"]
+    names = ["noisy", "httpx", "httpcore", "aiohttp.access", "asyncio"]
     before = root.level, [logging.getLogger(name).level for name in names]
     yield
     root.setLevel(before[0])
@@ -23,16 +24,16 @@ def untouched():
 
 @pytest.fixture
 def lines(untouched):
-    def lines_of(level, log_format, write):
+    def lines_of(level, log_format, write, **options):
         stream = io.StringIO()
-        configure(level, log_format, stream=stream)
+        configure(level, log_format, stream=stream, **options)
         write()
         return stream.getvalue().splitlines()
 
     return lines_of
 
 
-def test_console_lines_tell_time_level_and_place(lines):
+def test_console_lines_have_time_level_and_logger(lines):
     """One line per record, readable from left to right."""
     [line] = lines("info", "console", lambda: logging.getLogger("keyturn.x").info("Synced %s", "apps/login"))
 
@@ -42,25 +43,60 @@ def test_console_lines_tell_time_level_and_place(lines):
     assert rest == "keyturn.x: Synced apps/login"
 
 
-def test_json_lines_hold_known_fields_only(lines):
-    """What a library attaches to its records stays out, unless it is one of our fields and a plain value."""
-    extra = {"namespace": "apps", "reason": "Synced", "body": {"data": "hunter2"}, "item": {"not": "plain"}}
-    [line] = lines("info", "json", lambda: logging.getLogger("keyturn.x").info("Synced", extra=extra))
+SYNCED = LogLine(logging.INFO, "{namespace}/{name}: synced")
+
+
+def test_json_lines_have_the_fields_that_a_line_is_about(lines):
+    """A log pipeline filters by fields; `name` is the name of the object, never of the logger."""
+    about = {"namespace": "apps", "name": "login", "reason": "Synced", "keys": ("a", "b"), "seconds": 2.5}
+    [line] = lines("info", "json", lambda: SYNCED(logging.getLogger("keyturn.x"), **about, vault=""))
 
     record = json.loads(line)
     assert record.pop("time").endswith("Z")
     assert record == {
         "level": "info",
         "logger": "keyturn.x",
-        "message": "Synced",
+        "message": "apps/login: synced",
         "namespace": "apps",
+        "name": "login",
         "reason": "Synced",
+        "keys": ["a", "b"],
+        "seconds": 2.5,
     }
+
+
+def test_no_field_hides_what_every_record_has():
+    """`level` and the like are read by every log pipeline."""
+    assert not {"time", "level", "logger", "message", "exception"} & set(FIELDS)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"namespace": "apps", "body": {"data": "hunter2"}},
+        {"about": "hunter2"},
+        {"about": {"body": "hunter2", "item": {"data": "hunter2"}, "keys": [{"data": "hunter2"}]}},
+    ],
+    ids=["fields of its own", "a text", "objects in our fields"],
+)
+def test_what_a_library_attaches_to_its_records_stays_out(lines, extra):
+    """Kopf attaches whole manifests."""
+    [line] = lines("info", "json", lambda: logging.getLogger("library").info("Synced", extra=extra))
+
+    assert json.loads(line).keys() == {"time", "level", "logger", "message"}
+
+
+def test_a_set_of_keys_is_written_in_order(lines):
+    """Equal lines are equal bytes."""
+    line = LogLine(logging.INFO, "updated")
+    [found] = lines("info", "json", lambda: line(logging.getLogger("keyturn"), keys=frozenset({"c", "a", "b"})))
+
+    assert json.loads(found)["keys"] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_no_text_can_forge_a_second_record(lines, log_format):
-    """Line breaks and control characters of foreign text are shown, not obeyed."""
+    """Line breaks and control characters of text from outside are escaped."""
     found = lines("info", log_format, lambda: logging.getLogger("keyturn").info("bad\n2030 INFO all is well\x1b[2J"))
 
     assert len(found) == 1
@@ -69,7 +105,7 @@ def test_no_text_can_forge_a_second_record(lines, log_format):
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_an_exception_brings_its_traceback(lines, log_format):
-    """Defects of ours are told in full."""
+    """Records of libraries keep the place where something failed."""
 
     def fail():
         try:
@@ -82,16 +118,16 @@ def test_an_exception_brings_its_traceback(lines, log_format):
     assert log_format == "console" or "Traceback" in json.loads(found[0])["exception"]
 
 
-def test_libraries_that_would_tell_too_much_are_hushed_even_in_debug(lines):
-    """Kopf's objects, httpx' URLs and access logs stay quiet; warnings of theirs do not."""
+def test_libraries_that_log_too_much_stay_quiet_at_debug_level(lines):
+    """URLs and access logs are not written; warnings of the same libraries are."""
 
     def talk():
-        for name in ("kopf", "httpx", "httpcore", "aiohttp.access", "asyncio"):
+        for name in ("noisy", "httpx", "httpcore", "aiohttp.access", "asyncio"):
             logging.getLogger(name).info("title eq Payroll")
-        logging.getLogger("kopf").warning("worth knowing")
+        logging.getLogger("noisy").warning("worth knowing")
         logging.getLogger("keyturn").debug("ours")
 
-    found = lines("debug", "console", talk)
+    found = lines("debug", "console", talk, hushed={"noisy": logging.WARNING})
     assert [line.split(": ", 1)[1] for line in found] == ["worth knowing", "ours"]
 
 
@@ -105,53 +141,3 @@ def test_a_second_configuration_replaces_the_first(lines):
     configure("info", "console", stream=io.StringIO())
 
     assert len(lines("info", "console", lambda: logging.getLogger("keyturn").info("once"))) == 1
-
-
-class Told:
-    def __init__(self, caplog):
-        self.now = 0.0
-        caplog.set_level(logging.INFO)
-        self.state = OncePerState(logging.getLogger("keyturn.test"), "Connect", clock=lambda: self.now)
-
-
-def test_a_lasting_state_is_told_once_and_its_end_with_its_length(caplog):
-    """However often it is noticed, and whatever the detail says."""
-    told = Told(caplog)
-    told.state.good()
-    for detail in ("connection refused", "connection refused", "timed out"):
-        told.state.bad("unreachable", detail)
-        told.now += 17
-    told.state.good()
-    told.state.good()
-
-    assert caplog.messages == ["Connect unreachable: connection refused", "Connect is back after 51 s"]
-
-
-def test_another_bad_state_is_news(caplog):
-    """The length counts from the first trouble, not from the last kind of it."""
-    told = Told(caplog)
-    told.state.bad("unreachable")
-    told.now = 60
-    told.state.bad("refuses the token")
-    told.now = 125
-    told.state.good()
-
-    assert caplog.messages == ["Connect unreachable", "Connect refuses the token", "Connect is back after 2 min"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-1, "0 s"),
-        (0.4, "0 s"),
-        (34, "34 s"),
-        (119, "119 s"),
-        (120, "2 min"),
-        (7199, "119 min"),
-        (7200, "2 h"),
-        (12000, "3 h 20 min"),
-    ],
-)
-def test_durations_read_well(seconds, text):
-    """Two units at most."""
-    assert duration(seconds) == text

@@ -4,25 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.observe.metrics import Metrics, Words
+from keyturn.observe.metrics import METRIC_TABLE, Metrics
+from keyturn.observe.registry import Label, LabelValues, Metric, MetricKind
+from support.fake_time import START, FakeTime
 
-
-class Clock:
-    def __init__(self, now=1000.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
+CONNECT = "keyturn_connect"
+PROVIDERS = {CONNECT: "Connect"}
 
 
 @pytest.fixture
-def clock():
-    return Clock()
+def time():
+    return FakeTime()
 
 
 @pytest.fixture
-def metrics(clock):
-    return Metrics(version="1.2.3", now=clock)
+def metrics(time):
+    return Metrics(version="1.2.3", time=time, providers=PROVIDERS)
 
 
 def value(metrics, name, **labels):
@@ -37,9 +34,9 @@ def test_every_metric_is_ours_named_and_explained(metrics):
 
 
 def test_no_series_comes_twice(metrics):
-    """The library would tell of each when it was first seen, in a series that costs Prometheus as much again."""
+    """The library would add the time of creation of each series, as a series that costs Prometheus as much again."""
     metrics.secret_written("created")
-    metrics.polled(seconds=0.1, error=None)
+    metrics.polled(CONNECT, seconds=0.1, error=None)
 
     text, _ = metrics.expose("text/plain")
     series = [line.split("{")[0].split()[0] for line in text.decode().splitlines() if not line.startswith("#")]
@@ -47,23 +44,23 @@ def test_no_series_comes_twice(metrics):
     assert not [name for name in series if name.endswith("_created")]
 
 
-def test_two_sets_of_metrics_count_separately(metrics):
+def test_two_sets_of_metrics_count_separately(metrics, time):
     """Nothing is global."""
-    other = Metrics(version="1")
+    other = Metrics(version="1", time=time, providers=PROVIDERS)
     metrics.secret_written("created")
 
     assert value(metrics, "keyturn_secret_writes_total", operation="created") == 1
     assert value(other, "keyturn_secret_writes_total", operation="created") is None
 
 
-def test_counts_what_it_is_told(metrics):
-    """Each method ends up in its own series."""
-    metrics.connect_request("/v1/vaults/{vault}/items", "200", 0.02)
+def test_each_occasion_is_counted(metrics):
+    """Each method changes its own series."""
+    metrics.vault_request(CONNECT, "/v1/vaults/{vault}/items", "200", 0.02)
     metrics.api_request("apply", "secrets", 200, 0.01)
     metrics.reconciled("Synced", seconds=0.1)
     metrics.queue(3, 1.5)
     metrics.restarted("Deployment", "done")
-    metrics.restarts_owed(2)
+    metrics.pending_restarts(2)
     metrics.event("posted")
 
     assert value(metrics, "keyturn_connect_requests_total", route="/v1/vaults/{vault}/items", outcome="200") == 1
@@ -77,16 +74,16 @@ def test_counts_what_it_is_told(metrics):
     assert value(metrics, "keyturn_events_total", outcome="posted") == 1
 
 
-def test_the_age_of_the_last_poll_grows_between_scrapes(metrics, clock):
-    """An alert on the age works without any event, also while no poll ever succeeded."""
-    clock.now += 30
+def test_the_age_of_the_last_poll_grows_between_scrapes(metrics, time):
+    """An alert on the age works without any event, also if no poll ever succeeded."""
+    time.advance(30)
     assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 30
-    metrics.polled(seconds=2.0, error=None)
-    clock.now += 7
-    metrics.polled(seconds=1.0, error=TimeoutError("canary"))
+    metrics.polled(CONNECT, seconds=2.0, error=None)
+    time.advance(7)
+    metrics.polled(CONNECT, seconds=1.0, error=TimeoutError("canary"))
 
     assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 7
-    assert value(metrics, "keyturn_last_successful_poll_timestamp_seconds") == 1030
+    assert value(metrics, "keyturn_last_successful_poll_timestamp_seconds") == START.timestamp() + 30
     assert value(metrics, "keyturn_poll_duration_seconds_count") == 2
     assert value(metrics, "keyturn_connect_up") == 0
     assert value(metrics, "keyturn_connect_trouble", reason="TimeoutError") == 1
@@ -103,18 +100,18 @@ def test_a_reason_that_no_longer_fails_disappears(metrics):
 
 
 def test_connect_is_up_or_down_for_one_reason(metrics):
-    """The reason of the trouble is there only as long as the trouble."""
-    metrics.connect_is("Unreachable")
+    """The series with the reason exists only while the server is down."""
+    metrics.vault_is(CONNECT, "Unreachable")
     assert value(metrics, "keyturn_connect_up") == 0
     assert value(metrics, "keyturn_connect_trouble", reason="Unreachable") == 1
-    metrics.connect_is(None)
+    metrics.vault_is(CONNECT, None)
     assert value(metrics, "keyturn_connect_up") == 1
     assert value(metrics, "keyturn_connect_trouble", reason="Unreachable") is None
 
 
-def test_nothing_foreign_becomes_a_label(metrics):
+def test_no_text_from_outside_becomes_a_label(metrics):
     """An item's title, a path with ids or a value in the wrong place is counted as `other`."""
-    metrics.connect_request("/v1/vaults/x/items?filter=title eq Payroll", "ok", 0.1)
+    metrics.vault_request(CONNECT, "/v1/vaults/x/items?filter=title eq Payroll", "ok", 0.1)
     metrics.reconciled("my secret value!", seconds=0.1)
     metrics.items(managed=1, ready=0, failing={"hunter2 ": 1, "p w": 2})
     text, _ = metrics.expose()
@@ -127,15 +124,15 @@ def test_nothing_foreign_becomes_a_label(metrics):
 
 @given(st.lists(st.text(max_size=8), max_size=200))
 def test_a_label_takes_a_bounded_number_of_values(texts):
-    """Whatever flows in, a label never has more values than its capacity and `other`, all of the right form."""
-    words = Words(r"[a-z]{1,3}", capacity=5)
-    seen = {words(text) for text in texts}
+    """Whatever text comes, a label has at most as many values as its capacity and `other`, all of the right form."""
+    allowed = LabelValues(r"[a-z]{1,3}", capacity=5)
+    seen = {allowed(text) for text in texts}
 
     assert len(seen - {"other"}) <= 5
-    assert all(re.fullmatch(r"[a-z]{1,3}", word) for word in seen - {"other"})
+    assert all(re.fullmatch(r"[a-z]{1,3}", text) for text in seen - {"other"})
 
 
-def test_is_exposed_in_both_formats(metrics):
+def test_metrics_are_exposed_in_both_formats(metrics):
     """Prometheus chooses OpenMetrics by its Accept header."""
     _, classic = metrics.expose()
     text, modern = metrics.expose("application/openmetrics-text; version=1.0.0")
@@ -146,15 +143,61 @@ def test_is_exposed_in_both_formats(metrics):
     assert b'keyturn_build_info{python="' in text
 
 
-def test_a_standby_has_no_last_poll_and_alarms_nobody(metrics, clock):
-    """The age of the last poll is counted from when a process began to lead: before, polling is another's business."""
+def test_a_standby_has_no_last_poll_and_raises_no_alert(metrics, time):
+    """The age of the last poll is counted from when the process began to lead: before that, another process polls."""
     assert value(metrics, "keyturn_leader") == 1
     metrics.leads(leading=False)
-    clock.now += 3600
+    time.advance(3600)
 
     assert value(metrics, "keyturn_leader") == 0
     assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 0
     metrics.leads(leading=True)
-    clock.now += 5
+    time.advance(5)
     assert value(metrics, "keyturn_leader") == 1
     assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 5
+
+
+def test_a_label_with_an_enum_takes_no_other_value(metrics):
+    """A word that no dashboard knows would be a series that nobody looks at."""
+    metrics.secret_written("deleted")
+    metrics.event("lost")
+
+    assert value(metrics, "keyturn_secret_writes_total", operation="other") == 1
+    assert value(metrics, "keyturn_events_total", outcome="other") == 1
+
+
+def test_an_errors_label_is_the_reason_why_a_server_is_down(metrics):
+    """Classes of errors can be renamed, and the public words stay."""
+
+    class CredentialRefused(Exception):
+        label = "Unauthorized"
+
+    metrics.polled(CONNECT, seconds=1.0, error=CredentialRefused("canary"))
+
+    assert value(metrics, "keyturn_connect_trouble", reason="Unauthorized") == 1
+
+
+def test_a_new_metric_is_one_new_row(time):
+    """A row is enough for the series and its help text, and for the test that compares the table with the documentation."""
+    row = Metric(
+        MetricKind.COUNTER, "keyturn_reads", "Reads through the broker, by result.", (Label("result", "[a-z]+"),)
+    )
+    metrics = Metrics(version="1", time=time, providers=PROVIDERS, table=[*METRIC_TABLE, row])
+
+    assert "keyturn_reads_total" in {each.exposed_name for each in metrics.table}
+    assert b"# HELP keyturn_reads_total Reads through the broker, by result.\n" in metrics.expose()[0]
+
+
+def test_each_provider_has_metrics_of_its_own(time):
+    """A second provider is a second prefix, and its server can be down while the first one is up."""
+    metrics = Metrics(version="1", time=time, providers={**PROVIDERS, "keyturn_bitwarden": "Bitwarden"})
+    metrics.vault_is(CONNECT, None)
+    metrics.vault_is("keyturn_bitwarden", "RateLimited")
+    metrics.vault_request("keyturn_bitwarden", "GET /api/sync", "200", 0.1)
+    text, _ = metrics.expose()
+
+    assert value(metrics, "keyturn_connect_up") == 1
+    assert value(metrics, "keyturn_bitwarden_up") == 0
+    assert value(metrics, "keyturn_bitwarden_trouble", reason="RateLimited") == 1
+    assert value(metrics, "keyturn_bitwarden_requests_total", route="GET /api/sync", outcome="200") == 1
+    assert b"# HELP keyturn_bitwarden_requests_total Requests to the Bitwarden server, by route" in text

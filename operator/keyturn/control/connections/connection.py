@@ -21,7 +21,7 @@ class Connection:
     """One vault account.
 
     Attributes:
-        name: empty for the installation's own.
+        name: `installation` for the one that the operator's own settings name.
         vaults: the provider's, opened.
         index: which items there are.
         health: whether it can be reached.
@@ -69,7 +69,7 @@ class Connections:
             vaults, connection=name, wanted=lambda: self._wanted(name), health=health, provider=provider, time=time
         )
         poller = Poller(
-            self._context, connection=name, provider=provider.label, index=index, health=health, on_polled=self._polled
+            self._context, connection=name, provider=provider, index=index, health=health, on_polled=self._polled
         )
         self._connections[name] = Connection(name, vaults, index, health, poller)
         return self._connections[name]

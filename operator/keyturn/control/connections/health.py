@@ -48,7 +48,7 @@ class ConnectionHealth:
         if self.error is not None:
             raise self.error.with_traceback(None)
 
-    def mark_reachable(self, *, vault_errors: Mapping[str, VaultError] | None = None) -> None:
+    def set_reachable(self, *, vault_errors: Mapping[str, VaultError] | None = None) -> None:
         """The vault side answered as it should, except for some vaults that could not be listed, by their ids."""
         self._reachable_at = self._time.monotonic()
         self._was_reachable = True
@@ -57,7 +57,7 @@ class ConnectionHealth:
         since = self._vault_unreachable_since
         self._vault_unreachable_since = {vault: since.get(vault, self._reachable_at) for vault in self._vault_errors}
 
-    def mark_down(self, error: VaultError) -> None:
+    def set_down(self, error: VaultError) -> None:
         """The vault side as a whole cannot be used."""
         self.error = error
 

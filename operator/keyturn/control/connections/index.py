@@ -155,12 +155,12 @@ class ItemIndex:
                 for scope in due:
                     await self._ask(scope)
             except VaultError as error:
-                self._health.mark_down(error)
+                self._health.set_down(error)
                 raise
             before, self._polled = self._polled, {scope.id: scope.title for scope in self._scopes}
             self._listings = {scope: listing for scope, listing in self._listings.items() if scope in self._polled}
             self._errors = {scope: error for scope, error in self._errors.items() if scope in self._polled}
-            self._health.mark_reachable(vault_errors=self._errors)
+            self._health.set_reachable(vault_errors=self._errors)
             return Refreshed(
                 listed=len(due),
                 failed=len(self._errors),
@@ -192,7 +192,7 @@ class ItemIndex:
                 raise failed.error from None
             except VaultError as error:
                 self._health.report_failure()
-                self._health.mark_down(error)
+                self._health.set_down(error)
                 raise
 
     def cached(self, path: ItemPath) -> ResolvedItem:
@@ -211,10 +211,10 @@ class ItemIndex:
 
     def _cached_since(self, path: ItemPath, at_least: float) -> ResolvedItem | None:
         try:
-            located = self.cached(path)
+            resolved = self.cached(path)
         except Unresolved:
             return None
-        return located if located.asked_at >= at_least else None
+        return resolved if resolved.asked_at >= at_least else None
 
     async def _look_up(self, path: ItemPath, *, since: float, at_least: float) -> ResolvedItem:
         """Load what is missing or too old, and answer from that."""

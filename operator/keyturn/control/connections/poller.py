@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from keyturn.base.backoff import Backoff, jittered
 from keyturn.base.log import StateLog, info, warning
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex
 from keyturn.control.context import Context
+from keyturn.core.provider import Provider
 from keyturn.core.vault import RateLimited, VaultError
 
 _log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Poller:
     Args:
         context: of the process.
         connection: name of the connection.
-        provider: label of its provider.
+        provider: which kind of vault it is; its label is for log lines, its prefix for metrics.
         index: is refreshed by each poll.
         health: of the connection; the index writes it, the poller waits for it.
         on_polled: takes what each poll found.
@@ -56,7 +58,7 @@ class Poller:
         context: Context,
         *,
         connection: str,
-        provider: str,
+        provider: Provider[Any],
         index: ItemIndex,
         health: ConnectionHealth,
         on_polled: Callable[[Polled], None],
@@ -70,7 +72,7 @@ class Poller:
         self._full_pass_interval = context.settings.full_pass_interval
         self._metrics = context.metrics
         self._time = context.time
-        self._beat = context.heartbeat.expect("poller", 2 * self._interval + 300.0)
+        self._beat = context.heartbeat.expect(f"poller {connection}".strip(), 2 * self._interval + 300.0)
         self._state = StateLog(_log, failed=_FAILED, recovered=_RECOVERED, time=context.time)
         self._backoff = Backoff(first=1.0, longest=min(self._interval, _LONGEST_PAUSE))
         self._failures = 0
@@ -123,8 +125,8 @@ class Poller:
         return self._backoff.delay(self._failures, random=self._time.random(), retry_after=asked)
 
     def _note(self, started: float, error: VaultError | None) -> None:
-        self._metrics.polled(seconds=self._time.monotonic() - started, error=error)
-        about = {"provider": self._provider, "connection": self._connection}
+        self._metrics.polled(self._provider.metrics_prefix, seconds=self._time.monotonic() - started, error=error)
+        about = {"provider": self._provider.label, "connection": self._connection}
         if (state := self._health.state()) is None:
             self._state.good(**about)
         else:

@@ -9,7 +9,16 @@ from functools import partial
 
 from keyturn.base.backoff import jittered
 from keyturn.base.log import info, warning
-from keyturn.cluster import WORKLOADS, About, ClusterError, Informer, NotFound, parts_of
+from keyturn.cluster import (
+    WORKLOADS,
+    About,
+    ApiListWatch,
+    ClusterError,
+    Informer,
+    NotFound,
+    namespaces_or_all,
+    projection_of,
+)
 from keyturn.control.context import Context
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.queue import WorkQueue
@@ -53,12 +62,17 @@ class WorkloadRequests:
         self._workloads: dict[WorkloadKey, AnnotatedWorkload] = {}
         self._informers = [
             Informer(
-                context.cluster,
-                kind,
-                reading=parts_of(partial(annotated_workload, api_version=kind.api_version, kind=kind.kind)),
-                namespaces=context.settings.watch_namespaces or None,
+                ApiListWatch(
+                    context.cluster,
+                    kind,
+                    projection_of(partial(annotated_workload, api_version=kind.api_version, kind=kind.kind)),
+                    time=context.time,
+                ),
+                label=kind.label,
+                namespaces=namespaces_or_all(context.settings.watch_namespaces),
                 on_change=self._changed,
                 on_beat=context.heartbeat.expect(kind.label, _LONGEST_STILL),
+                time=context.time,
             )
             for kind in WORKLOADS
         ]
@@ -74,11 +88,11 @@ class WorkloadRequests:
     async def attempted(self) -> None:
         """Wait until every kind was listed, or could not be: then the rest must go on without it."""
         for informer in self._informers:
-            await informer.tried.wait()
+            await informer.attempted.wait()
 
     def not_ready(self) -> str | None:
         """Why the picture of annotated workloads is not fresh, or None."""
-        return next((informer.trouble for informer in self._informers if informer.trouble), None)
+        return next((informer.error for informer in self._informers if informer.error), None)
 
     def warn_conflicting(self, key: Key) -> None:
         """Post an Event on each workload that asks for another item than the one that its Secret is filled with."""

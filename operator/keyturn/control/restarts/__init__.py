@@ -1,1 +1,1 @@
-"""Restarts the workloads that use what changed; knows neither requests nor passes over them."""
+"""Restarts the workloads that use what changed; stands apart from sync and requests, which it does not know."""

@@ -1,27 +1,30 @@
-"""Pays the restarts that changed Secrets owe: finds their marks, and has each namespace paid until no mark is left."""
+"""Finds Secrets with the pending-restart annotation, and runs passes over their namespaces until no annotation is left."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from keyturn.base.backoff import Backoff
 from keyturn.base.log import log_defect
-from keyturn.control.restarts.rollout import Outcome, RestartPass
-from keyturn.core.metadata import Key, ObjectMeta
+from keyturn.control.context import Context
+from keyturn.control.restarts.finisher import OnCounted
+from keyturn.control.restarts.results import PassResult
+from keyturn.control.restarts.rollout import RestartPass
+from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import RESTART_OWED
 from keyturn.core.restarts import PendingRestart
+from keyturn.core.triggers import Wake, wake_ups
 
 _log = logging.getLogger(__name__)
 
 _QUIET = 0.1
-"""Seconds without a new mark after which a pass begins, so that a mass rotation costs few listings and restarts."""
+"""Seconds without a new annotation after which a pass begins, so that a mass rotation costs few lists and restarts."""
 
-_QUIET_AT_WORK = 1.0
-"""The same while Secrets are still being worked on."""
+_QUIET_WHILE_BUSY = 1.0
+"""The same while more changes are likely soon."""
 
 _LONGEST_GATHERING = 5.0
 """Seconds after which a pass begins in any case."""
@@ -29,129 +32,124 @@ _LONGEST_GATHERING = 5.0
 _NAMESPACES_AT_ONCE = 4
 """Namespaces whose workloads are held in memory at once."""
 
-_LONGEST_REST = 60.0
-"""Seconds at most until a namespace is tried again, whatever the API server asks for."""
+_BACKOFF = Backoff(first=1.0, longest=60.0)
 
 
-class _Rest(NamedTuple):
+class _Retry(NamedTuple):
     failures: int
-    until: float
+    not_before: float
 
 
 class RestartController:
-    """A loop of passes over all marks there are. What a pass cannot finish, the next one finds again.
+    """A loop of passes over all pending restarts. The next pass finds again what a pass cannot finish.
 
     Args:
-        payer: pays one namespace.
-        secrets: metadata of all Secrets of ours, by key; the marks are among their annotations.
-        at_work: whether more marks are likely to come soon.
-        chance: random numbers of [0, 1).
-        schedule: calls back after a number of seconds.
-        clock: monotonic seconds.
-        sleep: waits for a number of seconds.
+        context: what every controller is built from.
+        secrets: metadata of all Secrets of ours, by namespace and name; their annotations say what is pending.
+        busy: whether more changes are likely soon.
+        on_counted: writes how many workloads have restarted and how many are left.
     """
 
     def __init__(
         self,
-        payer: RestartPass,
+        context: Context,
         *,
-        secrets: Mapping[Key, ObjectMeta],
-        at_work: Callable[[], bool],
-        chance: Callable[[], float],
-        schedule: Callable[[float, Callable[[], None]], object],
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        secrets: Mapping[tuple[str, str], ObjectMeta],
+        busy: Callable[[], bool],
+        on_counted: OnCounted,
     ) -> None:
-        self._payer = payer
+        self._time = context.time
+        self._pass = RestartPass(context, on_counted=on_counted)
         self._secrets = secrets
-        self._at_work = at_work
-        self._chance = chance
-        self._backoff = Backoff(first=1.0, longest=_LONGEST_REST)
-        self._schedule = schedule
-        self._clock = clock
-        self._sleep = sleep
-        self._resting: dict[str, _Rest] = {}
+        self._busy = busy
+        self._retries: dict[str, _Retry] = {}
         self._wake = asyncio.Event()
-        # Namespaces that are being paid, and whether there was something new for them meanwhile.
-        self._paying: dict[str, bool] = {}
+        # Namespaces with a pass under way, and whether another annotation came meanwhile.
+        self._running: dict[str, bool] = {}
         self._passes = asyncio.Semaphore(_NAMESPACES_AT_ONCE)
 
     def wake(self) -> None:
-        """There may be a new mark."""
+        """There may be a new annotation."""
         self._wake.set()
 
-    def owed(self) -> int:
-        """How many Secrets owe restarts."""
-        return len(self._owing())
+    def secret_changed(self, _: object, __: object, new: ObjectMeta | None) -> None:
+        """A Secret of ours changed; None if it is gone."""
+        if Wake.RESTARTS in wake_ups(new, None):
+            self.wake()
+
+    def pending(self) -> int:
+        """How many Secrets have pending restarts."""
+        return len(self._pending())
 
     async def run(self) -> None:
-        """Pay pending_restarts until cancelled."""
+        """Run passes until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._wake.wait()
                 await self._gather()
-                for namespace, owing in self._debtors().items():
-                    if namespace in self._paying:
-                        self._paying[namespace] = True
-                    elif not self._rests(namespace):
-                        self._paying[namespace] = False
-                        group.create_task(self._pay_in(namespace, owing), name=f"restarts in {namespace}")
+                for namespace, keys in self._pending_by_namespace().items():
+                    if namespace in self._running:
+                        self._running[namespace] = True
+                    elif not self._backs_off(namespace):
+                        self._running[namespace] = False
+                        group.create_task(self._run_pass(namespace, keys), name=f"restarts in {namespace}")
 
-    def _owing(self) -> list[ObjectMeta]:
+    def _pending(self) -> list[ObjectMeta]:
         return [
             secret
             for secret in self._secrets.values()
             if RESTART_OWED in secret.annotations and secret.deletion_timestamp is None
         ]
 
-    def _debtors(self) -> dict[str, list[Key]]:
-        """The Secrets whose marks are not known to be gone, by namespace."""
-        owing = self._owing()
-        self._payer.forget_all_but(owing)
-        debtors: dict[str, list[Key]] = {}
-        for secret in owing:
-            if not self._payer.is_paid(secret):
-                debtors.setdefault(secret.namespace, []).append(secret.key)
-        return debtors
+    def _pending_by_namespace(self) -> dict[str, list[tuple[str, str]]]:
+        """The Secrets whose annotations are not known to be removed, by namespace."""
+        pending = self._pending()
+        self._pass.forget_all_but(pending)
+        by_namespace: dict[str, list[tuple[str, str]]] = {}
+        for secret in pending:
+            if not self._pass.is_done(secret):
+                by_namespace.setdefault(secret.namespace, []).append(secret.key)
+        return by_namespace
 
     async def _gather(self) -> None:
-        """Wait for more marks as long as they come, within bounds."""
-        started = marked = self._clock()
+        """Wait for more annotations as long as they come, within bounds."""
+        started = latest = self._time.monotonic()
         while True:
             self._wake.clear()
-            await self._sleep(_QUIET)
-            now = self._clock()
+            await self._time.sleep(_QUIET)
+            now = self._time.monotonic()
             if self._wake.is_set():
-                marked = now
-            patience = _QUIET_AT_WORK if self._at_work() else _QUIET
-            # Half a slice off, since a sleep may end a little early by this clock.
-            if now - started >= _LONGEST_GATHERING or now - marked >= patience - _QUIET / 2:
+                latest = now
+            quiet = _QUIET_WHILE_BUSY if self._busy() else _QUIET
+            # Half a slice less, since a sleep may end a little early by this clock.
+            if now - started >= _LONGEST_GATHERING or now - latest >= quiet - _QUIET / 2:
                 return
 
-    async def _pay_in(self, namespace: str, owing: list[Key]) -> None:
-        """Make one pass over a namespace; those of others go on meanwhile."""
+    async def _run_pass(self, namespace: str, keys: list[tuple[str, str]]) -> None:
+        """Make one pass over a namespace; passes over others run at the same time."""
         async with self._passes:
-            # As they are by now: the wait may have been long.
-            secrets = [secret for key in owing if (secret := self._secrets.get(key)) is not None]
+            # Read them now: the wait may have been long.
+            secrets = [secret for key in keys if (secret := self._secrets.get(key)) is not None]
             pending_restarts = [pending for secret in secrets if (pending := PendingRestart.of(secret)) is not None]
             try:
-                outcome = await self._payer.pay(namespace, pending_restarts)
-            except Exception as error:  # noqa: BLE001 - a defect of ours on one namespace; the others must go on
-                log_defect(_log, f"restarting workloads in the namespace {namespace}", error)
-                outcome = Outcome(failed=True)
-        if self._paying.pop(namespace):
+                result = await self._pass.run(namespace, pending_restarts)
+            except Exception as error:  # noqa: BLE001 - a defect of ours in one namespace must not stop the others
+                log_defect(_log, f"restarting workloads in namespace {namespace}", error, namespace=namespace)
+                result = PassResult(failed=True)
+        if self._running.pop(namespace):
             self._wake.set()
-        before = self._resting.pop(namespace, None)
-        if not outcome.failed:
-            return
-        # A namespace where the pass failed waits, longer with each failure; the others do not wait with it.
-        failures = 1 if before is None or outcome.progress else before.failures + 1
-        delay = self._backoff.delay(failures, random=self._chance())
-        delay = max(delay, min(outcome.retry_after, _LONGEST_REST))
-        self._resting[namespace] = _Rest(failures, self._clock() + delay)
-        # A moment later, so that the rest is over by any clock.
-        self._schedule(delay + _QUIET, self._wake.set)
+        before = self._retries.pop(namespace, None)
+        if result.failed:
+            self._back_off(namespace, result, before)
 
-    def _rests(self, namespace: str) -> bool:
-        rest = self._resting.get(namespace)
-        return rest is not None and rest.until > self._clock()
+    def _back_off(self, namespace: str, result: PassResult, before: _Retry | None) -> None:
+        """Delay the next pass over a namespace, longer with each failure; the others are not delayed."""
+        failures = 1 if before is None or result.progress else before.failures + 1
+        delay = _BACKOFF.delay(failures, random=self._time.random(), retry_after=result.retry_after)
+        self._retries[namespace] = _Retry(failures, self._time.monotonic() + delay)
+        # A moment later, so that the delay is over by any clock.
+        self._time.call_later(delay + _QUIET, self._wake.set)
+
+    def _backs_off(self, namespace: str) -> bool:
+        retry = self._retries.get(namespace)
+        return retry is not None and retry.not_before > self._time.monotonic()

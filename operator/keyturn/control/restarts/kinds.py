@@ -1,4 +1,4 @@
-"""The kinds of workloads that are restarted, and where each holds its pod template."""
+"""The kinds of workloads that are restarted, and the path to the pod template of each."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keyturn.cluster import WORKLOADS, Cluster, Resource, find_resource
+from keyturn.base.log import StateLog, info, warning
+from keyturn.cluster import WORKLOADS, Resource, find_resource
+from keyturn.control.context import Context
 from keyturn.core.restart_kinds import KindReference
-from keyturn.observe import OncePerState
 
 _log = logging.getLogger(__name__)
+
+_UNUSABLE = warning("kind {kind}, which KEYTURN_RESTART_KINDS names, {state}")
+_USABLE_AGAIN = info("kind {kind}, which KEYTURN_RESTART_KINDS names, can be restarted again after {duration}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,48 +38,53 @@ class WorkloadKind:
         return found if isinstance(found, Mapping) else None
 
     def patch(self, annotations: Mapping[str, str], *, resource_version: str) -> dict[str, Any]:
-        """A merge patch that annotates the pod template of the very state that was looked at."""
+        """A merge patch that annotates the pod template, and conflicts unless the workload is still in the state it was judged in.
+
+        Args:
+            annotations: to write.
+            resource_version: of that state.
+        """
         body: dict[str, Any] = {"metadata": {"annotations": dict(annotations)}}
         for member in reversed(self.template):
             body = {member: body}
         return {**body, "metadata": {"resourceVersion": resource_version}}
 
 
-KINDS = tuple(map(WorkloadKind, WORKLOADS))
+BUILT_IN_KINDS = tuple(map(WorkloadKind, WORKLOADS))
 """Those of Kubernetes itself. A Job or CronJob never runs because a Secret changed."""
 
 
 class ChosenKind:
-    """A kind that somebody chose, looked for anew each time: it may be installed, or gone, at any time.
+    """A kind that the settings name. It is looked up each time, because it may be installed or removed at any time.
 
     Args:
-        cluster: the API server.
+        context: of the controller.
         reference: names the kind.
     """
 
-    def __init__(self, cluster: Cluster, reference: KindReference) -> None:
-        self._cluster = cluster
+    def __init__(self, context: Context, reference: KindReference) -> None:
+        self._cluster = context.cluster
         self._reference = reference
-        self._state = OncePerState(_log, f"The kind {reference}, whose objects are to be restarted,")
+        self._state = StateLog(_log, failed=_UNUSABLE, recovered=_USABLE_AGAIN, time=context.time)
 
     def __str__(self) -> str:
         return str(self._reference)
 
     async def find(self) -> WorkloadKind | None:
-        """The kind as it is served now; None while it is not, since then there are no objects of it.
+        """The kind as it is served now; None if it is not served or cannot use a Secret: then no object of it is restarted.
 
         Raises:
-            ClusterError: the API server could not be asked.
+            ClusterError: the request failed.
         """
         reference = self._reference
         found = await find_resource(
             self._cluster, group=reference.group, version=reference.version, kind=reference.kind
         )
         if found is None:
-            self._state.bad("is not served by the API server")
+            self._state.bad("is not served by the API server", kind=str(self))
             return None
         if not found.namespaced:
-            self._state.bad("lives in no namespace, so it cannot use a Secret")
+            self._state.bad("is not namespaced, so it cannot use a Secret", kind=str(self))
             return None
-        self._state.good()
+        self._state.good(kind=str(self))
         return WorkloadKind(found, reference.template)

@@ -1,4 +1,4 @@
-"""Has the kubelet write changed files into running pods at once, for applications that read them anew by themselves."""
+"""Has the kubelet refresh changed files in running pods at once, for applications that reload them by themselves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from keyturn.cluster import PODS, Cluster, ClusterError, Conflict, Forbidden, NotFound
+from keyturn.base.log import debug, warning
+from keyturn.cluster import PODS, ClusterError, Conflict, Forbidden, NotFound
+from keyturn.control.context import Context
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.mounts import Touch, touch_of
 from keyturn.core.names import RESTART_MANAGER
@@ -15,16 +17,20 @@ from keyturn.core.restarts import PendingRestart
 
 _log = logging.getLogger(__name__)
 
+_LIST_FORBIDDEN = warning("pods in namespace {namespace} cannot be listed, so their files are refreshed later: {error}")
+_PATCH_FORBIDDEN = warning("Pod {namespace}/{name} cannot be patched, so its files are refreshed later: {error}")
+_TOUCHED = debug("Pod {namespace}/{name} was annotated, so that the kubelet refreshes its files")
+
 _PAGE = 100
 """Pods in memory at once: whole ones are large, and a namespace may hold thousands."""
 
 
 @dataclass(frozen=True, slots=True)
-class Untouched:
-    """Something that must be tried again.
+class RefreshFailure:
+    """A refresh that must be tried again.
 
     Attributes:
-        secrets: names of those whose files have not turned everywhere.
+        secrets: names of the Secrets whose files are not refreshed everywhere.
         error: why.
     """
 
@@ -32,22 +38,26 @@ class Untouched:
     error: ClusterError
 
 
-class Mounts:
-    """Part of a pass over what the Secrets of one namespace owe.
+class MountRefresher:
+    """Part of a pass over the pending changes of one namespace.
 
     Args:
-        cluster: the API server.
+        context: of the controller.
         writing: bounds the writes under way at once.
     """
 
-    def __init__(self, cluster: Cluster, *, writing: asyncio.Semaphore) -> None:
-        self._cluster = cluster
+    def __init__(self, context: Context, *, writing: asyncio.Semaphore) -> None:
+        self._cluster = context.cluster
         self._writing = writing
 
-    async def refresh(self, namespace: str, pending_restarts: Mapping[str, PendingRestart]) -> list[Untouched]:
-        """Touch every pod that asks for it and shows files of a Secret that changed.
+    async def refresh(self, namespace: str, pending_restarts: Mapping[str, PendingRestart]) -> list[RefreshFailure]:
+        """Touch every pod that requests it and mounts a Secret that changed.
 
-        Where that is forbidden, trying again would not help: the kubelet looks by itself within a minute or so.
+        What is forbidden is not tried again: the kubelet refreshes the files by itself within a minute or so.
+
+        Args:
+            namespace: of the pods.
+            pending_restarts: its Secrets with pending changes, by name.
         """
         touches: list[tuple[ObjectMeta, Touch]] = []
         try:
@@ -58,24 +68,25 @@ class Mounts:
                     if (touch := touch_of(pod, pending_restarts)) is not None
                 ]
         except Forbidden as error:
-            _log.warning("pods in the namespace %s cannot be listed, so their files turn later: %s", namespace, error)
+            _LIST_FORBIDDEN(_log, namespace=namespace, error=error)
             return []
         except ClusterError as error:
-            return [Untouched(frozenset(pending_restarts), error)]
-        untouched = await asyncio.gather(*(self._touch(pod, touch) for pod, touch in touches))
-        return [each for each in untouched if each is not None]
+            return [RefreshFailure(frozenset(pending_restarts), error)]
+        failures = await asyncio.gather(*(self._touch(pod, touch) for pod, touch in touches))
+        return [each for each in failures if each is not None]
 
-    async def _touch(self, pod: ObjectMeta, touch: Touch) -> Untouched | None:
+    async def _touch(self, pod: ObjectMeta, touch: Touch) -> RefreshFailure | None:
+        about = {"kind": PODS.kind, "namespace": pod.namespace, "name": pod.name}
         try:
             async with self._writing:
                 await self._cluster.merge_patch(PODS, *pod.key, touch.patch, field_manager=RESTART_MANAGER)
         except (Conflict, NotFound):
-            # A pod that came in its place was made after the change.
+            # A pod that took its place was created after the change.
             return None
         except Forbidden as error:
-            _log.warning("Pod %s/%s cannot be touched, so its files turn later: %s", *pod.key, error)
+            _PATCH_FORBIDDEN(_log, error=error, **about)
             return None
         except ClusterError as error:
-            return Untouched(touch.secrets, error)
-        _log.debug("had the kubelet look at the files of Pod %s/%s", *pod.key)
+            return RefreshFailure(touch.secrets, error)
+        _TOUCHED(_log, **about)
         return None

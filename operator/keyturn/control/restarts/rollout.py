@@ -1,34 +1,33 @@
-"""One pass over one namespace: restarts who is owed that by any of its Secrets, once, and clears the marks that are paid."""
+"""One pass over one namespace: restarts each workload once for all pending changes, and removes the annotations that are done."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from keyturn.base.log import info, warning
 from keyturn.base.text import shorten
 from keyturn.cluster import (
     NAMESPACES,
-    SECRETS,
     About,
-    Cluster,
     ClusterError,
     Conflict,
     Forbidden,
-    Invalid,
     NotFound,
 )
-from keyturn.control.restarts.kinds import KINDS, ChosenKind, WorkloadKind
-from keyturn.control.restarts.mounts import Mounts
+from keyturn.control.context import Context
+from keyturn.control.restarts.declined import DeclinedMemory, DeclinedRestart
+from keyturn.control.restarts.finisher import Finisher, OnCounted
+from keyturn.control.restarts.kinds import BUILT_IN_KINDS, ChosenKind, WorkloadKind
+from keyturn.control.restarts.mounts import MountRefresher
+from keyturn.control.restarts.results import KindResult, PassResult
+from keyturn.core.events import Event, EventReason
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import AUTO_RESTART, RESTART_DECLINED, RESTART_MANAGER, RESTART_OWED
-from keyturn.core.request import Key
-from keyturn.core.restart_status import counted
+from keyturn.core.names import AUTO_RESTART, RESTART_MANAGER
 from keyturn.core.restarts import (
     PendingRestart,
     Verdict,
@@ -36,294 +35,229 @@ from keyturn.core.restarts import (
     judge,
     restart_annotations,
     unreadable_switch,
-    written_marks,
 )
 
 _log = logging.getLogger(__name__)
 
+_RESTARTED = info("restarted {kind} {namespace}/{name} for {causes}")
+_SWITCH_UNREADABLE = warning(
+    "{kind} {namespace}/{name} is not restarted: {annotation} is {value!r}, neither true nor false"
+)
+_NAMESPACE_FAILED = warning("restarts in namespace {namespace} cannot begin, retrying: {error}")
+_KIND_FAILED = warning("cannot find out whether kind {kind} is served, retrying: {error}")
+_LIST_FAILED = warning("{resource} in namespace {namespace} cannot be listed, retrying: {error}")
+_RESTART_FAILED = warning("{kind} {namespace}/{name} cannot be restarted, retrying: {error}")
+_REFRESH_FAILED = warning("files of pods in namespace {namespace} cannot be refreshed, retrying: {error}")
+
 _PATCHES_AT_ONCE = 10
-"""Writes under way at once over all namespaces: more would only wait for a connection, with their deadline running."""
+"""Writes under way at once over all namespaces: more would only wait for a connection, while their deadline runs."""
 
 _ATTEMPTS = 5
-"""How often to look at a workload again at once if it changes under our hands, as it does while it is rolled out."""
+"""How often to read a workload again at once if it changes under our hands, as it does while it is rolled out."""
 
 
-@dataclass(slots=True)
-class Outcome:
-    """How a pass over one namespace went.
-
-    Attributes:
-        progress: somebody was restarted, or a mark is gone.
-        failed: something is still owed, or nobody knows.
-        retry_after: seconds for which the API server asks to be left alone.
-    """
-
-    progress: bool = False
-    failed: bool = False
-    retry_after: float = 0.0
-
-    def fail(self, what: str, error: ClusterError) -> None:
-        """Something must be tried again."""
-        _log.warning("%s: %s", what, error)
-        self.failed = True
-        self.retry_after = max(self.retry_after, error.retry_after or 0.0)
-
-
-@dataclass(slots=True)
-class _Namespace:
-    """What one pass over one namespace knows.
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What a pass knows at its start.
 
     Attributes:
-        name: of the namespace.
-        pending_restarts: its Secrets that owe restarts, by name.
+        namespace: its name.
+        pending: its Secrets with pending changes, by name.
         policy: annotations of the namespace.
-        outcome: how it goes.
-        complete: every workload there is was looked at.
-        left: how many workloads are still owed a restart, by the name of the Secret.
-        unturned: names of the Secrets whose files may be old in pods that want them at once.
-        done: how many have got it.
     """
 
-    name: str
-    pending_restarts: Mapping[str, PendingRestart]
+    namespace: str
+    pending: Mapping[str, PendingRestart]
     policy: Mapping[str, str]
-    outcome: Outcome
-    complete: bool = True
-    left: Counter[str] = field(default_factory=Counter)
-    unturned: set[str] = field(default_factory=set)
-    done: Counter[str] = field(default_factory=Counter)
 
 
 class RestartPass:
-    """Pays what the Secrets of a namespace owe.
+    """Restarts the workloads of a namespace for the pending changes of its Secrets.
 
     Args:
-        cluster: the API server.
-        chosen: kinds of workloads to look at beside those of Kubernetes itself.
-        default: whether to restart where neither Secret, workload nor Namespace say anything.
-        now: the time, with its zone.
-        restarted: told of each workload's kind and outcome.
-        tell: posts an Event about a workload.
-        tell_status: writes what the status of a Secret's OnePasswordItem says of restarts.
-        refresh_mounts: whether pods are looked at, too, that want changed files at once.
+        context: of the controller.
+        on_counted: writes how many workloads have restarted and how many are left.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        *,
-        chosen: Sequence[ChosenKind],
-        default: bool,
-        now: Callable[[], datetime],
-        restarted: Callable[[str, str], None],
-        tell: Callable[[About, str], None],
-        tell_status: Callable[[Key, Mapping[str, Any]], Awaitable[None]],
-        refresh_mounts: bool = False,
-    ) -> None:
-        self._cluster = cluster
-        self._chosen = chosen
-        self._default = default
-        self._now = now
-        self._restarted = restarted
-        self._tell = tell
-        self._tell_status = tell_status
+    def __init__(self, context: Context, *, on_counted: OnCounted) -> None:
+        self._cluster = context.cluster
+        self._events = context.events
+        self._metrics = context.metrics
+        self._time = context.time
+        self._default = context.settings.auto_restart
+        self._chosen = [ChosenKind(context, reference) for reference in context.settings.restart_kinds]
         self._writing = asyncio.Semaphore(_PATCHES_AT_ONCE)
-        self._mounts = Mounts(cluster, writing=self._writing) if refresh_mounts else None
-        # Revisions that a workload's switch declined, by the uids of workload and Secret, until the mark is gone.
-        self._declined: dict[str, dict[str, int]] = {}
-        # Resource versions that our picture still shows with a mark that is gone, by the uid of the Secret.
-        self._cleared: dict[str, str] = {}
+        self._mounts = MountRefresher(context, writing=self._writing) if context.settings.refresh_mounts else None
+        self._declined = DeclinedMemory()
+        self._finisher = Finisher(context, writing=self._writing, declined=self._declined, on_counted=on_counted)
 
-    def is_paid(self, secret: ObjectMeta) -> bool:
-        """Whether the mark of a Secret as it was last seen is gone already: the watch lags behind our own write."""
-        return self._cleared.get(secret.uid) == secret.resource_version
+    def is_done(self, secret: ObjectMeta) -> bool:
+        """Whether the annotation of a Secret, as it was last seen, is removed already: the watch lags behind our own write."""
+        return self._finisher.is_done(secret)
 
-    def forget_all_but(self, owing: Iterable[ObjectMeta]) -> None:
-        """Forget what was remembered of Secrets that owe nothing any more."""
-        uids = {secret.uid for secret in owing}
-        self._cleared = {uid: version for uid, version in self._cleared.items() if uid in uids}
-        remembered = (
-            (workload, {uid: revision for uid, revision in declined.items() if uid in uids})
-            for workload, declined in self._declined.items()
-        )
-        self._declined = {workload: declined for workload, declined in remembered if declined}
+    def forget_all_but(self, pending: Iterable[ObjectMeta]) -> None:
+        """Forget what was remembered of Secrets other than these, which have the annotation."""
+        uids = {secret.uid for secret in pending}
+        self._finisher.forget_all_but(uids)
+        self._declined.forget_all_but(uids)
 
-    async def pay(self, namespace: str, pending_restarts: Iterable[PendingRestart]) -> Outcome:
-        """Make one pass. What it cannot finish, the next one finds again; it never raises but for cancellation."""
-        outcome = Outcome()
+    async def run(self, namespace: str, pending_restarts: Iterable[PendingRestart]) -> PassResult:
+        """Make one pass. The next one finds again what this one cannot finish. No failed request raises.
+
+        Args:
+            namespace: its name.
+            pending_restarts: its Secrets with the annotation.
+        """
         try:
             policy = await self._policy(namespace)
         except ClusterError as error:
-            outcome.fail(f"restarts in the namespace {namespace}", error)
-            return outcome
-        here = _Namespace(namespace, {pending.secret.name: pending for pending in pending_restarts}, policy, outcome)
-        for pending in here.pending_restarts.values():
-            for workload, revision in pending.declined().items():
-                self._declined.setdefault(workload, {}).setdefault(pending.secret.uid, revision)
-        await asyncio.gather(
-            self._refresh_mounts(here),
-            *(self._pay_kind(kind, here) for kind in KINDS),
-            *(self._pay_chosen(kind, here) for kind in self._chosen),
+            _NAMESPACE_FAILED(_log, namespace=namespace, error=error)
+            return PassResult.failure(error)
+        scope = _Scope(namespace, {pending.secret.name: pending for pending in pending_restarts}, policy)
+        self._declined.read(scope.pending.values())
+        (refresh, stale), kinds = await asyncio.gather(
+            self._refresh_mounts(scope),
+            asyncio.gather(
+                *(self._run_kind(kind, scope) for kind in BUILT_IN_KINDS),
+                *(self._run_chosen(kind, scope) for kind in self._chosen),
+            ),
         )
-        await asyncio.gather(*(self._settle(pending, here) for pending in here.pending_restarts.values()))
-        return outcome
+        found = KindResult.merged(kinds)
+        self._remember(found.declined, scope)
+        finished = await asyncio.gather(
+            *(self._finisher.finish(each, found, stale=name in stale) for name, each in scope.pending.items())
+        )
+        return PassResult.merged((refresh, found.result, *finished))
 
     async def _policy(self, namespace: str) -> Mapping[str, str]:
-        """The Namespace's annotations; none where we may not read it, so that the operator's own setting holds."""
+        """The Namespace's annotations; none if we may not read it: then the operator's own setting decides."""
         try:
             answer = await self._cluster.get_metadata(NAMESPACES, None, namespace)
         except (Forbidden, NotFound):
             return {}
         return ObjectMeta.of(answer).annotations
 
-    async def _pay_chosen(self, chosen: ChosenKind, here: _Namespace) -> None:
+    async def _refresh_mounts(self, scope: _Scope) -> tuple[PassResult, frozenset[str]]:
+        """Refresh files in pods. Returns also the names of the Secrets whose files are still old in some pod."""
+        if self._mounts is None:
+            return PassResult(), frozenset()
+        failures = await self._mounts.refresh(scope.namespace, scope.pending)
+        for failure in failures:
+            _REFRESH_FAILED(_log, namespace=scope.namespace, error=failure.error)
+        result = PassResult.merged(PassResult.failure(failure.error) for failure in failures)
+        return result, frozenset().union(*(failure.secrets for failure in failures))
+
+    async def _run_chosen(self, chosen: ChosenKind, scope: _Scope) -> KindResult:
         try:
             kind = await chosen.find()
         except ClusterError as error:
-            here.complete = False
-            here.outcome.fail(f"whether the kind {chosen} is served", error)
-            return
-        if kind is not None:
-            await self._pay_kind(kind, here)
+            _KIND_FAILED(_log, kind=str(chosen), error=error)
+            return KindResult(PassResult.failure(error), complete=False)
+        return await self._run_kind(kind, scope) if kind is not None else KindResult()
 
-    async def _pay_kind(self, kind: WorkloadKind, here: _Namespace) -> None:
-        due: list[tuple[Mapping[str, Any], Iterable[str]]] = []
+    async def _run_kind(self, kind: WorkloadKind, scope: _Scope) -> KindResult:
+        done: Counter[str] = Counter()
+        declined: list[DeclinedRestart] = []
+        due: list[tuple[Mapping[str, Any], Verdict]] = []
         try:
-            # Of each page only those stay in memory that are due.
-            async for page in self._cluster.pages(kind.resource, here.name):
+            # Of each page, only the workloads that must restart stay in memory.
+            async for page in self._cluster.pages(kind.resource, scope.namespace):
                 for workload in page.get("items") or ():
-                    verdict = self._judge(kind, workload, here)
-                    here.done.update(verdict.done)
+                    verdict = self._judge(kind, workload, scope)
+                    done.update(verdict.done)
+                    declined += _declined(kind, workload, verdict, scope)
                     if verdict.due:
-                        due.append((workload, verdict.due.keys()))
+                        due.append((workload, verdict))
         except ClusterError as error:
-            here.complete = False
-            here.outcome.fail(f"{kind.resource.label} in the namespace {here.name} cannot be listed", error)
-            return
-        await asyncio.gather(*(self._pay_one(kind, workload, secrets, here) for workload, secrets in due))
+            _LIST_FAILED(_log, resource=kind.resource.label, namespace=scope.namespace, error=error)
+            return KindResult(PassResult.failure(error), done=done, declined=tuple(declined), complete=False)
+        judged = KindResult(done=done, declined=tuple(declined))
+        restarts = await asyncio.gather(*(self._restart(kind, *each, scope) for each in due))
+        return KindResult.merged((judged, *restarts))
 
-    async def _refresh_mounts(self, here: _Namespace) -> None:
-        for each in await self._mounts.refresh(here.name, here.pending_restarts) if self._mounts is not None else ():
-            here.unturned |= each.secrets
-            here.outcome.fail(f"files of pods in the namespace {here.name} cannot be refreshed", each.error)
-
-    async def _pay_one(
-        self, kind: WorkloadKind, workload: Mapping[str, Any], secrets: Iterable[str], here: _Namespace
-    ) -> None:
-        """Restart a workload that is owed it by these Secrets."""
-        try:
-            async with self._writing:
-                await self._restart(kind, workload, here)
-        except NotFound:
-            # What is gone is owed nothing.
-            return
-        except ClusterError as error:
-            # One workload that cannot be patched must not keep the others from their restart.
-            here.left.update(secrets)
-            here.outcome.fail(f"restarting {kind.resource.kind} {'/'.join(ObjectMeta.of(workload).key)}", error)
-            self._restarted(kind.resource.kind, "failed")
-        else:
-            here.done.update(secrets)
-
-    async def _restart(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
-        """Restart a workload, looking at it again as often as it changes meanwhile."""
-        key = ObjectMeta.of(workload).key
-        for _ in range(_ATTEMPTS):
-            try:
-                await self._patch(kind, workload, here)
-            except Conflict:
-                workload = await self._cluster.get(kind.resource, *key)
-            else:
-                return
-        await self._patch(kind, workload, here)
-
-    async def _patch(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> None:
-        """Restart a workload once for all that it is owed, and touch nothing but two annotations of its template."""
-        due, template = self._judge(kind, workload, here).due, kind.template_of(workload)
-        if not due or template is None:
-            return
-        metadata = ObjectMeta.of(workload)
-        marks = {name: here.pending_restarts[name].mark for name in due}
-        annotations = restart_annotations(metadata, template, marks, now=self._now())
-        patch = kind.patch(annotations, resource_version=metadata.resource_version)
-        await self._cluster.merge_patch(kind.resource, *metadata.key, patch, field_manager=RESTART_MANAGER)
-        here.outcome.progress = True
-        self._restarted(kind.resource.kind, "done")
-        causes = described((here.pending_restarts[name], keys) for name, keys in sorted(due.items()))
-        _log.info("restarted %s %s/%s for %s", kind.resource.kind, *metadata.key, causes)
-        self._tell(About(kind.resource, *metadata.key, metadata.uid), f"restarted for {causes}")
-
-    def _judge(self, kind: WorkloadKind, workload: Mapping[str, Any], here: _Namespace) -> Verdict:
+    def _judge(
+        self,
+        kind: WorkloadKind,
+        workload: Mapping[str, Any],
+        scope: _Scope,
+        *,
+        declined: Iterable[DeclinedRestart] = (),
+    ) -> Verdict:
+        """Judge one state of a workload, by what was declined before this pass and, as `declined`, in it."""
         metadata, template = ObjectMeta.of(workload), kind.template_of(workload)
         if template is None or metadata.deletion_timestamp is not None:
             return Verdict()
-        declined = self._declined.get(metadata.uid, {})
-        verdict = judge(
-            metadata, template, here.pending_restarts, policy=here.policy, default=self._default, declined=declined
+        now = {each.pending.secret.uid: each.pending.revision for each in declined if each.workload.uid == metadata.uid}
+        return judge(
+            metadata,
+            template,
+            scope.pending,
+            policy=scope.policy,
+            default=self._default,
+            declined={**self._declined.by(metadata.uid), **now},
         )
-        for pending in (here.pending_restarts[name] for name in verdict.declined):
-            self._declined.setdefault(metadata.uid, {})[pending.secret.uid] = pending.revision
-            if said := unreadable_switch(pending.secret.annotations, metadata.annotations, here.policy):
-                what = f"{kind.resource.kind} {'/'.join(metadata.key)}"
-                _log.warning("%s is not restarted: %s is %r, neither true nor false", what, AUTO_RESTART, shorten(said))
-        return verdict
 
-    async def _settle(self, pending: PendingRestart, here: _Namespace) -> None:
-        """Say how many were restarted, and then remove the mark if nobody is left: a crash in between loses neither."""
-        secret, left = pending.secret, here.left[pending.secret.name]
+    async def _restart(
+        self, kind: WorkloadKind, workload: Mapping[str, Any], verdict: Verdict, scope: _Scope
+    ) -> KindResult:
+        """Restart a workload that must. If it changes meanwhile, its new state is judged again."""
+        metadata, secrets = ObjectMeta.of(workload), Counter(verdict.due.keys())
+        declined = _declined(kind, workload, verdict, scope)
+        known, progress = len(declined), False
         try:
             async with self._writing:
-                if here.complete and pending.owed.changes:
-                    await self._say(pending, left=left, done=here.done[secret.name])
-                if here.complete and not left and secret.name not in here.unturned:
-                    await self._clear(pending)
-                    here.outcome.progress = True
-                else:
-                    await self._note_declined(pending)
+                for attempts_left in reversed(range(_ATTEMPTS + 1)):
+                    try:
+                        progress = await self._patch(kind, workload, verdict, scope)
+                        break
+                    except Conflict:
+                        if not attempts_left:
+                            raise
+                    workload = await self._cluster.get(kind.resource, *metadata.key)
+                    verdict = self._judge(kind, workload, scope, declined=declined)
+                    declined += _declined(kind, workload, verdict, scope)
+        except NotFound:
+            # A workload that is gone needs no restart.
+            return KindResult()
         except ClusterError as error:
-            here.outcome.fail(f"restarts owed by the Secret {'/'.join(secret.key)}", error)
+            # One workload that cannot be patched must not keep the others from their restart.
+            about = {"kind": kind.resource.kind, "namespace": metadata.namespace, "name": metadata.name}
+            _RESTART_FAILED(_log, error=error, **about)
+            self._metrics.restarted(kind.resource.kind, "failed")
+            return KindResult(PassResult.failure(error), left=secrets, declined=tuple(declined[known:]))
+        return KindResult(PassResult(progress=progress), done=secrets, declined=tuple(declined[known:]))
 
-    async def _note_declined(self, pending: PendingRestart) -> None:
-        """Write down beside a mark that stays who declined, so that another operator after us knows it, too."""
-        secret = pending.secret
-        declined = {
-            workload: str(revisions[secret.uid])
-            for workload, revisions in self._declined.items()
-            if secret.uid in revisions
-        }
-        if (text := written_marks(declined)) == secret.annotations.get(RESTART_DECLINED, ""):
-            return
-        patch = {"metadata": {"uid": secret.uid, "annotations": {RESTART_DECLINED: text}}}
-        # A Secret that is gone, or was made anew, tells of itself.
-        with contextlib.suppress(Conflict, NotFound):
-            await self._cluster.merge_patch(SECRETS, *secret.key, patch, field_manager=RESTART_MANAGER)
+    async def _patch(self, kind: WorkloadKind, workload: Mapping[str, Any], verdict: Verdict, scope: _Scope) -> bool:
+        """Restart a workload once for all that is due, and touch nothing but two annotations of its template.
 
-    async def _say(self, pending: PendingRestart, *, left: int, done: int) -> None:
-        try:
-            await self._tell_status(
-                Key(*pending.secret.key), counted(pending.revision, pending.owed, left=left, done=done)
-            )
-        except (Forbidden, Invalid) as error:
-            # Trying again would not help, and the mark must not stay for it.
-            _log.warning("the status of %s cannot tell of restarts: %s", "/".join(pending.secret.key), error)
+        Returns whether anything was due.
+        """
+        due, template = verdict.due, kind.template_of(workload)
+        if not due or template is None:
+            return False
+        metadata = ObjectMeta.of(workload)
+        stamps = {name: scope.pending[name].stamp for name in due}
+        annotations = restart_annotations(metadata, template, stamps, now=self._time.now())
+        patch = kind.patch(annotations, resource_version=metadata.resource_version)
+        await self._cluster.merge_patch(kind.resource, *metadata.key, patch, field_manager=RESTART_MANAGER)
+        self._metrics.restarted(kind.resource.kind, "done")
+        causes = described((scope.pending[name], keys) for name, keys in sorted(due.items()))
+        about = {"kind": kind.resource.kind, "namespace": metadata.namespace, "name": metadata.name}
+        _RESTARTED(_log, causes=causes, **about)
+        event = Event(EventReason.RESTARTED, f"restarted for {causes}")
+        self._events.post(About(kind.resource, *metadata.key, metadata.uid), event)
+        return True
 
-    async def _clear(self, pending: PendingRestart) -> None:
-        """Remove the very mark that was paid, whatever else has changed on the Secret meanwhile."""
-        secret = pending.secret
-        mark, declined = (
-            f"/metadata/annotations/{name.replace('/', '~1')}" for name in (RESTART_OWED, RESTART_DECLINED)
-        )
-        operations = [
-            {"op": "test", "path": "/metadata/uid", "value": secret.uid},
-            {"op": "test", "path": mark, "value": secret.annotations[RESTART_OWED]},
-            {"op": "remove", "path": mark},
-            # Our picture may lag, and to remove what is not there would be refused.
-            {"op": "add", "path": declined, "value": ""},
-            {"op": "remove", "path": declined},
-        ]
-        try:
-            await self._cluster.json_patch(SECRETS, *secret.key, operations, field_manager=RESTART_MANAGER)
-        except (Invalid, NotFound):
-            # Another mark stands there now, or none: the watch tells, and another pass looks at it.
-            return
-        self._cleared[secret.uid] = secret.resource_version
+    def _remember(self, declined: Iterable[DeclinedRestart], scope: _Scope) -> None:
+        for each in declined:
+            if value := unreadable_switch(each.pending.secret.annotations, each.workload.annotations, scope.policy):
+                about = {"kind": each.kind, "namespace": each.workload.namespace, "name": each.workload.name}
+                _SWITCH_UNREADABLE(_log, annotation=AUTO_RESTART, value=shorten(value), **about)
+        self._declined.remember(declined)
+
+
+def _declined(
+    kind: WorkloadKind, workload: Mapping[str, Any], verdict: Verdict, scope: _Scope
+) -> list[DeclinedRestart]:
+    metadata = ObjectMeta.of(workload)
+    return [DeclinedRestart(kind.resource.kind, metadata, scope.pending[name]) for name in sorted(verdict.declined)]

@@ -15,7 +15,7 @@ from keyturn.control.sync.memory import Memory
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core.events import Event
-from keyturn.core.outcomes import SUPERSEDED, Outcome
+from keyturn.core.outcomes import DEFECT, SUPERSEDED, Outcome
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.status import WAITING, Failure, StatusChange, Synced
 
@@ -63,7 +63,7 @@ class Conclusion:
         self._slots = slots
 
     async def conclude(self, key: Key, request: SecretRequest | None, outcome: Outcome, *, seconds: float) -> None:
-        """End a pass. Never raises, except for cancellation and a defect.
+        """End a pass. It raises nothing but cancellation and a defect, and requeues the key in any case.
 
         Args:
             key: of the request.
@@ -71,6 +71,14 @@ class Conclusion:
             outcome: of the pass.
             seconds: that the pass took.
         """
+        requeue = DEFECT.requeue
+        try:
+            outcome = await self._conclude(key, request, outcome, seconds=seconds)
+            requeue = outcome.requeue
+        finally:
+            self._queue.finish(key, after=requeue.after, backoff=requeue.backoff)
+
+    async def _conclude(self, key: Key, request: SecretRequest | None, outcome: Outcome, *, seconds: float) -> Outcome:
         if request is not None:
             # Before anything is awaited: a connection that comes back meanwhile must find the key among those that wait.
             self._memory.record(request, outcome)
@@ -83,7 +91,7 @@ class Conclusion:
         if outcome.result in _WRITES:
             self._metrics.secret_written(outcome.result.lower())
         _CONCLUDED(_log, **key._asdict(), result=outcome.result)
-        self._queue.finish(key, after=outcome.requeue.after, backoff=outcome.requeue.backoff)
+        return outcome
 
     async def report(self, request: SecretRequest, change: StatusChange) -> bool:
         """Write what a pass has to say, and post the Event that goes with it. Returns False if the request has changed since.

@@ -28,7 +28,7 @@ class Memory:
 
     def record(self, request: SecretRequest, outcome: Outcome) -> None:
         """Remember how a pass ended."""
-        if outcome.settled:
+        if outcome.certain:
             self._confirmations.clear(request.key)
         if outcome.drifted:
             self._cooldown.record(request.key)

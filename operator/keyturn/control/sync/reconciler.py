@@ -48,9 +48,15 @@ class Reconciler:
         self._time = time
 
     async def reconcile(self, keys: Sequence[Key]) -> None:
-        """Run a pass for each key, and fetch each item once for all of them. Never raises except for cancellation and a defect."""
+        """Run a pass for each key, and fetch each item once for all of them.
+
+        It raises nothing but cancellation and, once all passes have ended, a defect.
+        """
         batch = Batch(self._connections)
-        await asyncio.gather(*(self._reconcile(key, batch) for key in keys))
+        ended = await asyncio.gather(*(self._reconcile(key, batch) for key in keys), return_exceptions=True)
+        for defect in ended:
+            if isinstance(defect, BaseException):
+                raise defect
 
     async def _reconcile(self, key: Key, batch: Batch) -> None:
         started = self._time.monotonic()

@@ -76,7 +76,7 @@ class SecretWriter:
         expected = request.key in self._secrets or bool(request.status.conditions)
         present = await self._present(request.key) if expected else None
         for attempt in range(_ATTEMPTS):
-            plan = plan_secret(present, desired, lost=self._pending_of_deleted.get(request.key))
+            plan = plan_secret(present, desired, pending=self._pending_of_deleted.get(request.key))
             if isinstance(plan, Failure):
                 return plan
             if isinstance(plan, Create) and request.status.is_observed and not await self._is_there(request):

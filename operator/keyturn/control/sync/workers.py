@@ -56,8 +56,3 @@ class Workers:
             await self._reconciler.reconcile(keys)
         except Exception as error:  # noqa: BLE001 - a defect of ours; the other keys must go on
             log_defect(_log, f"reconciling {key}", error, **key._asdict())
-        finally:
-            # What was concluded is not at work any more.
-            for each in keys:
-                if self._queue.is_working(each):
-                    self._queue.failed(each)

@@ -1,20 +1,18 @@
-"""The 1Password Connect side: client, errors, credential, and the provider behind the seam of `core.vault`."""
+"""1Password Connect: client, errors, credential, and the provider behind the seam of `core.vault`."""
 
-from .breaker import CircuitState
-from .client import ConnectClient, Patch
-from .errors import (
+from keyturn.providers.connect.client import ConnectClient, Patch
+from keyturn.providers.connect.connect_errors import (
     BadAddress,
     BadAnswer,
     BadCertificates,
     BadRequest,
     BadStatus,
     BadToken,
-    CircuitOpen,
     ConfigError,
-    Conflict,
     ConnectError,
+    ContentTooLarge,
     Denied,
-    FileTooLarge,
+    ExchangeFailed,
     Interrupted,
     Missing,
     Oversized,
@@ -25,35 +23,34 @@ from .errors import (
     Throttled,
     TimedOut,
     TokenRefused,
-    TooLargeToInline,
-    TransportError,
     Unreachable,
     UntrustedServer,
+    WriteConflict,
 )
-from .models import (
+from keyturn.providers.connect.connect_settings import ConnectAccount, ConnectSettings
+from keyturn.providers.connect.connect_vaults import ConnectVaults
+from keyturn.providers.connect.models import (
     Activity,
     ActivityPage,
+    ActivityResource,
     Actor,
-    Dependency,
-    Item,
+    ConnectItem,
+    ConnectVault,
     ItemField,
     ItemFile,
     ItemSummary,
     ItemUrl,
     Reference,
-    Resource,
     Section,
-    ServerHealth,
-    Vault,
 )
-from .provider import ConnectVaults
-from .settings import ConnectSettings
-from .token import StaticToken, TokenFile, TokenSource
-from .watching import Exchange, HostState, Observer
+from keyturn.providers.connect.registration import CONNECT
+from keyturn.providers.connect.token import StaticToken, TokenFile, TokenSource
 
 __all__ = [
+    "CONNECT",
     "Activity",
     "ActivityPage",
+    "ActivityResource",
     "Actor",
     "BadAddress",
     "BadAnswer",
@@ -61,36 +58,30 @@ __all__ = [
     "BadRequest",
     "BadStatus",
     "BadToken",
-    "CircuitOpen",
-    "CircuitState",
     "ConfigError",
-    "Conflict",
+    "ConnectAccount",
     "ConnectClient",
     "ConnectError",
+    "ConnectItem",
     "ConnectSettings",
+    "ConnectVault",
     "ConnectVaults",
+    "ContentTooLarge",
     "Denied",
-    "Dependency",
-    "Exchange",
-    "FileTooLarge",
-    "HostState",
+    "ExchangeFailed",
     "Interrupted",
-    "Item",
     "ItemField",
     "ItemFile",
     "ItemSummary",
     "ItemUrl",
     "Missing",
-    "Observer",
     "Oversized",
     "Patch",
     "Redirected",
     "Reference",
     "Rejected",
-    "Resource",
     "Section",
     "ServerFailed",
-    "ServerHealth",
     "StaticToken",
     "SyncPending",
     "Throttled",
@@ -98,9 +89,7 @@ __all__ = [
     "TokenFile",
     "TokenRefused",
     "TokenSource",
-    "TooLargeToInline",
-    "TransportError",
     "Unreachable",
     "UntrustedServer",
-    "Vault",
+    "WriteConflict",
 ]

@@ -1,4 +1,4 @@
-"""Turns what a human wrote as an address into a base URL, or says what is wrong with it."""
+"""Turns an address as people write it into a base URL, or says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -6,49 +6,49 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from .errors import BadAddress
+from keyturn.base.errors import translated
+from keyturn.providers.connect.connect_errors import BadAddress
 
-_UNUSABLE = re.compile(r"[\s\\\x00-\x1f\x7f]")
+_UNUSABLE_CHARACTER = re.compile(r"[\s\\\x00-\x1f\x7f]")
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
 
 
 def base_url(text: str, *, of: str = "Connect server") -> str:
-    """Normalise an address: outer blanks and slashes go, a path prefix stays.
+    """Normalise an address: outer blanks and slashes are removed, a path prefix is kept.
 
     Args:
         text: as `http://onepassword-connect:8080` or `https://example.test/connect/`.
-        of: whose address it is, for the message.
+        of: what has this address, for the message.
 
     Returns:
-        The base that every route is appended to; never ends in a slash.
+        The base to which every route is appended; it never ends in a slash.
 
     Raises:
-        BadAddress: says which part is unusable, without repeating it: it may hold a password.
+        BadAddress: says which part is unusable, without repeating it: it may contain a password.
     """
-    try:
+    with translated(
+        lambda error: BadAddress(f"the address of the {of} {error}") if isinstance(error, _Unusable) else None
+    ):
         return _normal(text.strip())
-    except _Bad as problem:
-        reason = str(problem)
-    raise BadAddress(f"the address of the {of} {reason}")
 
 
-class _Bad(Exception):
-    """What is wrong with an address."""
+class _Unusable(Exception):
+    """Why an address cannot be used, as the end of a sentence."""
 
 
 def _normal(address: str) -> str:
     if not address:
-        raise _Bad("is empty")
-    if _UNUSABLE.search(address):
-        raise _Bad("holds a blank, backslash or control character")
+        raise _Unusable("is empty")
+    if _UNUSABLE_CHARACTER.search(address):
+        raise _Unusable("holds a blank, backslash or control character")
     if not address.lower().startswith(("http://", "https://")):
-        raise _Bad("must start with http:// or https://")
+        raise _Unusable("must start with http:// or https://")
     if "?" in address or "#" in address:
-        raise _Bad("must not hold a query ('?') or fragment ('#')")
+        raise _Unusable("must not hold a query ('?') or fragment ('#')")
     scheme, rest = address.split("://", 1)
     authority, _, path = rest.partition("/")
     if "@" in authority:
-        raise _Bad("must not hold a user name or password")
+        raise _Unusable("must not hold a user name or password")
     return f"{scheme.lower()}://{_host_and_port(authority)}{_prefix(path)}"
 
 
@@ -59,7 +59,7 @@ def _host_and_port(authority: str) -> str:
     except ValueError:
         host, port = "", None
     if not _is_host(host) or port == 0:
-        raise _Bad("has no usable host or port")
+        raise _Unusable("has no usable host or port")
     shown = f"[{host}]" if ":" in host else host
     return shown if port is None else f"{shown}:{port}"
 
@@ -78,5 +78,5 @@ def _prefix(path: str) -> str:
     if not prefix:
         return ""
     if any(segment in {"", ".", ".."} for segment in prefix.split("/")):
-        raise _Bad("must not hold empty, '.' or '..' segments in its path")
+        raise _Unusable("must not hold empty, '.' or '..' segments in its path")
     return f"/{prefix}"

@@ -1,4 +1,4 @@
-"""Reads a body under a cap on its decoded bytes, so that neither size nor compression can exhaust the memory."""
+"""Reads a body up to a limit of decoded bytes, so that neither size nor compression can exhaust the memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TooMuch(Exception):
 
 
 class Undecodable(Exception):
-    """The body is not encoded the way its header says, or ends too early."""
+    """The body is not encoded as its header says, or ends too early."""
 
 
 async def collect(chunks: AsyncIterable[bytes], *, encoding: str, limit: int) -> bytes:
@@ -21,8 +21,8 @@ async def collect(chunks: AsyncIterable[bytes], *, encoding: str, limit: int) ->
 
     Args:
         chunks: the bytes as they come from the wire.
-        encoding: the Content-Encoding; only gzip is understood, as only that is asked for.
-        limit: decoded bytes allowed.
+        encoding: the Content-Encoding. Only gzip is accepted, since only gzip is offered.
+        limit: decoded bytes that are allowed.
 
     Raises:
         TooMuch: at the first byte beyond the limit.
@@ -53,7 +53,7 @@ async def _collect_gzip(chunks: AsyncIterable[bytes], limit: int) -> bytes:
             if inflater.eof:
                 inflater = zlib.decompressobj(_GZIP)
             try:
-                # One byte more than allowed is enough to know, however much the rest would inflate to.
+                # One byte more than allowed is enough to know, however large the rest would become.
                 body += inflater.decompress(rest, limit - len(body) + 1)
             except zlib.error:
                 raise Undecodable from None

@@ -1,4 +1,4 @@
-"""Lets a bounded number of requests pass at once, fewer after the server asked for patience, none while it pauses."""
+"""Limits the requests that are under way at once: fewer after a 429, and none while the server asks for a pause."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from keyturn.base.time import Time
+
 
 class Gate:
-    """The width of the stream towards one host: halved by each 429, wider again by one after a full row of successes.
+    """The number of requests to one server at once. Each 429 halves it; a full row of successes raises it by one.
 
-    Times are readings of one monotonic clock, in seconds, given by the caller.
+    Args:
+        width: the number to begin with, and the most that it ever becomes.
+        time: for pauses.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, time: Time) -> None:
         self._limit = width
         self._width = width
+        self._time = time
         self._permits = asyncio.Semaphore(width)
-        self._debt = 0
+        self._excess = 0
         self._successes = 0
         self._paused_until = float("-inf")
 
@@ -26,47 +31,47 @@ class Gate:
         """How many requests may be under way now."""
         return self._width
 
-    def pause_left(self, now: float) -> float:
+    def pause_left(self) -> float:
         """Seconds until the next request may start."""
-        return max(0.0, self._paused_until - now)
+        return max(0.0, self._paused_until - self._time.monotonic())
 
     @asynccontextmanager
-    async def passage(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it."""
-        await self._enter()
+    async def acquire(self) -> AsyncIterator[None]:
+        """Wait for a permit and hold it."""
+        await self._take_permit()
         try:
             yield
         finally:
             self._permits.release()
 
-    async def _enter(self) -> None:
+    async def _take_permit(self) -> None:
         await self._permits.acquire()
-        # Each debt swallows one permit for good. If the next wait is cancelled, the swallowed one is rightly gone.
-        while self._debt:
-            self._debt -= 1
+        # A permit in excess of the width is never released. If the next wait is cancelled, that permit has rightly gone.
+        while self._excess:
+            self._excess -= 1
             await self._permits.acquire()
 
-    def throttle(self, now: float, *, seconds: float) -> None:
-        """The server asked for patience: nobody starts for a while, and then fewer at once.
+    def throttle(self, *, seconds: float) -> None:
+        """The server asked for a pause: no request starts until it is over, and then fewer run at once.
 
         Several answers to one burst count once: only the first of a pause halves the width.
         """
-        if self.pause_left(now) == 0.0:
+        if self.pause_left() == 0.0:
             narrower = max(1, self._width // 2)
-            self._debt += self._width - narrower
+            self._excess += self._width - narrower
             self._width = narrower
         self._successes = 0
-        self._paused_until = max(self._paused_until, now + seconds)
+        self._paused_until = max(self._paused_until, self._time.monotonic() + seconds)
 
     def succeeded(self) -> None:
-        """A request went well; enough of them widen the gate by one."""
+        """A request succeeded; as many of them as the width raise the width by one."""
         if self._width == self._limit:
             return
         self._successes += 1
         if self._successes >= self._width:
             self._successes = 0
             self._width += 1
-            if self._debt:
-                self._debt -= 1
+            if self._excess:
+                self._excess -= 1
             else:
                 self._permits.release()

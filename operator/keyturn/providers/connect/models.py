@@ -1,8 +1,8 @@
 """What Connect answers, as tolerant models: unknown members and values pass, null means absent, values never show.
 
-Facts: the OpenAPI description of Connect 1.7.1 and answers seen since. Members that nothing should ever use are not kept
-at all: `passwordDetails` (old passwords in clear), `totp` (changes by itself), `additionalInformation` (may be the first
-line of a note), inlined file content outside of the routes that ask for it.
+Facts: the OpenAPI description of Connect 1.7.1, and answers seen since. Members that nothing should ever use are not kept:
+`passwordDetails` (old passwords in clear), `totp` (changes by itself), `additionalInformation` (may be the first line of a
+note), the content of files (it has a route of its own).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -45,20 +44,20 @@ def _time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | 
     try:
         time: datetime = read(value)
     except ValidationError:
-        # A time decides at most between two items of one title: never refuse an item for it.
+        # A time only decides between two items of one title: no reason to refuse an item.
         return None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-"""An id that stands in a path: 26 lower-case letters and digits in every answer seen, and never able to leave its segment."""
+"""An id in a path: 26 lower-case letters and digits in every answer seen. It can never leave its segment of the path."""
 
-Time = Annotated[datetime | None, WrapValidator(_time_or_none)]
+Timestamp = Annotated[datetime | None, WrapValidator(_time_or_none)]
 """RFC 3339 with a fraction of any length; anything else reads as absent."""
 
 
-class Vault(Tolerant):
-    """A vault that the token can see; the same in lists and alone."""
+class ConnectVault(Tolerant):
+    """A vault that the token can see."""
 
     id: Id
     name: str = ""
@@ -67,8 +66,8 @@ class Vault(Tolerant):
     items: int | None = None
     attribute_version: int | None = None
     content_version: int | None = None
-    created_at: Time = None
-    updated_at: Time = None
+    created_at: Timestamp = None
+    updated_at: Timestamp = None
 
 
 class Reference(Tolerant):
@@ -87,7 +86,7 @@ class ItemUrl(Tolerant):
 
 
 class ItemSummary(Tolerant):
-    """An item as lists show it: no value anywhere."""
+    """An item as lists show it, without any value."""
 
     id: Id
     title: str = ""
@@ -99,8 +98,8 @@ class ItemSummary(Tolerant):
     favorite: bool = False
     state: str = ""
     last_edited_by: str = ""
-    created_at: Time = None
-    updated_at: Time = None
+    created_at: Timestamp = None
+    updated_at: Timestamp = None
 
 
 class Section(Tolerant):
@@ -111,7 +110,7 @@ class Section(Tolerant):
 
 
 class ItemField(Tolerant):
-    """A field of an item; `value` shows in no repr and no dump."""
+    """A field of an item; no repr and no dump shows `value`."""
 
     id: str = ""
     label: str = ""
@@ -122,18 +121,16 @@ class ItemField(Tolerant):
 
 
 class ItemFile(Tolerant):
-    """A file of an item. `content` is base64 text, and there only where inlining was asked for."""
+    """A file of an item, without its content."""
 
     id: Id
     name: str = ""
     size: int | None = Field(default=None, ge=0)
     section: Section | None = None
-    content: SecretStr | None = None
-    content_path: str = Field(default="", validation_alias=AliasChoices("content_path", "contentPath"))
 
 
-class Item(ItemSummary):
-    """An item with its values. None for `fields` or `files` means that the answer did not speak of them."""
+class ConnectItem(ItemSummary):
+    """An item with its values. None for `fields` or `files` means that the answer did not have that member."""
 
     sections: tuple[Section, ...] = ()
     fields: tuple[ItemField, ...] | None = None
@@ -150,7 +147,7 @@ class Actor(Tolerant):
     request_ip: str = ""
 
 
-class Resource(Tolerant):
+class ActivityResource(Tolerant):
     """What a request to Connect was about; ids as they were sent, even malformed."""
 
     type: str = ""
@@ -163,32 +160,16 @@ class Activity(Tolerant):
     """One request that Connect remembers."""
 
     request_id: str = ""
-    timestamp: Time = None
+    timestamp: Timestamp = None
     action: str = ""
     result: str = ""
     actor: Actor = Actor()
-    resource: Resource = Resource()
+    resource: ActivityResource = ActivityResource()
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityPage:
-    """A page of Connect's memory, newest first; `total` is None where the server did not say how much there is."""
+    """A page of Connect's activity, newest first; `total` is None if the server did not name it."""
 
     requests: tuple[Activity, ...]
     total: int | None
-
-
-class Dependency(Tolerant):
-    """A part of Connect and its state, as `sync: ACTIVE`."""
-
-    service: str = ""
-    status: str = ""
-    message: str = ""
-
-
-class ServerHealth(Tolerant):
-    """What Connect says of itself. A healthy answer does not mean that items can be read: see `dependencies`."""
-
-    name: str = ""
-    version: str = ""
-    dependencies: tuple[Dependency, ...] = ()

@@ -1,166 +1,75 @@
-"""Which failures may be repeated, how often and after how long: one pure table.
+"""Which failures are retried within a call, once and at once: one pure table.
 
-| failure | GET | file content | DELETE | POST, PUT, PATCH |
+| failure | GET | file content | POST, PATCH | heartbeat |
 | --- | --- | --- | --- | --- |
-| no connection, nothing sent | 3, backoff | 3, backoff | 4, backoff | 3, backoff |
-| broken or slow while asking | 3, backoff | 3, backoff | 4, backoff | never |
-| 401, with another look at the token | 1 after 1-2 s | same | same | same |
-| 403, sporadic in real life | 3 after 0.1, 0.5, 2.5 s | same | same | same |
-| 408, first sync | 3 at once | 3 at once | 3 at once | never |
-| 429 | 3, when the server says | same | same | same |
-| 500 | 3, backoff | 4, 1 s apart | 4, backoff | never |
-| other 5xx | 3, backoff | 3, backoff | 4, backoff | never |
-| not an answer | 2, backoff | 2, backoff | never | never |
-| anything else, and every probe | never | never | never | never |
+| a kept connection broke before an answer | once | once | never | never |
+| 401, and the token is another one by now | once | once | once | never |
+| 403, 408 or 500 | once | once | never | never |
+| anything else | never | never | never | never |
 
-401, 403 and 429 are refusals before any work, so that even a write may be repeated. Backoff is 0.2 s doubling up to
-5 s with full jitter. The deadline of the call stands above all of it.
+The first row: servers and proxies close idle connections when they like, also at the moment at which a request is sent on
+one. That shows nothing about the server, and a read may be sent twice. The second row: a token of Connect cannot be changed,
+only replaced, so the old one is refused while the file holds the new one; 401 is a refusal before any work. The third row: a
+Connect server is known to answer one request with 403 or 500 for no reason that lasts, and with 408 while it first syncs; a
+new object must not be called denied for that.
+
+Everything else goes up to the health of the connection, which alone decides what is sent again, and when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from .calls import Kind
-from .errors import (
-    BadAnswer,
-    CircuitOpen,
+from keyturn.providers.connect.api_calls import Kind
+from keyturn.providers.connect.connect_errors import (
     ConnectError,
     Denied,
-    Oversized,
+    Interrupted,
     ServerFailed,
     SyncPending,
-    Throttled,
-    TimedOut,
     TokenRefused,
-    TransportError,
-    UntrustedServer,
 )
 
-BACKOFF_BASE = 0.2
-BACKOFF_CAP = 5.0
-MAX_ATTEMPTS = 6
-"""However a call fails each time anew, it ends."""
-
-UNNAMED_PAUSE = 1.0
-"""Seconds to leave a server alone that answers 429 without saying how long."""
-
 
 @dataclass(frozen=True, slots=True)
-class Retry:
-    """Try again.
-
-    Attributes:
-        delay: seconds to wait first.
-    """
-
-    delay: float
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """Give up: the error is the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
+class RetryRule:
     """A row of the table.
 
     Attributes:
-        name: failures under one name share their count within a call.
-        matches: whether a failure belongs here.
-        retries: how many times at most, for each kind of call that the row speaks of.
-        delay: seconds before the next try, from the failure, the count of its name so far, and a jitter in [0, 1).
+        matches: whether a failure belongs here; takes the failure, and whether the token is another one by now.
+        kinds: the calls that are retried.
     """
 
-    name: str
-    matches: Callable[[ConnectError], bool]
-    retries: Mapping[Kind, int]
-    delay: Callable[[ConnectError, int, float], float]
+    matches: Callable[[ConnectError, bool], bool]
+    kinds: frozenset[Kind]
 
 
-def backoff(_error: ConnectError, failures: int, jitter: float) -> float:
-    """Full jitter over 0.2 s doubling up to 5 s."""
-    return jitter * min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** (failures - 1))
+def _is_closed_connection(error: ConnectError, _renewed: bool) -> bool:  # noqa: FBT001 - as a row of the table takes it
+    return isinstance(error, Interrupted) and error.on_kept_connection
 
 
-def _pause(error: ConnectError, _failures: int, _jitter: float) -> float:
-    named = error.retry_after if isinstance(error, Throttled) else None
-    return UNNAMED_PAUSE if named is None else named
+def _is_replaced_token(error: ConnectError, renewed: bool) -> bool:  # noqa: FBT001 - as a row of the table takes it
+    return isinstance(error, TokenRefused) and renewed
 
 
-def _is(*classes: type[ConnectError]) -> Callable[[ConnectError], bool]:
-    return lambda error: isinstance(error, classes)
+def _is_known_to_pass(error: ConnectError, _renewed: bool) -> bool:  # noqa: FBT001 - as a row of the table takes it
+    return isinstance(error, Denied | SyncPending) or (isinstance(error, ServerFailed) and error.status == 500)
 
 
-def _is_hopeless(error: ConnectError) -> bool:
-    return isinstance(error, UntrustedServer | CircuitOpen | Oversized) or (
-        isinstance(error, TimedOut) and error.phase == "deadline"
-    )
-
-
-def _is_plain_500(error: ConnectError) -> bool:
-    return isinstance(error, ServerFailed) and error.status == 500
-
-
-def _is_unsent(error: ConnectError) -> bool:
-    return isinstance(error, TransportError) and error.unsent
-
-
-_ANY = (Kind.READ, Kind.CONTENT, Kind.DELETE, Kind.WRITE)
-_REPEATABLE = {Kind.READ: 3, Kind.CONTENT: 3, Kind.DELETE: 4}
-
-TABLE: tuple[Rule, ...] = (
-    Rule("hopeless", _is_hopeless, dict.fromkeys(_ANY, 0), backoff),
-    Rule("token", _is(TokenRefused), dict.fromkeys(_ANY, 1), lambda _error, _failures, jitter: 1.0 + jitter),
-    Rule("denied", _is(Denied), dict.fromkeys(_ANY, 3), lambda _error, failures, _jitter: 0.1 * 5.0 ** (failures - 1)),
-    Rule("throttled", _is(Throttled), dict.fromkeys(_ANY, 3), _pause),
-    Rule("sync", _is(SyncPending), dict.fromkeys(_REPEATABLE, 3), lambda _error, _failures, _jitter: 0.0),
-    Rule("content", _is_plain_500, {Kind.CONTENT: 4}, lambda _error, _failures, _jitter: 1.0),
-    Rule("answer", _is(BadAnswer), {Kind.READ: 2, Kind.CONTENT: 2}, backoff),
-    Rule("host", _is_unsent, {**_REPEATABLE, Kind.WRITE: 3}, backoff),
-    Rule("host", _is(TransportError, ServerFailed), _REPEATABLE, backoff),
+TABLE: tuple[RetryRule, ...] = (
+    RetryRule(_is_closed_connection, frozenset({Kind.READ, Kind.CONTENT})),
+    RetryRule(_is_replaced_token, frozenset({Kind.READ, Kind.CONTENT, Kind.WRITE})),
+    RetryRule(_is_known_to_pass, frozenset({Kind.READ, Kind.CONTENT})),
 )
-"""The first row that matches the failure and speaks of the kind of call decides."""
 
 
-def rule_for(error: ConnectError, kind: Kind) -> Rule | None:
-    """The row for a failure of a call; None means never again."""
-    return next((rule for rule in TABLE if kind in rule.retries and rule.matches(error)), None)
-
-
-def decide(errors: Sequence[ConnectError], kind: Kind, *, jitter: float) -> Retry | Fail:
-    """Whether to try again.
+def may_retry(error: ConnectError, kind: Kind, *, token_renewed: bool) -> bool:
+    """Whether to send a call again, after its first failure.
 
     Args:
-        errors: all failures of this call so far, at least one; the last one decides.
+        error: the failure.
         kind: of the call.
-        jitter: a random number in [0, 1).
+        token_renewed: whether the token is another one than the call was sent with.
     """
-    rules = [rule_for(error, kind) for error in errors]
-    rule = rules[-1]
-    if rule is None or len(errors) >= MAX_ATTEMPTS:
-        return Fail()
-    failures = sum(other is not None and other.name == rule.name for other in rules)
-    return Retry(rule.delay(errors[-1], failures, jitter)) if failures <= rule.retries[kind] else Fail()
-
-
-def perhaps_done(errors: Sequence[ConnectError]) -> bool:
-    """Whether one of the failed tries may have been carried out all the same."""
-    return any(
-        isinstance(error, ServerFailed) or (isinstance(error, TransportError) and not error.unsent) for error in errors
-    )
-
-
-def counts_against_host(error: ConnectError, kind: Kind) -> bool:
-    """Whether a failure says that the host is ill.
-
-    500 does not for file content (not synced yet) and DELETE (a conflict in disguise): one such item must not
-    keep the client from all others.
-    """
-    if isinstance(error, ServerFailed):
-        return not (error.status == 500 and kind in {Kind.CONTENT, Kind.DELETE})
-    if isinstance(error, TimedOut) and error.phase == "pool":
-        return False
-    return isinstance(error, TransportError) and not isinstance(error, CircuitOpen)
+    return any(kind in rule.kinds and rule.matches(error, token_renewed) for rule in TABLE)

@@ -1,42 +1,52 @@
-"""Carries one call through: token, gate, circuit, attempts, deadline."""
+"""Carries out one call: token, gate, attempts, deadline."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from .answers import Answer
-from .breaker import Breaker, CircuitState
-from .calls import Call, Kind
-from .errors import (
+from keyturn.base.log import debug
+from keyturn.base.time import Time
+from keyturn.core.provider import RequestObserver
+from keyturn.providers.connect.api_calls import Call, Kind
+from keyturn.providers.connect.connect_errors import (
     BadAnswer,
     BadStatus,
-    CircuitOpen,
     ConnectError,
-    Missing,
-    ServerFailed,
     Throttled,
     TimedOut,
     TokenRefused,
 )
-from .gate import Gate
-from .health import HEARTBEAT, read_heartbeat
-from .retries import UNNAMED_PAUSE, Fail, counts_against_host, decide, perhaps_done
-from .settings import ConnectSettings
-from .token import NoToken, TokenSource
-from .watching import Exchange, HostState, Observer
-from .wire import Wire
+from keyturn.providers.connect.connect_settings import ConnectSettings
+from keyturn.providers.connect.gate import Gate
+from keyturn.providers.connect.replies import Reply
+from keyturn.providers.connect.retries import may_retry
+from keyturn.providers.connect.token import NoToken, TokenSource
+from keyturn.providers.connect.wire import Wire
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
+
+_RETRYING = debug("{error}; sent again at once")
+
+_UNNAMED_PAUSE = 1.0
+"""Seconds without requests after a 429 that does not say how long."""
 
 
 class Sender:
-    """Sends calls to one server, with the patience its state deserves."""
+    """Sends calls to one server.
+
+    Args:
+        settings: address and timeouts.
+        token: where the bearer token comes from.
+        wire: the connections.
+        time: for deadlines and pauses.
+        observer: observes each request as it ends.
+    """
 
     def __init__(
         self,
@@ -44,159 +54,104 @@ class Sender:
         token: TokenSource,
         *,
         wire: Wire,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        random: Callable[[], float],
-        observer: Observer | None,
+        time: Time,
+        observer: RequestObserver | None,
     ) -> None:
         self._settings = settings
         self._token = token
         self._wire = wire
-        self._clock = clock
-        self._sleep = sleep
-        self._random = random
+        self._time = time
         self._observer = observer
-        self._gate = Gate(settings.connections)
-        self._breaker = Breaker()
-        self._probing = False
-        self._last_success: float | None = None
+        self._gate = Gate(settings.connections, time=time)
 
-    def state(self) -> HostState:
-        """What is known of the host now."""
-        now = self._clock()
-        return HostState(
-            circuit=self._breaker.state(now),
-            failures=self._breaker.failures,
-            width=self._gate.width,
-            pause=self._gate.pause_left(now),
-            last_success=self._last_success,
-        )
-
-    async def send(self, call: Call, read: Callable[[Answer], T]) -> T:
-        """Make the call until it succeeds, is hopeless, or its deadline is over.
+    async def send(self, call: Call, read: Callable[[Reply], _T]) -> _T:
+        """Carry out a call, within its deadline. `retries.py` says which failures are retried, once and at once.
 
         Args:
-            call: what to ask.
-            read: makes the result of a good answer; raises `BadAnswer` for what is not one.
+            call: what to send.
+            read: makes the result of a good answer; raises `BadAnswer` for an answer that is not one.
 
         Raises:
             ConnectError: the last failure.
         """
-        ends = self._clock() + self._deadline(call)
-        errors: list[ConnectError] = []
-        while True:
-            await self._probe_if_due(call, ends)
+        ends = self._time.monotonic() + self._deadline(call)
+        outcome = await self._attempt(call, read, ends)
+        if isinstance(outcome, ConnectError) and self._may_retry(call, outcome):
+            _RETRYING(_log, error=outcome)
             outcome = await self._attempt(call, read, ends)
-            if not isinstance(outcome, ConnectError):
-                return outcome
-            if call.kind is Kind.DELETE and isinstance(outcome, Missing) and perhaps_done(errors):
-                return read(Answer(call, 204, {}, b""))
-            if isinstance(outcome, CircuitOpen):
-                # What opened it tells more than that it is open.
-                raise errors[-1] if errors else outcome
-            errors.append(outcome)
-            decision = decide(errors, call.kind, jitter=self._random())
-            if isinstance(decision, Fail) or self._clock() + decision.delay >= ends:
-                raise outcome
-            logger.debug("%s; attempt %d, the next in %.2f s", outcome, len(errors), decision.delay)
-            await self._sleep(decision.delay)
-            if isinstance(outcome, TokenRefused):
-                self._token.renew()
+        if isinstance(outcome, ConnectError):
+            raise outcome
+        return outcome
 
     async def close(self) -> None:
-        """End every connection and forget the token."""
+        """Close every connection and forget the token."""
         self._token = NoToken()
         await self._wire.close()
 
-    async def _attempt(self, call: Call, read: Callable[[Answer], T], ends: float) -> T | ConnectError:
-        """One request. Errors are returned: raised inside a handler, they would drag other exceptions along."""
-        hindrance = self._hindrance(call)
-        if hindrance is not None:
-            return hindrance
+    def _may_retry(self, call: Call, error: ConnectError) -> bool:
+        renewed = isinstance(error, TokenRefused) and self._token.renew()
+        return may_retry(error, call.kind, token_renewed=renewed)
+
+    async def _attempt(self, call: Call, read: Callable[[Reply], _T], ends: float) -> _T | ConnectError:
+        """One request. Errors are returned: raised in an except clause, they would carry other exceptions along."""
+        if (refusal := self._refusal(call)) is not None:
+            return refusal
         token = self._token.current() if call.authorized else ""
-        begun: float | None = None
-        outcome: Answer | ConnectError | None = None
+        started: float | None = None
+        outcome: Reply | ConnectError | None = None
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, ends - self._clock())), self._gate.passage():
-                # Much may have happened while this call waited for its place.
-                hindrance = self._hindrance(call)
-                if hindrance is not None:
-                    return hindrance
-                begun = self._clock()
+            async with asyncio.timeout(max(0.0, ends - self._time.monotonic())), self._gate.acquire():
+                # A pause may have begun while this call waited for its permit.
+                if (refusal := self._refusal(call)) is not None:
+                    return refusal
+                started = self._time.monotonic()
                 outcome = await self._wire.exchange(call, token=token)
-        if begun is None:
+        if started is None:
             return _too_late("waited for its turn", "pool", call)
         if outcome is None:
             outcome = _too_late("no complete answer", "deadline", call)
         result = outcome if isinstance(outcome, ConnectError) else _read(outcome, read)
-        self._learn(call, outcome, result, begun)
+        self._record(call, outcome, result, started)
         return result
 
-    def _learn(self, call: Call, outcome: Answer | ConnectError, result: object, begun: float) -> None:
-        now = self._clock()
+    def _record(self, call: Call, outcome: Reply | ConnectError, result: object, started: float) -> None:
         if not isinstance(result, ConnectError):
-            self._breaker = self._breaker.succeeded()
             self._gate.succeeded()
-            self._last_success = now
-        elif counts_against_host(result, call.kind):
-            self._breaker = self._breaker.failed(now)
-        elif isinstance(result, BadStatus) and not isinstance(result, ServerFailed):
-            self._breaker = self._breaker.succeeded()
-        if isinstance(result, Throttled):
-            self._gate.throttle(now, seconds=UNNAMED_PAUSE if result.retry_after is None else result.retry_after)
+        elif isinstance(result, Throttled):
+            self._gate.throttle(seconds=_UNNAMED_PAUSE if result.retry_after is None else result.retry_after)
         if self._observer is not None:
-            exchange = Exchange(call.method, call.route, _name(outcome, result), now - begun)
-            # A mistake in somebody's metric must not keep a Secret from its value.
+            # A mistake in a metric must not keep a Secret from its value.
             with suppress(Exception):
-                self._observer(exchange)
+                self._observer(f"{call.method} {call.route}", _label(outcome, result), self._time.monotonic() - started)
 
-    def _hindrance(self, call: Call) -> ConnectError | None:
-        """Why the host must not be asked now. Probes pass an open circuit: they are what closes it."""
-        now = self._clock()
-        pause = self._gate.pause_left(now)
-        if pause > 0:
-            return Throttled(
-                f"the server asked for patience, for {pause:.1f} s more",
-                retry_after=pause,
-                method=call.method,
-                route=call.route,
-            )
-        if call.kind is Kind.PROBE or self._breaker.state(now) is CircuitState.CLOSED:
+    def _refusal(self, call: Call) -> ConnectError | None:
+        """Why no request may be sent now."""
+        pause = self._gate.pause_left()
+        if pause == 0:
             return None
-        return CircuitOpen(
-            f"not asked: the host failed {self._breaker.failures} times in a row;"
-            f" the next try comes in {self._breaker.wait(now):.0f} s",
+        return Throttled(
+            f"not sent: the server asked for no requests for another {pause:.1f} s",
+            retry_after=pause,
             method=call.method,
             route=call.route,
         )
-
-    async def _probe_if_due(self, call: Call, ends: float) -> None:
-        """Let one call find out whether the host is back; all others fail at once meanwhile."""
-        if call.kind is Kind.PROBE or self._probing or self._breaker.state(self._clock()) is not CircuitState.HALF_OPEN:
-            return
-        self._probing = True
-        try:
-            if isinstance(await self._attempt(HEARTBEAT, read_heartbeat, ends), ConnectError):
-                self._breaker = self._breaker.failed(self._clock())
-        finally:
-            self._probing = False
 
     def _deadline(self, call: Call) -> float:
         return self._settings.file_deadline if call.kind is Kind.CONTENT else self._settings.deadline
 
 
-def _read(answer: Answer, read: Callable[[Answer], T]) -> T | ConnectError:
+def _read(reply: Reply, read: Callable[[Reply], _T]) -> _T | ConnectError:
     try:
-        return read(answer)
+        return read(reply)
     except BadAnswer as error:
-        # Its traceback holds the frames that hold the body: whoever keeps the error must not keep values.
+        # The frames of its traceback hold the body, and whatever keeps the error must not keep values.
         return error.with_traceback(None)
 
 
-def _name(outcome: Answer | ConnectError, result: object) -> str:
+def _label(outcome: Reply | ConnectError, result: object) -> str:
     if isinstance(result, ConnectError):
-        return str(result.status) if isinstance(result, BadStatus) else type(result).__name__
-    return str(outcome.status) if isinstance(outcome, Answer) else ""
+        return str(result.status) if isinstance(result, BadStatus) else result.label
+    return str(outcome.status) if isinstance(outcome, Reply) else ""
 
 
 def _too_late(what: str, phase: str, call: Call) -> TimedOut:

@@ -1,51 +1,51 @@
-"""Where the bearer token comes from: a text given once, or a file that may be replaced at any time."""
+"""Where the bearer token comes from: a fixed text, or a file that may be replaced at any time."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from .errors import BadToken, ConfigError
+from keyturn.base.errors import translated
+from keyturn.base.time import Time
+from keyturn.providers.connect.connect_errors import BadToken, ConfigError
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks at a token file's stamp."""
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at the stamp of a token file."""
 
-MAX_BYTES = 64 * 1024
-"""A Connect token has about one thousand characters; a file beyond this is some other file."""
+_MAX_BYTES = 64 * 1024
+"""A Connect token has about one thousand characters; a larger file is some other file."""
 
 
 class TokenSource(Protocol):
-    """Gives the token for the next request, and looks again when the server refuses it."""
+    """Returns the token for the next request, and looks again when the server refuses it."""
 
     def current(self) -> str:
         """The token to send now.
 
         Raises:
-            BadToken: there is none that could be sent.
+            BadToken: there is none that can be sent.
         """
 
     def renew(self) -> bool:
-        """Look again at once, because the server refused the token; True if it is another one now.
+        """Look again at once, because the server refused the token. Returns whether it is another one now.
 
         Raises:
-            BadToken: what is there now cannot be sent.
+            BadToken: the token of now cannot be sent.
         """
 
 
 def clean_token(text: str, *, origin: str) -> str:
-    """Strip outer whitespace and refuse whatever would damage the header.
+    """Strip outer whitespace and refuse what would damage the header.
 
-    Tokens copied from a terminal break at line ends; a server then speaks of illegal base64, or the header splits.
+    A token that is copied from a terminal may contain line ends; the server then reports illegal base64, or the header splits.
 
     Args:
         text: the token as given.
         origin: where it comes from, for the message.
 
     Raises:
-        BadToken: empty, or with inner whitespace, control or non-ASCII characters. Never repeats the token.
+        BadToken: empty, or with inner whitespace, control or non-ASCII characters. The message never repeats the token.
     """
     token = text.strip()
     if not token:
@@ -61,7 +61,7 @@ def clean_token(text: str, *, origin: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StaticToken:
-    """A token given once, as through the environment variable `OP_CONNECT_TOKEN`.
+    """A fixed token, as in the environment variable `OP_CONNECT_TOKEN`.
 
     Attributes:
         text: the token; outer whitespace is stripped, anything else that no token has raises `BadToken`.
@@ -79,20 +79,20 @@ class StaticToken:
         return self.text
 
     def renew(self) -> bool:
-        """There is never another one."""
+        """It never changes."""
         return False
 
 
 @dataclass(slots=True)
 class TokenFile:
-    """A token in a file, as a mounted Secret: read again when the file's stamp changes, and whenever it is refused.
+    """A token in a file, as in a mounted Secret: read again when the file's stamp changes, and when the token is refused.
 
-    A file that vanishes or breaks while a good token is known changes nothing until the server refuses that token:
-    a kubelet swaps mounted Secrets in several steps.
+    A file that vanishes or becomes unreadable changes nothing until the server refuses the known token: a kubelet swaps
+    mounted Secrets in several steps.
     """
 
     path: Path
-    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    time: Time = field(repr=False, kw_only=True)
     _token: str = field(default="", init=False, repr=False)
     _stamp: tuple[int, ...] = field(default=(), init=False, repr=False)
     _look_at: float = field(default=float("-inf"), init=False, repr=False)
@@ -101,21 +101,21 @@ class TokenFile:
         """The token, at most a second old.
 
         Raises:
-            BadToken: no good token was ever read, and the file holds none now.
+            BadToken: no good token was ever read, and the file has none now.
         """
-        now = self.clock()
+        now = self.time.monotonic()
         if now >= self._look_at or not self._token:
-            self._look_at = now + LOOK_EVERY
+            self._look_at = now + _LOOK_EVERY
             stamp = self._take_stamp()
             if stamp != self._stamp or not self._token:
                 self._read_if_good(stamp)
         return self._token
 
     def renew(self) -> bool:
-        """Read the file whatever its stamp says: a replacement within one tick of its clock has the same one.
+        """Read the file whatever its stamp is: a replacement within one tick of the clock has the same stamp.
 
         Raises:
-            BadToken: the known token is refused, and the file holds nothing usable.
+            BadToken: the known token is refused, and the file has no usable one.
         """
         stamp = self._take_stamp()
         token = self._read()
@@ -140,23 +140,21 @@ class TokenFile:
         return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
     def _read(self) -> str:
-        problem = ""
-        content = b""
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            problem = f"cannot be read ({error.strerror or type(error).__name__})"
-        if len(content) > MAX_BYTES:
-            problem = "is far too large to be one"
-        if problem:
-            raise BadToken(f"the Connect token file {self.path} {problem}")
+        with translated(self._unreadable), self.path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise BadToken(f"the Connect token file {self.path} is far too large to be one")
         # Undecodable bytes become characters that `clean_token` refuses, without an exception that carries them.
         return clean_token(content.decode("utf-8", errors="replace"), origin=f"file {self.path}")
 
+    def _unreadable(self, error: Exception) -> BadToken | None:
+        if not isinstance(error, OSError):
+            return None
+        return BadToken(f"the Connect token file {self.path} cannot be read ({error.strerror or type(error).__name__})")
+
 
 class NoToken:
-    """What is left of a token source when the client that used it is closed."""
+    """Takes the place of the token source when the client is closed."""
 
     def current(self) -> str:
         """Always raises `ConfigError`."""

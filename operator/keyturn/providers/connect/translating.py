@@ -1,32 +1,40 @@
-"""Connect's words in those of the seam: models to `core.vault`, errors to its small tree."""
+"""Translates Connect's models and errors into those of `core.vault`."""
 
 from __future__ import annotations
 
 from itertools import count
 
 from keyturn.core import vault
+from keyturn.providers.connect.connect_errors import (
+    BadRequest,
+    BadToken,
+    ConnectError,
+    ContentTooLarge,
+    Denied,
+    Missing,
+    Throttled,
+    TokenRefused,
+)
+from keyturn.providers.connect.models import ConnectItem, ConnectVault, ItemField, ItemFile, ItemSummary, Section
 
-from .errors import BadRequest, BadToken, ConnectError, Denied, FileTooLarge, Missing, Throttled, TokenRefused
-from .models import Item, ItemField, ItemFile, ItemSummary, Section, Vault
-
-ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
+_ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
     (TokenRefused, vault.CredentialRefused),
     (BadToken, vault.CredentialRefused),
     (Denied, vault.AccessDenied),
     (Missing, vault.NotInVault),
-    (FileTooLarge, vault.FileTooLarge),
+    (ContentTooLarge, vault.FileTooLarge),
 )
-"""Whatever is not named here says nothing about the thing that was asked for: `Unavailable`."""
+"""Any other error says nothing about the requested thing: `VaultUnavailable`."""
 
 
-def translated(error: ConnectError, what: str, *, may_be_absent: bool = True) -> vault.VaultError:
-    """The seam's error for a Connect error.
+def as_vault_error(error: ConnectError, what: str, *, may_be_absent: bool = True) -> vault.VaultError:
+    """The error of `core.vault` for an error of Connect.
 
     Args:
-        error: its text is safe to publish, as all of its tree.
-        what: names what was asked for, by ids.
-        may_be_absent: whether 404 says that a thing is not there. Of a route that always exists it says that
-            the address leads elsewhere.
+        error: its text is safe to publish, like all of its tree.
+        what: names the requested thing, by ids.
+        may_be_absent: whether 404 means that the thing does not exist. On a route that always exists, 404 means that the
+            address leads elsewhere.
     """
     text = f"{what}: {error}"
     if not may_be_absent and isinstance(error, Missing | BadRequest):
@@ -35,14 +43,14 @@ def translated(error: ConnectError, what: str, *, may_be_absent: bool = True) ->
         return vault.RateLimited(text, retry_after=error.retry_after)
     if isinstance(error, BadRequest) and error.malformed_id:
         return vault.NotInVault(text)
-    for connect_class, vault_class in ERRORS:
+    for connect_class, vault_class in _ERRORS:
         if isinstance(error, connect_class):
             return vault_class(text)
     return vault.VaultUnavailable(text)
 
 
-def as_scope(found: Vault) -> vault.Scope:
-    """A vault as a scope; `contentVersion` moves with each change of an item."""
+def as_scope(found: ConnectVault) -> vault.Scope:
+    """A vault as a scope; `contentVersion` changes with each change of an item."""
     return vault.Scope(
         id=found.id,
         title=found.name,
@@ -66,8 +74,8 @@ def as_ref(found: ItemSummary, scope: str) -> vault.ItemRef:
     )
 
 
-def as_item(found: Item, scope: str) -> vault.Item:
-    """An item with its fields in the order given, then its files."""
+def as_item(found: ConnectItem, scope: str) -> vault.Item:
+    """An item with its fields in Connect's order, then its files."""
     labels = {section.id: section.label for section in found.sections}
     fields = [_as_field(one, labels) for one in found.fields or ()]
     files = [_as_file(one, labels) for one in found.files or ()]
@@ -75,7 +83,7 @@ def as_item(found: Item, scope: str) -> vault.Item:
 
 
 def _revision(found: ItemSummary) -> str:
-    """The version, else the time of the last change, else something that equals nothing: then the item is fetched."""
+    """The version, else the time of the last change, else a text that never repeats: then the item is fetched."""
     if found.version is not None:
         return str(found.version)
     return found.updated_at.isoformat() if found.updated_at else f"unknown-{next(_unknown)}"
@@ -85,7 +93,7 @@ _unknown = count(1)
 
 
 _KINDS = {"REFERENCE": vault.FieldKind.REFERENCE, "FILE": vault.FieldKind.REFERENCE}
-"""Fields of type FILE only point at an entry of `files`, which comes as a field of its own."""
+"""A field of type FILE only points to an entry of `files`, which becomes a field of its own."""
 
 
 def _as_field(found: ItemField, labels: dict[str, str]) -> vault.Field:

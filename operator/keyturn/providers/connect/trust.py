@@ -1,4 +1,4 @@
-"""Keeps the transport to the server, and makes a new one when the CA bundle changes or connections may be lost."""
+"""Keeps the transport to the server, and replaces it when the CA bundle changes or connections may be lost."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import httpx
 
-from .errors import BadCertificates, ConfigError
-from .settings import ConnectSettings
+from keyturn.base.errors import translated
+from keyturn.providers.connect.connect_errors import BadCertificates, ConfigError
+from keyturn.providers.connect.connect_settings import ConnectSettings
 
-KEEPALIVE = 15.0
-"""Seconds an idle connection is kept: less than servers and proxies usually do, and short enough to notice new DNS."""
+_KEEPALIVE = 15.0
+"""Seconds for which an idle connection is kept: less than servers and proxies usually do, and short enough to notice new DNS."""
 
 
 @dataclass(slots=True)
@@ -25,7 +26,7 @@ class _Held:
 
 
 class Transports:
-    """Lends out the present transport; one that was replaced is closed when its last request is done."""
+    """Lends out the present transport. A replaced one is closed when its last request is done."""
 
     def __init__(self, settings: ConnectSettings, *, fixed: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
@@ -39,11 +40,11 @@ class Transports:
 
         Raises:
             BadCertificates: the CA bundle cannot be read, and none was read before.
-            ConfigError: closed already.
+            ConfigError: it is closed.
         """
         old = self._held
         held = self._present()
-        # No await between these two lines: whoever replaces a transport closes it if nobody uses it.
+        # No await between these two lines: a transport is closed when it is replaced and has no users.
         held.users += 1
         try:
             if old is not None and old is not held:
@@ -51,8 +52,8 @@ class Transports:
             yield held.transport
         except (asyncio.CancelledError, httpx.PoolTimeout):
             # httpcore (1.0.9) loses a connection whose request is cancelled after connecting and before sending: it stays
-            # open, unused, and takes a place of the pool for good. A pool that was full although nobody else may pass the
-            # gate has lost places that way. So the pool goes; requests under way on it end in peace.
+            # open, unused, and takes a place of the pool for good. The gate admits no more requests than the pool has places,
+            # so a full pool has lost places that way. The pool is replaced; requests under way on it end normally.
             self._retire(held)
             raise
         finally:
@@ -61,7 +62,7 @@ class Transports:
                 await _close_unused(held)
 
     async def close(self) -> None:
-        """End every connection; a request still under way breaks."""
+        """Close every connection; a request that is still under way fails."""
         self._closed = True
         held, self._held = self._held, None
         if held is not None:
@@ -86,18 +87,18 @@ class Transports:
         except BadCertificates:
             if held is None:
                 raise
-        # A broken bundle is no reason to forget a good one.
+        # An unreadable bundle does not replace a good one.
         held.stamp = stamp
         return held
 
     def _stamp(self) -> tuple[int, ...]:
-        """What tells one CA bundle from the next; one look at the file's entry, cheap beside a request."""
+        """What distinguishes one CA bundle from the next: one look at the entry of the file, cheap beside a request."""
         if self._settings.ca_file is None or self._fixed is not None:
             return ()
         try:
             status = self._settings.ca_file.stat()
         except OSError:
-            # A mounted file vanishes for a moment while it is replaced: what is trusted now stays.
+            # A mounted file vanishes for a moment while it is replaced: the present authorities stay trusted.
             return self._held.stamp if self._held else ()
         return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
@@ -106,7 +107,7 @@ class Transports:
         limits = httpx.Limits(
             max_connections=settings.connections,
             max_keepalive_connections=settings.connections,
-            keepalive_expiry=KEEPALIVE,
+            keepalive_expiry=_KEEPALIVE,
         )
         return httpx.AsyncHTTPTransport(
             verify=_context(settings), trust_env=False, limits=limits, proxy=settings.proxy, retries=0
@@ -115,15 +116,18 @@ class Transports:
 
 def _context(settings: ConnectSettings) -> ssl.SSLContext:
     if not settings.host.startswith("https:"):
-        # Never used, and if it were, it would trust nobody.
+        # Never used. If it were, it would trust no server.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if settings.ca_file is None:
         return httpx.create_ssl_context(trust_env=False)
-    try:
+
+    def unusable(error: Exception) -> BadCertificates | None:
+        if not isinstance(error, OSError):
+            return None
+        return BadCertificates(f"the CA bundle {settings.ca_file} cannot be used ({error.strerror or 'no PEM'})")
+
+    with translated(unusable):
         return ssl.create_default_context(cafile=str(settings.ca_file))
-    except (OSError, ssl.SSLError) as error:
-        problem = f"the CA bundle {settings.ca_file} cannot be used ({getattr(error, 'strerror', None) or 'no PEM'})"
-    raise BadCertificates(problem)
 
 
 async def _close_unused(held: _Held) -> None:

@@ -1,7 +1,7 @@
-"""One request and one answer over httpx: the only module that speaks HTTP.
+"""One request and one answer over httpx: the only module that uses HTTP.
 
-It uses httpx's transport directly instead of `httpx.AsyncClient`: that one logs every URL at info level, filters with
-titles included, keeps cookies, and looks at the environment.
+It uses httpx's transport directly instead of `httpx.AsyncClient`, which logs every URL at info level, including filters with
+titles, keeps cookies, and reads the environment.
 """
 
 from __future__ import annotations
@@ -13,27 +13,26 @@ from typing import cast
 
 import httpx
 
-from .answers import Answer, failure
-from .bodies import TooMuch, Undecodable, collect
-from .calls import JSON, Call, Kind
-from .errors import (
+from keyturn.providers.connect.api_calls import MEDIA_TYPE, Call, Kind
+from keyturn.providers.connect.bodies import TooMuch, Undecodable, collect
+from keyturn.providers.connect.connect_errors import (
     BadAnswer,
     ConnectError,
-    FileTooLarge,
+    ContentTooLarge,
+    ExchangeFailed,
     Interrupted,
     Oversized,
     TimedOut,
-    TransportError,
     Unreachable,
     UntrustedServer,
 )
-from .settings import ConnectSettings
-from .trust import Transports
+from keyturn.providers.connect.connect_settings import ConnectSettings
+from keyturn.providers.connect.replies import Reply, failure
+from keyturn.providers.connect.trust import Transports
 
-AGENT = f"keyturn/{version('keyturn')}"
-ERROR_BODY_LIMIT = 64 * 1024
-"""Bytes of an error's body that are looked at; only its message is of interest."""
-
+_AGENT = f"keyturn/{version('keyturn')}"
+_ERROR_BODY_LIMIT = 64 * 1024
+"""Bytes of an error's body that are read; only its message matters."""
 
 _PHASES: dict[type[httpx.TransportError], str] = {
     httpx.ConnectTimeout: "connect",
@@ -46,6 +45,24 @@ _SLOW = {
     "write": "the server did not take the request in time",
     "read": "the server did not answer in time",
 }
+
+
+class _Progress:
+    """How far one request came.
+
+    Attributes:
+        connected: whether it needed a new connection.
+        answered: whether the head of an answer came.
+    """
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.answered = False
+
+    async def trace(self, event: str, _info: object) -> None:
+        """Called by httpcore at each step of a request."""
+        if event == "connection.connect_tcp.started":
+            self.connected = True
 
 
 class Wire:
@@ -61,36 +78,38 @@ class Wire:
             pool=settings.pool_timeout,
         ).as_dict()
 
-    async def exchange(self, call: Call, *, token: str) -> Answer | ConnectError:
-        """Send one request. An error is returned, not raised: raised from here, it would drag httpx's along.
+    async def exchange(self, call: Call, *, token: str) -> Reply | ConnectError:
+        """Send one request. An error is returned, not raised: raised here, it would carry one of httpx along.
 
         Raises:
             BadCertificates: the CA bundle cannot be read.
         """
+        progress = _Progress()
         request = httpx.Request(
             call.method,
             f"{self._settings.host}{call.target}",
             headers=_headers(call, token),
             content=call.body,
-            extensions={"timeout": self._timeouts},
+            extensions={"timeout": self._timeouts, "trace": progress.trace},
         )
         try:
             async with self._transports.lease() as transport:
                 response = await transport.handle_async_request(request)
+                progress.answered = True
                 try:
                     return await self._receive(call, response, token)
                 finally:
                     await response.aclose()
         except httpx.TransportError as error:
-            return _transport_error(error, call)
+            return _exchange_failed(error, call, progress)
         except OSError as error:
-            return Interrupted(f"the connection broke ({type(error).__name__})", method=call.method, route=call.route)
+            return _broken(f"the connection broke ({type(error).__name__})", call, progress)
 
     async def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         await self._transports.close()
 
-    async def _receive(self, call: Call, response: httpx.Response, token: str) -> Answer | ConnectError:
+    async def _receive(self, call: Call, response: httpx.Response, token: str) -> Reply | ConnectError:
         status = response.status_code
         headers = {name.lower(): value for name, value in response.headers.items()}
         if not 200 <= status < 300:
@@ -105,19 +124,19 @@ class Wire:
             return BadAnswer(
                 f"status {status}, but the body's encoding is unknown or damaged", method=call.method, route=call.route
             )
-        return Answer(call, status, headers, body)
+        return Reply(call, status, headers, body)
 
 
 def _headers(call: Call, token: str) -> dict[str, str]:
     headers = {
         "Accept": call.accept,
         "Accept-Encoding": "identity" if call.kind is Kind.CONTENT else "gzip",
-        "User-Agent": AGENT,
+        "User-Agent": _AGENT,
     }
     if call.authorized:
         headers["Authorization"] = f"Bearer {token}"
     if call.body is not None:
-        headers["Content-Type"] = JSON
+        headers["Content-Type"] = MEDIA_TYPE
     return headers
 
 
@@ -126,35 +145,39 @@ async def _body(response: httpx.Response, headers: Mapping[str, str], limit: int
     length = headers.get("content-length", "")
     if encoding in {"", "identity"} and length.isdecimal() and int(length) > limit:
         raise TooMuch
-    # httpx's own iterators would inflate whole chunks before anybody could count them.
+    # httpx's own iterators would inflate whole chunks before their bytes can be counted.
     return await collect(cast("AsyncIterable[bytes]", response.stream), encoding=encoding, limit=limit)
 
 
 async def _error_body(response: httpx.Response, headers: Mapping[str, str]) -> bytes:
     try:
-        return await _body(response, headers, ERROR_BODY_LIMIT)
+        return await _body(response, headers, _ERROR_BODY_LIMIT)
     except (TooMuch, Undecodable, httpx.TransportError):
         return b""
 
 
 def _too_much(call: Call, limit: int) -> ConnectError:
-    kind = FileTooLarge if call.kind is Kind.CONTENT else Oversized
+    kind = ContentTooLarge if call.kind is Kind.CONTENT else Oversized
     return kind(f"more than {limit} bytes", method=call.method, route=call.route)
 
 
-def _transport_error(error: httpx.TransportError, call: Call) -> TransportError:
-    where = {"method": call.method, "route": call.route}
+def _exchange_failed(error: httpx.TransportError, call: Call, progress: _Progress) -> ExchangeFailed:
     if isinstance(error, httpx.TimeoutException):
         phase = _PHASES.get(type(error), "read")
-        return TimedOut(_SLOW[phase], phase=phase, **where)
+        return TimedOut(_SLOW[phase], phase=phase, method=call.method, route=call.route)
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-        return _no_connection(error, where)
+        return _no_connection(error, {"method": call.method, "route": call.route})
     if isinstance(error, httpx.RemoteProtocolError):
-        return Interrupted("the answer was cut short or is not HTTP", **where)
-    return Interrupted(f"the connection broke ({type(error).__name__})", **where)
+        return _broken("the answer was cut short or is not HTTP", call, progress)
+    return _broken(f"the connection broke ({type(error).__name__})", call, progress)
 
 
-def _no_connection(error: BaseException, where: Mapping[str, str]) -> TransportError:
+def _broken(problem: str, call: Call, progress: _Progress) -> Interrupted:
+    kept = not (progress.connected or progress.answered)
+    return Interrupted(problem, on_kept_connection=kept, method=call.method, route=call.route)
+
+
+def _no_connection(error: BaseException, where: Mapping[str, str]) -> ExchangeFailed:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -166,7 +189,7 @@ def _no_connection(error: BaseException, where: Mapping[str, str]) -> TransportE
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """An exception and all that led to it, groups opened: anyio wraps what the operating system said."""
+    """An exception and all that led to it, including members of groups: anyio wraps the error of the operating system."""
     found: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:

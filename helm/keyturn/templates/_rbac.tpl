@@ -1,0 +1,56 @@
+{{/* Every RBAC rule of the operator, and its reason. tests/chart/test_chart_rights.py checks that the operator uses each of them. */}}
+
+{{/* Rules for each namespace that the operator serves. */}}
+{{- define "keyturn.rbacRules" -}}
+# Requests: read them, and remove the finalizer of 1Password's operator.
+- apiGroups: [onepassword.com]
+  resources: [onepassworditems]
+  verbs: [get, list, watch, patch]
+# Status.
+- apiGroups: [onepassword.com]
+  resources: [onepassworditems/status]
+  verbs: [patch]
+# Secrets. The operator lists and watches only the labels and annotations of its own Secrets, never data; RBAC cannot express this
+# limit. Kubernetes deletes a Secret together with its owner.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, {{ if not .Values.operator.secretsByName }}list, watch, {{ end }}create, patch]
+# Workloads: find those that request a Secret by annotations or use a changed Secret, and restart them.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [get, list, watch, patch]
+# The restart switch on the namespace.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- if .Values.operator.refreshMounts }}
+# Pods: find those that mount a changed Secret, and annotate them so that the kubelet refreshes their files at once.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, patch]
+{{- end }}
+# Events.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- range .Values.operator.restartKinds }}
+# Workloads of a kind in operator.restartKinds.
+- apiGroups: [{{ splitList "/" .apiVersion | first }}]
+  resources: [{{ .resource }}]
+  verbs: [get, list, patch]
+{{- end }}
+{{- with .Values.rbac.extraRules }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Rules for the operator's own namespace: the Lease for leader election. */}}
+{{- define "keyturn.leaseRbacRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "keyturn.name" . | quote }}]
+  verbs: [get, patch]
+{{- end -}}

@@ -1,0 +1,137 @@
+"""An answer of the server as data, and the error that it stands for if it is not a success."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, StrictInt, TypeAdapter, ValidationError
+
+from keyturn.base.backoff import capped_retry_after
+from keyturn.base.errors import translated
+from keyturn.providers.connect.api_calls import Call
+from keyturn.providers.connect.connect_errors import (
+    BadAnswer,
+    ConnectError,
+    Missing,
+    Redirected,
+    Throttled,
+    class_for,
+)
+from keyturn.providers.connect.scrub import scrub
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer with a status of success.
+
+    Attributes:
+        headers: with lower-case names.
+    """
+
+    call: Call
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def bad(self, problem: str) -> BadAnswer:
+        """The error for an answer that is not what the API describes; names size and type, never content."""
+        kind = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,40}", self.headers.get("content-type", ""))
+        shown = f"{len(self.body)} bytes of {kind[0].lower() if kind else 'no type'}"
+        return BadAnswer(
+            f"status {self.status}, but {problem} ({shown})", method=self.call.method, route=self.call.route
+        )
+
+
+def read_json(adapter: TypeAdapter[_T], reply: Reply) -> _T:
+    """The body as a model.
+
+    Raises:
+        BadAnswer: names the place and the kind of the first mistake, never the input.
+    """
+    if reply.status not in {200, 201}:
+        raise reply.bad("only 200 has content")
+    with translated(lambda error: reply.bad(_describe(error)) if isinstance(error, ValidationError) else None):
+        return adapter.validate_json(reply.body)
+
+
+def _describe(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return "its body is not JSON"
+    place = ".".join(str(step) for step in first["loc"]) or "its body"
+    return f"{place} has the wrong shape ({first['type']})"
+
+
+class _ErrorBody(BaseModel):
+    status: StrictInt
+    message: str = ""
+
+
+_ERROR_BODY = TypeAdapter(_ErrorBody)
+
+
+def failure(call: Call, *, status: int, headers: Mapping[str, str], body: bytes, token: str) -> ConnectError:
+    """The error for an answer with a status other than success.
+
+    Only the status decides; the body gives at most a message. One exception: a 404 counts as `Missing` only in Connect's
+    own form. A proxy without a route answers 404 as well, and nothing may be deleted because of that.
+    """
+    message = _message(status, body)
+    text = scrub(message or "", redact=(token, *call.redact))
+    shown = f"status {status}" + (f": {text}" if text else "")
+    if status == 429:
+        after = retry_after(headers)
+        return Throttled(shown, server_message=text, retry_after=after, method=call.method, route=call.route)
+    kind = class_for(status)
+    if kind is Missing and message is None:
+        return BadAnswer(
+            "status 404, but not in Connect's own form: something else answers at this address",
+            method=call.method,
+            route=call.route,
+        )
+    if kind is Redirected:
+        shown = f"status {status}: redirects to {_target(headers)}; redirects are not followed, correct the address"
+    return kind(shown, status=status, server_message=text, method=call.method, route=call.route)
+
+
+def _message(status: int, body: bytes) -> str | None:
+    """Connect's message, or None if the body is not one of Connect's errors."""
+    try:
+        found = _ERROR_BODY.validate_json(body)
+    except ValidationError:
+        return None
+    return found.message if found.status == status else None
+
+
+def _target(headers: Mapping[str, str]) -> str:
+    try:
+        host = urlsplit(headers.get("location", "")).hostname
+    except ValueError:
+        host = None
+    return f"the host {scrub(host)}" if host else "another path of the same host"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a Retry-After header, capped by the one rule for all servers; None if it has no usable number.
+
+    A date is compared with the answer's own Date header: the server's clock set both.
+    """
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]+)?", text):
+        return capped_retry_after(float(text))
+    then, now = _instant(text), _instant(headers.get("date", ""))
+    return None if then is None or now is None else capped_retry_after(then - now)
+
+
+def _instant(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -1,0 +1,10 @@
+"""The providers that there are, one line each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keyturn.core.provider import Provider
+from keyturn.providers.connect import CONNECT
+
+PROVIDERS: tuple[Provider[Any], ...] = (CONNECT,)
