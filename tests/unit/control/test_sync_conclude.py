@@ -1,0 +1,291 @@
+"""The conclusion of a pass: one status write, its Events, what is counted, and when the key comes back."""
+
+import pytest
+
+from keyturn.cluster import ONEPASSWORD_ITEMS
+from keyturn.core.events import Event
+from keyturn.core.outcomes import BACKOFF, CURRENT, GONE, NOW, VANISHED, Outcome, Requeue
+from keyturn.core.status import Failure, Progressing, Reason, Stale, Synced, Warnings
+from support.sync_world import DB, NAMESPACE, SyncParts, reasons
+
+MISSING = Failure(Reason.ITEM_NOT_FOUND, "there is no such item")
+DOWN = Failure(Reason.VAULT_UNAVAILABLE, "the server answers 503")
+SYNCED = Synced("vaults/v/items/a", "1", ("password",))
+UPDATED = Event("Updated", "new bytes")
+
+
+class Concluding(SyncParts):
+    """The parts, and outcomes that are concluded as if a pass had ended with them."""
+
+    async def conclude(self, outcome, request=None, key=DB):
+        request = request or self.registry.get(key)
+        self.queue.add(key)
+        await self.queue.take()
+        await self.conclusion.conclude(key, request, outcome, seconds=0.25)
+
+    @property
+    def status_writes(self):
+        return self.api.count("apply", ONEPASSWORD_ITEMS)
+
+
+@pytest.fixture(name="world")
+def _world():
+    world = Concluding()
+    world.add_item()
+    return world
+
+
+async def test_one_pass_is_one_status_write_one_event_and_one_count(world):
+    """All that a pass has to say is said here."""
+    await world.conclude(Outcome("Updated", change=SYNCED, events=(UPDATED,), settled=True))
+
+    assert world.status_writes == 1
+    assert reasons(world.status()) == {"Ready": ("True", "Synced")}
+    assert world.events == [("db", "Updated")]
+    assert world.results() == {"Updated": 1}
+    assert world.metric("keyturn_secret_writes_total", operation="updated") == 1
+    assert world.metric("keyturn_reconcile_duration_seconds_sum") == 0.25
+    assert not world.queue.is_busy
+
+
+async def test_an_outcome_without_a_change_writes_nothing(world):
+    """The steady state."""
+    await world.conclude(CURRENT)
+
+    assert (world.api.writes, world.events) == ([], [])
+    assert world.results() == {"Current": 1}
+
+
+async def test_a_status_that_says_the_same_is_not_written_again(world):
+    """Times alone are not worth a write."""
+    await world.conclude(Outcome("Kept", change=SYNCED))
+    world.time.advance(60)
+    await world.conclude(Outcome("Kept", change=SYNCED))
+
+    assert world.status_writes == 1
+
+
+@pytest.mark.parametrize("result", ["Kept", "Current", "ItemNotFound"])
+async def test_only_writes_of_data_count_as_writes_of_secrets(world, result):
+    """The metric is for created, updated and repaired ones."""
+    await world.conclude(Outcome(result))
+
+    assert world.metric("keyturn_secret_writes_total", operation=result.lower()) == 0
+
+
+@pytest.mark.parametrize(
+    ("requeue", "timers"),
+    [
+        pytest.param(Requeue(), [], id="never"),
+        pytest.param(NOW, [0.0], id="at once"),
+        pytest.param(Requeue(after=45.0), [45.0], id="after some seconds"),
+        pytest.param(BACKOFF, [0.75], id="after the backoff"),
+    ],
+)
+async def test_the_key_comes_back_as_the_outcome_says(world, requeue, timers):
+    """And is free for another worker."""
+    await world.conclude(Outcome("Any", requeue=requeue))
+
+    assert world.time.timers == timers
+    assert not world.queue.is_working(DB)
+
+
+async def test_a_failure_is_a_status_an_event_and_a_log_line(world, caplog):
+    """`kubectl describe` shows it, and so do the logs."""
+    await world.conclude(Outcome("ItemNotFound", change=MISSING))
+
+    assert reasons(world.status()) == {"Ready": ("False", "ItemNotFound"), "Stalled": ("True", "ItemNotFound")}
+    assert world.events == [("db", "ItemNotFound")]
+    assert "app/db: ItemNotFound: there is no such item" in caplog.text
+    assert caplog.records[-1].about["reason"] == "ItemNotFound"
+
+
+async def test_a_lasting_failure_of_an_object_is_said_once(world, caplog):
+    """Its status stays."""
+    for _ in range(3):
+        await world.conclude(Outcome("ItemNotFound", change=MISSING))
+
+    assert world.status_writes == 1
+    assert world.events == [("db", "ItemNotFound")]
+    assert len(caplog.records) == 1
+
+
+async def test_a_lasting_failure_of_a_workload_is_repeated_as_an_event():
+    """An Event lives for an hour, and a workload has no status that would stay."""
+    world = Concluding()
+    world.add_workload()
+    for _ in range(3):
+        await world.conclude(Outcome("ItemNotFound", change=MISSING))
+
+    assert world.events == [("web", "ItemNotFound")] * 3
+    assert world.api.writes == []
+    assert world.registry.get(DB).status.reason == "ItemNotFound"
+
+
+async def test_events_of_a_request_without_a_status_go_to_every_owner():
+    """Each of them has no other way to learn of it."""
+    world = Concluding()
+    world.add_workload("one")
+    world.add_workload("two")
+    await world.conclude(Outcome("ItemNotFound", change=MISSING, events=(UPDATED,)))
+
+    assert world.events == [
+        ("one", "ItemNotFound"), ("two", "ItemNotFound"), ("one", "Updated"), ("two", "Updated")
+    ]  # fmt: skip
+
+
+async def test_events_of_an_object_do_not_go_to_its_co_owners(world):
+    """They need not hear what the status of the object says."""
+    world.add_workload()
+    await world.conclude(Outcome("ItemNotFound", change=MISSING))
+
+    assert world.events == [("db", "ItemNotFound")]
+
+
+async def test_how_exactly_a_vault_fails_is_not_worth_a_write_each_time(world):
+    """The words change from attempt to attempt, the reason does not."""
+    await world.conclude(Outcome("VaultUnavailable", change=DOWN))
+    await world.conclude(Outcome("VaultUnavailable", change=Failure(Reason.VAULT_UNAVAILABLE, "timed out")))
+
+    assert world.status_writes == 1
+    assert world.events == [("db", "VaultUnavailable")]
+    assert world.status().condition("Ready").message == "the server answers 503"
+
+
+async def test_another_reason_or_generation_is_worth_a_write(world):
+    """Also if both end by themselves."""
+    await world.conclude(Outcome("VaultUnavailable", change=DOWN))
+    await world.conclude(Outcome("CredentialRefused", change=Failure(Reason.CREDENTIAL_REFUSED, "no")))
+    world.edit_item(spec={"itemPath": "vaults/Prod/items/api"})
+    await world.conclude(Outcome("CredentialRefused", change=Failure(Reason.CREDENTIAL_REFUSED, "no")))
+
+    assert world.status_writes == 3
+    assert world.status().observed_generation == 2
+
+
+async def test_a_warning_is_an_event_when_it_is_new(world):
+    """It stays in the status."""
+    warned = Synced("vaults/v/items/a", "1", ("password",), Warnings(ambiguous=("2 items are titled 'db'",)))
+    for _ in range(2):
+        await world.conclude(Outcome("Kept", change=warned))
+
+    assert world.events == [("db", "DuplicateTitle")]
+    assert reasons(world.status())["Warning"] == ("True", "DuplicateTitle")
+
+
+async def test_a_request_that_changed_meanwhile_is_superseded(world):
+    """The change has put its key into the queue again, and the status must not speak of what was read later."""
+    request = world.registry.get(DB)
+    world.edit_item(spec={"itemPath": "vaults/Prod/items/api"})
+    await world.conclude(Outcome("Updated", change=SYNCED, events=(UPDATED,), requeue=NOW), request)
+
+    assert (world.api.writes, world.events, world.time.timers) == ([], [], [])
+    assert world.results() == {"Superseded": 1}
+
+
+async def test_a_status_that_another_part_wrote_meanwhile_is_kept(world):
+    """The pass began with an older status; restarts were counted since."""
+    await world.conclude(Outcome("Kept", change=SYNCED))
+    request = world.registry.get(DB)
+    counted = {"revision": 1, "keys": ["password"], "owed": 0, "done": 1}
+    await world.statuses.write_restarts(DB, counted)
+
+    await world.conclude(Outcome("ItemNotFound", change=MISSING), request)
+
+    assert world.status().restarts == counted
+    assert world.status().reason == "ItemNotFound"
+
+
+@pytest.mark.parametrize(
+    ("failure", "result", "timers"),
+    [
+        pytest.param({"status": 500}, "ClusterUnavailable", [0.75], id="cannot answer"),
+        pytest.param({"status": 403, "reason": "Forbidden"}, "ClusterForbidden", [0.75], id="does not allow it"),
+        pytest.param(
+            {"status": 429, "reason": "TooManyRequests", "retry_after": 20}, "ClusterBusy", [20.0], id="is busy"
+        ),
+    ],
+)
+async def test_a_status_that_cannot_be_written_has_the_key_come_back(world, failure, result, timers):
+    """The whole pass is made again; no Event says what the status does not."""
+    world.api.fail("apply", ONEPASSWORD_ITEMS, **failure)
+
+    await world.conclude(Outcome("Updated", change=SYNCED, events=(UPDATED,)))
+
+    assert world.results() == {result: 1}
+    assert world.events == []
+    assert world.time.timers == timers
+
+
+async def test_an_object_that_is_gone_is_forgotten_though_its_watch_is_late(world):
+    """Its tombstone keeps a late listing from bringing it back."""
+    request = world.registry.get(DB)
+    await world.conclude(VANISHED, request)
+
+    assert world.registry.get(DB) is None
+    world.requests.seen("OnePasswordItem", world.api.find(ONEPASSWORD_ITEMS, NAMESPACE, "db"))
+    assert world.registry.get(DB) is None
+    assert world.results() == {"Gone": 1}
+
+
+async def test_an_object_that_answers_404_to_its_status_is_forgotten(world):
+    """A status apply notices a deletion before the watch does."""
+    request = world.registry.get(DB)
+    world.api.remove(ONEPASSWORD_ITEMS, *DB)
+    world.memory.record(request, Outcome("VaultUnavailable", waits_for_vault=True))
+
+    await world.conclude(Outcome("ItemNotFound", change=MISSING))
+
+    assert world.registry.get(DB) is None
+    assert world.memory.take_waiting("") == set()
+
+
+async def test_a_key_that_nothing_asks_for_is_counted_and_done(world):
+    """It was in the queue when its last requester went."""
+    world.registry.remove(DB, uid=world.registry.get(DB).uid)
+    await world.conclude(GONE)
+
+    assert world.results() == {"Gone": 1}
+    assert world.time.timers == []
+
+
+async def test_a_waiting_key_is_known_before_anything_is_awaited(world):
+    """A connection that comes back while the status is written must find it."""
+    waiting = []
+
+    async def at_the_write(_call):
+        waiting.append(world.memory.take_waiting(""))
+
+    world.api.delay = at_the_write
+    await world.conclude(Outcome("VaultUnavailable", change=DOWN, waits_for_vault=True))
+
+    assert waiting == [{DB}]
+
+
+async def test_progress_is_reported_by_the_same_place(world):
+    """It is a status like any other, without an Event."""
+    assert await world.conclusion.report(world.registry.get(DB), Progressing())
+
+    assert reasons(world.status())["Ready"] == ("Unknown", "Progressing")
+    assert world.events == []
+
+
+async def test_staleness_is_a_status_without_an_event(world):
+    """Thousands of requests become stale at once; the readiness endpoint and a log line say why."""
+    await world.conclude(Outcome("SourceSilent", change=Stale("unreachable")))
+
+    assert reasons(world.status()) == {"Ready": ("False", "SourceSilent"), "Stale": ("True", "SourceSilent")}
+    assert world.events == []
+
+
+async def test_no_more_writes_are_under_way_than_there_are_slots(world):
+    """More would only wait for a connection, with their deadline running."""
+    under_way = []
+
+    async def look(_call):
+        under_way.append(world.slots._value)
+
+    world.api.delay = look
+    await world.conclude(Outcome("Kept", change=SYNCED))
+
+    assert under_way == [9]
