@@ -9,6 +9,7 @@ from typing import Any
 
 from keyturn.core.provider import Budget, Provider
 from keyturn.core.vault import Field, FieldKind, FileTooLarge, Item, ItemRef, NotInVault, Scope, VaultError
+from keyturn.providers.connect.registration import CONNECT
 
 
 class FakeVaults:
@@ -151,6 +152,7 @@ FAKE: Provider[None] = Provider(
     read_settings=_read_settings,
     open=_open,
     budget=Budget(requests_at_once=8, shortest_poll=1.0),
-    metrics_prefix="fake",
+    # The metrics of unit tests are made for this one.
+    metrics_prefix=CONNECT.metrics_prefix,
 )
 """A provider whose ids have one character."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, EventPoster
-from keyturn.control.connections.connection import Connections
+from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.context import Context
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.queue import WorkQueue
@@ -125,6 +125,11 @@ class World:
         """The watch has reported a Secret of ours."""
 
     # What a test asks.
+
+    @property
+    def connection(self) -> Connection:
+        """The installation's own."""
+        return self.connections[DEFAULT_CONNECTION]
 
     def data(self, name: str = "db") -> dict[str, str] | None:
         """What a Secret holds; None if there is none."""

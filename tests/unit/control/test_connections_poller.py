@@ -40,7 +40,7 @@ class Polling:
         self.poller = Poller(
             self.context,
             connection="one",
-            provider="Fake",
+            provider=FAKE,
             index=self.index,
             health=self.health,
             on_polled=self.polls.append,

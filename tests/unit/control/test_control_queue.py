@@ -110,7 +110,6 @@ async def test_waiting_keys_can_be_taken_together(queue):
     await queue.take()
 
     assert queue.take_any(["a", "b", "c", "x"], limit=1) == ["b"]
-    assert queue.is_working("b")
     assert len(queue) == 1
 
 
@@ -168,7 +167,7 @@ async def test_a_finished_key_comes_back_as_its_pass_says(queue, time, after, ba
     queue.finish(await queue.take(), after=after, backoff=backoff)
 
     assert time.timers == delays
-    assert not queue.is_working("a")
+    assert not queue.is_busy
 
 
 async def test_only_success_and_oblivion_reset_the_backoff(queue, time):

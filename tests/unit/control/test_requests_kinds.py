@@ -11,7 +11,7 @@ from keyturn.control.requests.kinds import BY_KIND, REQUESTERS
 from keyturn.control.requests.requester import Requester
 from keyturn.core.conditions import Status
 from keyturn.core.content import MappingOptions
-from keyturn.core.request import Key, Owner, SecretRequest
+from keyturn.core.request import DEFAULT_CONNECTION, Key, Owner, SecretRequest
 from keyturn.core.status import Reason
 from keyturn.core.vault import Field
 from keyturn.settings import Settings
@@ -38,7 +38,8 @@ def test_workloads_have_neither_a_reader_nor_a_status():
 def test_an_object_is_read_by_the_settings(enabled):
     """Whether all annotations are copied, and how an item becomes keys, is chosen for the whole operator."""
     settings = Settings(
-        connect_host="http://connect",
+        provider=FAKE,
+        provider_settings=None,
         enable_annotations=enabled,
         mapping=MappingOptions(allow_empty_values=enabled),
     )
@@ -60,7 +61,7 @@ def read_toy(manifest, _):
         generation=metadata["generation"],
         item_path=f"vaults/{spec['vault']}/items/{spec['item']}",
         owners=(Owner(TOYS.api_version, TOYS.kind, metadata["name"], metadata["uid"]),),
-        connection=spec.get("connection", ""),
+        connection=spec.get("connection", DEFAULT_CONNECTION),
         mapping=MappingOptions(allow_empty_values=spec.get("keepEmpty", False)),
         resource_version=metadata["resourceVersion"],
         status=Status.read(manifest.get("status")),

@@ -14,7 +14,7 @@ from keyturn.core.conditions import Condition, Status
 from keyturn.core.content import DEFAULT_MAPPING
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
-from keyturn.core.request import Key, Owner, SecretRequest
+from keyturn.core.request import DEFAULT_CONNECTION, Key, Owner, SecretRequest
 from keyturn.core.workloads import AnnotatedWorkload, WorkloadKey
 from support.fake_time import FakeTime
 
@@ -143,7 +143,7 @@ def test_the_same_words_mean_another_item_in_another_connection(requests):
     requests.observe(replace(B, key=Key("n", "c"), uid="3", item_path="nonsense", connection="other"))
 
     assert set(requests.sharing_path(A.key)) == {A.key}
-    assert requests.paths("") == requests.paths("other") == [ItemPath("v", "i")]
+    assert requests.paths(DEFAULT_CONNECTION) == requests.paths("other") == [ItemPath("v", "i")]
     assert requests.paths("third") == []
 
 

@@ -207,6 +207,6 @@ async def test_the_work_goes_on_once_every_kind_was_attempted(world):
     for informer in world.workloads._informers:
         await asyncio.sleep(0)
         assert not attempted.done()
-        informer.tried.set()
+        informer.attempted.set()
 
     await attempted

@@ -5,6 +5,7 @@ import pytest
 from keyturn.cluster import ONEPASSWORD_ITEMS
 from keyturn.core.events import Event
 from keyturn.core.outcomes import BACKOFF, CURRENT, GONE, NOW, VANISHED, Outcome, Requeue
+from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.status import Failure, Progressing, Reason, Stale, Synced, Warnings
 from support.sync_world import DB, NAMESPACE, SyncParts, reasons
 
@@ -37,7 +38,7 @@ def _world():
 
 async def test_one_pass_is_one_status_write_one_event_and_one_count(world):
     """All that a pass has to say is said here."""
-    await world.conclude(Outcome("Updated", change=SYNCED, events=(UPDATED,), settled=True))
+    await world.conclude(Outcome("Updated", change=SYNCED, events=(UPDATED,), certain=True))
 
     assert world.status_writes == 1
     assert reasons(world.status()) == {"Ready": ("True", "Synced")}
@@ -87,7 +88,7 @@ async def test_the_key_comes_back_as_the_outcome_says(world, requeue, timers):
     await world.conclude(Outcome("Any", requeue=requeue))
 
     assert world.time.timers == timers
-    assert not world.queue.is_working(DB)
+    assert not world.queue.is_busy
 
 
 async def test_a_failure_is_a_status_an_event_and_a_log_line(world, caplog):
@@ -237,7 +238,7 @@ async def test_an_object_that_answers_404_to_its_status_is_forgotten(world):
     await world.conclude(Outcome("ItemNotFound", change=MISSING))
 
     assert world.registry.get(DB) is None
-    assert world.memory.take_waiting("") == set()
+    assert world.memory.take_waiting(DEFAULT_CONNECTION) == set()
 
 
 async def test_a_key_that_nothing_asks_for_is_counted_and_done(world):
@@ -254,12 +255,26 @@ async def test_a_waiting_key_is_known_before_anything_is_awaited(world):
     waiting = []
 
     async def at_the_write(_call):
-        waiting.append(world.memory.take_waiting(""))
+        waiting.append(world.memory.take_waiting(DEFAULT_CONNECTION))
 
     world.api.delay = at_the_write
     await world.conclude(Outcome("VaultUnavailable", change=DOWN, waits_for_vault=True))
 
     assert waiting == [{DB}]
+
+
+async def test_a_defect_in_the_conclusion_does_not_lose_the_key(world, monkeypatch):
+    """It is retried with the backoff, and is not at work for ever."""
+
+    def fail(result, *, seconds):
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(world.context.metrics, "reconciled", fail)
+
+    with pytest.raises(KeyError):
+        await world.conclude(CURRENT)
+    assert world.time.timers == [0.75]
+    assert not world.queue.is_busy
 
 
 async def test_progress_is_reported_by_the_same_place(world):

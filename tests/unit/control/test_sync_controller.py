@@ -51,7 +51,7 @@ async def test_a_poll_wakes_only_those_whose_item_moved(synced):
     """The others would cost a look each, however many there are."""
     synced.add_item("api", path="vaults/Prod/items/api")
     await synced.work_and_watch()
-    poller = synced.connections[""].poller
+    poller = synced.connection.poller
     await poller.poll()
     await synced.work()
     before = synced.results()
@@ -68,16 +68,16 @@ async def test_a_poll_wakes_only_those_whose_item_moved(synced):
 
 async def test_a_poll_without_news_wakes_nothing(synced):
     """An idle poll costs two requests and no look."""
-    await synced.connections[""].poller.poll()
+    await synced.connection.poller.poll()
     await synced.work()
-    await synced.connections[""].poller.poll()
+    await synced.connection.poller.poll()
 
     assert synced.sync.queue_state() == (0, 0.0)
 
 
 async def test_an_outage_changes_nothing_until_the_item_was_unreachable_for_too_long(synced):
     """Then every request of the connection is looked at once, and its return makes all of them ready again."""
-    poller = synced.connections[""].poller
+    poller = synced.connection.poller
     synced.vaults.error = VaultUnavailable("down")
     await poller.poll()
     await synced.work()
@@ -100,14 +100,14 @@ async def test_an_outage_changes_nothing_until_the_item_was_unreachable_for_too_
 async def test_a_request_that_waits_for_the_vault_is_woken_by_its_return(world):
     """At once, not after a backoff of its own."""
     world.vaults.error = VaultUnavailable("down")
-    await world.connections[""].poller.poll()
+    await world.connection.poller.poll()
     world.add_item()
     await world.work()
     assert reasons(world.status())["Ready"] == ("Unknown", "VaultUnavailable")
     assert world.time.timers == []
 
     world.vaults.error = None
-    await world.connections[""].poller.poll()
+    await world.connection.poller.poll()
     await world.work()
 
     assert reasons(world.status()) == {"Ready": ("True", "Synced")}
@@ -124,7 +124,7 @@ async def test_polls_of_one_connection_wake_no_request_of_another(synced):
 
     assert not synced.sync.is_busy()
     assert synced.connections["other"].health.is_down
-    assert not synced.connections[""].health.is_down
+    assert not synced.connection.health.is_down
 
 
 async def test_a_foreign_edit_is_undone(synced):
@@ -159,7 +159,7 @@ async def test_edits_again_and_again_are_undone_ever_later(synced):
 async def test_a_deleted_secret_is_made_again_with_its_pending_restarts(synced):
     """A restart must not be lost with the Secret that recorded it."""
     synced.vaults.edit("a", value="rotated", revision="2")
-    await synced.connections[""].poller.poll()
+    await synced.connection.poller.poll()
     await synced.work_and_watch()
     assert names.RESTART_OWED in synced.secrets[DB].annotations
 
@@ -203,7 +203,7 @@ async def test_requests_for_one_item_are_served_by_one_fetch(world):
     await world.work_and_watch()
     world.vaults.take_asked()
     world.vaults.edit("a", value="rotated", revision="2")
-    await world.connections[""].poller.poll()
+    await world.connection.poller.poll()
     await world.work()
 
     assert [each for each in world.vaults.take_asked() if each.startswith("item ")] == ["item a"]

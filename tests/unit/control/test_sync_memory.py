@@ -8,13 +8,13 @@ from keyturn.control.sync.confirmations import Confirmations
 from keyturn.control.sync.item_users import ItemUsers
 from keyturn.control.sync.memory import Memory
 from keyturn.core.outcomes import CURRENT, Outcome
-from keyturn.core.request import Key, SecretRequest
+from keyturn.core.request import DEFAULT_CONNECTION, Key, SecretRequest
 from support.fake_time import FakeTime
 from support.fake_vaults import item_ref
 
 A, B = Key("n", "a"), Key("n", "b")
 REQUEST = SecretRequest(A, "1", 1, "vaults/v/items/i")
-ITEM = ResolvedItem("", "v", item_ref("i", "db"))
+ITEM = ResolvedItem(DEFAULT_CONNECTION, "v", item_ref("i", "db"))
 MISSING = "ItemNotFound"
 
 
@@ -74,7 +74,7 @@ def test_requests_that_name_one_item_are_found_together():
     assert set(users.sharing_item(A)) == {A, B}
     assert users.get(A) == ITEM
 
-    users.record(B, ResolvedItem("", "v", item_ref("j", "other")))
+    users.record(B, ResolvedItem(DEFAULT_CONNECTION, "v", item_ref("j", "other")))
     assert set(users.sharing_item(A)) == {A}
     users.record(A, None)
     assert (users.sharing_item(A), users.get(A)) == ((), None)
@@ -93,7 +93,7 @@ def test_a_new_version_of_the_same_item_keeps_its_users():
     """It replaces what is known of it."""
     users = ItemUsers()
     users.record(A, ITEM)
-    newer = ResolvedItem("", "v", item_ref("i", "db", revision="2"))
+    newer = ResolvedItem(DEFAULT_CONNECTION, "v", item_ref("i", "db", revision="2"))
     users.record(A, newer)
 
     assert users.get(A) == newer
@@ -126,8 +126,8 @@ def test_keys_wait_for_their_own_connection_and_are_taken_once(world):
     world.memory.record(REQUEST, Outcome("VaultUnavailable", waits_for_vault=True))
 
     assert world.memory.take_waiting("other") == set()
-    assert world.memory.take_waiting("") == {A}
-    assert world.memory.take_waiting("") == set()
+    assert world.memory.take_waiting(DEFAULT_CONNECTION) == {A}
+    assert world.memory.take_waiting(DEFAULT_CONNECTION) == set()
 
 
 def test_nothing_is_left_of_a_request_that_is_gone(world):
@@ -143,4 +143,4 @@ def test_nothing_is_left_of_a_request_that_is_gone(world):
     assert world.memory.users.get(A) is None
     assert world.confirmations.since(A) == 0
     assert world.cooldown.delay(A) == 0
-    assert world.memory.take_waiting("") == set()
+    assert world.memory.take_waiting(DEFAULT_CONNECTION) == set()

@@ -44,7 +44,7 @@ async def test_a_first_pass_writes_the_secret_and_leaves_the_status_to_the_concl
 
     assert outcome.result == "Created"
     assert outcome.change == Synced("vaults/v/items/a", "1", ("password",), revision=1)
-    assert (outcome.events, outcome.settled, outcome.drifted) == ((), True, False)
+    assert (outcome.events, outcome.certain, outcome.drifted) == ((), True, False)
     assert world.data() == FIRST
     assert [call.resource for call in world.api.writes] == [SECRETS.label]
     assert world.memory.users.get(DB).ref.id == "a"
@@ -101,7 +101,7 @@ async def test_refused_owners_are_an_event_and_do_not_stop_a_rotation(world):
     await world.synced()
     world.add_workload()
     world.vaults.edit("a", value="rotated", revision="2")
-    await world.connections[""].poller.poll()
+    await world.connection.poller.poll()
     world.api.fail("patch", SECRETS, status=403, reason="Forbidden")
 
     outcome = await world.run()
@@ -122,7 +122,7 @@ async def test_refused_owners_are_an_event_and_do_not_stop_a_rotation(world):
 async def test_a_path_that_names_nothing_ends_the_pass(world, path, error):
     """What the request named before is forgotten, so that a poll that shows it again wakes it."""
     request = world.add_item(path=path)
-    world.memory.users.record(DB, await world.connections[""].index.find(ItemPath("Prod", "db"), since=0))
+    world.memory.users.record(DB, await world.connection.index.find(ItemPath("Prod", "db"), since=0))
 
     with pytest.raises(error):
         await world.run(request)
@@ -144,7 +144,7 @@ async def test_an_older_version_of_the_item_is_not_believed_at_once(world):
     world.vaults.edit("a", value="new", revision="5")
     request = await world.synced()
     world.vaults.edit("a", value="old", revision="4")
-    await world.connections[""].poller.poll()
+    await world.connection.poller.poll()
     world.time.advance(1)
 
     outcome = await world.run(request)
@@ -169,7 +169,7 @@ async def test_a_frozen_secret_keeps_its_data(world):
     """The tag shows in the listing, so nothing is fetched."""
     request = await world.synced()
     world.vaults.edit("a", value="rotated", revision="2", tags=(names.IGNORE_TAG,))
-    await world.connections[""].poller.poll()
+    await world.connection.poller.poll()
     world.vaults.take_asked()
 
     outcome = await world.run(request)
@@ -218,14 +218,14 @@ async def test_a_secret_that_is_current_by_its_metadata_costs_no_request(world):
 
     outcome = await world.run(request)
 
-    assert (outcome.result, outcome.change, outcome.settled) == ("Current", None, True)
+    assert (outcome.result, outcome.change, outcome.certain) == ("Current", None, True)
     assert (world.api.calls, world.vaults.asked) == ([], [])
 
 
 async def test_a_secret_that_was_current_too_long_ago_is_stale(world):
     """The listing is all that is known of the vault."""
     request = await world.synced()
-    world.connections[""].health.mark_down(VaultUnavailable("down"))
+    world.connection.health.set_down(VaultUnavailable("down"))
     world.time.advance(86_401)
 
     outcome = await world.run(request)
@@ -260,7 +260,7 @@ async def test_a_pass_looks_closer_if_anything_may_differ(world, change, result)
     """Only bytes decide whether that changes the Secret."""
     await world.synced()
     change(world)
-    await world.connections[""].index.refresh(everything=True)
+    await world.connection.index.refresh(everything=True)
 
     outcome = await world.run()
 
@@ -364,7 +364,7 @@ async def test_a_rotation_is_an_event_and_no_drift(world):
     """Its restarts are pending in the same apply."""
     request = await world.synced()
     world.vaults.edit("a", value="rotated", revision="2")
-    await world.connections[""].poller.poll()
+    await world.connection.poller.poll()
 
     outcome = await world.run(request)
 
@@ -402,7 +402,7 @@ async def test_a_secret_that_changes_under_the_pass_again_and_again_ends_it(worl
     """The queue's backoff takes over."""
     request = await world.synced()
     world.vaults.edit("a", value="rotated", revision="2")
-    await world.connections[""].poller.poll()
+    await world.connection.poller.poll()
     world.api.fail("apply", SECRETS, status=409, reason="Conflict", times=3)
 
     with pytest.raises(Conflict):

@@ -18,7 +18,7 @@ SYNCED = Status(1, (Condition("Ready", "True", "Synced"),), "vaults/v/items/a", 
 class Judging(SyncParts):
     def __init__(self, **settings):
         super().__init__(**settings)
-        self.health = self.connections[""].health
+        self.health = self.connection.health
         self.request = self.add_item(status=SYNCED.to_manifest(secret="db"))
 
 
@@ -32,7 +32,7 @@ def test_a_situation_is_what_is_known_now(world):
     assert world.situations.of(world.request) == Situation(
         was_synced=True, has_status=True, connection_down=False, stale=None, confirm_after=30.0, recheck=60.0
     )
-    world.health.mark_down(DOWN)
+    world.health.set_down(DOWN)
     world.time.advance(86_401)
 
     now = world.situations.of(world.request, confirmed=False)
@@ -42,9 +42,9 @@ def test_a_situation_is_what_is_known_now(world):
 
 def test_staleness_is_that_of_the_vault_which_filled_the_secret(world):
     """Other vaults of the connection may answer all the time."""
-    world.health.mark_reachable(vault_errors={"v": AccessDenied("no")})
+    world.health.set_reachable(vault_errors={"v": AccessDenied("no")})
     world.time.advance(86_401)
-    world.health.mark_reachable(vault_errors={"v": AccessDenied("no")})
+    world.health.set_reachable(vault_errors={"v": AccessDenied("no")})
 
     assert world.situations.of(world.request).stale is not None
     assert world.situations.of(world.add_item("new")).stale is None
