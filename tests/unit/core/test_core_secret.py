@@ -202,7 +202,7 @@ def test_a_recreated_secret_keeps_the_pending_restarts_of_the_deleted_one():
     """A restart is not lost with the Secret that recorded it; revisions count from 1 again."""
     lost = PendingChanges((Change(6, ("username",), NOW), Change(7, ("password",), NOW + timedelta(1))))
 
-    plan = plan_secret(None, DESIRED, lost=lost)
+    plan = plan_secret(None, DESIRED, pending=lost)
 
     assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (
         Change(1, ("username",), NOW),
@@ -252,7 +252,7 @@ def test_a_recreated_secret_also_makes_restarts_pending_for_what_changed_while_i
     """What was pending before and what may be new now both count."""
     moved = replace(DESIRED, request=replace(REQUEST, status=replace(REQUEST.status, item_version="2")))
 
-    plan = plan_secret(None, moved, lost=PendingChanges((Change(7, ("username",), NOW),)))
+    plan = plan_secret(None, moved, pending=PendingChanges((Change(7, ("username",), NOW),)))
 
     assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (
         Change(1, ("username",), NOW),

@@ -92,7 +92,7 @@ def test_a_workload_that_lost_its_annotations_still_needs_its_finalizer_removed(
         ({NAME: "db"}, KEY, None),
         ({NAME: "___", PATH: "p"}, None, "cannot become the name"),
         ({NAME: "a..b", PATH: "p"}, None, "cannot become the name"),
-        ({PATH: "p"}, None, "stands alone"),
+        ({PATH: "p"}, None, "has no effect alone"),
         ({"operator.1password.io/other": "x"}, None, None),
     ],
 )
