@@ -208,7 +208,7 @@ async def test_a_status_that_cannot_be_written_keeps_no_secret_from_being_made(s
 
 
 async def test_where_owners_must_not_be_changed_a_rotation_goes_on(rules, emulator, tmp_path):
-    """OpenShift lets only those add an owner who may delete the object; that is told, and stops nothing else."""
+    """OpenShift requires the right to delete an object to add an owner to it. An Event says so, and nothing else stops."""
     plugin = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement"
     with LocalCluster.start(apiserver_args=[plugin]) as local:
         prepare(local)
@@ -224,7 +224,7 @@ async def test_where_owners_must_not_be_changed_a_rotation_goes_on(rules, emulat
                 await stage.holds("shared", {"password": "first"})
                 await deploy(stage, "two", asking("login", "shared"))
                 refused = await stage.event("two", "OwnerRefused")
-                assert "may the operator delete Secrets?" in refused["message"]
+                assert "the right to delete Secrets" in refused["message"]
 
                 stage.rotate("login", "second")
                 await stage.holds("shared", {"password": "second"})
