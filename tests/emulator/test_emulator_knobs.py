@@ -18,9 +18,13 @@ TESTS = "".join(path.read_text(encoding="utf-8") for path in HERE.glob("test_*.p
 
 def test_every_knob_is_documented():
     """Each knob has a text of its own under its default."""
-    body = next(node for node in ast.parse(inspect.getsource(knobs)).body if getattr(node, "name", "") == "Knobs").body
+    body = next(
+        node.body
+        for node in ast.parse(inspect.getsource(knobs)).body
+        if isinstance(node, ast.ClassDef) and node.name == "Knobs"
+    )
     documented = {
-        node.target.id
+        ast.unparse(node.target)
         for node, after in pairwise(body)
         if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
     }

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import ssl
+from typing import Any
 
 import httpx
 import jwt
@@ -137,7 +138,7 @@ async def test_c06_token_of_another_server_is_401(rig, launch):
 async def test_c06_forged_token_is_401(rig, algorithm):
     """C06: the right claims are worth nothing without the key, and the algorithm is not the client's choice."""
     claims = jwt.decode(rig.emulator.token("all"), options={"verify_signature": False})
-    key = {"none": None, "HS256": "k" * 32, "ES256": ec.generate_private_key(ec.SECP256R1())}[algorithm]
+    key: Any = {"none": None, "HS256": "k" * 32, "ES256": ec.generate_private_key(ec.SECP256R1())}[algorithm]
     forged = jwt.encode(claims, key, algorithm=algorithm)
     assert (await rig.get("/v1/vaults", headers={"Authorization": f"Bearer {forged}"})).status_code == 401
 

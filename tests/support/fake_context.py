@@ -29,6 +29,12 @@ class KeptEvents(EventPoster):
         self.posted.append((about, event))
 
 
+def posted_events(context: Context) -> list[tuple[About, Event]]:
+    """The Events that were posted in a fake context."""
+    assert isinstance(context.events, KeptEvents)
+    return context.events.posted
+
+
 def fake_context(cluster: Cluster, *, time: Time | None = None, **settings: Any) -> Context:
     """A context around a cluster.
 

@@ -1,12 +1,12 @@
 """The seam of a provider, used from outside: a folder and an entry in the registry are all that it needs."""
 
 import pytest
-from toy_provider import ITEM, TOY, VAULT
 
 from keyturn.core.resolve import VaultUnresolved, find_item, find_vault
 from keyturn.providers.registry import PROVIDERS
 from keyturn.settings import SettingsError, read_settings
 from support.fake_time import FakeTime
+from support.toy_provider import ITEM, TOY, VAULT
 
 REGISTERED = (*PROVIDERS, TOY)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,9 +32,16 @@ class ScriptedTransport:
         self.exhausted = asyncio.Event()
         self.open_streams = 0
         self.closed = False
+        self._handler: Callable[[Request], Awaitable[Any]] | None = None
+
+    def answers_with(self, handler: Callable[[Request], Awaitable[Any]]) -> None:
+        """Answer by what a request asks for, instead of by the script."""
+        self._handler = handler
 
     async def _next(self, request: Request) -> Any:
         self.requests.append(request)
+        if self._handler is not None:
+            return await self._handler(request)
         if not self.script:
             await self.hang()
         step = self.script.pop(0)

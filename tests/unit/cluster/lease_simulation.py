@@ -5,9 +5,10 @@ import selectors
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from keyturn.base.time import Time
+from keyturn.cluster import Cluster
 from keyturn.cluster.errors import AlreadyExists, Conflict, NotFound, TooManyRequests, Unavailable
 from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
 from keyturn.core.lease import LeaseTimings
@@ -250,7 +251,7 @@ class Candidate:
     def _fresh(self) -> Elector:
         self._lives += 1
         return Elector(
-            self._client,
+            cast("Cluster", self._client),
             LEASE,
             identity=f"{self.name}-{self._lives}",
             timings=TIMINGS,

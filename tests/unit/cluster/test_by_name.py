@@ -1,7 +1,9 @@
 """An informer without the right to list or watch has the same objects, if later."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from cluster_fakes import answer, scripted_cluster
@@ -9,7 +11,7 @@ from cluster_fakes import answer, scripted_cluster
 from keyturn.cluster.by_name import _PAGE, ByName
 from keyturn.cluster.errors import Forbidden, Gone, NotFound
 from keyturn.cluster.informer import Informer
-from keyturn.cluster.resources import ALL_NAMESPACES, DEPLOYMENTS, SECRETS
+from keyturn.cluster.resources import ALL_NAMESPACES, DEPLOYMENTS, SECRETS, Resource
 from support.fake_time import FakeTime
 from support.patience import PATIENCE_S
 
@@ -32,9 +34,9 @@ class Server:
         self.requests = []
         self.failure = None
         self.refused = asyncio.Queue()
-        self.publish = None
+        self.publish: Callable[[Resource, Mapping[str, Any]], None] = lambda _resource, _answer: None
 
-    def observe_answers(self, observer):
+    def observe_answers(self, observer: Callable[[Resource, Mapping[str, Any]], None]) -> None:
         self.publish = observer
 
     async def get_metadata(self, resource, namespace, name):

@@ -11,6 +11,7 @@ from support.fake_time import FakeTime
 
 DOWN = TransportError("ClientConnectorError: Cannot connect to host kubernetes:443")
 LATE = TransportError("no answer in time", timed_out=True)
+ONE, TWO = {"metadata": {"name": "one"}}, {"metadata": {"name": "two"}}
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -97,9 +98,11 @@ async def test_cluster_wide_objects_have_no_namespace():
 
 async def test_a_list_is_read_page_by_page():
     """Each request for a page carries the token of the page before."""
-    called = Called(answer({"metadata": {"continue": "more"}, "items": [1]}), answer({"metadata": {}, "items": [2]}))
+    called = Called(
+        answer({"metadata": {"continue": "more"}, "items": [ONE]}), answer({"metadata": {}, "items": [TWO]})
+    )
 
-    assert await called.cluster.list(SECRETS, ALL_NAMESPACES, label_selector="a=b") == [1, 2]
+    assert await called.cluster.list(SECRETS, ALL_NAMESPACES, label_selector="a=b") == [ONE, TWO]
     first, second = called.transport.requests
     assert first.path == "/api/v1/secrets"
     assert first.query == {"limit": "500", "labelSelector": "a=b"}
@@ -109,9 +112,9 @@ async def test_a_list_is_read_page_by_page():
 
 async def test_after_an_expired_page_token_the_list_has_one_page():
     """As in client-go; a second refusal is an error."""
-    first = answer({"metadata": {"continue": "more"}, "items": [1]})
-    called = Called(first, status(410, "Expired"), answer({"metadata": {}, "items": [1, 2]}))
-    assert await called.cluster.list(SECRETS, "apps") == [1, 2]
+    first = answer({"metadata": {"continue": "more"}, "items": [ONE]})
+    called = Called(first, status(410, "Expired"), answer({"metadata": {}, "items": [ONE, TWO]}))
+    assert await called.cluster.list(SECRETS, "apps") == [ONE, TWO]
     assert "limit" not in called.transport.requests[2].query
 
     called = Called(first, status(410, "Expired"), status(410, "Expired"))

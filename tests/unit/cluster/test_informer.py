@@ -171,7 +171,7 @@ async def test_a_list_of_one_namespace_deletes_nothing_in_another():
             await followed.transport.hang()
         return script.pop(0)
 
-    followed.transport._next = by_namespace
+    followed.transport.answers_with(by_namespace)
     await followed.turn(50)
 
     assert set(followed.informer.objects) == {("right", "b")}
@@ -188,11 +188,12 @@ async def test_one_forbidden_namespace_does_not_stop_the_others():
             return status(403, "Forbidden")
         return rights.pop(0)
 
-    followed.transport._next = by_namespace
+    followed.transport.answers_with(by_namespace)
     await followed.turn(50)
 
     assert set(followed.informer.objects) == {("right", "b")}
     assert followed.informer.synced.is_set()
+    assert followed.informer.error is not None
     assert "namespace left" in followed.informer.error
 
 

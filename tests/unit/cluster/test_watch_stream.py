@@ -2,9 +2,10 @@
 
 import itertools
 import json
+from typing import cast
 
 import pytest
-from cluster_fakes import Chunks, scripted_cluster, status
+from cluster_fakes import Chunks, ScriptedTransport, scripted_cluster, status
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,7 +70,7 @@ async def watch(*script):
             async for event in events:
                 seen.append(event.type)  # noqa: PERF401 - events before a failure count, too
     finally:
-        assert cluster._caller._transport.open_streams == 0
+        assert cast("ScriptedTransport", cluster._caller._transport).open_streams == 0
     return seen
 
 
@@ -111,4 +112,4 @@ async def test_leaving_a_watch_early_closes_it():
         async for _ in events:
             break
 
-    assert cluster._caller._transport.open_streams == 0
+    assert cast("ScriptedTransport", cluster._caller._transport).open_streams == 0

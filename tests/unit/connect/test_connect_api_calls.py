@@ -65,6 +65,7 @@ def test_a_write_masks_every_text_of_its_body():
     call = write_call("PATCH", ROUTE, body=body, vault="v", item="i")
 
     assert call.redact == ("one", "two", "three")
+    assert call.body is not None
     assert json.loads(call.body) == body
     assert call.kind is Kind.WRITE
 

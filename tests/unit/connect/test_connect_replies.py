@@ -7,6 +7,7 @@ from keyturn.base.backoff import LONGEST_RETRY_AFTER
 from keyturn.providers.connect import (
     BadAnswer,
     BadRequest,
+    BadStatus,
     ConnectVault,
     Denied,
     Missing,
@@ -89,6 +90,7 @@ def test_a_title_is_masked_in_a_message():
     call = read_call("/v1/vaults/{vault}/items", filter=equals("title", "plain words"), vault="v")
     error = failure(call, status=400, headers={}, body=b'{"status":400,"message":"no plain words here"}', token="t")
 
+    assert isinstance(error, BadStatus)
     assert error.server_message == "no *** here"
 
 

@@ -5,6 +5,7 @@ import pytest
 from keyturn.providers.connect import (
     BadAnswer,
     BadRequest,
+    ConnectError,
     ContentTooLarge,
     Denied,
     Interrupted,
@@ -30,7 +31,7 @@ REPLACED = "401, and the token is another one by now"
 PASSING = "403, 408 or 500"
 OTHER = "anything else"
 
-FAILURES = {
+FAILURES: dict[str, list[tuple[ConnectError, bool]]] = {
     CLOSED: [(Interrupted("x", on_kept_connection=True), False)],
     REPLACED: [(TokenRefused("x", status=401), True)],
     PASSING: [

@@ -343,6 +343,6 @@ async def test_closing_ends_the_client():
 
 def test_the_provider_is_a_vaults():
     """The type checker compares the signatures."""
-    provider: vault.Vaults = ConnectVaults(Bench(alive()).client)
+    vaults: vault.Vaults = ConnectVaults(Bench(alive()).client)
 
-    assert provider
+    assert callable(vaults.refresh)

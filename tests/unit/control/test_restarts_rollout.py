@@ -18,7 +18,7 @@ from keyturn.control.restarts.rollout import RestartPass
 from keyturn.core.names import AUTO_RESTART, REFRESH_MOUNTS, RESTART_DECLINED, RESTART_OWED
 from keyturn.core.restart_kinds import parse_kinds
 from support.fake_api import FakeApiServer
-from support.fake_context import fake_context
+from support.fake_context import fake_context, posted_events
 from support.restart_objects import BEFORE, add_pending, add_workload, seen_again, stamps, still_pending
 
 ROLLOUTS = Resource("argoproj.io", "v1alpha1", "rolloutses", "Rollout")
@@ -46,7 +46,7 @@ class Rig:
 
     @property
     def events(self):
-        return [(about.name, event.reason, event.message) for about, event in self.context.events.posted]
+        return [(about.name, event.reason, event.message) for about, event in posted_events(self.context)]
 
     def metric(self, kind, outcome):
         labels = {"kind": kind, "outcome": outcome}

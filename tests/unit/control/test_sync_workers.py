@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+from typing import cast
 
 import pytest
 
 from keyturn.control.queue import WorkQueue
+from keyturn.control.sync.reconciler import Reconciler
 from keyturn.control.sync.workers import Workers
 from keyturn.core.request import Key
 from support.fake_time import FakeTime
@@ -47,7 +49,10 @@ class Working:
         self.queue = WorkQueue(time=self.time)
         self.reconciler = FakeReconciler(self.queue)
         self.workers = Workers(
-            queue=self.queue, reconciler=self.reconciler, sharing_item=lambda _: together, number=number
+            queue=self.queue,
+            reconciler=cast("Reconciler", self.reconciler),
+            sharing_item=lambda _: together,
+            number=number,
         )
 
     async def run(self, *keys):
