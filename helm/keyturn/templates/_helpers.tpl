@@ -58,14 +58,14 @@ labels: {{- include "keyturn.labels" . | nindent 2 }}
 {{- include "keyturn.imageOf" (list . .Values.image.repository .Values.image) -}}
 {{- end -}}
 
-{{/* By default the emulator's image lies beside the operator's. */}}
+{{/* Image of the emulator; by default, its repository is that of the operator with "-emulator" appended. */}}
 {{- define "keyturn.emulatorImage" -}}
 {{- $image := .Values.emulator.image -}}
 {{- $repository := $image.repository | default (printf "%s-emulator" .Values.image.repository) -}}
 {{- include "keyturn.imageOf" (list . $repository $image) -}}
 {{- end -}}
 
-{{/* Takes the root, a repository, and values with tag and digest. */}}
+{{/* Image reference. Arguments: the root context, a repository, and values with tag and digest. */}}
 {{- define "keyturn.imageOf" -}}
 {{- $image := index . 2 -}}
 {{- if $image.digest -}}
