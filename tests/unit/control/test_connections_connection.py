@@ -100,9 +100,9 @@ async def test_each_connection_is_asked_only_for_what_its_own_requests_use():
     """A vault that another connection uses is not listed in this one."""
     context = fake_context(FakeApiServer(), time=FakeTime())
     connections = Connections(context, wanted={"red": [DB], "blue": []}.__getitem__)
-    for name in ("red", "blue"):
-        connections.add(name, FAKE, FakeVaults())
-        await connections[name].poller.poll()
+    vaults = {"red": FakeVaults(), "blue": FakeVaults()}
+    for name, each in vaults.items():
+        await connections.add(name, FAKE, each).poller.poll()
 
-    assert connections["red"].vaults.asked == ["refresh", "scopes", "items v"]
-    assert connections["blue"].vaults.asked == ["refresh", "scopes"]
+    assert vaults["red"].asked == ["refresh", "scopes", "items v"]
+    assert vaults["blue"].asked == ["refresh", "scopes"]

@@ -21,7 +21,7 @@ from support.fake_time import FakeTime
 OWNER = Owner(names.API_VERSION, names.KIND, "a", "1")
 A = SecretRequest(Key("n", "a"), "1", 1, "vaults/v/items/i", (OWNER,), resource_version="5")
 B = replace(A, key=Key("n", "b"), uid="2", owners=(OWNER._replace(name="b", uid="2"),))
-TOYS = Requester(Resource("toys.dev", "v1", "toys", "Toy"), read=lambda manifest, settings: manifest, has_status=True)
+TOYS = Requester(Resource("toys.dev", "v1", "toys", "Toy"), has_status=True)
 SEEN = Status(7)
 
 

@@ -238,3 +238,18 @@ async def test_the_state_of_the_queue_is_known(world):
 
     assert world.sync.is_busy()
     assert world.sync.queue_state() == (1, 3.0)
+
+
+async def test_a_poll_that_shows_no_item_any_more_wakes_its_request(synced):
+    """And none that names nothing anyway: what it names has not changed."""
+    synced.add_item("web", path="nonsense")
+    await synced.work()
+    await synced.connection.poller.poll()
+    await synced.work()
+
+    synced.vaults.remove("a")
+    await synced.connection.poller.poll()
+
+    assert synced.sync.queue_state()[0] == 1
+    await synced.work()
+    assert synced.results()["Unconfirmed"] == 1

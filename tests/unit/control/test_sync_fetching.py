@@ -62,10 +62,9 @@ async def test_each_request_shapes_the_item_by_its_own_options(batch, vaults):
     async def shaped(options):
         return (await (await batch.fetch(ITEM)).shape(options)).data
 
-    assert await asyncio.gather(shaped(DEFAULT_MAPPING), shaped(KEEP_EMPTY)) == [
-        {"password": b"secret of a"},
-        {"password": b"secret of a", "empty": b""},
-    ]
+    default, keeping = await asyncio.gather(shaped(DEFAULT_MAPPING), shaped(KEEP_EMPTY))
+    assert default == {"password": b"secret of a"}
+    assert keeping == {"password": b"secret of a", "empty": b""}
     assert vaults.asked == ["item a"]
 
 

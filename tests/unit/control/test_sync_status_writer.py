@@ -112,6 +112,14 @@ async def test_an_object_that_changes_again_and_again_is_given_up(world):
     assert world.api.count("apply", ONEPASSWORD_ITEMS) == 4
 
 
+async def test_a_last_attempt_is_made_after_three_conflicts(world):
+    """The object was read again just before it."""
+    world.api.fail("apply", ONEPASSWORD_ITEMS, status=409, reason="Conflict", times=3)
+
+    assert await world.statuses.write(request_of(world), SYNCED)
+    assert world.status().reason == "Synced"
+
+
 async def test_an_object_that_is_gone_is_forgotten(world):
     """A status apply answers 404 before the watch reports the deletion."""
     world.api.remove(ONEPASSWORD_ITEMS, *DB)

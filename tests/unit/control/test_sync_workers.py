@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,8 @@ class Working:
         self.time = FakeTime()
         self.queue = WorkQueue(time=self.time)
         self.reconciler = FakeReconciler(self.queue)
-        self.workers = Workers(
-            queue=self.queue, reconciler=self.reconciler, sharing_item=lambda _: together, number=number
-        )
+        reconciler: Any = self.reconciler
+        self.workers = Workers(queue=self.queue, reconciler=reconciler, sharing_item=lambda _: together, number=number)
 
     async def run(self, *keys):
         """Have workers work on keys until nothing moves any more."""
