@@ -16,11 +16,12 @@ VaultError
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 
 class VaultError(Exception):
@@ -31,6 +32,10 @@ class VaultError(Exception):
     """
 
     label: ClassVar[str] = "VaultError"
+
+    def without_traceback(self) -> Self:
+        """The same error to keep or to raise again: the frames of a traceback hold values, for as long as the error lives."""
+        return copy.copy(self)
 
 
 class CredentialRefused(VaultError):

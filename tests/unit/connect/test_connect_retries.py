@@ -29,18 +29,20 @@ from keyturn.providers.connect.retries import may_retry
 CLOSED = "a kept connection broke before an answer"
 REPLACED = "401, and the token is another one by now"
 PASSING = "403, 408 or 500"
+PAUSE = "429, and its pause is over before the call's deadline"
 OTHER = "anything else"
 
-FAILURES: dict[str, list[tuple[ConnectError, bool]]] = {
-    CLOSED: [(Interrupted("x", on_kept_connection=True), False)],
-    REPLACED: [(TokenRefused("x", status=401), True)],
+FAILURES: dict[str, list[tuple[ConnectError, bool, bool]]] = {
+    CLOSED: [(Interrupted("x", on_kept_connection=True), False, True)],
+    REPLACED: [(TokenRefused("x", status=401), True, True)],
+    PAUSE: [(Throttled("x"), False, True), (Throttled("x", retry_after=7.0), False, True)],
     PASSING: [
-        (error, renewed)
+        (error, renewed, True)
         for renewed in (False, True)
         for error in (Denied("x", status=403), SyncPending("x", status=408), ServerFailed("x", status=500))
     ],
     OTHER: [
-        (error, renewed)
+        (error, renewed, True)
         for renewed in (False, True)
         for error in (
             Unreachable("x"),
@@ -52,15 +54,13 @@ FAILURES: dict[str, list[tuple[ConnectError, bool]]] = {
             Missing("x", status=404),
             Rejected("x", status=406),
             WriteConflict("x", status=409),
-            Throttled("x"),
-            Throttled("x", retry_after=7.0),
             *(ServerFailed("x", status=status) for status in (502, 503)),
             BadAnswer("x"),
             Oversized("x"),
             ContentTooLarge("x"),
         )
     ]
-    + [(TokenRefused("x", status=401), False)],
+    + [(TokenRefused("x", status=401), False, True), (Throttled("x", retry_after=7.0), False, False)],
 }
 COLUMNS = {
     "GET": Kind.READ,
@@ -90,8 +90,9 @@ def test_the_documented_table_speaks_of_every_failure_and_every_call():
 @pytest.mark.parametrize(("row", "column", "cell"), documented())
 def test_each_failure_is_retried_as_its_row_says(row, column, cell):
     """The table in the docstring is the table in the code."""
-    for error, renewed in FAILURES[row]:
-        assert may_retry(error, COLUMNS[column], token_renewed=renewed) is (cell == "once"), error
+    for error, renewed, fits in FAILURES[row]:
+        again = may_retry(error, COLUMNS[column], token_renewed=renewed, pause_fits=fits)
+        assert again is (cell == "once"), error
 
 
 @pytest.mark.parametrize(

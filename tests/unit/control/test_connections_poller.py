@@ -82,6 +82,17 @@ async def test_a_full_poll_is_made_once_per_interval(world):
     assert "items v" not in world.vaults.take_asked()
 
 
+async def test_polls_in_between_do_not_put_off_a_full_one(world):
+    """Its interval is counted from the last full one."""
+    listed = []
+    for _ in range(12):
+        await world.poller.poll()
+        listed.append("items v" in world.vaults.take_asked())
+        world.time.advance(60)
+
+    assert [number for number, each in enumerate(listed) if each] == [0, 10]
+
+
 async def test_a_full_poll_that_fails_is_due_again(world):
     """Otherwise what it would have found stays unknown for another interval."""
     await world.poller.poll()

@@ -124,13 +124,15 @@ async def test_an_addition_wakes_a_worker(queue):
 
 async def test_a_worker_that_is_cancelled_after_it_was_woken_wakes_another(queue):
     """Otherwise a key would wait beside an idle worker."""
-    first, second = asyncio.ensure_future(queue.take()), asyncio.ensure_future(queue.take())
+    workers = [asyncio.ensure_future(queue.take()) for _ in range(2)]
     await asyncio.sleep(0)
     queue.add("a")
-    first.cancel()
-    second_or_first = await asyncio.gather(first, asyncio.wait_for(second, 1), return_exceptions=True)
+    woken = next(worker for worker in workers if worker._fut_waiter is None or worker._fut_waiter.done())
+    woken.cancel()
+    (other,) = (worker for worker in workers if worker is not woken)
 
-    assert "a" in second_or_first
+    assert await asyncio.wait_for(other, 1) == "a"
+    assert woken.cancelled()
 
 
 async def test_the_age_of_the_oldest_key_is_known(queue, time):

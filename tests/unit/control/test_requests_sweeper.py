@@ -56,15 +56,14 @@ async def test_a_sweep_finds_what_is_gone(world):
 
 
 async def test_an_object_made_while_the_listing_was_under_way_is_not_taken_for_gone(world):
-    """It may be missing from a listing that was begun before."""
-    world.api.before = lambda call: world.add_item() if call.verb == "list" and not world.names() else None
-    world.api.remove(ONEPASSWORD_ITEMS, *world.add_item("first").key)
+    """A watch reports it, and the listing that was begun before does not show it."""
+    manifest = world.put("new")
+    world.api.remove(ONEPASSWORD_ITEMS, NAMESPACE, "new")
+    world.api.before = lambda call: world.requests.seen(ONEPASSWORD_ITEMS.kind, manifest)
 
     await world.sweeper.sweep_until_done()
-    assert world.names() == set()
 
-    await world.sweeper.sweep_until_done()
-    assert world.names() == {"app/db"}
+    assert world.names() == {"app/new"}
 
 
 async def test_a_listing_that_fails_is_retried_and_takes_nothing_away(world, caplog):

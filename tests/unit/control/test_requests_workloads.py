@@ -117,6 +117,15 @@ def test_a_workload_that_asks_for_another_item_than_the_oldest_is_warned_at_each
     assert len(world.events) > len(warned)
 
 
+def test_there_is_nothing_to_warn_of_without_a_request(world):
+    """The last workload that asked is being deleted."""
+    world.deploy(deletionTimestamp="2030-01-01T00:00:00Z", finalizers=["other"])
+    world.workloads.warn_conflicting(DB)
+
+    assert world.registry.get(DB) is None
+    assert world.events == []
+
+
 async def test_mistakes_that_still_stand_are_repeated():
     """An Event is forgotten after an hour."""
     world = Workloads()

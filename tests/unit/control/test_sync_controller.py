@@ -238,3 +238,40 @@ async def test_the_state_of_the_queue_is_known(world):
 
     assert world.sync.is_busy()
     assert world.sync.queue_state() == (1, 3.0)
+
+
+async def test_a_poll_that_shows_no_item_any_more_wakes_its_request(synced):
+    """And none that names nothing anyway: what it names has not changed."""
+    synced.add_item("web", path="nonsense")
+    await synced.work()
+    await synced.connection.poller.poll()
+    await synced.work()
+
+    synced.vaults.remove("a")
+    await synced.connection.poller.poll()
+
+    assert synced.sync.queue_state()[0] == 1
+    await synced.work()
+    assert synced.results()["Unconfirmed"] == 1
+
+
+async def test_pending_restarts_of_a_deleted_secret_need_no_status_and_are_used_once(synced):
+    """The status may not have been written; the next deletion has nothing to do with them."""
+    synced.vaults.edit("a", value="rotated", revision="2")
+    synced.api.fail("apply", ONEPASSWORD_ITEMS, status=500)
+    await synced.connection.poller.poll()
+    await synced.work_and_watch()
+    synced.api.remove(SECRETS, *DB)
+    synced.watch()
+    await synced.work_and_watch()
+    assert names.RESTART_OWED in synced.secrets[DB].annotations
+
+    await synced.sync.write_restarts(DB, {"revision": 1, "keys": ["password"], "owed": 0, "done": 1})
+    synced.api.edit(SECRETS, *DB, {"metadata": {"annotations": {names.RESTART_OWED: None}}}, manager="keyturn-restart")
+    synced.watch()
+    synced.api.remove(SECRETS, *DB)
+    synced.watch()
+    await synced.work_and_watch()
+
+    assert synced.data() == {"password": "rotated"}
+    assert names.RESTART_OWED not in synced.secrets[DB].annotations

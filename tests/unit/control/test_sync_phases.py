@@ -418,3 +418,14 @@ async def test_a_workload_without_an_object_is_served_alike(world):
     assert outcome.result == "Created"
     assert world.api.find(SECRETS, *DB)["metadata"]["annotations"][names.KEYS] == "password"
     assert [owner.kind for owner in world.registry.get(DB).owners] == ["Deployment"]
+
+
+async def test_an_item_made_just_before_its_request_is_found(world):
+    """The listing is older than the request, so it cannot show that the item is missing."""
+    await world.synced()
+    world.vaults.listing["v"].append(item_ref("n", "new"))
+    world.vaults.fields["n"] = (Field("f", "password", value="x"),)
+    world.time.advance(10)
+    request = world.add_item("web", path="vaults/Prod/items/new")
+
+    assert (await world.run(request)).result == "Created"

@@ -112,6 +112,14 @@ async def test_an_object_that_changes_again_and_again_is_given_up(world):
     assert world.api.count("apply", ONEPASSWORD_ITEMS) == 4
 
 
+async def test_a_last_attempt_is_made_after_three_conflicts(world):
+    """The object was read again just before it."""
+    world.api.fail("apply", ONEPASSWORD_ITEMS, status=409, reason="Conflict", times=3)
+
+    assert await world.statuses.write(request_of(world), SYNCED)
+    assert world.status().reason == "Synced"
+
+
 async def test_an_object_that_is_gone_is_forgotten(world):
     """A status apply answers 404 before the watch reports the deletion."""
     world.api.remove(ONEPASSWORD_ITEMS, *DB)
@@ -190,3 +198,22 @@ async def test_an_object_that_is_gone_needs_no_finalizer_removed(world, caplog):
 
     await world.statuses.remove_legacy_finalizer(request_of(world))
     assert "removed" not in caplog.text
+
+
+async def test_counted_restarts_are_not_written_to_an_object_that_was_made_again(world):
+    """They are of the Secret of its predecessor."""
+    world.api.remove(ONEPASSWORD_ITEMS, *DB)
+    world.api.add(ONEPASSWORD_ITEMS, {"metadata": {"namespace": NAMESPACE, "name": "db"}, "spec": {"itemPath": "x"}})
+
+    await world.statuses.write_restarts(DB, COUNTED)
+    assert world.status() == Status()
+
+
+async def test_a_touched_object_with_co_owners_is_still_the_same_request(world):
+    """Reading it again shows the object alone; who else owns the Secret is known."""
+    world.add_workload()
+    request = request_of(world)
+    world.edit_item(reported=False, metadata={"annotations": {"note": "x"}})
+
+    assert await world.statuses.write(request, SYNCED)
+    assert [owner.name for owner in request_of(world).owners] == ["db", "web"]

@@ -3,6 +3,7 @@
 from base64 import b64decode, b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,9 +34,14 @@ KEEPING_EMPTY = replace(REQUEST, mapping=MappingOptions(allow_empty_values=True)
 DESIRED = Desired(REQUEST, ItemPath("v", "i"), "3", data={"password": b"new"})
 
 
+def plan_of(present, desired, **given) -> Any:
+    """What is planned; each test knows which kind of plan it expects."""
+    return plan_secret(present, desired, **given)
+
+
 def written(desired, *, by="keyturn", operation="Apply", revision="1", **changes):
     """The Secret as it stands after `desired` was written."""
-    plan = plan_secret(None, replace(desired, request=replace(desired.request, status=Status())))
+    plan = plan_of(None, replace(desired, request=replace(desired.request, status=Status())))
     secret = {**plan.manifest, "metadata": {**plan.manifest["metadata"], "uid": "s-1", "resourceVersion": "10"}}
     secret["metadata"]["annotations"] = {**secret["metadata"]["annotations"], names.REVISION: revision}
     labels, annotations = secret["metadata"]["labels"], secret["metadata"]["annotations"]
@@ -68,7 +74,7 @@ def edited(secret, manager="kubectl-edit", **data):
 
 def test_a_missing_secret_is_created_with_all_it_needs():
     """Labels of the object, the label of Keyturn, the item by ids, a first revision, an owner, and the data."""
-    plan = plan_secret(None, DESIRED)
+    plan = plan_of(None, DESIRED)
 
     assert isinstance(plan, Create)
     assert plan.manifest["metadata"] == {
@@ -90,12 +96,12 @@ def test_a_missing_secret_is_created_with_all_it_needs():
 
 def test_a_secret_as_it_should_be_is_kept():
     """The steady state plans no write."""
-    assert plan_secret(written(DESIRED), DESIRED) == Keep()
+    assert plan_of(written(DESIRED), DESIRED) == Keep()
 
 
 def test_a_rotation_raises_the_revision_and_records_a_pending_restart_in_one_apply():
     """A crash can lose the whole apply or nothing of it."""
-    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4", data={"password": b"newer"}))
+    plan = plan_of(written(DESIRED), replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
     assert isinstance(plan, Apply)
     assert plan.changed == ("password",)
@@ -107,14 +113,14 @@ def test_a_rotation_raises_the_revision_and_records_a_pending_restart_in_one_app
 
 def test_an_apply_is_tied_to_the_state_that_was_looked_at():
     """A foreign change in between makes it fail instead of being lost."""
-    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4"))
+    plan = plan_of(written(DESIRED), replace(DESIRED, item_revision="4"))
 
     assert (plan.manifest["metadata"]["uid"], plan.manifest["metadata"]["resourceVersion"]) == ("s-1", "10")
 
 
 def test_a_new_version_with_equal_bytes_makes_no_restart_pending():
     """A version says only that a comparison is worth it; bytes decide."""
-    plan = plan_secret(written(DESIRED), replace(DESIRED, item_revision="4"))
+    plan = plan_of(written(DESIRED), replace(DESIRED, item_revision="4"))
 
     assert isinstance(plan, Apply)
     assert plan.changed == ()
@@ -134,8 +140,8 @@ def test_pending_restarts_are_kept_by_every_apply():
     """An apply without the annotation would remove it, since Keyturn owns it."""
     secret = pending(written(DESIRED, revision="5"), Change(5, ("username",), NOW))
 
-    same = plan_secret(secret, replace(DESIRED, item_revision="4"))
-    more = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
+    same = plan_of(secret, replace(DESIRED, item_revision="4"))
+    more = plan_of(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
     assert pending_changes(same.manifest["metadata"]["annotations"]) == PendingChanges((Change(5, ("username",), NOW),))
     assert pending_changes(more.manifest["metadata"]["annotations"]) == PendingChanges(
@@ -147,7 +153,7 @@ def test_a_rewritten_annotation_keeps_the_time_of_its_latest_change():
     """The API server alone knows the time of the first write, and the second write would replace it."""
     secret = pending(written(DESIRED, revision="5"), Change(5, ("username",)), time="2026-11-21T11:00:00Z")
 
-    plan = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
+    plan = plan_of(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
     first = Change(5, ("username",), NOW - timedelta(hours=1))
     assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (first, Change(6, ("password",)))
@@ -157,14 +163,14 @@ def test_a_removed_revision_continues_from_the_pending_changes():
     """Templates that carry the revision of a pending change must not mistake the next revision for an old one."""
     secret = pending(written(DESIRED, revision="none"), Change(5, ("username",), NOW))
 
-    plan = plan_secret(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
+    plan = plan_of(secret, replace(DESIRED, item_revision="4", data={"password": b"newer"}))
 
     assert plan.manifest["metadata"]["annotations"][names.REVISION] == "6"
 
 
 def test_the_repair_of_a_foreign_edit_makes_no_restart_pending():
     """The pods hold the bytes that are being restored."""
-    plan = plan_secret(edited(written(DESIRED), password=b"hacked", extra=b"x"), DESIRED)
+    plan = plan_of(edited(written(DESIRED), password=b"hacked", extra=b"x"), DESIRED)
 
     assert isinstance(plan, Apply)
     assert plan.repairs
@@ -177,7 +183,7 @@ def test_the_repair_of_a_foreign_edit_makes_no_restart_pending():
 def test_a_rotation_on_top_of_a_foreign_edit_makes_a_restart_pending():
     """The bytes are new to the pods."""
     rotated = replace(DESIRED, item_revision="4", data={"password": b"newer"})
-    plan = plan_secret(edited(written(DESIRED), extra=b"x"), rotated)
+    plan = plan_of(edited(written(DESIRED), extra=b"x"), rotated)
 
     assert not plan.repairs
     assert pending_changes(plan.manifest["metadata"]["annotations"]).keys == ("extra", "password")
@@ -194,7 +200,7 @@ def test_a_rotation_on_top_of_a_foreign_edit_makes_a_restart_pending():
 )
 def test_a_recreated_secret_makes_restarts_pending_if_its_bytes_may_be_new(status, is_pending):
     """Bytes that are gone cannot be compared, so the item's version decides."""
-    plan = plan_secret(None, replace(DESIRED, request=replace(REQUEST, status=status)))
+    plan = plan_of(None, replace(DESIRED, request=replace(REQUEST, status=status)))
 
     assert (names.RESTART_OWED in plan.manifest["metadata"]["annotations"]) is is_pending
 
@@ -203,7 +209,7 @@ def test_a_recreated_secret_keeps_the_pending_restarts_of_the_deleted_one():
     """A restart is not lost with the Secret that recorded it; revisions count from 1 again."""
     lost = PendingChanges((Change(6, ("username",), NOW), Change(7, ("password",), NOW + timedelta(1))))
 
-    plan = plan_secret(None, DESIRED, pending=lost)
+    plan = plan_of(None, DESIRED, pending=lost)
 
     assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (
         Change(1, ("username",), NOW),
@@ -220,7 +226,7 @@ def test_a_recreated_secret_takes_pending_restarts_from_the_status(owed, again):
     restarts = RESTARTS if owed is None else {**RESTARTS, "owed": owed}
     request = replace(REQUEST, status=replace(REQUEST.status, restarts=restarts))
 
-    plan = plan_secret(None, replace(DESIRED, request=request))
+    plan = plan_of(None, replace(DESIRED, request=request))
 
     recorded = pending_changes(plan.manifest["metadata"]["annotations"])
     assert recorded == (PendingChanges((Change(1, ("password",), NOW),)) if again else None)
@@ -242,8 +248,8 @@ def test_a_removed_revision_continues_from_the_status():
 
     secret = written(DESIRED)
     del secret["metadata"]["annotations"][names.REVISION]
-    repaired = plan_secret(secret, desired)
-    changed = plan_secret(secret, replace(desired, data={"password": b"newer"}))
+    repaired = plan_of(secret, desired)
+    changed = plan_of(secret, replace(desired, data={"password": b"newer"}))
 
     assert repaired.manifest["metadata"]["annotations"][names.REVISION] == "5"
     assert changed.manifest["metadata"]["annotations"][names.REVISION] == "6"
@@ -253,7 +259,7 @@ def test_a_recreated_secret_also_makes_restarts_pending_for_what_changed_while_i
     """What was pending before and what may be new now both count."""
     moved = replace(DESIRED, request=replace(REQUEST, status=replace(REQUEST.status, item_version="2")))
 
-    plan = plan_secret(None, moved, pending=PendingChanges((Change(7, ("username",), NOW),)))
+    plan = plan_of(None, moved, pending=PendingChanges((Change(7, ("username",), NOW),)))
 
     assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (
         Change(1, ("username",), NOW),
@@ -282,7 +288,7 @@ def test_a_recreated_secret_also_makes_restarts_pending_for_what_changed_while_i
 def test_consent_or_ownership_makes_a_secret_ours(changes, ours):
     """Any other Secret is refused, with a message that says what to do, and never written."""
     secret = with_metadata(written(DESIRED), **changes)
-    plan = plan_secret(secret, replace(DESIRED, data={"password": b"newer"}))
+    plan = plan_of(secret, replace(DESIRED, data={"password": b"newer"}))
 
     assert is_ours(ObjectMeta.of(secret), REQUEST) is ours
     if ours:
@@ -296,7 +302,7 @@ def test_consent_or_ownership_makes_a_secret_ours(changes, ours):
 def test_the_type_of_a_secret_cannot_change():
     """Kubernetes forbids it, so it is refused, with a message that names both types."""
     tls = replace(DESIRED, request=replace(REQUEST, secret_type="kubernetes.io/tls"))
-    plan = plan_secret(written(DESIRED), tls)
+    plan = plan_of(written(DESIRED), tls)
 
     assert plan.reason is Reason.TYPE_IMMUTABLE
     assert "Opaque" in plan.message
@@ -307,8 +313,8 @@ def test_an_immutable_secret_is_refused_only_if_it_would_change():
     """Equal bytes need no write."""
     immutable = written(DESIRED, immutable=True)
 
-    assert plan_secret(immutable, DESIRED) == Keep()
-    assert plan_secret(immutable, replace(DESIRED, data={})).reason is Reason.SECRET_IMMUTABLE
+    assert plan_of(immutable, DESIRED) == Keep()
+    assert plan_of(immutable, replace(DESIRED, data={})).reason is Reason.SECRET_IMMUTABLE
 
 
 def test_a_secret_of_the_official_operator_is_taken_over_once_without_a_restart():
@@ -317,7 +323,7 @@ def test_a_secret_of_the_official_operator_is_taken_over_once_without_a_restart(
     del secret["metadata"]["annotations"][names.REVISION]
     del secret["metadata"]["labels"][names.MANAGED_BY]
 
-    plan = plan_secret(secret, DESIRED)
+    plan = plan_of(secret, DESIRED)
 
     assert isinstance(plan, Apply)
     assert plan.take_over
@@ -329,11 +335,11 @@ def test_a_changed_option_rewrites_the_secret_and_is_recorded():
     """It must take effect without waiting for the item's next version."""
     kept = replace(DESIRED, request=KEEPING_EMPTY, data={"password": b"new", "empty": b""})
 
-    plan = plan_secret(written(DESIRED), kept)
+    plan = plan_of(written(DESIRED), kept)
 
     assert plan.changed == ("empty",)
-    assert plan_secret(written(kept), DESIRED).changed == ("empty",)
-    assert isinstance(plan_secret(written(replace(kept, data=DESIRED.data)), DESIRED), Apply)
+    assert plan_of(written(kept), DESIRED).changed == ("empty",)
+    assert isinstance(plan_of(written(replace(kept, data=DESIRED.data)), DESIRED), Apply)
 
 
 @pytest.mark.parametrize(
@@ -365,7 +371,7 @@ def test_a_label_that_left_the_object_leaves_the_secret(operation):
     """Also one that Keyturn's own POST wrote, which an apply alone would leave behind."""
     labelled = replace(DESIRED, request=replace(REQUEST, labels={"team": "red", "old": "x"}))
 
-    plan = plan_secret(written(labelled, operation=operation), DESIRED)
+    plan = plan_of(written(labelled, operation=operation), DESIRED)
 
     assert isinstance(plan, Apply)
     assert "old" not in plan.manifest["metadata"]["labels"]
@@ -378,7 +384,7 @@ def test_a_key_that_left_the_item_leaves_the_secret(operation):
     """Also one that Keyturn's own POST wrote; a password that was removed from the item must not live on in the cluster."""
     more = replace(DESIRED, data={**DESIRED.data, "old": b"x"})
 
-    plan = plan_secret(written(more, operation=operation), DESIRED)
+    plan = plan_of(written(more, operation=operation), DESIRED)
 
     assert set(plan.manifest["data"]) == {"password"}
     assert plan.changed == ("old",)
@@ -397,7 +403,7 @@ def test_a_secret_of_a_requester_without_a_status_names_its_own_keys():
     secret = written(desired)
 
     assert secret["metadata"]["annotations"][names.KEYS] == "a,b"
-    assert plan_secret(secret, desired) == Keep()
+    assert plan_of(secret, desired) == Keep()
     assert names.KEYS not in written(DESIRED)["metadata"]["annotations"]
 
 
@@ -405,7 +411,7 @@ def test_the_names_of_keys_go_once_a_status_has_them():
     """A list that is not kept up to date any more would be wrong one day."""
     secret = written(replace(DESIRED, request=FOR_A_WORKLOAD))
 
-    plan = plan_secret(secret, DESIRED)
+    plan = plan_of(secret, DESIRED)
 
     assert isinstance(plan, Apply)
     assert names.KEYS not in plan.manifest["metadata"]["annotations"]
@@ -434,7 +440,10 @@ def test_a_frozen_item_gives_no_right_to_a_foreign_secret():
     """Not even the metadata of such a Secret is touched."""
     foreign = with_metadata(written(DESIRED), ownerReferences=[], annotations={})
 
-    assert plan_frozen(ObjectMeta.of(foreign), DESIRED).reason is Reason.SECRET_NOT_OURS
+    plan = plan_frozen(ObjectMeta.of(foreign), DESIRED)
+
+    assert isinstance(plan, Failure)
+    assert plan.reason is Reason.SECRET_NOT_OURS
 
 
 @pytest.mark.parametrize(
@@ -447,7 +456,7 @@ def test_a_frozen_item_gives_no_right_to_a_foreign_secret():
 )
 def test_bytes_that_were_never_written_are_not_a_repair(changes):
     """They are new to the pods, also if another client edited the Secret in between."""
-    plan = plan_secret(edited(written(DESIRED), password=b"hacked"), replace(DESIRED, **changes))
+    plan = plan_of(edited(written(DESIRED), password=b"hacked"), replace(DESIRED, **changes))
 
     assert not plan.repairs
     assert pending_changes(plan.manifest["metadata"]["annotations"]).keys == ("password",)
@@ -457,7 +466,7 @@ def test_a_correction_of_metadata_is_not_a_repair_of_bytes():
     """No Event about an undone edit is posted if no byte was wrong."""
     secret = edited(written(DESIRED), password=b"new")
 
-    assert not plan_secret(secret, DESIRED).repairs
+    assert not plan_of(secret, DESIRED).repairs
 
 
 DATA = st.dictionaries(st.sampled_from("abcd"), st.sampled_from([b"1", b"2", b"3"]), max_size=4)
@@ -469,12 +478,12 @@ def test_planning_is_done_after_one_write(before, after, item_revision):
     old = replace(DESIRED, data=before)
     new = replace(DESIRED, data=after, item_revision=item_revision)
 
-    plan = plan_secret(written(old), new)
+    plan = plan_of(written(old), new)
 
     if isinstance(plan, Apply):
         result = written(new, revision=plan.manifest["metadata"]["annotations"][names.REVISION])
         result["metadata"]["annotations"] = plan.manifest["metadata"]["annotations"]
-        assert plan_secret(result, new) == Keep()
+        assert plan_of(result, new) == Keep()
     else:
         assert (plan, before, item_revision) == (Keep(), after, "3")
 
@@ -482,7 +491,7 @@ def test_planning_is_done_after_one_write(before, after, item_revision):
 @given(DATA, DATA)
 def test_a_restart_is_pending_exactly_if_bytes_change(before, after):
     """Never for equal bytes, whatever the versions say, and always for different ones."""
-    plan = plan_secret(written(replace(DESIRED, data=before)), replace(DESIRED, data=after, item_revision="4"))
+    plan = plan_of(written(replace(DESIRED, data=before)), replace(DESIRED, data=after, item_revision="4"))
 
     recorded = pending_changes(plan.manifest["metadata"]["annotations"])
     assert (recorded is not None) == (before != after)
@@ -490,7 +499,7 @@ def test_a_restart_is_pending_exactly_if_bytes_change(before, after):
 
 def test_a_secret_whose_data_is_right_is_not_repaired():
     """An Event about bytes that never changed would mislead."""
-    plan = plan_secret(edited(written(DESIRED), password=b"new"), DESIRED)
+    plan = plan_of(edited(written(DESIRED), password=b"new"), DESIRED)
 
     assert (plan.changed, plan.wrong, plan.repairs) == ((), frozenset(), False)
 
@@ -507,6 +516,6 @@ def test_a_recreated_secret_makes_restarts_pending_for_keys_that_it_has_lost():
     """A workload that used one of them must notice that it is gone."""
     gone = replace(REQUEST, status=replace(REQUEST.status, keys=("gone",), item_version="2"))
 
-    recorded = pending_changes(plan_secret(None, replace(DESIRED, request=gone)).manifest["metadata"]["annotations"])
+    recorded = pending_changes(plan_of(None, replace(DESIRED, request=gone)).manifest["metadata"]["annotations"])
 
     assert recorded == PendingChanges((Change(1, ("gone", "password")),))

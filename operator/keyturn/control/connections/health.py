@@ -46,7 +46,7 @@ class ConnectionHealth:
             VaultError: the connection is down; the request would only add to the load of a server in need.
         """
         if self.error is not None:
-            raise self.error.with_traceback(None)
+            raise self.error.without_traceback()
 
     def set_reachable(self, *, vault_errors: Mapping[str, VaultError] | None = None) -> None:
         """The vault side answered as it should, except for some vaults that could not be listed, by their ids."""
@@ -59,7 +59,7 @@ class ConnectionHealth:
 
     def set_down(self, error: VaultError) -> None:
         """The vault side as a whole cannot be used."""
-        self.error = error
+        self.error = error.without_traceback()
 
     def report_failure(self) -> None:
         """A request failed: have the poller look, unless it knows already."""

@@ -150,7 +150,8 @@ class ItemIndex:
             try:
                 await self._vaults.refresh()
                 await self._load_scopes()
-                seen = {scope: listing.seen for scope, listing in self._listings.items()}
+                # A vault that could not be listed is due, whatever its version: nothing but a poll may list it.
+                seen = {scope: listing.seen for scope, listing in self._listings.items() if scope not in self._errors}
                 due = scopes_to_list(self._scopes, seen=seen, used=self._wanted_by_scope(), everything=everything)
                 for scope in due:
                     await self._ask(scope)
@@ -189,7 +190,7 @@ class ItemIndex:
                 return await self._look_up(path, since=max(since, at_least), at_least=at_least)
             except _OneVaultFailed as failed:
                 self._health.report_failure()
-                raise failed.error from None
+                raise failed.error.without_traceback() from None
             except VaultError as error:
                 self._health.report_failure()
                 self._health.set_down(error)
@@ -266,7 +267,7 @@ class ItemIndex:
         except (CredentialRefused, RateLimited):
             raise
         except VaultError as error:
-            self._errors[scope.id] = error
+            self._errors[scope.id] = error.without_traceback()
         else:
             self._errors.pop(scope.id, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 from keyturn.base.log import debug, info, warning
 from keyturn.cluster import About, ClusterError
@@ -62,6 +63,15 @@ class Conclusion:
         self._memory = memory
         self._slots = slots
 
+    def post(self, request: SecretRequest, events: Iterable[Event]) -> None:
+        """Post Events about all that ask, or, if the object that decides has a status, about that one alone."""
+        for event in events:
+            if not event.warning:
+                _CHANGED(_log, **request.key._asdict(), message=event.message, reason=event.reason)
+            for owner in request.owners[:1] if request.has_status else request.owners:
+                about = About(BY_KIND[owner.kind].resource, request.key.namespace, owner.name, owner.uid)
+                self._events.post(about, event)
+
     async def conclude(self, key: Key, request: SecretRequest | None, outcome: Outcome, *, seconds: float) -> None:
         """End a pass. It raises nothing but cancellation and a defect, and requeues the key in any case.
 
@@ -99,11 +109,12 @@ class Conclusion:
         Raises:
             ClusterError: the API server could not be reached, or did not allow it.
         """
-        if (latest := self._registry.latest(request)) is None:
-            return False
-        if _says_so_already(latest, change):
-            return True
         async with self._slots:
+            # Within the slot: what another part wrote while this waited for it must not be overwritten.
+            if (latest := self._registry.latest(request)) is None:
+                return False
+            if _says_so_already(latest, change):
+                return True
             written = await self._statuses.write(latest, change)
         match change:
             # An Event is forgotten after an hour, and a requester without a status has nothing else: repeat it.
@@ -112,9 +123,9 @@ class Conclusion:
                     _WARNED(
                         _log, **request.key._asdict(), reason=reason, message=message, connection=request.connection
                     )
-                self._post(latest, Event(reason, message, warning=True))
+                self.post(latest, [Event(reason, message, warning=True)])
             case Synced(warnings=warnings) if written and (said := warnings.condition()):
-                self._post(latest, Event(*said, warning=True))
+                self.post(latest, [Event(*said, warning=True)])
         return True
 
     async def _report_outcome(self, request: SecretRequest, outcome: Outcome) -> Outcome:
@@ -123,17 +134,8 @@ class Conclusion:
                 return SUPERSEDED
         except ClusterError as error:
             return self._situations.after(error, request)
-        for event in outcome.events:
-            if not event.warning:
-                _CHANGED(_log, **request.key._asdict(), message=event.message, reason=event.reason)
-            self._post(request, event)
+        self.post(request, outcome.events)
         return outcome
-
-    def _post(self, request: SecretRequest, event: Event) -> None:
-        # Other owners do not need to hear what the status of the object that decides says.
-        for owner in request.owners[:1] if request.has_status else request.owners:
-            about = About(BY_KIND[owner.kind].resource, request.key.namespace, owner.name, owner.uid)
-            self._events.post(about, event)
 
 
 def _says_so_already(request: SecretRequest, change: StatusChange) -> bool:

@@ -144,6 +144,8 @@ class SyncController:
         if polled.reachable:
             for key in self._memory.take_waiting(polled.connection):
                 self._queue.add(key)
+        if not (polled.moved or polled.newly_stale):
+            return
         for request in self._registry:
             if request.connection == polled.connection and (
                 polled.newly_stale or (polled.moved and self._names_something_else(request))

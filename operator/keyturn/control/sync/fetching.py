@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, TypeVar
 
-from keyturn.control.connections.connection import Connections
+from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, Skipped, plan_content
 from keyturn.core.polling import is_older
-from keyturn.core.vault import Field, FileTooLarge, Item, Vaults, VaultUnavailable
+from keyturn.core.vault import Field, FileTooLarge, Item, VaultError, VaultUnavailable
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,29 +30,69 @@ class Shaped:
     skipped: tuple[Skipped, ...] = ()
 
 
+class _Shared(Generic[_T]):
+    """A value that is computed once for all that need it in a batch. A `VaultError` is shared, too.
+
+    Args:
+        compute: gives the value.
+    """
+
+    def __init__(self, compute: Callable[[], Awaitable[_T]]) -> None:
+        self._compute = compute
+        self._lock = asyncio.Lock()
+        self._value: _T | None = None
+        self._error: VaultError | None = None
+
+    async def get(self, *, good: Callable[[_T], bool] = lambda _: True) -> _T:
+        """The value.
+
+        Args:
+            good: whether the value serves this caller; if not, it is computed again, for those that come later, too.
+
+        Raises:
+            VaultError: it could not be computed.
+        """
+        async with self._lock:
+            if self._error is not None:
+                raise self._error.without_traceback()
+            if self._value is None or not good(self._value):
+                try:
+                    self._value = await self._compute()
+                except VaultError as error:
+                    self._error = error.without_traceback()
+                    raise
+            return self._value
+
+
 class FetchedItem:
     """One item with its values. It lives as long as the batch that fetched it.
 
     Args:
-        vaults: fetches its files.
+        connection: fetches its files.
         item: with its values.
     """
 
-    def __init__(self, vaults: Vaults, item: Item) -> None:
-        self._vaults = vaults
+    def __init__(self, connection: Connection, item: Item) -> None:
+        self._connection = connection
         self._item = item
+        self._shaped: dict[MappingOptions, _Shared[Shaped]] = {}
         self._files: dict[str, bytes] = {}
         self._lock = asyncio.Lock()
         self.revision = item.ref.revision
         self.tags = item.ref.tags
 
     async def shape(self, options: MappingOptions) -> Shaped:
-        """What a Secret must hold, by these options. Each file is fetched once, however many Secrets hold it.
+        """What a Secret must hold, by these options. Equal options share the result, and all options share the files.
 
         Raises:
             FileTooLarge: it is more than a Secret can hold; files that cannot fit are not fetched at all.
             VaultError: a file could not be fetched.
         """
+        if options not in self._shaped:
+            self._shaped[options] = _Shared(partial(self._shape, options))
+        return await self._shaped[options].get()
+
+    async def _shape(self, options: MappingOptions) -> Shaped:
         plan = plan_content(self._item, options)
         room = MAX_SECRET_BYTES - plan.declared_bytes
         data = dict(plan.data)
@@ -66,7 +111,8 @@ class FetchedItem:
     async def _file(self, file: Field, *, limit: int) -> bytes:
         async with self._lock:
             if file.id not in self._files:
-                self._files[file.id] = await self._vaults.file(self._item.ref, file, limit=limit)
+                self._connection.health.check()
+                self._files[file.id] = await self._connection.vaults.file(self._item.ref, file, limit=limit)
             return self._files[file.id]
 
 
@@ -79,33 +125,25 @@ class Batch:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._fetches: dict[tuple[str, str, str], asyncio.Future[FetchedItem]] = {}
+        self._items: dict[tuple[str, str, str], _Shared[FetchedItem]] = {}
 
     async def fetch(self, resolved: ResolvedItem) -> FetchedItem:
-        """Fetch an item, unless that was done or is under way already.
+        """Fetch an item, unless that was done already: at least at the version that the caller has resolved.
 
         Raises:
             VaultError: it could not be fetched.
         """
-        fetch = self._fetches.get(resolved.identity)
-        if fetch is not None:
-            return await fetch
-        fetch = self._fetches[resolved.identity] = asyncio.get_running_loop().create_future()
-        try:
-            fetched = await self._fetch(resolved)
-        except Exception as error:  # noqa: BLE001 - a defect, too, is one for all: a cancellation would end their worker
-            fetch.set_exception(error)
-        else:
-            fetch.set_result(fetched)
-        finally:
-            # If this one was cancelled, the others must not wait for ever.
-            fetch.cancel()
-        return await fetch
+        if resolved.identity not in self._items:
+            self._items[resolved.identity] = _Shared(partial(self._fetch, resolved))
+        # Passes of one batch can resolve at different times, and find different versions.
+        fetched = await self._items[resolved.identity].get(
+            good=lambda fetched: not is_older(fetched.revision, resolved.ref.revision)
+        )
+        if is_older(fetched.revision, resolved.ref.revision):
+            raise VaultUnavailable("the item came at an older version than the listing of its vault says")
+        return fetched
 
     async def _fetch(self, resolved: ResolvedItem) -> FetchedItem:
         connection = self._connections[resolved.connection]
         connection.health.check()
-        item = await connection.vaults.item(resolved.scope, resolved.ref.id)
-        if is_older(item.ref.revision, resolved.ref.revision):
-            raise VaultUnavailable("the item came at an older version than the listing of its vault says")
-        return FetchedItem(connection.vaults, item)
+        return FetchedItem(connection, await connection.vaults.item(resolved.scope, resolved.ref.id))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 from keyturn.base.time import Time
 from keyturn.control.connections.connection import Connections
@@ -53,23 +52,27 @@ class Reconciler:
         It raises nothing but cancellation and, once all passes have ended, a defect.
         """
         batch = Batch(self._connections)
-        ended = await asyncio.gather(*(self._reconcile(key, batch) for key in keys), return_exceptions=True)
+        passes = (self._reconcile(key, batch, share=1 / len(keys)) for key in keys)
+        ended = await asyncio.gather(*passes, return_exceptions=True)
         for defect in ended:
             if isinstance(defect, BaseException):
                 raise defect
 
-    async def _reconcile(self, key: Key, batch: Batch) -> None:
+    async def _reconcile(self, key: Key, batch: Batch, *, share: float) -> None:
         started = self._time.monotonic()
         request = self._registry.get(key)
         outcome = GONE if request is None else await self._pass(request, batch)
-        await self._conclusion.conclude(key, request, outcome, seconds=self._time.monotonic() - started)
+        # The passes of a batch run side by side, so each took its share of the time.
+        await self._conclusion.conclude(key, request, outcome, seconds=(self._time.monotonic() - started) * share)
 
     async def _pass(self, request: SecretRequest, batch: Batch) -> Outcome:
         events: list[Event] = []
         try:
-            outcome = await self._phases.run(request, batch, events)
+            return await self._phases.run(request, batch, events)
         except Ended as ended:
-            outcome = ended.outcome
+            return ended.outcome
         except Exception as error:  # noqa: BLE001 - also a defect of ours on one request; the others must go on
-            outcome = self._situations.after(error, request)
-        return replace(outcome, events=(*events, *outcome.events))
+            return self._situations.after(error, request)
+        finally:
+            # However the pass ends, and whether or not its status can be written.
+            self._conclusion.post(request, events)

@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
-_RETRYING = debug("{error}; sent again at once")
+_RETRYING = debug("{error}; sent once more")
 
 _UNNAMED_PAUSE = 1.0
 """Seconds without requests after a 429 that does not say how long."""
@@ -65,7 +65,7 @@ class Sender:
         self._gate = Gate(settings.connections, time=time)
 
     async def send(self, call: Call, read: Callable[[Reply], _T]) -> _T:
-        """Carry out a call, within its deadline. `retries.py` says which failures are retried, once and at once.
+        """Carry out a call, within its deadline. `retries.py` says which failures are retried, and only once.
 
         Args:
             call: what to send.
@@ -76,7 +76,7 @@ class Sender:
         """
         ends = self._time.monotonic() + self._deadline(call)
         outcome = await self._attempt(call, read, ends)
-        if isinstance(outcome, ConnectError) and self._may_retry(call, outcome):
+        if isinstance(outcome, ConnectError) and self._may_retry(call, outcome, ends):
             _RETRYING(_log, error=outcome)
             outcome = await self._attempt(call, read, ends)
         if isinstance(outcome, ConnectError):
@@ -88,13 +88,14 @@ class Sender:
         self._token = NoToken()
         await self._wire.close()
 
-    def _may_retry(self, call: Call, error: ConnectError) -> bool:
+    def _may_retry(self, call: Call, error: ConnectError, ends: float) -> bool:
         renewed = isinstance(error, TokenRefused) and self._token.renew()
-        return may_retry(error, call.kind, token_renewed=renewed)
+        in_time = self._time.monotonic() + self._gate.pause_left() < ends
+        return may_retry(error, call.kind, token_renewed=renewed, pause_fits=in_time)
 
     async def _attempt(self, call: Call, read: Callable[[Reply], _T], ends: float) -> _T | ConnectError:
         """One request. Errors are returned: raised in an except clause, they would carry other exceptions along."""
-        if (refusal := self._refusal(call)) is not None:
+        if (refusal := await self._wait_out_pause(call, ends)) is not None:
             return refusal
         token = self._token.current() if call.authorized else ""
         started: float | None = None
@@ -102,7 +103,7 @@ class Sender:
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, ends - self._time.monotonic())), self._gate.acquire():
                 # A pause may have begun while this call waited for its permit.
-                if (refusal := self._refusal(call)) is not None:
+                if (refusal := await self._wait_out_pause(call, ends)) is not None:
                     return refusal
                 started = self._time.monotonic()
                 outcome = await self._wire.exchange(call, token=token)
@@ -124,17 +125,18 @@ class Sender:
             with suppress(Exception):
                 self._observer(f"{call.method} {call.route}", _label(outcome, result), self._time.monotonic() - started)
 
-    def _refusal(self, call: Call) -> ConnectError | None:
-        """Why no request may be sent now."""
-        pause = self._gate.pause_left()
-        if pause == 0:
-            return None
-        return Throttled(
-            f"not sent: the server asked for no requests for another {pause:.1f} s",
-            retry_after=pause,
-            method=call.method,
-            route=call.route,
-        )
+    async def _wait_out_pause(self, call: Call, ends: float) -> ConnectError | None:
+        """Wait while the server asks for no requests. Returns the error if that is longer than the call may take."""
+        while (pause := self._gate.pause_left()) > 0:
+            if self._time.monotonic() + pause >= ends:
+                return Throttled(
+                    f"not sent: the server asked for no requests for another {pause:.1f} s",
+                    retry_after=pause,
+                    method=call.method,
+                    route=call.route,
+                )
+            await self._time.sleep(pause)
+        return None
 
     def _deadline(self, call: Call) -> float:
         return self._settings.file_deadline if call.kind is Kind.CONTENT else self._settings.deadline
