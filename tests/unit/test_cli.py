@@ -1,5 +1,7 @@
 """The commands, as far as they end without any network."""
 
+import os
+
 import pytest
 
 from keyturn.cli import USAGE, run_command
@@ -30,7 +32,8 @@ def test_the_usage_can_be_asked_for(capsys):
 
 def test_a_mistake_in_the_settings_is_one_line(monkeypatch, capsys):
     """Nothing is started."""
-    monkeypatch.delenv("OP_CONNECT_HOST", raising=False)
+    for name in [name for name in os.environ if name.startswith(("OP_", "KEYTURN_"))]:
+        monkeypatch.delenv(name)
 
     assert run_command(["operator"]) == 2
     assert capsys.readouterr().err == "keyturn: OP_CONNECT_HOST is not set; it is the base URL of the Connect server\n"

@@ -96,10 +96,11 @@ async def test_a_cancelled_fetch_leaves_no_request_waiting(batch, vaults):
     first, second = (asyncio.ensure_future(batch.fetch(ITEM)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
+    vaults.gate.set()
 
     ended = await asyncio.wait_for(asyncio.gather(first, second, return_exceptions=True), 1)
 
-    assert {type(each) for each in ended} == {asyncio.CancelledError}
+    assert [type(each) for each in ended] == [asyncio.CancelledError, FetchedItem]
 
 
 async def test_nothing_is_fetched_while_the_connection_is_down(batch, vaults, connections):
@@ -189,6 +190,51 @@ async def test_a_file_that_cannot_be_fetched_fails_the_whole_secret(batch, vault
         await (await batch.fetch(ITEM)).shape(DEFAULT_MAPPING)
 
 
+async def test_equal_options_share_one_shape_and_its_failure(batch, vaults):
+    """Two hundred Secrets of one item must not fetch a broken file two hundred times."""
+    vaults.attach("a", "cert", b"pem")
+    vaults.broken["cert"] = VaultUnavailable("broken")
+    fetched = await batch.fetch(ITEM)
+
+    raised = await asyncio.gather(*(fetched.shape(DEFAULT_MAPPING) for _ in range(3)), return_exceptions=True)
+
+    assert {type(each) for each in raised} == {VaultUnavailable}
+    assert vaults.asked == ["item a", "file cert"]
+
+
+async def test_no_file_is_fetched_once_the_connection_is_down(batch, vaults, connections):
+    """Its poller alone asks."""
+    vaults.attach("a", "cert", b"pem")
+    fetched = await batch.fetch(ITEM)
+    connections[""].health.set_down(VaultUnavailable("down"))
+
+    with pytest.raises(VaultUnavailable, match="down"):
+        await fetched.shape(DEFAULT_MAPPING)
+    assert vaults.asked == ["item a"]
+
+
+async def test_a_request_that_resolved_a_newer_version_gets_it(batch, vaults):
+    """Passes of one batch can resolve at different times; an older item would pass for the newer one from then on."""
+    await batch.fetch(ITEM)
+    vaults.edit("a", revision="3")
+
+    assert (await batch.fetch(ResolvedItem("", "v", item_ref("a", "db", revision="3")))).revision == "3"
+    assert vaults.asked == ["item a", "item a"]
+
+
+async def test_a_failure_keeps_nothing_that_holds_a_value(batch, vaults):
+    """The frames of a traceback hold what they worked on, for as long as an error is kept."""
+    newer = ResolvedItem("", "v", item_ref("a", "db", revision="2"))
+    with pytest.raises(VaultUnavailable):
+        await batch.fetch(newer)
+    vaults.broken["a"] = VaultUnavailable("broken")
+    other = Batch(batch._connections)
+    with pytest.raises(VaultUnavailable):
+        await other.fetch(ITEM)
+
+    assert all(shared._error is None or shared._error.__traceback__ is None for shared in other._items.values())
+
+
 async def test_what_cannot_become_a_key_is_named(batch, vaults):
     """The status warns of it."""
     vaults.fields["a"] += (Field("g", "é", value="x"),)
@@ -196,9 +242,9 @@ async def test_what_cannot_become_a_key_is_named(batch, vaults):
     assert [each.label for each in (await (await batch.fetch(ITEM)).shape(DEFAULT_MAPPING)).skipped] == ["é"]
 
 
-def test_neither_item_nor_data_shows_a_value():
+def test_neither_item_nor_data_shows_a_value(connections):
     """Reprs end up in tracebacks and logs."""
     item = Item(item_ref("a", "db"), (Field("f", "password", value="canary"),))
 
-    assert "canary" not in repr(FetchedItem(FakeVaults(), item))
+    assert "canary" not in repr(FetchedItem(connections[""], item))
     assert "canary" not in repr(Shaped({"password": b"canary"}))

@@ -126,9 +126,12 @@ class Sender:
                 self._observer(f"{call.method} {call.route}", _label(outcome, result), self._time.monotonic() - started)
 
     async def _wait_out_pause(self, call: Call, ends: float) -> ConnectError | None:
-        """Wait while the server asks for no requests. Returns the error if that is longer than the call may take."""
+        """Wait while the server asks for no requests. Returns the error if that is longer than the call may take.
+
+        A heartbeat never waits: its caller has a rhythm of its own.
+        """
         while (pause := self._gate.pause_left()) > 0:
-            if self._time.monotonic() + pause >= ends:
+            if call.kind is Kind.HEARTBEAT or self._time.monotonic() + pause >= ends:
                 return Throttled(
                     f"not sent: the server asked for no requests for another {pause:.1f} s",
                     retry_after=pause,
