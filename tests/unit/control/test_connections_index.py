@@ -205,6 +205,19 @@ async def test_a_vault_that_cannot_be_listed_any_more_is_not_answered_from_memor
         world.index.cached(DB)
 
 
+async def test_a_vault_that_failed_once_is_listed_again_by_the_next_poll(world):
+    """Its version need not move for that: nothing but a poll may list it until then."""
+    await world.index.refresh()
+    world.vaults.refused["v"] = VaultUnavailable("broken")
+    await world.index.refresh(everything=True)
+    del world.vaults.refused["v"]
+
+    refreshed = await world.index.refresh()
+
+    assert (refreshed.listed, refreshed.failed) == (1, 0)
+    assert world.index.cached(DB).ref.id == "a"
+
+
 @pytest.mark.parametrize("error", [CredentialRefused("no"), RateLimited("slow down")], ids=lambda e: type(e).__name__)
 async def test_an_error_of_the_whole_connection_is_not_held_against_one_vault(world, error):
     """The credential and the rate are the same for all vaults."""

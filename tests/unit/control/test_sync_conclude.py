@@ -1,5 +1,7 @@
 """The conclusion of a pass: one status write, its Events, what is counted, and when the key comes back."""
 
+import asyncio
+
 import pytest
 
 from keyturn.cluster import ONEPASSWORD_ITEMS
@@ -304,3 +306,21 @@ async def test_no_more_writes_are_under_way_than_there_are_slots(world):
     await world.conclude(Outcome("Kept", change=SYNCED))
 
     assert under_way == [9]
+
+
+async def test_what_was_written_while_a_status_waited_for_its_slot_is_kept():
+    """A workload's status is in memory alone, so no resourceVersion would tell of a lost update."""
+    world = Concluding()
+    world.add_workload()
+    await world.conclude(Outcome("Kept", change=SYNCED))
+    counted = {"revision": 1, "keys": ["password"], "owed": 0, "done": 1}
+    for _ in range(world.slots._value):
+        await world.slots.acquire()
+    concluding = asyncio.ensure_future(world.conclude(Outcome("ItemNotFound", change=MISSING)))
+    await asyncio.sleep(0)
+    await world.statuses.write_restarts(DB, counted)
+    world.slots.release()
+    await concluding
+
+    assert world.registry.get(DB).status.restarts == counted
+    assert world.registry.get(DB).status.reason == "ItemNotFound"
