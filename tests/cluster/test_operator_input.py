@@ -410,3 +410,27 @@ async def test_names_of_any_characters_are_reported(stage):
     version = stage.rotate(ODD, "second")
     await stage.ready("login", itemVersion=str(version))
     await stage.holds("login", {"gnol": "y", "password": "second"})
+
+
+@pytest.mark.parametrize("secret_type", sorted(names.REFUSED_TYPES))
+async def test_no_credential_of_the_cluster_is_made(stage, secret_type):
+    """Who may request Secrets could otherwise have Kubernetes issue a token of any service account of the namespace."""
+    stage.operator("--enable-annotations")
+    stage.put_item("login", {"username": "ada", "password": "first"})
+    acting = {"kubernetes.io/service-account.name": "default", "example.com/team": "red"}
+    await stage.ask("token", f"vaults/{VAULT}/items/login", type=secret_type, annotations=acting)
+    await stage.ask("login", annotations=acting)
+
+    refused = await stage.says("token", "TypeRefused", ready="False")
+    await stage.ready("login")
+
+    assert secret_type in condition_of(refused, "Ready")["message"]
+    assert condition_of(refused, "Stalled")["reason"] == "TypeRefused"
+    await stage.event("token", "TypeRefused")
+    await stage.has_no_secret("token")
+    annotations = (await stage.secret("login"))["metadata"]["annotations"]
+    assert annotations["example.com/team"] == "red"
+    assert not any("kubernetes.io/" in name for name in annotations)
+
+    await stage.edit("token", {"type": "kubernetes.io/basic-auth"})
+    await stage.ready("token")

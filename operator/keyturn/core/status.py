@@ -57,6 +57,8 @@ class Reason(StrEnum):
     """The API server refuses the Secret, for example because its type requires a key that the item does not have."""
     TYPE_IMMUTABLE = "TypeImmutable"
     """The type of an existing Secret cannot change."""
+    TYPE_REFUSED = "TypeRefused"
+    """Secrets of that type are credentials of the cluster itself, and Keyturn never makes them."""
 
     DUPLICATE_TITLE = "DuplicateTitle"
     """Several vaults or items have that title; the oldest is used."""
