@@ -16,7 +16,7 @@ from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import pending_by_status, restarts_pending, revision_known
-from keyturn.core.restarts import revision_of
+from keyturn.core.revisions import corrected, known_revision
 from keyturn.core.status import Failure, Reason
 
 
@@ -135,9 +135,8 @@ def plan_secret(
         return Keep()
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
     pending = pending_changes(metadata.annotations, metadata.managed_fields)
-    # The highest that is known anywhere: a workload would count a number that its template carries already as seen.
-    known = revision_known(desired.request.status.restarts)
-    revision = max(revision_of(metadata.annotations), pending.revision if pending else 0, known, 1)
+    revision = known_revision(metadata, pending, by_status=revision_known(desired.request.status.restarts))
+    pending = corrected(pending, metadata, revision=revision)
     if changed and not repairs:
         revision += 1
         pending = (pending or NOTHING_PENDING).with_change(revision, changed)
