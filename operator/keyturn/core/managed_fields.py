@@ -40,6 +40,16 @@ def owned_metadata(managed_fields: Sequence[Mapping[str, Any]]) -> frozenset[str
     return frozenset().union(*(_metadata_keys(entry) for entry in managed_fields if _is_ours(entry)))
 
 
+def owned_by_others(managed_fields: Sequence[Mapping[str, Any]], *, ours: str = SECRET_MANAGER) -> frozenset[str]:
+    """The labels and annotations that anyone else wrote, or wrote as well.
+
+    Args:
+        managed_fields: from the API server.
+        ours: the field manager of Keyturn's that writes the annotation in question.
+    """
+    return frozenset().union(*(_metadata_keys(entry) for entry in managed_fields if entry.get("manager") != ours))
+
+
 def must_take_over(managed_fields: Sequence[Mapping[str, Any]], obsolete: Iterable[str]) -> bool:
     """Whether the next apply alone could not remove other owners of the data, or obsolete keys, from the Secret.
 

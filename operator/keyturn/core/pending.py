@@ -58,6 +58,12 @@ class PendingChanges:
         left = (replace(each, keys=tuple(key for key in each.keys if key not in changed)) for each in self.changes)
         return PendingChanges((*(each for each in left if each.keys), Change(revision, tuple(sorted(changed)))))
 
+    def not_above(self, limit: int, *, instead: int) -> PendingChanges:
+        """The same with another revision for each change whose own is above a limit."""
+        return PendingChanges(
+            tuple(replace(each, revision=instead) if each.revision > limit else each for each in self.changes)
+        )
+
     def of_new_secret(self) -> PendingChanges:
         """The same on a Secret that replaces the one that changed: its revisions count from 1 again."""
         return PendingChanges(tuple(replace(each, revision=1) for each in self.changes))

@@ -106,7 +106,8 @@ def request_from_item(
     Args:
         manifest: the object.
         mapping: how an item becomes keys; an object of this kind cannot choose.
-        copy_annotations: whether all its annotations are copied to the Secret, except those of other tools and our own.
+        copy_annotations: whether all its annotations are copied to the Secret, except those of Kubernetes, of other tools and our
+            own.
     """
     metadata = manifest["metadata"]
     annotations = metadata.get("annotations") or {}

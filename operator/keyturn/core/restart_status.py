@@ -83,6 +83,13 @@ def pending_by_status(restarts: Mapping[str, Any]) -> PendingChanges | None:
     """The pending changes of a Secret that is recreated, by what the status says of the one before; None without any."""
     if not restarts_pending(restarts):
         return None
-    changed_at = restarts.get("changedAt")
-    at = datetime.fromisoformat(changed_at) if changed_at else None
-    return PendingChanges((Change(1, tuple(restarts.get("keys") or ()), at),))
+    return PendingChanges((Change(1, tuple(restarts.get("keys") or ()), _time_of(restarts.get("changedAt"))),))
+
+
+def _time_of(text: object) -> datetime | None:
+    """A time of the status, which anyone with a right to it may have written; None if it cannot be compared with others."""
+    try:
+        at = datetime.fromisoformat(str(text))
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -7,8 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
+from keyturn.core.managed_fields import owned_by_others
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_DECLINED, RESTART_OWED, REVISION
+from keyturn.core.names import (
+    AUTO_RESTART,
+    LAST_RESTARTED,
+    RESTART_DECLINED,
+    RESTART_MANAGER,
+    RESTART_OWED,
+    REVISION,
+)
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.stamps import RevisionStamp, parse_revision, read_stamps, written_stamps
 from keyturn.core.usage import KeySet, secrets_used, template_annotations
@@ -96,9 +104,16 @@ class PendingRestart:
         return stamp.revision if same and stamp.revision <= self.revision else 0
 
     def declined(self) -> dict[str, int]:
-        """The revisions for which workloads declined a restart, by the workload's uid, as the Secret records them."""
+        """The revisions for which workloads declined a restart, by the workload's uid, as the Secret records them.
+
+        A record that somebody else wrote does not count, nor a revision that the Secret has not reached: a workload would
+        decline what is still to come.
+        """
+        if RESTART_DECLINED in owned_by_others(self.secret.managed_fields, ours=RESTART_MANAGER):
+            return {}
         stamps = read_stamps(self.secret.annotations, RESTART_DECLINED)
-        return {workload: min(parse_revision(text), self.revision) for workload, text in stamps.items()}
+        declined = {workload: parse_revision(text) for workload, text in stamps.items()}
+        return {workload: revision for workload, revision in declined.items() if 0 < revision <= self.revision}
 
 
 @dataclass(frozen=True, slots=True)

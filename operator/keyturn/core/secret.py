@@ -16,7 +16,7 @@ from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import pending_by_status, restarts_pending, revision_known
-from keyturn.core.restarts import revision_of
+from keyturn.core.revisions import corrected, known_revision
 from keyturn.core.status import Failure, Reason
 
 
@@ -81,6 +81,19 @@ class Keep:
     """The Secret is as it should be."""
 
 
+def refused_type(request: SecretRequest) -> Failure | None:
+    """Why a Secret of the requested type is never written, whoever requests it; None if it may be.
+
+    Whoever may make such a Secret can have Kubernetes issue tokens. The right to request Secrets from Keyturn must not be that right.
+    """
+    if request.secret_type not in names.REFUSED_TYPES:
+        return None
+    return Failure(
+        Reason.TYPE_REFUSED,
+        f"the type {request.secret_type} is for credentials of the cluster itself, and Keyturn makes no Secret of it",
+    )
+
+
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
     """Whether the metadata alone shows that a Secret is right, so that no value need be fetched."""
     status = desired.request.status
@@ -103,30 +116,27 @@ def plan_secret(
         desired: what it must be.
         pending: changes whose restarts were pending when a Secret of that name was deleted.
     """
+    if (refused := refused_type(desired.request)) is not None:
+        return refused
     if present is None:
         return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
     metadata = ObjectMeta.of(present)
-    key = desired.request.key
-    if not is_ours(metadata, desired.request):
-        return _not_ours(desired.request)
-    if (old_type := present.get("type") or names.OPAQUE) != desired.request.secret_type:
-        return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {key.name} has the type {old_type} and Kubernetes does not "
-                       f"let it become {desired.request.secret_type}; delete the Secret to have it made again")  # fmt: skip
+    if (untouchable := _untouchable(present, metadata, desired.request)) is not None:
+        return untouchable
 
     old = {name: b64decode(value) for name, value in (present.get("data") or {}).items()}
     changed = changed_keys(old, desired.data)
     drifted = is_drifted(metadata.managed_fields, desired.data)
     if changed and present.get("immutable"):
         return Failure(
-            Reason.SECRET_IMMUTABLE, f"the Secret {key.name} is marked immutable; delete it to have it made again"
+            Reason.SECRET_IMMUTABLE, f"the Secret {metadata.name} is marked immutable; delete it to have it made again"
         )
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
     pending = pending_changes(metadata.annotations, metadata.managed_fields)
-    # The highest that is known anywhere: a workload would count a number that its template carries already as seen.
-    known = revision_known(desired.request.status.restarts)
-    revision = max(revision_of(metadata.annotations), pending.revision if pending else 0, known, 1)
+    revision = known_revision(metadata, pending, by_status=revision_known(desired.request.status.restarts))
+    pending = corrected(pending, metadata, revision=revision)
     if changed and not repairs:
         revision += 1
         pending = (pending or NOTHING_PENDING).with_change(revision, changed)
@@ -148,6 +158,8 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     Returns:
         A merge patch of the metadata, or that nothing is to be done, or why the Secret must not be touched.
     """
+    if (refused := refused_type(desired.request)) is not None:
+        return refused
     if not is_ours(metadata, desired.request):
         return _not_ours(desired.request)
     annotations, labels = desired.annotations(), desired.labels()
@@ -156,6 +168,16 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     return {
         "metadata": {"annotations": annotations, "labels": labels, "resourceVersion": metadata.resource_version},
     }
+
+
+def _untouchable(present: Mapping[str, Any], metadata: ObjectMeta, request: SecretRequest) -> Failure | None:
+    """Why a Secret must not be written, whatever it holds; or None."""
+    if not is_ours(metadata, request):
+        return _not_ours(request)
+    if (old_type := present.get("type") or names.OPAQUE) != request.secret_type:
+        return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {metadata.name} has the type {old_type} and Kubernetes does not "
+                       f"let it become {request.secret_type}; delete the Secret to have it made again")  # fmt: skip
+    return None
 
 
 def _not_ours(request: SecretRequest) -> Failure:

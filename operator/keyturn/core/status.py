@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from keyturn.base.text import shorten
+from keyturn.base.text import one_line, shorten
 from keyturn.core import names
 from keyturn.core.conditions import Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
@@ -57,6 +57,8 @@ class Reason(StrEnum):
     """The API server refuses the Secret, for example because its type requires a key that the item does not have."""
     TYPE_IMMUTABLE = "TypeImmutable"
     """The type of an existing Secret cannot change."""
+    TYPE_REFUSED = "TypeRefused"
+    """Secrets of that type are credentials of the cluster itself, and Keyturn never makes them."""
 
     DUPLICATE_TITLE = "DuplicateTitle"
     """Several vaults or items have that title; the oldest is used."""
@@ -165,7 +167,7 @@ def status_after(request: SecretRequest, change: StatusChange, *, now: datetime)
         request.status,
         observed_generation=request.generation,
         conditions=conditions_after(
-            request.status, _conditions(request, change), generation=request.generation, now=now
+            request.status, map(_legible, _conditions(request, change)), generation=request.generation, now=now
         ),
     )
     if not isinstance(change, Synced):
@@ -185,8 +187,20 @@ def status_with_restarts(status: Status, restarts: Mapping[str, Any]) -> Status:
     return replace(status, restarts=after_count(status.restarts, restarts))
 
 
-def _conditions(request: SecretRequest, change: StatusChange) -> list[tuple[str, str, str, str]]:
-    """Type, status, reason and message of each condition."""
+_Said = tuple[str, str, str, str]
+"""Type, status, reason and message of a condition."""
+
+_LONGEST_MESSAGE = 1024
+"""As of an Event: a message quotes names that others choose, and must not make its status too large to be written."""
+
+
+def _legible(said: _Said) -> _Said:
+    """The same with a bounded message on one line: a title must not forge a second line, or turn the first one around."""
+    kind, status, reason, message = said
+    return kind, status, reason, shorten(one_line(message), _LONGEST_MESSAGE)
+
+
+def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
     match change:
         case Synced():
             said = f"the Secret holds {len(change.keys)} keys of the item at version {change.item_revision}"

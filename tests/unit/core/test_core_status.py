@@ -243,3 +243,13 @@ def test_counted_restarts_change_nothing_else():
     status = after(SYNCED)
 
     assert status_with_restarts(status, COUNTED) == replace(status, restarts=COUNTED)
+
+
+def test_a_message_is_one_bounded_line():
+    """Titles and paths are quoted in it: one must not forge a line, turn it around, or make the status too large to be written."""
+    message = f"\x00\nforged\u202e\ud83d 🔑 {'x' * 100_000}"
+    status = after(Failure(Reason.ITEM_NOT_FOUND, message))
+
+    for condition in status.conditions:
+        assert condition.message.startswith("\\x00\\nforged\\u202e\\ud83d 🔑 xxx")
+        assert len(condition.message) == 1024

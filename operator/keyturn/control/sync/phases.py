@@ -38,7 +38,7 @@ from keyturn.core.polling import is_older
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.resolve import Unresolved
 from keyturn.core.restarts import unreadable_switch
-from keyturn.core.secret import Desired, is_current
+from keyturn.core.secret import Desired, is_current, refused_type
 from keyturn.core.status import Failure, Progressing, Synced, Warnings
 from keyturn.core.vault import VaultError
 
@@ -99,6 +99,7 @@ class Phases:
         """
         await self._remove_legacy_finalizer(request)
         self._stop_if_deleting(request)
+        self._stop_if_type_refused(request)
         # First of all, since it needs no vault: in an outage, too, a Secret must outlive the first of its owners.
         await self._complete_owners(request, events)
         item = await self._resolve(request)
@@ -126,6 +127,10 @@ class Phases:
         if request.deleting:
             self._memory.forget(request.key)
             raise Ended(GONE)
+
+    def _stop_if_type_refused(self, request: SecretRequest) -> None:
+        if (refused := refused_type(request)) is not None:
+            raise Ended(after_failure(refused, self._situations.of(request)))
 
     async def _complete_owners(self, request: SecretRequest, events: list[Event]) -> None:
         secret = self._writer.last_seen(request.key)
