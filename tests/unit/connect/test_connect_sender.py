@@ -529,7 +529,8 @@ def test_any_answers_end_in_a_result_or_one_clean_error(found, asked):
             error = await failure_of(call(bench.client))
             assert error is None or (error.__cause__ is None and error.__context__ is None)
             assert bench.sent - before <= 2
-            assert bench.time.monotonic() - began < 30
+            # The deadline of a file's content, which is the longest.
+            assert bench.time.monotonic() - began < 120
 
     asyncio.run(play())
 

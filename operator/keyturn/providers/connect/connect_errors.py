@@ -23,7 +23,7 @@ ConnectError
 │   ├── Rejected            any other 4xx
 │   └── ServerFailed        5xx
 ├── BadAnswer           success by its status, but not what the API describes
-│   └── Oversized           more decoded bytes than any honest answer has
+│   └── Oversized           more bytes or members than any honest answer has
 └── ContentTooLarge     a file beyond the caller's limit
 ```
 
@@ -206,7 +206,7 @@ class BadAnswer(ConnectError):
 
 
 class Oversized(BadAnswer):
-    """More decoded bytes than any honest answer has."""
+    """More decoded bytes or members than any honest answer has."""
 
 
 class ContentTooLarge(ConnectError, label="filetoolarge"):

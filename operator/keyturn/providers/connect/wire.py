@@ -115,11 +115,12 @@ class Wire:
         if not 200 <= status < 300:
             body = b"" if status < 400 else await _error_body(response, headers)
             return failure(call, status=status, headers=headers, body=body, token=token)
-        limit = self._settings.json_limit if call.limit is None else call.limit
+        json = call.limit is None
+        limit = min(self._settings.json_limit, call.bounds.length) if call.limit is None else call.limit
         try:
-            body = await _body(response, headers, limit)
-        except TooMuch:
-            return _too_much(call, limit)
+            body = await _body(response, headers, limit=limit, weight=call.bounds.weight if json else None)
+        except TooMuch as error:
+            return _too_much(call, str(error))
         except Undecodable:
             return BadAnswer(
                 f"status {status}, but the body's encoding is unknown or damaged", method=call.method, route=call.route
@@ -140,25 +141,28 @@ def _headers(call: Call, token: str) -> dict[str, str]:
     return headers
 
 
-async def _body(response: httpx.Response, headers: Mapping[str, str], limit: int) -> bytes:
+async def _body(
+    response: httpx.Response, headers: Mapping[str, str], *, limit: int, weight: int | None = None
+) -> bytes:
     encoding = headers.get("content-encoding", "").strip().lower()
     length = headers.get("content-length", "")
     if encoding in {"", "identity"} and length.isdecimal() and int(length) > limit:
-        raise TooMuch
+        raise TooMuch(f"more than {limit} bytes")
     # httpx's own iterators would inflate whole chunks before their bytes can be counted.
-    return await collect(cast("AsyncIterable[bytes]", response.stream), encoding=encoding, limit=limit)
+    stream = cast("AsyncIterable[bytes]", response.stream)
+    return await collect(stream, encoding=encoding, limit=limit, weight=weight)
 
 
 async def _error_body(response: httpx.Response, headers: Mapping[str, str]) -> bytes:
     try:
-        return await _body(response, headers, _ERROR_BODY_LIMIT)
+        return await _body(response, headers, limit=_ERROR_BODY_LIMIT)
     except (TooMuch, Undecodable, httpx.TransportError):
         return b""
 
 
-def _too_much(call: Call, limit: int) -> ConnectError:
+def _too_much(call: Call, problem: str) -> ConnectError:
     kind = ContentTooLarge if call.kind is Kind.CONTENT else Oversized
-    return kind(f"more than {limit} bytes", method=call.method, route=call.route)
+    return kind(problem, method=call.method, route=call.route)
 
 
 def _exchange_failed(error: httpx.TransportError, call: Call, progress: _Progress) -> ExchangeFailed:
