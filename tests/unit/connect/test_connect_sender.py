@@ -190,8 +190,18 @@ async def test_a_heartbeat_carries_no_token():
     assert authorizations(bench) == [None]
 
 
-@pytest.mark.parametrize("step", [*CLOSED, fault(503), page()])
-async def test_a_heartbeat_is_exactly_one_request(step):
+@pytest.mark.parametrize("step", CLOSED)
+async def test_a_heartbeat_on_a_kept_connection_that_was_closed_is_sent_again(step):
+    """That a server closes connections does not mean that it is down."""
+    bench = Bench(step, alive())
+
+    await bench.client.heartbeat()
+
+    assert bench.sent == 2
+
+
+@pytest.mark.parametrize("step", [fault(500), fault(503), page()])
+async def test_a_heartbeat_that_fails_is_exactly_one_request(step):
     """Its caller has a rhythm of its own."""
     bench = Bench(step, alive())
 

@@ -85,7 +85,7 @@ class ConnectClient:
         await self._sender.close()
 
     async def heartbeat(self) -> None:
-        """Check that the server answers: exactly one request, without token."""
+        """Check that the server answers: one request without token, sent again only if a kept connection turned out closed."""
         await self._sender.send(HEARTBEAT, read_heartbeat)
 
     async def vaults(self) -> Sequence[ConnectVault]:

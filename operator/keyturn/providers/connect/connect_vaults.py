@@ -30,7 +30,7 @@ class ConnectVaults:
         self._client = client
 
     async def refresh(self) -> None:
-        """One GET of /heartbeat, never repeated."""
+        """One GET of /heartbeat."""
         with _translating_errors("the Connect server", may_be_absent=False):
             await self._client.heartbeat()
 

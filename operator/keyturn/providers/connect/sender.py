@@ -16,6 +16,7 @@ from keyturn.providers.connect.connect_errors import (
     BadAnswer,
     BadStatus,
     ConnectError,
+    Interrupted,
     Throttled,
     TimedOut,
     TokenRefused,
@@ -78,7 +79,7 @@ class Sender:
         outcome = await self._attempt(call, read, ends)
         if isinstance(outcome, ConnectError) and self._may_retry(call, outcome, ends):
             _RETRYING(_log, error=outcome)
-            outcome = await self._attempt(call, read, ends)
+            outcome = await self._attempt(call, read, ends, fresh=isinstance(outcome, Interrupted))
         if isinstance(outcome, ConnectError):
             raise outcome
         return outcome
@@ -93,7 +94,9 @@ class Sender:
         in_time = self._time.monotonic() + self._gate.pause_left() < ends
         return may_retry(error, call.kind, token_renewed=renewed, pause_fits=in_time)
 
-    async def _attempt(self, call: Call, read: Callable[[Reply], _T], ends: float) -> _T | ConnectError:
+    async def _attempt(
+        self, call: Call, read: Callable[[Reply], _T], ends: float, *, fresh: bool = False
+    ) -> _T | ConnectError:
         """One request. Errors are returned: raised in an except clause, they would carry other exceptions along."""
         if (refusal := await self._wait_out_pause(call, ends)) is not None:
             return refusal
@@ -106,7 +109,7 @@ class Sender:
                 if (refusal := await self._wait_out_pause(call, ends)) is not None:
                     return refusal
                 started = self._time.monotonic()
-                outcome = await self._wire.exchange(call, token=token)
+                outcome = await self._wire.exchange(call, token=token, fresh=fresh)
         if started is None:
             return _too_late("waited for its turn", "pool", call)
         if outcome is None:

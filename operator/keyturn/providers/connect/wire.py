@@ -28,6 +28,7 @@ from keyturn.providers.connect.connect_errors import (
 )
 from keyturn.providers.connect.connect_settings import ConnectSettings
 from keyturn.providers.connect.replies import Reply, failure
+from keyturn.providers.connect.reuse import Reuse
 from keyturn.providers.connect.trust import Transports
 
 _AGENT = f"keyturn/{version('keyturn')}"
@@ -71,6 +72,7 @@ class Wire:
     def __init__(self, settings: ConnectSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
         self._transports = Transports(settings, fixed=transport)
+        self._reuse = Reuse()
         self._timeouts = httpx.Timeout(
             connect=settings.connect_timeout,
             read=settings.read_timeout,
@@ -78,32 +80,43 @@ class Wire:
             pool=settings.pool_timeout,
         ).as_dict()
 
-    async def exchange(self, call: Call, *, token: str) -> Reply | ConnectError:
+    async def exchange(self, call: Call, *, token: str, fresh: bool = False) -> Reply | ConnectError:
         """Send one request. An error is returned, not raised: raised here, it would carry one of httpx along.
+
+        Args:
+            call: what to send.
+            token: for the server.
+            fresh: whether to use a new connection, because a kept one turned out closed.
 
         Raises:
             BadCertificates: the CA bundle cannot be read.
         """
         progress = _Progress()
+        reuse = not fresh and self._reuse.permitted()
         request = httpx.Request(
             call.method,
             f"{self._settings.host}{call.target}",
-            headers=_headers(call, token),
+            headers=_headers(call, token, reuse=reuse),
             content=call.body,
             extensions={"timeout": self._timeouts, "trace": progress.trace},
         )
         try:
-            async with self._transports.lease() as transport:
+            async with self._transports.lease(reuse=reuse) as transport:
                 response = await transport.handle_async_request(request)
                 progress.answered = True
+                if reuse and not progress.connected:
+                    self._reuse.worked()
                 try:
                     return await self._receive(call, response, token)
                 finally:
                     await response.aclose()
         except httpx.TransportError as error:
-            return _exchange_failed(error, call, progress)
+            outcome = _exchange_failed(error, call, progress)
         except OSError as error:
-            return _broken(f"the connection broke ({type(error).__name__})", call, progress)
+            outcome = _broken(f"the connection broke ({type(error).__name__})", call, progress)
+        if isinstance(outcome, Interrupted) and outcome.on_kept_connection:
+            self._reuse.turned_out_closed()
+        return outcome
 
     async def close(self) -> None:
         """Close every connection."""
@@ -128,7 +141,7 @@ class Wire:
         return Reply(call, status, headers, body)
 
 
-def _headers(call: Call, token: str) -> dict[str, str]:
+def _headers(call: Call, token: str, *, reuse: bool) -> dict[str, str]:
     headers = {
         "Accept": call.accept,
         "Accept-Encoding": "identity" if call.kind is Kind.CONTENT else "gzip",
@@ -136,6 +149,8 @@ def _headers(call: Call, token: str) -> dict[str, str]:
     }
     if call.authorized:
         headers["Authorization"] = f"Bearer {token}"
+    if not reuse:
+        headers["Connection"] = "close"
     if call.body is not None:
         headers["Content-Type"] = MEDIA_TYPE
     return headers
