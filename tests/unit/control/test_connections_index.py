@@ -230,6 +230,16 @@ async def test_an_error_of_the_whole_connection_is_not_held_against_one_vault(wo
     assert world.health.error.__traceback__ is None
 
 
+async def test_a_vault_that_alone_is_limited_does_not_stop_the_others(world):
+    """The rest of the connection answers as it should."""
+    world.vaults.refused["v"] = RateLimited("slow down", retry_after=1.0, whole=False)
+
+    refreshed = await world.index.refresh()
+
+    assert refreshed.failed == 1
+    assert not world.health.is_down
+
+
 async def test_while_the_connection_is_down_only_a_refresh_asks(world):
     """Five thousand requests must not each try a server that is down."""
     world.vaults.error = VaultUnavailable("down")

@@ -264,9 +264,9 @@ class ItemIndex:
         """List a vault, and note if that fails for a reason that may be this vault's own."""
         try:
             await (self._load_listing(scope) if extending is None else self._extend_listing(scope, extending))
-        except (CredentialRefused, RateLimited):
-            raise
         except VaultError as error:
+            if isinstance(error, CredentialRefused) or (isinstance(error, RateLimited) and error.whole):
+                raise
             self._errors[scope.id] = error.without_traceback()
         else:
             self._errors.pop(scope.id, None)

@@ -51,6 +51,11 @@ class Call:
     bounds: Bounds = ANSWER
     redact: tuple[str, ...] = field(default=(), repr=False)
 
+    @property
+    def place(self) -> str:
+        """What the request is about, by its path: a vault's list, an item, a file; empty for the server as a whole."""
+        return self.target.partition("?")[0] if "{" in self.route else ""
+
 
 HEARTBEAT = Call(
     method="GET",

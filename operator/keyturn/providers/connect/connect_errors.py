@@ -173,6 +173,7 @@ class Throttled(BadStatus):
 
     Attributes:
         retry_after: seconds to wait, capped; None if the answer names no usable number.
+        whole: whether the server as a whole asks for that, and not only what was asked for.
     """
 
     def __init__(
@@ -187,6 +188,7 @@ class Throttled(BadStatus):
     ) -> None:
         super().__init__(message, status=status, server_message=server_message, method=method, route=route)
         self.retry_after = retry_after
+        self.whole = True
 
 
 class Rejected(BadStatus):

@@ -14,7 +14,8 @@ may be closed, too. The second row: a token of Connect cannot be changed,
 only replaced, so the old one is refused while the file holds the new one; 401 is a refusal before any work. The third row: a
 Connect server is known to answer one request with 403 or 500 for no reason that lasts, and with 408 while it first syncs; a
 new object must not be called denied for that. The fourth row: the server says when it can be asked again, and the gate waits
-that long. If the pause is longer, the error goes up with it.
+that long. If the pause is longer, the error goes up with it. If only one list, item or file is limited, at most two seconds are
+waited, and only the first time: the workers have other things to do.
 
 Everything else goes up to the health of the connection, which alone decides what is sent again, and when.
 """

@@ -13,6 +13,7 @@ import httpx
 from keyturn.base.errors import translated
 from keyturn.providers.connect.connect_errors import BadCertificates, ConfigError
 from keyturn.providers.connect.connect_settings import ConnectSettings
+from keyturn.providers.connect.gate import LATE_SHARE
 
 _KEEPALIVE = 15.0
 """Seconds for which an idle connection is kept: less than servers and proxies usually do, and short enough to notice new DNS."""
@@ -49,7 +50,7 @@ class Transports:
             ConfigError: it is closed.
         """
         old = self._held.get(reuse)
-        held = self._present(reuse)
+        held = self._present(reuse=reuse)
         # No await between these two lines: a transport is closed when it is replaced and has no users.
         held.users += 1
         try:
@@ -60,7 +61,7 @@ class Transports:
             # httpcore (1.0.9) loses a connection whose request is cancelled after connecting and before sending: it stays
             # open, unused, and takes a place of the pool for good. The gate admits no more requests than the pool has places,
             # so a full pool has lost places that way. The pool is replaced; requests under way on it end normally.
-            self._retire(held, reuse)
+            self._retire(held, reuse=reuse)
             raise
         finally:
             held.users -= 1
@@ -74,22 +75,22 @@ class Transports:
         for held in all_held:
             await held.transport.aclose()
 
-    def _retire(self, held: _Held, reuse: bool) -> None:
+    def _retire(self, held: _Held, *, reuse: bool) -> None:
         if self._held.get(reuse) is held and self._fixed is None:
             del self._held[reuse]
 
-    def _present(self, reuse: bool) -> _Held:
+    def _present(self, *, reuse: bool) -> _Held:
         if self._closed:
             raise ConfigError("the Connect client is closed")
         held = self._held.get(reuse)
         stamp = self._stamp(held)
         if held is None or held.stamp != stamp:
-            held = self._held[reuse] = self._renewed(held, stamp, reuse)
+            held = self._held[reuse] = self._renewed(held, stamp, reuse=reuse)
         return held
 
-    def _renewed(self, held: _Held | None, stamp: tuple[int, ...], reuse: bool) -> _Held:
+    def _renewed(self, held: _Held | None, stamp: tuple[int, ...], *, reuse: bool) -> _Held:
         try:
-            return _Held(self._fixed or self._make(reuse), stamp)
+            return _Held(self._fixed or self._make(reuse=reuse), stamp)
         except BadCertificates:
             if held is None:
                 raise
@@ -108,10 +109,10 @@ class Transports:
             return held.stamp if held else ()
         return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
-    def _make(self, reuse: bool) -> httpx.AsyncBaseTransport:
+    def _make(self, *, reuse: bool) -> httpx.AsyncBaseTransport:
         settings = self._settings
         limits = httpx.Limits(
-            max_connections=settings.connections,
+            max_connections=settings.connections * (1 + LATE_SHARE),
             max_keepalive_connections=settings.connections if reuse else 0,
             keepalive_expiry=_KEEPALIVE,
         )
