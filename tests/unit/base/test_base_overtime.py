@@ -42,7 +42,11 @@ def test_work_that_fails_releases_its_place(time):
     """A failure is an end, too."""
     released = []
 
-    with pytest.raises(ValueError, match="x"), Overtime(at_most=lambda: 1, time=time).watch(lambda: released.append(1)):
-        raise ValueError("x")
+    def fail():
+        with Overtime(at_most=lambda: 1, time=time).watch(lambda: released.append(1)):
+            raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        fail()
 
     assert released == [1]

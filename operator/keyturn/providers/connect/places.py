@@ -34,7 +34,7 @@ class Places:
         self._time = time
         self._pauses: dict[str, _Pause] = {}
         self._in_a_row: set[str] = set()
-        self._silent: set[str] = set()
+        self._hanging: set[str] = set()
 
     def pause_left(self, place: str) -> float:
         """Seconds until the next request to this place may start, as far as the place alone is concerned."""
@@ -67,13 +67,13 @@ class Places:
         self._pauses.pop(place, None)
         self._in_a_row.clear()
 
-    def is_silent(self, place: str) -> bool:
+    def is_hanging(self, place: str) -> bool:
         """Whether the last request to a place took too long."""
-        return place in self._silent
+        return place in self._hanging
 
-    def note(self, place: str, *, silent: bool) -> None:
+    def note(self, place: str, *, hanging: bool) -> None:
         """Note whether a request to a place took too long."""
-        if silent and place:
-            self._silent.add(place)
+        if hanging and place:
+            self._hanging.add(place)
         else:
-            self._silent.discard(place)
+            self._hanging.discard(place)

@@ -41,7 +41,7 @@ _UNNAMED_PAUSE = 1.0
 _SHORT_PAUSE = 2.0
 """Seconds that a call waits at most if only what it asks for is limited: its caller has other things to do."""
 
-_SILENT_SHARE = 5
+_HANGING_SHARE = 5
 """One of so many requests at once may be about something that did not answer the last time."""
 
 _TURN = 1.0
@@ -75,7 +75,7 @@ class Sender:
         self._observer = observer
         self._gate = Gate(settings.connections, time=time)
         self._places = Places(time=time)
-        self._silent = asyncio.Semaphore(max(1, settings.connections // _SILENT_SHARE))
+        self._hanging = asyncio.Semaphore(max(1, settings.connections // _HANGING_SHARE))
 
     async def send(self, call: Call, read: Callable[[Reply], _T]) -> _T:
         """Carry out a call, within its deadline. `retries.py` says which failures are retried, and only once.
@@ -152,18 +152,18 @@ class Sender:
         Raises:
             TimeoutError: others that do not answer took all turns.
         """
-        if not self._places.is_silent(call.place):
+        if not self._places.is_hanging(call.place):
             yield
             return
         async with asyncio.timeout(_TURN):
-            await self._silent.acquire()
+            await self._hanging.acquire()
         try:
             yield
         finally:
-            self._silent.release()
+            self._hanging.release()
 
     def _record(self, call: Call, outcome: Reply | ConnectError, result: object, started: float) -> None:
-        self._places.note(call.place, silent=isinstance(result, TimedOut) and result.may_have_been_applied)
+        self._places.note(call.place, hanging=isinstance(result, TimedOut) and result.may_have_been_applied)
         if not isinstance(result, ConnectError):
             self._gate.succeeded()
             self._places.answered(call.place)
