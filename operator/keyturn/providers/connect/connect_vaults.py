@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from keyturn.base.errors import translated
 from keyturn.core import vault
+from keyturn.core.paths import spellings
 from keyturn.providers.connect.api_calls import equals
 from keyturn.providers.connect.client import ConnectClient
 from keyturn.providers.connect.connect_errors import BadRequest, ConnectError, Missing
@@ -83,7 +84,10 @@ class ConnectVaults:
                 item = await self._client.item(scope.id, text)
                 if not item.state:
                     return [item]
-        return await self._client.items(scope.id, title=text, size=scope.size)
+        found: list[ItemSummary] = []
+        for spelling in spellings(text):
+            found += await self._client.items(scope.id, title=spelling, size=scope.size)
+        return found
 
 
 def _translating_errors(what: str, *, may_be_absent: bool = True) -> AbstractContextManager[None]:
