@@ -98,7 +98,11 @@ def plan_content(item: Item, options: MappingOptions) -> ContentPlan:
 
 def encode(value: str) -> bytes:
     """UTF-8. A lone surrogate, which JSON can carry and UTF-8 cannot, becomes U+FFFD as it does in Go."""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        # Only here: the way through UTF-16 takes several times the memory of the value.
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _ordered_urls(urls: Sequence[Url]) -> list[Url]:

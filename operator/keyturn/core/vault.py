@@ -67,13 +67,15 @@ class RateLimited(VaultError):
 
     Attributes:
         retry_after: seconds to wait, or None if the provider gave no number.
+        whole: whether it asks that for all requests, and not only for those about the same scope, item or file.
     """
 
     label = "RateLimited"
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, whole: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.whole = whole
 
 
 class VaultUnavailable(VaultError):

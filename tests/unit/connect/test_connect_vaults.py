@@ -110,6 +110,16 @@ async def test_wanted_titles_are_found_with_a_filter():
     assert bench.script.targets == [f"/v1/vaults/{VAULT}/items?filter=title%20eq%20%22DB%22"]
 
 
+async def test_a_wanted_title_with_accents_is_asked_for_in_both_spellings():
+    """A filter compares characters, and nobody can see which of them a title has."""
+    bench, vaults = seam(answer([]), answer([summary_json(title="cafe\u0301")]))
+
+    found = await vaults.items(SCOPE, wanted=["caf\u00e9"])
+
+    assert [ref.id for ref in found] == [ITEM]
+    assert [target.partition("%22")[2] for target in bench.script.targets] == ["caf%C3%A9%22", "cafe%CC%81%22"]
+
+
 async def test_wanted_ids_are_read_one_by_one():
     """An id needs no filter, and the reference holds no value."""
     bench, vaults = seam(answer(item_json()))

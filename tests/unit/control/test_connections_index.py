@@ -230,6 +230,16 @@ async def test_an_error_of_the_whole_connection_is_not_held_against_one_vault(wo
     assert world.health.error.__traceback__ is None
 
 
+async def test_a_vault_that_alone_is_limited_does_not_stop_the_others(world):
+    """The rest of the connection answers as it should."""
+    world.vaults.refused["v"] = RateLimited("slow down", retry_after=1.0, whole=False)
+
+    refreshed = await world.index.refresh()
+
+    assert refreshed.failed == 1
+    assert not world.health.is_down
+
+
 async def test_while_the_connection_is_down_only_a_refresh_asks(world):
     """Five thousand requests must not each try a server that is down."""
     world.vaults.error = VaultUnavailable("down")
@@ -318,3 +328,21 @@ async def test_an_ambiguous_title_is_resolved_with_a_warning(world):
 
     assert found.ref.id == "a"
     assert "2 items of the vault 'Prod' are titled 'db'" in found.warnings[0]
+
+
+async def test_a_title_in_another_spelling_is_found(world):
+    """Accents as one character or two, spaces that may break or not."""
+    world.vaults.add("c", "Cafe\u0301\u00a0DB")
+
+    await world.index.refresh()
+
+    assert world.index.cached(ItemPath("Prod", "Caf\u00e9 db")).ref.id == "c"
+
+
+async def test_a_slip_in_a_title_is_answered_with_the_one_that_was_meant(world):
+    """The listing knows it."""
+    world.vaults.add("c", "database")
+    await world.index.refresh()
+
+    with pytest.raises(ItemUnresolved, match="did you mean 'database'"):
+        await world.index.find(ItemPath("Prod", "databse"), since=0.0)

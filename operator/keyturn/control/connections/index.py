@@ -9,7 +9,7 @@ from typing import Any
 
 from keyturn.base.time import Time
 from keyturn.control.connections.health import ConnectionHealth
-from keyturn.core.paths import ItemPath
+from keyturn.core.paths import ItemPath, normalized
 from keyturn.core.polling import Seen, is_cheaper_one_by_one, scopes_to_list
 from keyturn.core.provider import Provider
 from keyturn.core.resolve import Found, Unresolved, find_item, find_vault
@@ -89,16 +89,25 @@ class _Listing:
     def add(self, refs: Sequence[ItemRef]) -> None:
         for ref in refs:
             self._by_id[ref.id] = ref
-            self._by_title.setdefault(ref.title.casefold(), {})[ref.id] = ref
+            self._by_title.setdefault(_title_key(ref.title), {})[ref.id] = ref
 
     def candidates(self, name: str) -> list[ItemRef]:
         same_id = self._by_id.get(name)
-        titled = list(self._by_title.get(name.casefold(), {}).values())
+        titled = list(self._by_title.get(_title_key(name), {}).values())
         return [same_id, *titled] if same_id else titled
+
+    def titles(self) -> Sequence[str]:
+        """Those of all items."""
+        return [ref.title for ref in self._by_id.values()]
 
     def not_covered(self, names: frozenset[str]) -> frozenset[str]:
         """Those of the names that the listing was not asked for, so that their absence proves nothing."""
         return frozenset() if self.asked_for is None else names - self.asked_for
+
+
+def _title_key(title: str) -> str:
+    """Equal for all titles that may count as the same."""
+    return normalized(title).casefold()
 
 
 class ItemIndex:
@@ -206,7 +215,13 @@ class ItemIndex:
         listing = self._listings.get(vault.match.id)
         if listing is None or vault.match.id in self._errors:
             raise Unresolved(f"the vault {vault.match.title!r} is not listed")
-        item = find_item(listing.candidates(path.item), path.item, vault=vault.match, is_id=self._provider.is_id)
+        item = find_item(
+            listing.candidates(path.item),
+            path.item,
+            vault=vault.match,
+            is_id=self._provider.is_id,
+            titles=listing.titles,
+        )
         warnings = tuple(found.warning for found in (vault, item) if found.warning)
         return ResolvedItem(self._connection, vault.match.id, item.match, warnings, listing.asked_at)
 
@@ -264,9 +279,9 @@ class ItemIndex:
         """List a vault, and note if that fails for a reason that may be this vault's own."""
         try:
             await (self._load_listing(scope) if extending is None else self._extend_listing(scope, extending))
-        except (CredentialRefused, RateLimited):
-            raise
         except VaultError as error:
+            if isinstance(error, CredentialRefused) or (isinstance(error, RateLimited) and error.whole):
+                raise
             self._errors[scope.id] = error.without_traceback()
         else:
             self._errors.pop(scope.id, None)

@@ -90,7 +90,11 @@ class SyncController:
             time=time,
         )
         self._workers = Workers(
-            queue=self._queue, reconciler=reconciler, sharing_item=self._sharing_item, number=settings.workers
+            queue=self._queue,
+            reconciler=reconciler,
+            sharing_item=self._sharing_item,
+            number=settings.workers,
+            time=time,
         )
 
     async def run(self) -> None:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from keyturn.base.time import Time
 from keyturn.core.provider import RequestObserver
 from keyturn.providers.connect.api_calls import HEARTBEAT, content_call, equals, read_call, write_call
+from keyturn.providers.connect.bounds import Many, list_of
 from keyturn.providers.connect.connect_errors import ContentTooLarge
 from keyturn.providers.connect.connect_settings import ConnectSettings
 from keyturn.providers.connect.models import ActivityPage, ConnectItem, ConnectVault, ItemSummary
@@ -34,7 +35,7 @@ _ITEM = "/v1/vaults/{vault}/items/{item}"
 _CONTENT = "/v1/vaults/{vault}/items/{item}/files/{file}/content"
 _ACTIVITY = "/v1/activity"
 
-_VAULT_LIST = TypeAdapter(tuple[ConnectVault, ...])
+_VAULT_LIST = TypeAdapter(Many[ConnectVault])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +85,25 @@ class ConnectClient:
         await self._sender.close()
 
     async def heartbeat(self) -> None:
-        """Check that the server answers: exactly one request, without token."""
+        """Check that the server answers: one request without token, sent again only if a kept connection turned out closed."""
         await self._sender.send(HEARTBEAT, read_heartbeat)
 
     async def vaults(self) -> Sequence[ConnectVault]:
         """All vaults that the token can see."""
         return await self._sender.send(read_call(_VAULTS), lambda reply: read_json(_VAULT_LIST, reply))
 
-    async def items(self, vault_id: str, *, title: str | None = None) -> Sequence[ItemSummary]:
+    async def items(self, vault_id: str, *, title: str | None = None, size: int | None = None) -> Sequence[ItemSummary]:
         """All active items of a vault, or at least those of a title; letter case may or may not count.
 
         For a title that no filter can hold, all items of the vault come.
+
+        Args:
+            vault_id: of the vault.
+            title: of the items; None for all.
+            size: how many items the vault says that it holds; the answer may be no larger than follows from that.
         """
         filter_ = None if title is None else equals("title", title)
-        call = read_call(_ITEMS, filter=filter_, vault=vault_id)
+        call = read_call(_ITEMS, filter=filter_, bounds=list_of(size), vault=vault_id)
         return await self._sender.send(call, lambda reply: read_items(reply, vault_id=vault_id))
 
     async def item(self, vault_id: str, item_id: str) -> ConnectItem:

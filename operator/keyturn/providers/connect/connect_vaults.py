@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from keyturn.base.errors import translated
 from keyturn.core import vault
+from keyturn.core.paths import spellings
 from keyturn.providers.connect.api_calls import equals
 from keyturn.providers.connect.client import ConnectClient
 from keyturn.providers.connect.connect_errors import BadRequest, ConnectError, Missing
@@ -30,7 +31,7 @@ class ConnectVaults:
         self._client = client
 
     async def refresh(self) -> None:
-        """One GET of /heartbeat, never repeated."""
+        """One GET of /heartbeat."""
         with _translating_errors("the Connect server", may_be_absent=False):
             await self._client.heartbeat()
 
@@ -44,9 +45,9 @@ class ConnectVaults:
         found: Sequence[ItemSummary] | None = None
         with _translating_errors(f"the items of vault {scope.id}"):
             if wanted is not None and all(equals("title", text) is not None for text in wanted):
-                found = await self._some(scope.id, wanted)
+                found = await self._some(scope, wanted)
             if found is None:
-                found = await self._client.items(scope.id)
+                found = await self._client.items(scope.id, size=scope.size)
         active = {item.id: item for item in found if not item.state}
         return [as_ref(item, scope.id) for item in active.values()]
 
@@ -68,7 +69,7 @@ class ConnectVaults:
         """Close every connection and forget the token."""
         await self._client.close()
 
-    async def _some(self, scope: str, texts: Iterable[str]) -> Sequence[ItemSummary] | None:
+    async def _some(self, scope: vault.Scope, texts: Iterable[str]) -> Sequence[ItemSummary] | None:
         """Every match of every text, or None if the server refuses a filter: then only a list helps."""
         try:
             matches = await _side_by_side([partial(self._matches, scope, text) for text in sorted(set(texts))])
@@ -76,14 +77,17 @@ class ConnectVaults:
             return None
         return [item for found in matches for item in found]
 
-    async def _matches(self, scope: str, text: str) -> Sequence[ItemSummary]:
+    async def _matches(self, scope: vault.Scope, text: str) -> Sequence[ItemSummary]:
         """The items that a text may mean: the one with that id, or those with that title, which may look like an id."""
         if is_connect_id(text):
             with suppress(Missing, BadRequest):
-                item = await self._client.item(scope, text)
+                item = await self._client.item(scope.id, text)
                 if not item.state:
                     return [item]
-        return await self._client.items(scope, title=text)
+        found: list[ItemSummary] = []
+        for spelling in spellings(text):
+            found += await self._client.items(scope.id, title=spelling, size=scope.size)
+        return found
 
 
 def _translating_errors(what: str, *, may_be_absent: bool = True) -> AbstractContextManager[None]:

@@ -6,11 +6,12 @@ import re
 
 from pydantic import TypeAdapter
 
+from keyturn.providers.connect.bounds import Many
 from keyturn.providers.connect.models import Activity, ActivityPage, ConnectItem, ItemSummary
 from keyturn.providers.connect.replies import Reply, read_json
 
-_ACTIVITY = TypeAdapter(tuple[Activity, ...])
-_ITEMS = TypeAdapter(tuple[ItemSummary, ...])
+_ACTIVITY = TypeAdapter(Many[Activity])
+_ITEMS = TypeAdapter(Many[ItemSummary])
 _ITEM = TypeAdapter(ConnectItem)
 
 

@@ -40,7 +40,7 @@ def as_vault_error(error: ConnectError, what: str, *, may_be_absent: bool = True
     if not may_be_absent and isinstance(error, Missing | BadRequest):
         return vault.VaultUnavailable(text)
     if isinstance(error, Throttled):
-        return vault.RateLimited(text, retry_after=error.retry_after)
+        return vault.RateLimited(text, retry_after=error.retry_after, whole=error.whole)
     if isinstance(error, BadRequest) and error.malformed_id:
         return vault.NotInVault(text)
     for connect_class, vault_class in _ERRORS:
