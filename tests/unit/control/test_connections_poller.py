@@ -136,7 +136,7 @@ async def test_a_server_that_asks_for_time_gets_it(world):
     assert await world.poller.poll() == 20
 
     world.vaults.error = RateLimited("slow down", retry_after=86_400)
-    assert await world.poller.poll() == 300
+    assert await world.poller.poll() == 60
 
 
 async def test_a_vault_that_cannot_be_listed_is_polled_soon(world):
