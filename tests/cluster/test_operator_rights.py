@@ -256,7 +256,7 @@ async def well(operator):
         assert operator.get("/readyz")[0] == 200
 
     await eventually(ready, within=NOTICED_S)
-    assert operator.running
+    assert operator.running()
     assert "Traceback" not in operator.logged()
 
 
@@ -334,7 +334,7 @@ async def test_an_account_that_is_not_accepted_any_more_is_told(guarded, scene, 
         try:
             await unready(operator, "401", f"cannot watch {ITEMS}")
             await asyncio.sleep(65)
-            assert operator.running
+            assert operator.running()
             assert "Traceback" not in operator.logged()
             assert operator.logged().count(f"cannot watch {ITEMS}") == 1
         finally:

@@ -1,12 +1,13 @@
 """kopf as a host: it only observes, and none of its habits reaches the cluster."""
 
 import asyncio
+from typing import Any
 
 import kopf
 import pytest
 from kopf._cogs.clients import api
 
-from keyturn.cluster import ONEPASSWORD_ITEMS, LastingReads, Resource
+from keyturn.cluster import ONEPASSWORD_ITEMS, LastingReads, LastingWatch, Resource
 from keyturn.control import kopf_host
 from keyturn.control.kopf_host import Callbacks, watch
 from support.fake_api import FakeApiServer
@@ -103,14 +104,17 @@ async def test_kopf_reads_through_our_own_client(called, registry):
 async def test_a_watch_reaches_kopf_as_lines(called, registry):
     """Its own reader splits them."""
 
-    class Watched:
+    class Watched(LastingWatch):
+        def __init__(self):
+            """It has lines of its own."""
+
         async def lines(self):
             yield b'{"type": "ADDED", "object": {}}\n'
 
         async def aclose(self):
             called.calls.append(("closed",))
 
-    response = kopf_host._Response(watch=Watched())
+    response: Any = kopf_host._Response(watch=Watched())
     async with response:
         lines = [line async for line in api.iter_jsonlines(response.content)]
 
