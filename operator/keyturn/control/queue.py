@@ -126,6 +126,13 @@ class WorkQueue(Generic[K]):
         self.put_off(key, delay)
         return delay
 
+    def wake(self) -> None:
+        """Have everything looked at now that waits after failures, whose count begins again: what made them fail is over."""
+        for key in list(self._failures):
+            if key in self._delayed:
+                del self._failures[key]
+                self.add(key)
+
     def put_off(self, key: K, delay: float) -> None:
         """A key was looked at, and must be looked at again after a number of seconds."""
         self._finish(key)

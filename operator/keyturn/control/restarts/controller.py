@@ -67,6 +67,7 @@ class RestartController:
         # Namespaces with a pass under way, and whether another annotation came meanwhile.
         self._running: dict[str, bool] = {}
         self._passes = asyncio.Semaphore(_NAMESPACES_AT_ONCE)
+        context.cluster.reachability.subscribe(self._retry_now)
 
     def wake(self) -> None:
         """There may be a new annotation."""
@@ -149,6 +150,11 @@ class RestartController:
         self._retries[namespace] = _Retry(failures, self._time.monotonic() + delay)
         # A moment later, so that the delay is over by any clock.
         self._time.call_later(delay + _QUIET, self._wake.set)
+
+    def _retry_now(self) -> None:
+        """The API server is back: no namespace has to wait any longer."""
+        self._retries.clear()
+        self._wake.set()
 
     def _backs_off(self, namespace: str) -> bool:
         retry = self._retries.get(namespace)

@@ -57,6 +57,7 @@ class SyncController:
         self._pending_of_deleted: dict[Key, PendingChanges] = {}
         self._cooldown: DriftCooldown[Key] = DriftCooldown(time)
         self._queue: WorkQueue[Key] = WorkQueue(time=time)
+        context.cluster.reachability.subscribe(self._queue.wake)
         self._statuses = StatusWriter(context, registry)
         situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
         self._memory = Memory(confirmations=situations.confirmations, cooldown=self._cooldown)
