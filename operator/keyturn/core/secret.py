@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keyturn.base.text import shorten
 from keyturn.core import names
 from keyturn.core.content import changed_keys
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.ownership import is_ours, reference_to
+from keyturn.core.ownership import is_ours, is_ownerless, reference_to
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
@@ -85,7 +86,7 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
     """Whether the metadata alone shows that a Secret is right, so that no value need be fetched."""
     status = desired.request.status
     return (
-        is_ours(metadata, desired.request)
+        is_ours(metadata, desired.request, desired.path)
         and metadata.deletion_timestamp is None
         and _describes(metadata, desired)
         and not is_drifted(metadata.managed_fields, status.keys or ())
@@ -107,8 +108,8 @@ def plan_secret(
         return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
     metadata = ObjectMeta.of(present)
     key = desired.request.key
-    if not is_ours(metadata, desired.request):
-        return _not_ours(desired.request)
+    if not is_ours(metadata, desired.request, desired.path):
+        return _not_ours(metadata, desired)
     if (old_type := present.get("type") or names.OPAQUE) != desired.request.secret_type:
         return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {key.name} has the type {old_type} and Kubernetes does not "
                        f"let it become {desired.request.secret_type}; delete the Secret to have it made again")  # fmt: skip
@@ -123,7 +124,7 @@ def plan_secret(
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
-    pending = pending_changes(metadata.annotations, metadata.managed_fields)
+    pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
     # The highest that is known anywhere: a workload would count a number that its template carries already as seen.
     known = revision_known(desired.request.status.restarts)
     revision = max(revision_of(metadata.annotations), pending.revision if pending else 0, known, 1)
@@ -148,8 +149,8 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     Returns:
         A merge patch of the metadata, or that nothing is to be done, or why the Secret must not be touched.
     """
-    if not is_ours(metadata, desired.request):
-        return _not_ours(desired.request)
+    if not is_ours(metadata, desired.request, desired.path):
+        return _not_ours(metadata, desired)
     annotations, labels = desired.annotations(), desired.labels()
     if annotations.items() <= metadata.annotations.items() and labels.items() <= metadata.labels.items():
         return Keep()
@@ -158,10 +159,14 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     }
 
 
-def _not_ours(request: SecretRequest) -> Failure:
+def _not_ours(metadata: ObjectMeta, desired: Desired) -> Failure:
+    found = "exists and is not Keyturn's"
+    if is_ownerless(metadata):
+        held = shorten(metadata.annotations[names.ITEM_PATH])
+        found = f"was left without an owner, and was filled from another item than {desired.path}: {held}"
     return Failure(
         Reason.SECRET_NOT_OURS,
-        f"the Secret {request.key.name} exists and is not Keyturn's; "
+        f"the Secret {desired.request.key.name} {found}; "
         f"annotate it with {names.ADOPT}=true to hand it over, or delete it",
     )
 
