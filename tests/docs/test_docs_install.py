@@ -131,6 +131,14 @@ def test_what_the_page_on_trouble_looks_at_is_there(shell):
         shell.run(block)
 
 
+def test_the_commands_after_a_restore_work_in_their_order(shell):
+    """What a restore itself does is in tests/cluster; here an object is orphaned and applied again, as the page says."""
+    shell.run("kubectl apply -f crds/\nkubectl wait --for=create crd/onepassworditems.onepassword.com")
+    shell.run("kubectl apply -f examples/database.yaml")
+    for block in blocks("restore.md"):
+        shell.run(block)
+
+
 def test_the_demo_on_kind_is_made_of_commands_that_work(shell):
     """It cannot run where there is no Docker, so all of it that is Helm's and kubectl's is run here."""
     # A make that runs these tests must not hand its own flags down.

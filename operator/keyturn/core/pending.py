@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from keyturn.core.names import RESTART_OWED, SECRET_MANAGER
+from keyturn.core.managed_fields import owned_metadata
+from keyturn.core.names import ITEM_VERSION, RESTART_OWED, SECRET_MANAGER
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ NOTHING_PENDING: Final = PendingChanges(())
 
 
 def pending_changes(
-    annotations: Mapping[str, str], managed_fields: Iterable[Mapping[str, Any]] = ()
+    annotations: Mapping[str, str], managed_fields: Sequence[Mapping[str, Any]] = (), *, created_at: str = ""
 ) -> PendingChanges | None:
     """Read the pending-restart annotation; None if there is none, or if it cannot be read.
 
@@ -90,6 +91,7 @@ def pending_changes(
         annotations: of the Secret.
         managed_fields: of the Secret; they hold the time of the annotation's latest write, by the clock that also dates
             workloads.
+        created_at: creation time of the Secret; empty if unknown.
     """
     try:
         changes = tuple(map(_change, json.loads(annotations[RESTART_OWED])["changes"]))
@@ -97,7 +99,7 @@ def pending_changes(
         return None
     if not changes:
         return None
-    written_at = _written_at(managed_fields)
+    written_at = _written_at(managed_fields) or _before_restore(managed_fields, created_at)
     return PendingChanges(tuple(replace(each, at=each.at or written_at) for each in changes))
 
 
@@ -122,6 +124,16 @@ def _written_at(managed_fields: Iterable[Mapping[str, Any]]) -> datetime | None:
         if entry.get("manager") == SECRET_MANAGER and entry.get("time") and _owns_annotation(entry)
     ]
     return datetime.fromisoformat(max(times)) if times else None
+
+
+def _before_restore(managed_fields: Sequence[Mapping[str, Any]], created_at: str) -> datetime | None:
+    """A time before the Secret was created, if it was restored together with the annotation; else None.
+
+    Workloads that were restored after it, at the earliest in the same second, have seen what changed before the backup.
+    """
+    if not created_at or ITEM_VERSION in owned_metadata(managed_fields):
+        return None
+    return datetime.fromisoformat(created_at) - timedelta(seconds=1)
 
 
 def _owns_annotation(entry: Mapping[str, Any]) -> bool:

@@ -79,7 +79,8 @@ class PendingRestart:
         """
         if RESTART_OWED not in secret.annotations:
             return None
-        return cls(secret, pending_changes(secret.annotations, secret.managed_fields) or NOTHING_PENDING)
+        changes = pending_changes(secret.annotations, secret.managed_fields, created_at=secret.creation_timestamp)
+        return cls(secret, changes or NOTHING_PENDING)
 
     @property
     def revision(self) -> int:

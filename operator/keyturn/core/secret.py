@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keyturn.base.text import shorten
 from keyturn.core import names
 from keyturn.core.content import changed_keys
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.ownership import is_ours, reference_to
+from keyturn.core.ownership import is_ours, is_ownerless, reference_to
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
@@ -98,7 +99,7 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
     """Whether the metadata alone shows that a Secret is right, so that no value need be fetched."""
     status = desired.request.status
     return (
-        is_ours(metadata, desired.request)
+        is_ours(metadata, desired.request, desired.path)
         and metadata.deletion_timestamp is None
         and _describes(metadata, desired)
         and not is_drifted(metadata.managed_fields, status.keys or ())
@@ -121,7 +122,7 @@ def plan_secret(
     if present is None:
         return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
     metadata = ObjectMeta.of(present)
-    if (untouchable := _untouchable(present, metadata, desired.request)) is not None:
+    if (untouchable := _untouchable(present, metadata, desired)) is not None:
         return untouchable
 
     old = {name: b64decode(value) for name, value in (present.get("data") or {}).items()}
@@ -134,7 +135,7 @@ def plan_secret(
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
-    pending = pending_changes(metadata.annotations, metadata.managed_fields)
+    pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
     revision = known_revision(metadata, pending, by_status=revision_known(desired.request.status.restarts))
     pending = corrected(pending, metadata, revision=revision)
     if changed and not repairs:
@@ -160,8 +161,8 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     """
     if (refused := refused_type(desired.request)) is not None:
         return refused
-    if not is_ours(metadata, desired.request):
-        return _not_ours(desired.request)
+    if not is_ours(metadata, desired.request, desired.path):
+        return _not_ours(metadata, desired)
     annotations, labels = desired.annotations(), desired.labels()
     if annotations.items() <= metadata.annotations.items() and labels.items() <= metadata.labels.items():
         return Keep()
@@ -170,20 +171,25 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     }
 
 
-def _untouchable(present: Mapping[str, Any], metadata: ObjectMeta, request: SecretRequest) -> Failure | None:
+def _untouchable(present: Mapping[str, Any], metadata: ObjectMeta, desired: Desired) -> Failure | None:
     """Why a Secret must not be written, whatever it holds; or None."""
-    if not is_ours(metadata, request):
-        return _not_ours(request)
+    request = desired.request
+    if not is_ours(metadata, request, desired.path):
+        return _not_ours(metadata, desired)
     if (old_type := present.get("type") or names.OPAQUE) != request.secret_type:
         return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {metadata.name} has the type {old_type} and Kubernetes does not "
                        f"let it become {request.secret_type}; delete the Secret to have it made again")  # fmt: skip
     return None
 
 
-def _not_ours(request: SecretRequest) -> Failure:
+def _not_ours(metadata: ObjectMeta, desired: Desired) -> Failure:
+    found = "exists and is not Keyturn's"
+    if is_ownerless(metadata):
+        held = shorten(metadata.annotations[names.ITEM_PATH])
+        found = f"was left without an owner, and was filled from another item than {desired.path}: {held}"
     return Failure(
         Reason.SECRET_NOT_OURS,
-        f"the Secret {request.key.name} exists and is not Keyturn's; "
+        f"the Secret {desired.request.key.name} {found}; "
         f"annotate it with {names.ADOPT}=true to hand it over, or delete it",
     )
 

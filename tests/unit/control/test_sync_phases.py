@@ -96,6 +96,23 @@ async def test_owners_are_added_before_the_vault_is_asked(world):
     assert [each["kind"] for each in owners] == ["OnePasswordItem", "Deployment"]
 
 
+@pytest.mark.parametrize("tags", [(), (names.IGNORE_TAG,)], ids=["filled", "frozen"])
+async def test_a_secret_left_without_an_owner_gets_the_one_that_asks_for_its_item(world, tags):
+    """As after an orphaning deletion: the bytes are right, so nothing but the owner is written."""
+    await world.synced()
+    world.api.edit(SECRETS, *DB, {"metadata": {"ownerReferences": None}})
+    world.watch()
+    before = len(world.api.writes)
+    world.vaults.edit("a", revision="1", tags=tags)
+    await world.connection.poller.poll()
+
+    await world.run()
+
+    assert [owner["name"] for owner in world.api.find(SECRETS, *DB)["metadata"]["ownerReferences"]] == ["db"]
+    assert len(world.api.writes) == before + 1
+    assert world.data() == FIRST
+
+
 async def test_refused_owners_are_an_event_and_do_not_stop_a_rotation(world):
     """Some clusters let only those set owners that may delete the Secret."""
     await world.synced()

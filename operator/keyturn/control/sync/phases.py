@@ -21,6 +21,7 @@ from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core import names
 from keyturn.core.events import Event, EventReason
+from keyturn.core.metadata import ObjectMeta
 from keyturn.core.outcomes import (
     FINALIZER_REMOVED,
     GONE,
@@ -33,6 +34,7 @@ from keyturn.core.outcomes import (
     when_current,
     when_frozen,
 )
+from keyturn.core.ownership import is_ours
 from keyturn.core.paths import BadPath, parse_item_path
 from keyturn.core.polling import is_older
 from keyturn.core.request import Key, SecretRequest
@@ -103,6 +105,7 @@ class Phases:
         # First of all, since it needs no vault: in an outage, too, a Secret must outlive the first of its owners.
         await self._complete_owners(request, events)
         item = await self._resolve(request)
+        await self._adopt_ownerless(request, item, events)
         await self._leave_if_frozen(request, item, tags=item.ref.tags, revision=item.ref.revision)
         self._stop_if_current(request, item)
         await self._announce_progress(request)
@@ -134,8 +137,20 @@ class Phases:
 
     async def _complete_owners(self, request: SecretRequest, events: list[Event]) -> None:
         secret = self._writer.last_seen(request.key)
-        if secret is None or not (missing := owners_to_add(request, secret)):
+        if secret is not None and (missing := owners_to_add(request, secret)):
+            await self._add_owners(request, secret, missing, events)
+
+    async def _adopt_ownerless(self, request: SecretRequest, item: ResolvedItem, events: list[Event]) -> None:
+        """Become the owner of a Secret that has none and holds this very item, as after a restore from a backup."""
+        secret = self._writer.last_seen(request.key)
+        if secret is None or is_ours(secret, request):
             return
+        if missing := owners_to_add(request, secret, item.path):
+            await self._add_owners(request, secret, missing, events)
+
+    async def _add_owners(
+        self, request: SecretRequest, secret: ObjectMeta, missing: list[dict[str, str]], events: list[Event]
+    ) -> None:
         async with self._slots:
             event = await add_owners(self._cluster, request, secret, missing)
         if event is not None:

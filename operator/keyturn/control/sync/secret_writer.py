@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keyturn.cluster import SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
-from keyturn.control.requests.kinds import BY_KIND
+from keyturn.control.sync.owners import is_there
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import SECRET_MANAGER
+from keyturn.core.ownership import reference_to
 from keyturn.core.pending import PendingChanges, pending_changes
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.restarts import revision_of
@@ -79,7 +80,7 @@ class SecretWriter:
             plan = plan_secret(present, desired, pending=self._pending_of_deleted.get(request.key))
             if isinstance(plan, Failure):
                 return plan
-            if isinstance(plan, Create) and request.status.is_observed and not await self._is_there(request):
+            if isinstance(plan, Create) and request.status.is_observed and not await self._decider_is_there(request):
                 # A watch can lose a deletion. To make the Secret again would fight the garbage collector.
                 return None
             try:
@@ -155,14 +156,8 @@ class SecretWriter:
         )
         return str(answer["metadata"]["resourceVersion"])
 
-    async def _is_there(self, request: SecretRequest) -> bool:
-        """Whether the object that decides is still there."""
-        owner = request.owners[0]
-        try:
-            metadata = await self._cluster.get_metadata(BY_KIND[owner.kind].resource, request.key.namespace, owner.name)
-        except NotFound:
-            return False
-        return bool(metadata["metadata"]["uid"] == owner.uid)
+    async def _decider_is_there(self, request: SecretRequest) -> bool:
+        return await is_there(self._cluster, request.key.namespace, reference_to(request.owners[0]))
 
     async def _present(self, key: Key) -> dict[str, Any] | None:
         try:
@@ -174,5 +169,5 @@ class SecretWriter:
 def _with_pending(written: Written, secret: Mapping[str, Any]) -> Written:
     """The same with what the Secret says of itself: its revision, and for which changes restarts are pending."""
     metadata = ObjectMeta.of(secret)
-    pending = pending_changes(metadata.annotations, metadata.managed_fields)
+    pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
     return replace(written, revision=revision_of(metadata.annotations), pending=pending)
