@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Final
 
-from keyturn.base.text import duration
+from keyturn.base.text import duration, shorten
 from keyturn.base.time import Time
 
 FIELDS: Final = ("namespace", "name", "kind", "reason", "connection", "vault", "item", "keys", "revision", "seconds")
 """The fields that a JSON record may have beside its message. A closed list: a field holds a name or a number, never a value."""
+
+_LONGEST: Final = 4096
+"""Characters of one line, and of one of its fields: what collects logs cuts or drops much longer ones."""
+
+_MOST_NAMES: Final = 100
+"""Names in one field."""
 
 LINES: Final[list[LogLine]] = []
 """Every line that the modules imported so far declare."""
@@ -42,14 +48,26 @@ class LogLine:
         """
         if logger.isEnabledFor(self.level):
             fields = {
-                name: value for name, value in about.items() if name in FIELDS and value is not None and value != ""
+                name: _bounded(value)
+                for name, value in about.items()
+                if name in FIELDS and value is not None and value != ""
             }
-            logger.log(self.level, "%s", self.text.format_map(about), extra={"about": fields}, stacklevel=2)
+            text = shorten(self.text.format_map(about), _LONGEST)
+            logger.log(self.level, "%s", text, extra={"about": fields}, stacklevel=2)
 
     @property
     def placeholders(self) -> tuple[str, ...]:
         """The names that the text fills in."""
         return tuple(name for _, name, _, _ in Formatter().parse(self.text) if name)
+
+
+def _bounded(value: object) -> object:
+    """A field's value that no name or number of names from outside makes long."""
+    if isinstance(value, str):
+        return shorten(str(value), _LONGEST)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_bounded(each) for each in sorted(value, key=str)[:_MOST_NAMES]]
+    return value
 
 
 def debug(text: str) -> LogLine:

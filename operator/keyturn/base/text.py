@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def shorten(text: str, limit: int = 200) -> str:
     """A user's text, cut to a length that fits into a message."""
@@ -13,9 +15,15 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def listed(noun: str, names: tuple[str, ...]) -> str:
-    """A noun and its names: `key a`, `keys a, b`."""
-    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+def enumerated(names: Sequence[str], most: int = 20) -> str:
+    """Names in a row, the first ones alone if they are many: `a, b and 1980 more`."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def listed(noun: str, names: Sequence[str]) -> str:
+    """A noun and its names: `key a`, `keys a, b`, `keys a, b and 1980 more`."""
+    return f"{noun}{'s' if len(names) > 1 else ''} {enumerated(names)}"
 
 
 def duration(seconds: float) -> str:

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Final
 
 MAX_LENGTH = 253
+
+ALL_KEYS: Final = "*"
+"""Stands in a record for every key, if there are too many to name; no key can have this name."""
+
+MOST_RECORDED: Final = 32 * 1024
+"""Characters of names in one record: all annotations of an object share 256 KiB, and its status 1.5 MiB."""
 _LEGAL = re.compile(r"[-._a-zA-Z0-9]+")
 _ILLEGAL_RUN = re.compile(r"[^-._a-zA-Z0-9]+")
 _LEGAL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -49,3 +57,14 @@ def secret_name(text: str) -> str:
     # One code point for one, as Go lower-cases: Python's own `lower` makes two of a dotted capital I.
     lowered = "".join(char.lower()[0] for char in text)
     return _ILLEGAL_NAME_RUN.sub("-", lowered)[:MAX_LENGTH].strip("-.")
+
+
+def recordable(keys: Iterable[str]) -> tuple[str, ...]:
+    """Names of keys, sorted, as an annotation or a status may hold them: `ALL_KEYS` alone if they are too many to name."""
+    named = tuple(sorted(set(keys)))
+    return named if fits_record(named) and ALL_KEYS not in named else (ALL_KEYS,)
+
+
+def fits_record(keys: Iterable[str]) -> bool:
+    """Whether a record can name these keys, with what JSON puts around each of them."""
+    return sum(len(key) + 3 for key in keys) <= MOST_RECORDED

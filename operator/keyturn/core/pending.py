@@ -8,8 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from keyturn.core.keys import ALL_KEYS, fits_record, recordable
 from keyturn.core.managed_fields import owned_metadata
 from keyturn.core.names import ITEM_VERSION, RESTART_OWED, SECRET_MANAGER
+
+_MOST_CHANGES: Final = 256
+"""Changes that one annotation records apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,8 @@ class PendingChanges:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Names of all keys that changed, sorted."""
-        return tuple(sorted({key for change in self.changes for key in change.keys}))
+        """Names of all keys that changed, sorted; `ALL_KEYS` alone if they are too many."""
+        return recordable(key for change in self.changes for key in change.keys)
 
     @property
     def changed_at(self) -> datetime | None:
@@ -54,10 +58,18 @@ class PendingChanges:
         return self.changes[-1].at if self.changes else None
 
     def with_change(self, revision: int, keys: Iterable[str]) -> PendingChanges:
-        """The same after one more change, made by the write that brings this annotation."""
-        changed = frozenset(keys)
-        left = (replace(each, keys=tuple(key for key in each.keys if key not in changed)) for each in self.changes)
-        return PendingChanges((*(each for each in left if each.keys), Change(revision, tuple(sorted(changed)))))
+        """The same after one more change, made by the write that brings this annotation.
+
+        It never outgrows an annotation: changes of too many keys, or too many changes, become one of all keys.
+        """
+        changed = recordable(keys)
+        without = frozenset(changed)
+        left = (replace(each, keys=tuple(key for key in each.keys if key not in without)) for each in self.changes)
+        changes = (*(each for each in left if each.keys), Change(revision, changed))
+        fits = fits_record(key for change in changes for key in change.keys) and len(changes) <= _MOST_CHANGES
+        if not fits or changed == (ALL_KEYS,):
+            return PendingChanges((Change(revision, (ALL_KEYS,)),))
+        return PendingChanges(changes)
 
     def not_above(self, limit: int, *, instead: int) -> PendingChanges:
         """The same with another revision for each change whose own is above a limit."""

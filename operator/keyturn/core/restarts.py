@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
+from keyturn.base.text import enumerated
+from keyturn.core.keys import ALL_KEYS
 from keyturn.core.managed_fields import owned_by_others
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import (
@@ -223,11 +225,15 @@ def restart_annotations(
     """
     in_use = secrets_used(template, workload.annotations)
     kept = {name: stamp for name, stamp in read_stamps(template_annotations(template)).items() if name in in_use}
-    value = written_stamps({**kept, **stamps})
+    value = written_stamps({**kept, **stamps}, needed=stamps)
     return {LAST_RESTARTED: now.isoformat(timespec="seconds"), REVISION: value}
 
 
 def described(causes: Iterable[tuple[PendingRestart, Sequence[str]]]) -> str:
     """What made a restart necessary, for a human: Secrets and the keys of each."""
-    secrets = [f"{pending.secret.name} revision {pending.revision} ({', '.join(keys)})" for pending, keys in causes]
-    return f"the {'Secrets' if len(secrets) > 1 else 'Secret'} {', '.join(secrets)}"
+    secrets = [f"{pending.secret.name} revision {pending.revision} ({_named(keys)})" for pending, keys in causes]
+    return f"the {'Secrets' if len(secrets) > 1 else 'Secret'} {enumerated(secrets)}"
+
+
+def _named(keys: Sequence[str]) -> str:
+    return "all keys" if ALL_KEYS in keys else enumerated(keys)

@@ -10,6 +10,7 @@ from typing import Any
 from keyturn.base.text import shorten
 from keyturn.core import names
 from keyturn.core.content import changed_keys
+from keyturn.core.keys import recordable
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.ownership import is_ours, is_ownerless, reference_to
@@ -244,7 +245,7 @@ def _manifest(
     annotations = {**desired.annotations(), names.REVISION: str(revision)}
     if not desired.request.has_status:
         # A status says this otherwise. Without it the operator could not see after its own restart that a key is missing.
-        annotations[names.KEYS] = ",".join(sorted(desired.data))
+        annotations[names.KEYS] = ",".join(recordable(desired.data))
     if pending:
         annotations[names.RESTART_OWED] = pending.to_annotation()
     metadata: dict[str, Any] = {

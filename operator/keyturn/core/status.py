@@ -17,6 +17,7 @@ from keyturn.base.text import one_line, shorten
 from keyturn.core import names
 from keyturn.core.conditions import Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
+from keyturn.core.keys import recordable
 from keyturn.core.pending import PendingChanges
 from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import after_count, after_sync
@@ -177,7 +178,7 @@ def status_after(request: SecretRequest, change: StatusChange, *, now: datetime)
         item_path=change.path,
         item_version=change.item_revision,
         last_sync_time=timestamp(now),
-        keys=change.keys,
+        keys=recordable(change.keys),
         restarts=after_sync(request.status.restarts, change.revision, change.pending) or {},
     )
 

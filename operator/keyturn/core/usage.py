@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from keyturn.core.keys import ALL_KEYS
 from keyturn.core.workloads import secret_asked_for
 
 _PULL_KEYS = frozenset({".dockerconfigjson", ".dockercfg"})
@@ -36,7 +37,7 @@ class KeySet:
     names: frozenset[str] | None = None
 
     def __contains__(self, key: str) -> bool:
-        return self.names is None or key in self.names
+        return self.names is None or key in self.names or (key == ALL_KEYS and bool(self.names))
 
     def __or__(self, other: KeySet) -> KeySet:
         if self.names is None or other.names is None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -63,7 +64,7 @@ class World:
 
     def __init__(self, request=REQUEST):
         self.request, self.item_revision, self.writes = request, 3, 1000
-        self.template = {
+        self.template: dict[str, Any] = {
             "metadata": {"annotations": {names.REVISION: "db=cafe.7"}},
             "spec": {"containers": [{"envFrom": [{"secretRef": {"name": "db"}}]}]},
         }
