@@ -12,7 +12,7 @@ VERSION = $(shell sed -n 's/^appVersion: //p' helm/keyturn/Chart.yaml)
 # Number of parallel test processes. Cluster tests mostly wait, so this is one more than there are cores.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
-.PHONY: help install demo test unit node lint format chart lock bench bench-node chaos cluster-up cluster-down clean
+.PHONY: help install demo test unit node lint format chart lock bench bench-node chaos cluster-up cluster-down node-up node-down clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -92,6 +92,12 @@ cluster-up: install ## start a local control plane that keeps running
 
 cluster-down: install ## stop the local control plane, and remove everything that it left
 	@$(BIN)/python -m localcluster down
+
+node-up: install ## start a real node with the chart and its emulator on it, for playing (needs root and Debian packages)
+	@$(BIN)/python -m localnode up
+
+node-down: install ## stop the real node, and remove everything that it left
+	@$(BIN)/python -m localnode down
 
 lock: install ## resolve and lock the dependencies again
 	@$(BIN)/python dev/lock.py
