@@ -232,7 +232,11 @@ class SyncParts(World):
         self.pending_of_deleted: dict[Key, PendingChanges] = {}
         self.statuses = StatusWriter(context, registry)
         self.situations = Situations(connections, polling_interval=context.settings.polling_interval, time=context.time)
-        self.memory = Memory(confirmations=self.situations.confirmations, cooldown=self.cooldown)
+        self.memory = Memory(
+            confirmations=self.situations.confirmations,
+            unrefreshed=self.situations.unrefreshed,
+            cooldown=self.cooldown,
+        )
         self.writer = SecretWriter(self.api, secrets=self.secrets, pending_of_deleted=self.pending_of_deleted)
         self.conclusion = Conclusion(
             context,

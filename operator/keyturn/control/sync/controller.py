@@ -59,7 +59,9 @@ class SyncController:
         self._queue: WorkQueue[Key] = WorkQueue(time=time)
         self._statuses = StatusWriter(context, registry)
         situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
-        self._memory = Memory(confirmations=situations.confirmations, cooldown=self._cooldown)
+        self._memory = Memory(
+            confirmations=situations.confirmations, unrefreshed=situations.unrefreshed, cooldown=self._cooldown
+        )
         conclusion = Conclusion(
             context,
             queue=self._queue,
