@@ -153,6 +153,11 @@ class World:
         return [event.message for _, event in self._kept.posted]
 
     @property
+    def warned(self) -> list[bool]:
+        """Whether each Event is a Warning."""
+        return [event.warning for _, event in self._kept.posted]
+
+    @property
     def _kept(self) -> KeptEvents:
         poster: EventPoster = self.context.events
         assert isinstance(poster, KeptEvents)

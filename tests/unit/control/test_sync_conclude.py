@@ -113,8 +113,8 @@ async def test_what_may_be_late_is_no_warning_yet(caplog):
         for _ in range(3):
             await world.conclude(Outcome("ItemNotFound", change=replace(MISSING, awaited=True)))
 
-        ((_, event),) = world.context.events.posted
-        assert (event.reason, event.warning) == ("ItemNotFound", False)
+        assert [reason for _, reason in world.events] == ["ItemNotFound"]
+        assert world.warned == [False]
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
 

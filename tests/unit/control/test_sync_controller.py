@@ -325,7 +325,7 @@ async def test_an_item_that_never_comes_is_stalled_after_forty_seconds_and_then_
 
     assert len(world.vaults.take_asked()) == 5
     assert world.time.timers == []
-    assert [event.warning for _, event in world.context.events.posted] == [False, True]
+    assert world.warned == [False, True]
     assert world.api.count("apply", ONEPASSWORD_ITEMS) == 2
 
 
