@@ -59,7 +59,7 @@ async def test_kubectl_shows_what_there_is_to_know(stage, api_server):
     head, *rows = [line.split() for line in shown]
     assert head == ["NAME", "READY", "REASON", "VERSION", "SYNCED", "AGE"]
     assert rows[0][:4] == ["login", "True", "Synced", "1"]
-    assert rows[1][:3] == ["lost", "False", "ItemNotFound"]
+    assert rows[1][:3] == ["lost", "Unknown", "ItemNotFound"]
 
 
 async def test_many_objects_cost_two_writes_and_one_request_each(stage):

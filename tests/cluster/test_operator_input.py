@@ -82,6 +82,7 @@ async def test_an_item_that_vanishes_keeps_its_secret(stage, vanish):
 async def test_a_vault_that_vanishes_keeps_its_secrets(stage):
     """A vault that is removed is reported as VaultNotFound, and the Secret stays as it was."""
     stage.operator()
+    stage.connect.create_vault("Other")
     await stage.provide("login")
     version = (await stage.secret("login"))["metadata"]["resourceVersion"]
 

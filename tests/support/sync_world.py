@@ -153,6 +153,11 @@ class World:
         return [event.message for _, event in self._kept.posted]
 
     @property
+    def warned(self) -> list[bool]:
+        """Whether each Event is a Warning."""
+        return [event.warning for _, event in self._kept.posted]
+
+    @property
     def _kept(self) -> KeptEvents:
         poster: EventPoster = self.context.events
         assert isinstance(poster, KeptEvents)
@@ -232,7 +237,11 @@ class SyncParts(World):
         self.pending_of_deleted: dict[Key, PendingChanges] = {}
         self.statuses = StatusWriter(context, registry)
         self.situations = Situations(connections, polling_interval=context.settings.polling_interval, time=context.time)
-        self.memory = Memory(confirmations=self.situations.confirmations, cooldown=self.cooldown)
+        self.memory = Memory(
+            confirmations=self.situations.confirmations,
+            unrefreshed=self.situations.unrefreshed,
+            cooldown=self.cooldown,
+        )
         self.writer = SecretWriter(self.api, secrets=self.secrets, pending_of_deleted=self.pending_of_deleted)
         self.conclusion = Conclusion(
             context,

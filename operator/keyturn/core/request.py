@@ -90,6 +90,12 @@ class SecretRequest:
         return self.is_synced or self.status.was_synced(self.generation)
 
     @property
+    def is_stalled(self) -> bool:
+        """Whether the status says of this very generation that a human must act."""
+        stalled = self.status.condition("Stalled")
+        return self.status.observed_generation == self.generation and stalled is not None and stalled.is_true
+
+    @property
     def vault(self) -> str | None:
         """The id of the vault that the Secret was last filled from; None before the first sync."""
         try:

@@ -110,15 +110,20 @@ def find_item(
     Raises:
         ItemUnresolved: there is none.
     """
+    unused = None
     if is_id(name):
         for ref in refs:
-            if ref.id == name:
+            if ref.id == name and not ref.state:
                 return Found(ref)
-    exact = [ref for ref in refs if ref.title == name]
-    spelt = exact or [ref for ref in refs if normalized(ref.title) == normalized(name)]
-    titled = spelt or [ref for ref in refs if same_but_for_case(ref.title, name)]
+            unused = ref if ref.id == name else unused
+    active = [ref for ref in refs if not ref.state]
+    exact = [ref for ref in active if ref.title == name]
+    spelt = exact or [ref for ref in active if normalized(ref.title) == normalized(name)]
+    titled = spelt or [ref for ref in active if same_but_for_case(ref.title, name)]
     if titled:
         return _oldest(titled, f"items of the vault {vault.title!r} are titled {shorten(name)!r}")
+    if unused is not None:
+        raise ItemUnresolved(f"the item {unused.id} of the vault {vault.title!r} is {unused.state}")
     raise ItemUnresolved(
         f"the vault {vault.title!r} has no item with the title or id {shorten(name)!r}", name=name, known=titles
     )

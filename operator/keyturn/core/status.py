@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from keyturn.base.text import one_line, shorten
+from keyturn.base.text import listed, one_line, shorten
 from keyturn.core import names
 from keyturn.core.conditions import Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
@@ -48,6 +48,8 @@ class Reason(StrEnum):
     """The vault has no such item."""
     ACCESS_DENIED = "AccessDenied"
     """The credential may not read this item."""
+    ITEM_UNREADABLE = "ItemUnreadable"
+    """The vault answers, but what it answers for this item cannot be read as one."""
     SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105 - a reason, not a password
     """A Secret of that name exists and is not Keyturn's."""
     SECRET_TOO_LARGE = "SecretTooLarge"  # noqa: S105 - a reason, not a password
@@ -63,6 +65,12 @@ class Reason(StrEnum):
 
     DUPLICATE_TITLE = "DuplicateTitle"
     """Several vaults or items have that title; the oldest is used."""
+    NO_VALUES = "NoValues"
+    """The item has no values, so that the Secret has no keys."""
+    KEYS_AMBIGUOUS = "KeysAmbiguous"
+    """Several fields or files of the item become the same key; one of them is used."""
+    CANNOT_REFRESH = "CannotRefresh"
+    """The item cannot be fetched although its vault answers; the Secret holds what it held before."""
     KEYS_SKIPPED = "KeysSkipped"
     """Some labels cannot become keys; the others were written."""
     INVALID_AUTO_RESTART = "InvalidAutoRestart"
@@ -80,10 +88,20 @@ WAITING = frozenset({Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED, Reason
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A reason why the Secret is not what the spec asks for, with a message that names the thing and never a value."""
+    """A reason why the Secret is not what the spec asks for, with a message that names the thing and never a value.
+
+    Attributes:
+        awaited: whether it may still pass by itself, so that nobody need act yet.
+    """
 
     reason: Reason
     message: str
+    awaited: bool = False
+
+    @property
+    def passes(self) -> bool:
+        """Whether to wait for its end rather than to call a human."""
+        return self.awaited or self.reason in WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +112,34 @@ class Warnings:
         ambiguous: how ambiguous titles were decided.
         skipped: what could not become a key.
         switch: what the restart switch says, if it is neither true nor false.
+        no_values: whether the item has nothing that becomes a key.
+        shared: the keys that several fields or files become.
     """
 
     ambiguous: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     switch: str = ""
+    no_values: bool = False
+    shared: tuple[str, ...] = ()
 
     def condition(self) -> tuple[Reason, str] | None:
         """The reason and message of the `Warning` condition, or None if there is nothing to warn of."""
-        notes = list(self.ambiguous)
-        notes += [f"{each.label!r} is not a key: {each.reason}" for each in self.skipped[:5]]
+        notes = [(Reason.DUPLICATE_TITLE, note) for note in self.ambiguous]
+        if self.no_values:
+            notes.append((Reason.NO_VALUES, "the item has no values, so the Secret has no keys"))
+        notes += [(Reason.KEYS_SKIPPED, f"{each.label!r} is not a key: {each.reason}") for each in self.skipped[:5]]
         if len(self.skipped) > 5:
-            notes.append(f"and {len(self.skipped) - 5} more")
+            notes.append((Reason.KEYS_SKIPPED, f"and {len(self.skipped) - 5} more"))
+        if self.shared:
+            said = listed("key", tuple(shorten(key, 80) for key in self.shared[:10]))
+            said += f" and {len(self.shared) - 10} more" if len(self.shared) > 10 else ""
+            rule = "used is the last field with a value, else a web address, else the first file"
+            notes.append((Reason.KEYS_AMBIGUOUS, f"several fields or files of the item become the {said}; {rule}"))
         if self.switch:
             said = shorten(self.switch, 80)
-            notes.append(f"{names.AUTO_RESTART} is {said!r}, neither true nor false, and counts as false")
-        if not notes:
-            return None
-        reason = Reason.KEYS_SKIPPED if self.skipped else Reason.INVALID_AUTO_RESTART
-        return (Reason.DUPLICATE_TITLE if self.ambiguous else reason), "; ".join(notes)
+            note = f"{names.AUTO_RESTART} is {said!r}, neither true nor false, and counts as false"
+            notes.append((Reason.INVALID_AUTO_RESTART, note))
+        return (notes[0][0], "; ".join(note for _, note in notes)) if notes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +179,14 @@ class Stale:
     message: str
 
 
-StatusChange = Synced | Frozen | Progressing | Stale | Failure
+@dataclass(frozen=True, slots=True)
+class CannotRefresh:
+    """The item cannot be fetched although its vault answers: the Secret, and all else that is said of it, stays as it is."""
+
+    message: str
+
+
+StatusChange = Synced | Frozen | Progressing | Stale | CannotRefresh | Failure
 """What a pass has to say of a request."""
 
 
@@ -222,6 +256,12 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
                 (kind, status, Reason.PROGRESSING, said)
                 for kind, status in (("Ready", "Unknown"), ("Reconciling", "True"))
             ]
+        case CannotRefresh(message):
+            kept = [(c.type, c.status, c.reason, c.message) for c in request.status.conditions if c.type != "Warning"]
+            if request.status.condition("Ready") is None:
+                # Read back from the Secret of a requester without a status, which has no conditions yet.
+                kept.append(("Ready", "True", Reason.SYNCED, "the Secret holds what the item held before"))
+            return [*kept, ("Warning", "True", Reason.CANNOT_REFRESH, message)]
         case Failure(reason, message):
-            ready, beside = ("Unknown", "Reconciling") if reason in WAITING else ("False", "Stalled")
+            ready, beside = ("Unknown", "Reconciling") if change.passes else ("False", "Stalled")
             return [("Ready", ready, reason, message), (beside, "True", reason, message)]

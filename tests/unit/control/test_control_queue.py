@@ -178,7 +178,8 @@ async def test_a_closed_queue_adds_nothing(queue, time):
         pytest.param(0.0, False, [0.0], id="at once"),
         pytest.param(7.0, False, [7.0], id="after some seconds"),
         pytest.param(None, True, [1.0], id="after the backoff"),
-        pytest.param(7.0, True, [1.0], id="the backoff counts more than seconds"),
+        pytest.param(0.5, True, [1.0], id="the backoff if it is longer than the seconds"),
+        pytest.param(7.0, True, [7.0], id="the seconds if they are longer than the backoff"),
     ],
 )
 async def test_a_finished_key_comes_back_as_its_pass_says(queue, time, after, backoff, delays):

@@ -14,6 +14,7 @@ from keyturn.core.request import Key, SecretRequest
 from keyturn.core.status import (
     GOOD,
     WAITING,
+    CannotRefresh,
     Failure,
     Frozen,
     Progressing,
@@ -34,6 +35,7 @@ CHANGES = (
     Frozen(),
     Progressing(),
     Stale("m"),
+    Failure(Reason.ITEM_NOT_FOUND, "m", awaited=True),
     *(Failure(reason, "m") for reason in Reason if reason not in GOOD),
 )
 
@@ -82,7 +84,19 @@ def argo(status):
             "Progressing",
             id="vault down before the first sync",
         ),
+        pytest.param(
+            after(Failure(Reason.ITEM_NOT_FOUND, "m", awaited=True)),
+            "InProgress",
+            "Progressing",
+            id="an item that may be late",
+        ),
         pytest.param(after(Failure(Reason.INVALID_PATH, "m")), "Failed", "Degraded", id="a human must act"),
+        pytest.param(
+            after(CannotRefresh("m"), replace(NEW, status=after(SYNCED))),
+            "Current",
+            "Healthy",
+            id="one item cannot be fetched",
+        ),
         pytest.param(after(Stale("m")), "InProgress", "Degraded", id="unreachable for too long"),
         pytest.param(
             after(SYNCED, replace(NEW, generation=1)), "InProgress", "Healthy", id="the spec was edited since"
@@ -126,14 +140,53 @@ def test_a_failure_stands_in_ready_and_in_stalled():
     assert {each.message for each in status.conditions} == {"gone"}
 
 
-@given(st.sampled_from(Reason))
-def test_stalled_and_reconciling_never_stand_together(reason):
+@given(st.sampled_from(Reason), st.booleans())
+def test_stalled_and_reconciling_never_stand_together(reason, awaited):
     """The one says that waiting ends nothing, the other that it does."""
-    kinds = conditions(after(Failure(reason, "m")))
+    kinds = conditions(after(Failure(reason, "m", awaited=awaited)))
 
     assert ("Stalled" in kinds) != ("Reconciling" in kinds)
-    assert ("Reconciling" in kinds) == (reason in WAITING)
-    assert kinds["Ready"][0] == ("Unknown" if reason in WAITING else "False")
+    assert ("Reconciling" in kinds) == (reason in WAITING or awaited)
+    assert kinds["Ready"][0] == ("Unknown" if reason in WAITING or awaited else "False")
+
+
+def test_an_item_that_cannot_be_fetched_leaves_all_else_as_it_is():
+    """The Secret is right as far as anybody knows; its Ready does not even get another time."""
+    before = after(SYNCED)
+
+    status = after(CannotRefresh("status 500"), replace(NEW, status=before), LATER)
+
+    assert conditions(status) == {"Ready": ("True", "Synced"), "Warning": ("True", "CannotRefresh")}
+    assert status.condition("Ready") == before.condition("Ready")
+    assert status.is_synced(NEW.generation)
+    assert replace(status, conditions=()) == replace(before, conditions=())
+
+
+def test_a_workload_whose_item_cannot_be_fetched_stays_synced():
+    """How it stands is read back from its Secret, without conditions."""
+    request = replace(NEW, has_status=False, status=Status(NEW.generation, keys=("password",)))
+    assert request.is_synced
+
+    assert replace(request, status=after(CannotRefresh("m"), request)).is_synced
+
+
+def test_an_item_without_values_is_a_warning():
+    """`Ready=True` with 0 keys is hardly what anybody wanted."""
+    reason, message = Warnings(no_values=True).condition()
+
+    assert (reason, message) == (Reason.NO_VALUES, "the item has no values, so the Secret has no keys")
+    assert Warnings(("2 items",), no_values=True).condition()[0] is Reason.DUPLICATE_TITLE
+
+
+def test_keys_of_several_sources_are_named():
+    """Ten of them; the message must stay readable, however many there are."""
+    reason, message = Warnings(shared=("password", "username")).condition()
+    many = Warnings(shared=tuple(f"key{n}" for n in range(12))).condition()[1]
+
+    assert reason is Reason.KEYS_AMBIGUOUS
+    assert "become the keys password, username; used is the last field with a value" in message
+    assert "key9 and 2 more; used" in many
+    assert Warnings(skipped=(Skipped("é", "why"),), shared=("a",)).condition()[0] is Reason.KEYS_SKIPPED
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)

@@ -18,7 +18,7 @@ from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core.events import Event
 from keyturn.core.outcomes import DEFECT, SUPERSEDED, Outcome
 from keyturn.core.request import Key, SecretRequest
-from keyturn.core.status import WAITING, Failure, StatusChange, Synced
+from keyturn.core.status import WAITING, CannotRefresh, Failure, Reason, StatusChange, Synced
 
 _log = logging.getLogger(__name__)
 
@@ -117,12 +117,20 @@ class Conclusion:
                 return True
             written = await self._statuses.write(latest, change)
         match change:
+            case Failure(reason, message, awaited=True):
+                # It may just be early, and nobody need act yet.
+                if written:
+                    self.post(latest, [Event(reason, message)])
             # An Event is forgotten after an hour, and a requester without a status has nothing else: repeat it.
             case Failure(reason, message) if written or not latest.has_status:
                 if written:
                     _WARNED(
                         _log, **request.key._asdict(), reason=reason, message=message, connection=request.connection
                     )
+                self.post(latest, [Event(reason, message, warning=True)])
+            case CannotRefresh(message) if written:
+                reason = Reason.CANNOT_REFRESH
+                _WARNED(_log, **request.key._asdict(), reason=reason, message=message, connection=request.connection)
                 self.post(latest, [Event(reason, message, warning=True)])
             case Synced(warnings=warnings) if written and (said := warnings.condition()):
                 self.post(latest, [Event(*said, warning=True)])
@@ -141,6 +149,9 @@ class Conclusion:
 def _says_so_already(request: SecretRequest, change: StatusChange) -> bool:
     """Whether the status gives that reason already: how exactly a server fails changes from attempt to attempt."""
     status = request.status
+    if isinstance(change, CannotRefresh):
+        warning = status.condition("Warning")
+        return warning is not None and warning.reason == Reason.CANNOT_REFRESH
     return (
         isinstance(change, Failure)
         and change.reason in WAITING

@@ -60,7 +60,9 @@ class SyncController:
         context.cluster.reachability.subscribe(self._queue.wake)
         self._statuses = StatusWriter(context, registry)
         situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
-        self._memory = Memory(confirmations=situations.confirmations, cooldown=self._cooldown)
+        self._memory = Memory(
+            confirmations=situations.confirmations, unrefreshed=situations.unrefreshed, cooldown=self._cooldown
+        )
         conclusion = Conclusion(
             context,
             queue=self._queue,

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from keyturn.control.connections.index import ResolvedItem
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.sync.confirmations import Confirmations
 from keyturn.control.sync.item_users import ItemUsers
 from keyturn.core.outcomes import Outcome
 from keyturn.core.request import Key, SecretRequest
+from keyturn.core.status import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A write that must fail again as long as nothing of this changes, so that no vault need be asked before it does.
+
+    Attributes:
+        request: what was asked for.
+        item: what it named.
+        version: of the Secret that stands in the way.
+        failure: why.
+    """
+
+    request: SecretRequest
+    item: ResolvedItem
+    version: str
+    failure: Failure
 
 
 class Memory:
@@ -14,22 +35,30 @@ class Memory:
 
     Args:
         confirmations: failures that a later look must confirm.
+        unrefreshed: items that cannot be fetched although their vault answers.
         cooldown: how often others edit a Secret.
 
     Attributes:
+        refusals: writes that must fail again.
         users: which requests use which item.
     """
 
-    def __init__(self, *, confirmations: Confirmations, cooldown: DriftCooldown[Key]) -> None:
+    def __init__(
+        self, *, confirmations: Confirmations, unrefreshed: Confirmations, cooldown: DriftCooldown[Key]
+    ) -> None:
         self._confirmations = confirmations
+        self._unrefreshed = unrefreshed
         self._cooldown = cooldown
         self._waiting: dict[str, set[Key]] = {}
         self.users = ItemUsers()
+        self.refusals: dict[Key, Refusal] = {}
 
     def record(self, request: SecretRequest, outcome: Outcome) -> None:
         """Remember how a pass ended."""
         if outcome.certain:
             self._confirmations.clear(request.key)
+            self._unrefreshed.clear(request.key)
+            self.refusals.pop(request.key, None)
         if outcome.drifted:
             self._cooldown.record(request.key)
         if outcome.waits_for_vault:
@@ -43,6 +72,8 @@ class Memory:
         """Nothing asks for this Secret any more; Kubernetes deletes it by its owner reference."""
         self._cooldown.forget(key)
         self._confirmations.clear(key)
+        self._unrefreshed.clear(key)
+        self.refusals.pop(key, None)
         self.users.record(key, None)
         for waiting in self._waiting.values():
             waiting.discard(key)

@@ -14,9 +14,9 @@ from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.sync.conclude import Conclusion
 from keyturn.control.sync.fetching import Batch, FetchedItem, Shaped
-from keyturn.control.sync.memory import Memory
+from keyturn.control.sync.memory import Memory, Refusal
 from keyturn.control.sync.owners import add_owners, owners_to_add
-from keyturn.control.sync.secret_writer import SecretWriter, Written
+from keyturn.control.sync.secret_writer import Refused, SecretWriter, Written
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core import names
@@ -41,7 +41,7 @@ from keyturn.core.request import Key, SecretRequest
 from keyturn.core.resolve import Unresolved
 from keyturn.core.restarts import unreadable_switch
 from keyturn.core.secret import Desired, is_current, refused_type
-from keyturn.core.status import Failure, Progressing, Synced, Warnings
+from keyturn.core.status import Failure, Progressing, Reason, Synced, Warnings
 from keyturn.core.vault import VaultError
 
 
@@ -108,6 +108,7 @@ class Phases:
         await self._adopt_ownerless(request, item, events)
         await self._leave_if_frozen(request, item, tags=item.ref.tags, revision=item.ref.revision)
         self._stop_if_current(request, item)
+        await self._stop_if_still_refused(request, item)
         await self._announce_progress(request)
         fetched = await batch.fetch(item)
         # The listing may be older than the tag.
@@ -160,11 +161,10 @@ class Phases:
         """Find the item, and believe an older version of it only if a later look confirms that."""
         key, confirmations = request.key, self._situations.confirmations
         unconfirmed_since = confirmations.since(key)
+        since = max(self._registry.changed_at(key), unconfirmed_since, confirmations.awaited_since(key))
         try:
             path = parse_item_path(request.item_path)
-            item = await self._connections[request.connection].index.find(
-                path, since=max(self._registry.changed_at(key), unconfirmed_since), at_least=unconfirmed_since
-            )
+            item = await self._connections[request.connection].index.find(path, since=since, at_least=unconfirmed_since)
         except (BadPath, Unresolved, VaultError):
             self._memory.users.record(key, None)
             raise
@@ -194,16 +194,27 @@ class Phases:
         secret = self._writer.last_seen(request.key)
         status = request.status
         warning = status.condition("Warning")
-        warned = warning is not None and warning.reason == "DuplicateTitle"
+        warned = warning is not None and warning.reason == Reason.DUPLICATE_TITLE
         if (
             secret is not None
             and request.is_synced
             and status.item_version == item.ref.revision
             and status.item_path == str(item.path)
             and warned == bool(item.warnings)
+            and not (warning is not None and warning.reason == Reason.CANNOT_REFRESH)
             and is_current(secret, Desired(request, item.path, item.ref.revision))
         ):
             raise Ended(when_current(self._connections[request.connection].health.staleness(item.scope)))
+
+    async def _stop_if_still_refused(self, request: SecretRequest, item: ResolvedItem) -> None:
+        """Stop if the Secret that stands in the way is still the same, so that nothing need be fetched to be refused again."""
+        refusal = self._memory.refusals.get(request.key)
+        if refusal is None or (refusal.request, refusal.item) != (request, item):
+            return
+        async with self._slots:
+            version = await self._writer.version(request.key)
+        if version == refusal.version:
+            raise Ended(after_failure(refusal.failure, self._situations.of(request)))
 
     async def _announce_progress(self, request: SecretRequest) -> None:
         status = request.status
@@ -217,13 +228,21 @@ class Phases:
             written = await self._writer.write(Desired(request, item.path, fetched.revision, shaped.data))
         if written is None:
             raise Ended(VANISHED)
-        if isinstance(written, Failure):
-            raise Ended(after_failure(written, self._situations.of(request)))
+        if isinstance(written, Refused):
+            if written.version is not None:
+                self._memory.refusals[request.key] = Refusal(request, item, written.version, written.failure)
+            raise Ended(after_failure(written.failure, self._situations.of(request)))
         synced = Synced(
             str(item.path),
             fetched.revision,
             tuple(sorted(shaped.data)),
-            Warnings(item.warnings, shaped.skipped, unreadable_switch(request.annotations)),
+            Warnings(
+                item.warnings,
+                shaped.skipped,
+                unreadable_switch(request.annotations),
+                no_values=not shaped.data,
+                shared=shaped.shared,
+            ),
             revision=written.revision,
             pending=written.pending,
         )

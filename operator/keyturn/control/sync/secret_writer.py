@@ -43,6 +43,19 @@ class Written:
     pending: PendingChanges | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A Secret that was not written.
+
+    Attributes:
+        failure: why.
+        version: of the Secret that stands in the way; None if another attempt may end otherwise.
+    """
+
+    failure: Failure
+    version: str | None = None
+
+
 class SecretWriter:
     """Brings a Secret to what it should be.
 
@@ -67,7 +80,18 @@ class SecretWriter:
         """Metadata of a Secret of ours as it was last seen, or None; may lag behind."""
         return self._secrets.get(key)
 
-    async def write(self, desired: Desired) -> Written | Failure | None:
+    async def version(self, key: Key) -> str | None:
+        """Tells one state of a Secret, ours or not, from all others; None if there is none.
+
+        Raises:
+            ClusterError: the API server could not be reached, or did not allow it.
+        """
+        try:
+            return _version(await self._cluster.get_metadata(SECRETS, key.namespace, key.name))
+        except NotFound:
+            return None
+
+    async def write(self, desired: Desired) -> Written | Refused | None:
         """Create the Secret, change it, or leave it, whichever is right; None if the object that decides is gone.
 
         Raises:
@@ -79,7 +103,7 @@ class SecretWriter:
         for attempt in range(_ATTEMPTS):
             plan = plan_secret(present, desired, pending=self._pending_of_deleted.get(request.key))
             if isinstance(plan, Failure):
-                return plan
+                return Refused(plan, version=_version(present) if present else None)
             if isinstance(plan, Create) and request.status.is_observed and not await self._decider_is_there(request):
                 # A watch can lose a deletion. To make the Secret again would fight the garbage collector.
                 return None
@@ -90,9 +114,9 @@ class SecretWriter:
                     raise
                 present = await self._present(request.key)
             except Invalid as error:
-                return Failure(Reason.SECRET_INVALID, f"the Secret is refused: {error.message}")
+                return Refused(Failure(Reason.SECRET_INVALID, f"the Secret is refused: {error.message}"))
             except TooLarge:
-                return Failure(Reason.SECRET_TOO_LARGE, "the API server refuses the Secret as too large")
+                return Refused(Failure(Reason.SECRET_TOO_LARGE, "the API server refuses the Secret as too large"))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def freeze(self, desired: Desired) -> Written | Failure | None:
@@ -164,6 +188,10 @@ class SecretWriter:
             return await self._cluster.get(SECRETS, key.namespace, key.name)
         except NotFound:
             return None
+
+
+def _version(secret: Mapping[str, Any]) -> str:
+    return f"{secret['metadata']['uid']} {secret['metadata']['resourceVersion']}"
 
 
 def _with_pending(written: Written, secret: Mapping[str, Any]) -> Written:

@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 from pydantic import TypeAdapter
 
+from keyturn.base.errors import translated
 from keyturn.base.time import Time
 from keyturn.core.provider import RequestObserver
 from keyturn.providers.connect.api_calls import HEARTBEAT, content_call, equals, read_call, write_call
 from keyturn.providers.connect.bounds import Many, list_of
-from keyturn.providers.connect.connect_errors import ContentTooLarge
+from keyturn.providers.connect.connect_errors import ContentTooLarge, Misshapen
 from keyturn.providers.connect.connect_settings import ConnectSettings
 from keyturn.providers.connect.models import ActivityPage, ConnectItem, ConnectVault, ItemSummary
 from keyturn.providers.connect.readers import (
@@ -135,12 +136,21 @@ class ConnectClient:
             item_id: of the file.
             file_id: as in the item; the path is built from ids, never taken from an answer.
             limit: bytes that the caller can use; more raise `ContentTooLarge`, without a request if `size` is more.
-            size: as in the item; another number of bytes is a `BadAnswer`.
+            size: as in the item; another number of bytes is `Misshapen`.
         """
-        call = content_call(_CONTENT, limit=limit, vault=vault_id, item=item_id, file=file_id)
+        most = limit if size is None else min(limit, size)
+        call = content_call(_CONTENT, limit=most, vault=vault_id, item=item_id, file=file_id)
         if size is not None and size > limit:
             raise ContentTooLarge(f"{size} bytes, more than {limit}", method=call.method, route=call.route)
-        return await self._sender.send(call, lambda reply: read_content(reply, size=size))
+
+        def longer(error: Exception) -> Exception | None:
+            if size is None or not isinstance(error, ContentTooLarge):
+                return None
+            # The item or the file is wrong, and either may be right again: no reason to call the item too large.
+            return Misshapen(f"more than the {size} bytes that the item says", method=call.method, route=call.route)
+
+        with translated(longer):
+            return await self._sender.send(call, lambda reply: read_content(reply, size=size))
 
     async def activity(self, *, limit: int = 50, offset: int = 0) -> ActivityPage:
         """The requests that Connect remembers, newest first."""

@@ -23,6 +23,7 @@ ConnectError
 │   ├── Rejected            any other 4xx
 │   └── ServerFailed        5xx
 ├── BadAnswer           success by its status, but not what the API describes
+│   ├── Misshapen           a complete answer, such as valid JSON, that is not the requested thing
 │   └── Oversized           more bytes or members than any honest answer has
 └── ContentTooLarge     a file beyond the caller's limit
 ```
@@ -205,6 +206,10 @@ class BadAnswer(ConnectError):
     """Success by its status, but not what the API describes: a proxy's page, half a body, another shape."""
 
     may_have_been_applied = True
+
+
+class Misshapen(BadAnswer):
+    """A complete answer that is not the requested thing: JSON of another shape, another item, a file of another length."""
 
 
 class Oversized(BadAnswer):

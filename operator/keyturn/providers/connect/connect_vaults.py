@@ -48,13 +48,13 @@ class ConnectVaults:
                 found = await self._some(scope, wanted)
             if found is None:
                 found = await self._client.items(scope.id, size=scope.size)
-        active = {item.id: item for item in found if not item.state}
-        return [as_ref(item, scope.id) for item in active.values()]
+        by_id = {item.id: item for item in found}
+        return [as_ref(item, scope.id) for item in by_id.values()]
 
     async def item(self, scope: str, item_id: str) -> vault.Item:
         """One GET of the item. Archived and deleted ones count as not there."""
         what = f"item {item_id} of vault {scope}"
-        with _translating_errors(what):
+        with _translating_errors(what, of_one_item=True):
             found = await self._client.item(scope, item_id)
         if found.state:
             raise vault.NotInVault(f"{what}: it is {found.state.lower()}")
@@ -62,7 +62,7 @@ class ConnectVaults:
 
     async def file(self, item: vault.ItemRef, field: vault.Field, *, limit: int) -> bytes:
         """One GET of the content, by ids."""
-        with _translating_errors(f"file {field.id} of item {item.id} in vault {item.scope}"):
+        with _translating_errors(f"file {field.id} of item {item.id} in vault {item.scope}", of_one_item=True):
             return await self._client.file_content(item.scope, item.id, field.id, limit=limit, size=field.size)
 
     async def close(self) -> None:
@@ -82,19 +82,26 @@ class ConnectVaults:
         if is_connect_id(text):
             with suppress(Missing, BadRequest):
                 item = await self._client.item(scope.id, text)
-                if not item.state:
-                    return [item]
+                return [item, *(await self._titled(scope, text) if item.state else ())]
+        return await self._titled(scope, text)
+
+    async def _titled(self, scope: vault.Scope, title: str) -> list[ItemSummary]:
+        """The items with a title, in any of its spellings."""
         found: list[ItemSummary] = []
-        for spelling in spellings(text):
+        for spelling in spellings(title):
             found += await self._client.items(scope.id, title=spelling, size=scope.size)
         return found
 
 
-def _translating_errors(what: str, *, may_be_absent: bool = True) -> AbstractContextManager[None]:
+def _translating_errors(
+    what: str, *, may_be_absent: bool = True, of_one_item: bool = False
+) -> AbstractContextManager[None]:
     """Errors of Connect leave the block as errors of `core.vault`."""
     return translated(
         lambda error: (
-            as_vault_error(error, what, may_be_absent=may_be_absent) if isinstance(error, ConnectError) else None
+            as_vault_error(error, what, may_be_absent=may_be_absent, of_one_item=of_one_item)
+            if isinstance(error, ConnectError)
+            else None
         )
     )
 

@@ -11,7 +11,9 @@ from keyturn.providers.connect.connect_errors import (
     ConnectError,
     ContentTooLarge,
     Denied,
+    Misshapen,
     Missing,
+    Oversized,
     Throttled,
     TokenRefused,
 )
@@ -27,7 +29,9 @@ _ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
 """Any other error says nothing about the requested thing: `VaultUnavailable`."""
 
 
-def as_vault_error(error: ConnectError, what: str, *, may_be_absent: bool = True) -> vault.VaultError:
+def as_vault_error(
+    error: ConnectError, what: str, *, may_be_absent: bool = True, of_one_item: bool = False
+) -> vault.VaultError:
     """The error of `core.vault` for an error of Connect.
 
     Args:
@@ -35,6 +39,7 @@ def as_vault_error(error: ConnectError, what: str, *, may_be_absent: bool = True
         what: names the requested thing, by ids.
         may_be_absent: whether 404 means that the thing does not exist. On a route that always exists, 404 means that the
             address leads elsewhere.
+        of_one_item: whether a complete answer that is not the requested thing says something of one item alone.
     """
     text = f"{what}: {error}"
     if not may_be_absent and isinstance(error, Missing | BadRequest):
@@ -43,6 +48,8 @@ def as_vault_error(error: ConnectError, what: str, *, may_be_absent: bool = True
         return vault.RateLimited(text, retry_after=error.retry_after, whole=error.whole)
     if isinstance(error, BadRequest) and error.malformed_id:
         return vault.NotInVault(text)
+    if of_one_item and isinstance(error, Misshapen | Oversized):
+        return vault.ItemUnreadable(text)
     for connect_class, vault_class in _ERRORS:
         if isinstance(error, connect_class):
             return vault_class(text)
@@ -71,6 +78,7 @@ def as_ref(found: ItemSummary, scope: str) -> vault.ItemRef:
         tags=found.tags,
         urls=tuple(vault.Url(url.href, url.label, url.primary) for url in found.urls if url.href),
         created_at=found.created_at,
+        state=found.state.lower(),
     )
 
 
