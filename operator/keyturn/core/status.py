@@ -64,6 +64,10 @@ class Reason(StrEnum):
     """Some labels cannot become keys; the others were written."""
     INVALID_AUTO_RESTART = "InvalidAutoRestart"
     """The annotation `operator.1password.io/auto-restart` is neither true nor false, and counts as false."""
+    KEY_GONE = "KeyGone"
+    """Keys that the Secret had are gone since its latest change."""
+    ITEM_EMPTIED = "ItemEmptied"
+    """The item has no value any more; the Secret keeps its keys until a later look confirms that."""
     SOURCE_SILENT = "SourceSilent"
     """The vault could not be reached for longer than permitted."""
 
