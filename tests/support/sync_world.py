@@ -17,6 +17,7 @@ from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.controller import RequestController
 from keyturn.control.sync.conclude import Conclusion
 from keyturn.control.sync.controller import SyncController
+from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.memory import Memory
 from keyturn.control.sync.phases import Phases
 from keyturn.control.sync.reconciler import Reconciler
@@ -232,7 +233,8 @@ class SyncParts(World):
         self.pending_of_deleted: dict[Key, PendingChanges] = {}
         self.statuses = StatusWriter(context, registry)
         self.situations = Situations(connections, polling_interval=context.settings.polling_interval, time=context.time)
-        self.memory = Memory(confirmations=self.situations.confirmations, cooldown=self.cooldown)
+        emptied = EmptiedItems(self.time, hold=self.situations.confirm_after, total=lambda: len(registry))
+        self.memory = Memory(confirmations=self.situations.confirmations, cooldown=self.cooldown, emptied=emptied)
         self.writer = SecretWriter(self.api, secrets=self.secrets, pending_of_deleted=self.pending_of_deleted)
         self.conclusion = Conclusion(
             context,

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from keyturn.base.text import shorten
+from keyturn.base.text import listed, shorten
 from keyturn.core import names
 from keyturn.core.conditions import Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
@@ -72,6 +72,9 @@ class Reason(StrEnum):
     """The vault could not be reached for longer than permitted."""
 
 
+MOST_NAMED = 10
+"""How many keys a message names at most: an item may hold thousands."""
+
 GOOD = frozenset({Reason.SYNCED, Reason.FROZEN})
 """Reasons why `Ready` is true."""
 
@@ -95,15 +98,20 @@ class Warnings:
         ambiguous: how ambiguous titles were decided.
         skipped: what could not become a key.
         switch: what the restart switch says, if it is neither true nor false.
+        gone: names of keys that the Secret had before its latest change, sorted.
     """
 
     ambiguous: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     switch: str = ""
+    gone: tuple[str, ...] = ()
 
     def condition(self) -> tuple[Reason, str] | None:
         """The reason and message of the `Warning` condition, or None if there is nothing to warn of."""
         notes = list(self.ambiguous)
+        if self.gone:
+            said = listed("key", self.gone[:MOST_NAMED]) + (" and more" if len(self.gone) > MOST_NAMED else "")
+            notes.append(f"the item no longer has the {said}; a workload that requires one of them is not restarted")
         notes += [f"{each.label!r} is not a key: {each.reason}" for each in self.skipped[:5]]
         if len(self.skipped) > 5:
             notes.append(f"and {len(self.skipped) - 5} more")
@@ -113,6 +121,7 @@ class Warnings:
         if not notes:
             return None
         reason = Reason.KEYS_SKIPPED if self.skipped else Reason.INVALID_AUTO_RESTART
+        reason = Reason.KEY_GONE if self.gone else reason
         return (Reason.DUPLICATE_TITLE if self.ambiguous else reason), "; ".join(notes)
 
 
@@ -137,6 +146,13 @@ class Synced:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """The Secret keeps its keys, although the item has no value any more, until a later look confirms that."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Frozen:
     """The item is tagged to be ignored: the Secret is left as it is."""
 
@@ -153,7 +169,7 @@ class Stale:
     message: str
 
 
-StatusChange = Synced | Frozen | Progressing | Stale | Failure
+StatusChange = Synced | Held | Frozen | Progressing | Stale | Failure
 """What a pass has to say of a request."""
 
 
@@ -189,13 +205,20 @@ def status_with_restarts(status: Status, restarts: Mapping[str, Any]) -> Status:
     return replace(status, restarts=after_count(status.restarts, restarts))
 
 
+def _holds(keys: int, version: str) -> str:
+    return f"the Secret holds {keys} keys of the item at version {version}"
+
+
 def _conditions(request: SecretRequest, change: StatusChange) -> list[tuple[str, str, str, str]]:
     """Type, status, reason and message of each condition."""
     match change:
         case Synced():
-            said = f"the Secret holds {len(change.keys)} keys of the item at version {change.item_revision}"
+            said = _holds(len(change.keys), change.item_revision)
             warning = change.warnings.condition()
             return [("Ready", "True", Reason.SYNCED, said), *([("Warning", "True", *warning)] if warning else [])]
+        case Held(message):
+            said = _holds(len(request.status.keys or ()), request.status.item_version)
+            return [("Ready", "True", Reason.SYNCED, said), ("Warning", "True", Reason.ITEM_EMPTIED, message)]
         case Frozen():
             said = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
             return [("Ready", "True", Reason.FROZEN, said)]

@@ -43,7 +43,7 @@ from keyturn.core.rollouts import misplaced_switch, why_waiting
 _log = logging.getLogger(__name__)
 
 _RESTARTED = info("restarted {kind} {namespace}/{name} for {causes}")
-_MARKED = info("marked {kind} {namespace}/{name} for a restart for {causes}: {why}")
+_ROLLOUT_WAITS = info("marked {kind} {namespace}/{name} for a restart for {causes}: {why}")
 _SWITCH_UNREADABLE = warning(
     "{kind} {namespace}/{name} is not restarted: {annotation} is {value!r}, neither true nor false"
 )
@@ -272,7 +272,7 @@ class RestartPass:
         about = {"kind": kind.resource.kind, "namespace": metadata.namespace, "name": metadata.name}
         self._made.record(kind, workload, {name: scope.pending[name] for name in due}, annotations)
         if why := why_waiting(workload):
-            _MARKED(_log, causes=causes, why=why, **about)
+            _ROLLOUT_WAITS(_log, causes=causes, why=why, **about)
             event = Event(EventReason.RESTART_WAITING, f"marked for a restart for {causes}: {why}")
         else:
             _RESTARTED(_log, causes=causes, **about)

@@ -14,6 +14,7 @@ from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.sync.conclude import Conclusion
+from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.memory import Memory
 from keyturn.control.sync.phases import Phases
 from keyturn.control.sync.reconciler import Reconciler
@@ -59,7 +60,8 @@ class SyncController:
         self._queue: WorkQueue[Key] = WorkQueue(time=time)
         self._statuses = StatusWriter(context, registry)
         situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
-        self._memory = Memory(confirmations=situations.confirmations, cooldown=self._cooldown)
+        emptied = EmptiedItems(time, hold=situations.confirm_after, total=lambda: len(registry))
+        self._memory = Memory(confirmations=situations.confirmations, cooldown=self._cooldown, emptied=emptied)
         conclusion = Conclusion(
             context,
             queue=self._queue,

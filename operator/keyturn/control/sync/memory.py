@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.sync.confirmations import Confirmations
+from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.item_users import ItemUsers
 from keyturn.core.outcomes import Outcome
 from keyturn.core.request import Key, SecretRequest
@@ -15,12 +16,14 @@ class Memory:
     Args:
         confirmations: failures that a later look must confirm.
         cooldown: how often others edit a Secret.
+        emptied: items that lost all values.
 
     Attributes:
         users: which requests use which item.
     """
 
-    def __init__(self, *, confirmations: Confirmations, cooldown: DriftCooldown[Key]) -> None:
+    def __init__(self, *, confirmations: Confirmations, cooldown: DriftCooldown[Key], emptied: EmptiedItems) -> None:
+        self.emptied = emptied
         self._confirmations = confirmations
         self._cooldown = cooldown
         self._waiting: dict[str, set[Key]] = {}
@@ -30,6 +33,7 @@ class Memory:
         """Remember how a pass ended."""
         if outcome.certain:
             self._confirmations.clear(request.key)
+            self.emptied.clear(request.key)
         if outcome.drifted:
             self._cooldown.record(request.key)
         if outcome.waits_for_vault:
@@ -42,6 +46,7 @@ class Memory:
     def forget(self, key: Key) -> None:
         """Nothing asks for this Secret any more; Kubernetes deletes it by its owner reference."""
         self._cooldown.forget(key)
+        self.emptied.clear(key)
         self._confirmations.clear(key)
         self.users.record(key, None)
         for waiting in self._waiting.values():

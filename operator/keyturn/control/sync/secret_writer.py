@@ -14,7 +14,7 @@ from keyturn.core.names import SECRET_MANAGER
 from keyturn.core.pending import PendingChanges, pending_changes
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.restarts import revision_of
-from keyturn.core.secret import Apply, Create, Desired, Keep, plan_frozen, plan_secret
+from keyturn.core.secret import Apply, Create, Desired, Hold, Keep, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
 _ATTEMPTS = 3
@@ -66,7 +66,7 @@ class SecretWriter:
         """Metadata of a Secret of ours as it was last seen, or None; may lag behind."""
         return self._secrets.get(key)
 
-    async def write(self, desired: Desired) -> Written | Failure | None:
+    async def write(self, desired: Desired) -> Written | Hold | Failure | None:
         """Create the Secret, change it, or leave it, whichever is right; None if the object that decides is gone.
 
         Raises:
@@ -77,7 +77,7 @@ class SecretWriter:
         present = await self._present(request.key) if expected else None
         for attempt in range(_ATTEMPTS):
             plan = plan_secret(present, desired, pending=self._pending_of_deleted.get(request.key))
-            if isinstance(plan, Failure):
+            if isinstance(plan, Hold | Failure):
                 return plan
             if isinstance(plan, Create) and request.status.is_observed and not await self._is_there(request):
                 # A watch can lose a deletion. To make the Secret again would fight the garbage collector.
