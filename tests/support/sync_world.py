@@ -26,6 +26,7 @@ from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core import names
 from keyturn.core.conditions import Status
+from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.pending import PendingChanges
 from keyturn.core.request import DEFAULT_CONNECTION, Key, SecretRequest
@@ -233,7 +234,7 @@ class SyncParts(World):
         self.pending_of_deleted: dict[Key, PendingChanges] = {}
         self.statuses = StatusWriter(context, registry)
         self.situations = Situations(connections, polling_interval=context.settings.polling_interval, time=context.time)
-        emptied = EmptiedItems(self.time, hold=self.situations.confirm_after, total=lambda: len(registry))
+        emptied = EmptiedItems(self.time, hold=SINGLE_HOLD, total=lambda: len(registry))
         self.memory = Memory(confirmations=self.situations.confirmations, cooldown=self.cooldown, emptied=emptied)
         self.writer = SecretWriter(self.api, secrets=self.secrets, pending_of_deleted=self.pending_of_deleted)
         self.conclusion = Conclusion(

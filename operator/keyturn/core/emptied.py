@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+SINGLE_HOLD: Final = 30.0
+"""Seconds for which one Secret is kept, however often the vault is polled."""
+
 MASS_SHARE: Final = 0.1
 """If more than this share of all Secrets of a connection would be emptied, the vault's answers are the likely cause."""
 

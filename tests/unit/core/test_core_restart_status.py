@@ -104,7 +104,11 @@ def test_the_revision_that_a_status_knows():
         pytest.param(COUNTED, None, ["user"], ("password",), id="restarts are done, the key is still gone"),
         pytest.param(COUNTED, None, ["password", "user"], (), id="all keys are there"),
         pytest.param(
-            {**COUNTED, "revision": 4, "keys": ["old"]}, PENDING, ["password", "user"], (), id="gone since a change that is over"
+            {**COUNTED, "revision": 4, "keys": ["old"]},
+            PENDING,
+            ["password", "user"],
+            (),
+            id="gone since a change that is over",
         ),
     ],
 )

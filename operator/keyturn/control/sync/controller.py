@@ -22,6 +22,7 @@ from keyturn.control.sync.secret_writer import SecretWriter
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.control.sync.workers import Workers
+from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import BadPath, parse_item_path
 from keyturn.core.pending import PendingChanges
@@ -60,7 +61,7 @@ class SyncController:
         self._queue: WorkQueue[Key] = WorkQueue(time=time)
         self._statuses = StatusWriter(context, registry)
         situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
-        emptied = EmptiedItems(time, hold=situations.confirm_after, total=lambda: len(registry))
+        emptied = EmptiedItems(time, hold=SINGLE_HOLD, total=lambda: len(registry))
         self._memory = Memory(confirmations=situations.confirmations, cooldown=self._cooldown, emptied=emptied)
         conclusion = Conclusion(
             context,
