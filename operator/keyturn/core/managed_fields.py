@@ -21,6 +21,13 @@ def data_owners(managed_fields: Sequence[Mapping[str, Any]]) -> dict[str, frozen
     return owners
 
 
+def present_keys(managed_fields: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:
+    """The keys that a Secret of Keyturn's has; None if no entry is Keyturn's, so that they are unknown."""
+    if not any(map(_is_ours, managed_fields)):
+        return None
+    return frozenset().union(*map(_data_keys, managed_fields))
+
+
 def is_drifted(managed_fields: Sequence[Mapping[str, Any]], expected: Iterable[str]) -> bool:
     """Whether another manager owns a key of the data, or Keyturn owns other keys than it wrote.
 

@@ -12,7 +12,18 @@ from keyturn.base.backoff import capped_retry_after
 from keyturn.core.events import Event
 from keyturn.core.paths import BadPath
 from keyturn.core.resolve import Unresolved, VaultUnresolved
-from keyturn.core.status import WAITING, CannotRefresh, Failure, Frozen, Reason, Stale, StatusChange, Synced
+from keyturn.core.status import (
+    WAITING,
+    CannotRefresh,
+    Failure,
+    Frozen,
+    Held,
+    Progressing,
+    Reason,
+    Stale,
+    StatusChange,
+    Synced,
+)
 from keyturn.core.vault import (
     AccessDenied,
     CredentialRefused,
@@ -235,6 +246,18 @@ def when_current(stale: str | None) -> Outcome:
     if stale is None:
         return CURRENT
     return Outcome(Reason.SOURCE_SILENT, change=Stale(stale), waits_for_vault=True, certain=True)
+
+
+def when_emptied(message: str, situation: Situation, *, remaining: float) -> Outcome:
+    """The end of a pass that found an item without values, which a later look must confirm before its Secret is emptied.
+
+    Args:
+        message: names what is kept.
+        situation: of the request.
+        remaining: seconds until that look.
+    """
+    change = Held(message) if situation.was_synced else Progressing()
+    return Outcome("Held", change=change, requeue=Requeue(after=remaining))
 
 
 def when_frozen() -> Outcome:

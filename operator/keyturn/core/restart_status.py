@@ -6,7 +6,7 @@ the Secret.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ def begun(revision: int, pending: PendingChanges) -> dict[str, Any]:
     return {"revision": revision, **changed_at, "keys": list(pending.keys)}
 
 
-def counted(revision: int, pending: PendingChanges, *, left: int, done: int) -> dict[str, Any]:
+def counted(revision: int, pending: PendingChanges, *, left: int, done: int, waiting: int = 0) -> dict[str, Any]:
     """The status after a pass over all workloads.
 
     Args:
@@ -34,8 +34,10 @@ def counted(revision: int, pending: PendingChanges, *, left: int, done: int) -> 
         pending: its changes before the pass.
         left: how many workloads must still restart.
         done: how many have restarted.
+        waiting: how many of these are only marked for a restart, because their own settings delay it.
     """
-    return {**begun(revision, pending), "owed": left, "done": done}
+    numbers = {"owed": left, "done": done - waiting} | ({"waiting": waiting} if waiting else {})
+    return {**begun(revision, pending), **numbers}
 
 
 def after_sync(before: Mapping[str, Any], revision: int, pending: PendingChanges | None) -> dict[str, Any] | None:
@@ -67,6 +69,21 @@ def after_count(before: Mapping[str, Any], restarts: Mapping[str, Any]) -> dict[
     # The revision alone is not enough: after a Secret was recreated, its revisions count from 1 again.
     later = str(before.get("changedAt", "")) > str(restarts.get("changedAt", ""))
     return dict(before if later and revision_known(before) > restarts["revision"] else restarts)
+
+
+def keys_gone(
+    before: Mapping[str, Any], revision: int, pending: PendingChanges | None, present: Iterable[str]
+) -> tuple[str, ...]:
+    """Names of the keys that vanished from a Secret in its latest change, or in one whose restarts are pending, sorted.
+
+    Args:
+        before: the restarts of the status before.
+        revision: of the Secret.
+        pending: changes of the Secret now; None without any.
+        present: names of the keys that the Secret has now.
+    """
+    changed = (after_sync(before, revision, pending) or {}).get("keys") or ()
+    return tuple(sorted(frozenset(changed) - frozenset(present)))
 
 
 def restarts_pending(restarts: Mapping[str, Any]) -> bool:

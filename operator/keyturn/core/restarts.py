@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from keyturn.base.text import enumerated
 from keyturn.core.keys import ALL_KEYS
-from keyturn.core.managed_fields import owned_by_others
+from keyturn.core.managed_fields import owned_by_others, present_keys
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import (
     AUTO_RESTART,
@@ -21,7 +21,7 @@ from keyturn.core.names import (
 )
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.stamps import RevisionStamp, parse_revision, read_stamps, written_stamps
-from keyturn.core.usage import KeySet, secrets_used, template_annotations
+from keyturn.core.usage import KeySet, secrets_required, secrets_used, template_annotations
 
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})
@@ -94,6 +94,20 @@ class PendingRestart:
         """The revision stamp of an object that has seen the Secret as it is now."""
         return str(RevisionStamp.of(self.secret.uid, self.revision))
 
+    @property
+    def gone(self) -> frozenset[str]:
+        """Names of the keys that changed and that the Secret does not have any more.
+
+        The owners of its fields say which it has, so no value is read for this. If they do not, nothing counts as gone.
+        """
+        present = present_keys(self.secret.managed_fields)
+        return frozenset() if present is None else frozenset(self.changes.keys) - present
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the Secret is known to have no key at all."""
+        return present_keys(self.secret.managed_fields) == frozenset()
+
     def seen_by(self, annotations: Mapping[str, str], *, under: str = REVISION) -> int:
         """The Secret's revision that these annotations say was seen; 0 if it was none of this Secret.
 
@@ -164,11 +178,14 @@ class Verdict:
         due: names of the keys for which it must restart, by the name of the Secret.
         done: names of the Secrets for which it has restarted already.
         declined: names of the Secrets for which it must restart, if the automatic restart were not switched off.
+        gone: names of the keys that it requires and that are gone, by the name of the Secret. If there are any, it must not
+            restart now: its new pods would fail, while those that run still work.
     """
 
     due: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     done: frozenset[str] = frozenset()
     declined: frozenset[str] = frozenset()
+    gone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def judge(
@@ -209,7 +226,18 @@ def judge(
             due[name] = left
         else:
             unwanted.add(name)
-    return Verdict(due, frozenset(done), frozenset(unwanted))
+    return Verdict(due, frozenset(done), frozenset(unwanted), _gone(template, pending_restarts) if due else {})
+
+
+def _gone(template: Mapping[str, Any], pending_restarts: Mapping[str, PendingRestart]) -> Mapping[str, tuple[str, ...]]:
+    """Which keys a workload requires that are gone, by the name of the Secret; whatever it restarts for, all of them matter."""
+    required = secrets_required(template)
+    unmet = {
+        name: required[name].unmet(pending.gone, empty=pending.is_empty)
+        for name, pending in pending_restarts.items()
+        if name in required
+    }
+    return {name: tuple(sorted(keys)) for name, keys in unmet.items() if keys}
 
 
 def restart_annotations(

@@ -10,6 +10,7 @@ from typing import Any
 from keyturn.base.text import shorten
 from keyturn.core import names
 from keyturn.core.content import changed_keys
+from keyturn.core.emptied import is_emptied
 from keyturn.core.keys import recordable
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
@@ -30,12 +31,14 @@ class Desired:
         path: of the item, by ids.
         item_revision: of the item.
         data: bytes by key.
+        may_empty: whether it is confirmed that the item has no values, so that a Secret may lose all of its own.
     """
 
     request: SecretRequest
     path: ItemPath
     item_revision: str
     data: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    may_empty: bool = True
 
     @property
     def options(self) -> str:
@@ -96,6 +99,17 @@ def refused_type(request: SecretRequest) -> Failure | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The item has no value any more: keep the Secret as it is until a later look confirms that.
+
+    Attributes:
+        keys: names of the keys that the Secret has, sorted.
+    """
+
+    keys: tuple[str, ...]
+
+
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
     """Whether the metadata alone shows that a Secret is right, so that no value need be fetched."""
     status = desired.request.status
@@ -110,7 +124,7 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
 
 def plan_secret(
     present: Mapping[str, Any] | None, desired: Desired, *, pending: PendingChanges | None = None
-) -> Create | Apply | Keep | Failure:
+) -> Create | Apply | Keep | Hold | Failure:
     """Compare a Secret with what it must be.
 
     Args:
@@ -123,18 +137,17 @@ def plan_secret(
     if present is None:
         return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
     metadata = ObjectMeta.of(present)
-    if (untouchable := _untouchable(present, metadata, desired)) is not None:
-        return untouchable
-
+    if not is_ours(metadata, desired.request, desired.path):
+        return _not_ours(metadata, desired)
     old = {name: b64decode(value) for name, value in (present.get("data") or {}).items()}
     changed = changed_keys(old, desired.data)
     drifted = is_drifted(metadata.managed_fields, desired.data)
-    if changed and present.get("immutable"):
-        return Failure(
-            Reason.SECRET_IMMUTABLE, f"the Secret {metadata.name} is marked immutable; delete it to have it made again"
-        )
+    if (refused := _immutable(present, desired, changed)) is not None:
+        return refused
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
+    if not desired.may_empty and is_emptied(old, desired.data) and not _was_written_for(metadata, desired):
+        return Hold(tuple(sorted(old)))
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
     pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
     revision = known_revision(metadata, pending, by_status=revision_known(desired.request.status.restarts))
@@ -172,14 +185,16 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     }
 
 
-def _untouchable(present: Mapping[str, Any], metadata: ObjectMeta, desired: Desired) -> Failure | None:
-    """Why a Secret must not be written, whatever it holds; or None."""
-    request = desired.request
-    if not is_ours(metadata, request, desired.path):
-        return _not_ours(metadata, desired)
-    if (old_type := present.get("type") or names.OPAQUE) != request.secret_type:
-        return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {metadata.name} has the type {old_type} and Kubernetes does not "
-                       f"let it become {request.secret_type}; delete the Secret to have it made again")  # fmt: skip
+def _immutable(present: Mapping[str, Any], desired: Desired, changed: tuple[str, ...]) -> Failure | None:
+    """Why Kubernetes does not let the Secret become what it must be; None if it does."""
+    name = desired.request.key.name
+    if (old_type := present.get("type") or names.OPAQUE) != desired.request.secret_type:
+        return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {name} has the type {old_type} and Kubernetes does not "
+                       f"let it become {desired.request.secret_type}; delete the Secret to have it made again")  # fmt: skip
+    if changed and present.get("immutable"):
+        return Failure(
+            Reason.SECRET_IMMUTABLE, f"the Secret {name} is marked immutable; delete it to have it made again"
+        )
     return None
 
 

@@ -75,9 +75,16 @@ class Reason(StrEnum):
     """Some labels cannot become keys; the others were written."""
     INVALID_AUTO_RESTART = "InvalidAutoRestart"
     """The annotation `operator.1password.io/auto-restart` is neither true nor false, and counts as false."""
+    KEY_GONE = "KeyGone"
+    """Keys that the Secret had are gone since its latest change."""
+    ITEM_EMPTIED = "ItemEmptied"
+    """The item has no value any more; the Secret keeps its keys until a later look confirms that."""
     SOURCE_SILENT = "SourceSilent"
     """The vault could not be reached for longer than permitted."""
 
+
+MOST_NAMED = 10
+"""How many keys a message names at most: an item may hold thousands."""
 
 GOOD = frozenset({Reason.SYNCED, Reason.FROZEN})
 """Reasons why `Ready` is true."""
@@ -114,6 +121,7 @@ class Warnings:
         switch: what the restart switch says, if it is neither true nor false.
         no_values: whether the item has nothing that becomes a key.
         shared: the keys that several fields or files become.
+        gone: names of keys that the Secret had before its latest change, sorted.
     """
 
     ambiguous: tuple[str, ...] = ()
@@ -121,10 +129,15 @@ class Warnings:
     switch: str = ""
     no_values: bool = False
     shared: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
     def condition(self) -> tuple[Reason, str] | None:
         """The reason and message of the `Warning` condition, or None if there is nothing to warn of."""
         notes = [(Reason.DUPLICATE_TITLE, note) for note in self.ambiguous]
+        if self.gone:
+            said = listed("key", self.gone[:MOST_NAMED]) + (" and more" if len(self.gone) > MOST_NAMED else "")
+            note = f"the item no longer has the {said}; a workload that requires one of them is not restarted"
+            notes.append((Reason.KEY_GONE, note))
         if self.no_values:
             notes.append((Reason.NO_VALUES, "the item has no values, so the Secret has no keys"))
         notes += [(Reason.KEYS_SKIPPED, f"{each.label!r} is not a key: {each.reason}") for each in self.skipped[:5]]
@@ -163,6 +176,13 @@ class Synced:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """The Secret keeps its keys, although the item has no value any more, until a later look confirms that."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Frozen:
     """The item is tagged to be ignored: the Secret is left as it is."""
 
@@ -186,7 +206,7 @@ class CannotRefresh:
     message: str
 
 
-StatusChange = Synced | Frozen | Progressing | Stale | CannotRefresh | Failure
+StatusChange = Synced | Held | Frozen | Progressing | Stale | CannotRefresh | Failure
 """What a pass has to say of a request."""
 
 
@@ -235,12 +255,19 @@ def _legible(said: _Said) -> _Said:
     return kind, status, reason, shorten(one_line(message), _LONGEST_MESSAGE)
 
 
+def _holds(keys: int, version: str) -> str:
+    return f"the Secret holds {keys} keys of the item at version {version}"
+
+
 def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
     match change:
         case Synced():
-            said = f"the Secret holds {len(change.keys)} keys of the item at version {change.item_revision}"
+            said = _holds(len(change.keys), change.item_revision)
             warning = change.warnings.condition()
             return [("Ready", "True", Reason.SYNCED, said), *([("Warning", "True", *warning)] if warning else [])]
+        case Held(message):
+            said = _holds(len(request.status.keys or ()), request.status.item_version)
+            return [("Ready", "True", Reason.SYNCED, said), ("Warning", "True", Reason.ITEM_EMPTIED, message)]
         case Frozen():
             said = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
             return [("Ready", "True", Reason.FROZEN, said)]

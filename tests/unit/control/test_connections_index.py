@@ -346,6 +346,8 @@ async def test_a_slip_in_a_title_is_answered_with_the_one_that_was_meant(world):
 
     with pytest.raises(ItemUnresolved, match="did you mean 'database'"):
         await world.index.find(ItemPath("Prod", "databse"), since=0.0)
+
+
 async def test_a_list_without_any_vault_is_a_trouble_of_the_connection(world):
     """If all requests seem to be wrong at once, none of them is: no object may say that its vault is gone."""
     await world.index.refresh()

@@ -452,3 +452,95 @@ async def test_an_item_that_is_a_riddle_is_a_warning(world, fields, reason):
 
     assert reasons(world.status()) == {"Ready": ("True", "Synced"), "Warning": ("True", reason)}
     assert world.events == [("db", reason)]
+
+
+async def poll(world):
+    await world.connection.poller.poll()
+    await world.work_and_watch()
+
+
+async def emptied(world, *, value="", revision="2"):
+    """The item has a value or none at a version, and a poll shows it."""
+    world.vaults.edit("a", value=value, revision=revision)
+    await poll(world)
+
+
+async def test_an_item_without_values_empties_no_secret_until_a_later_look_confirms_it(synced, caplog):
+    """One answer may be wrong; meanwhile the Secret is whole and the object says so, once."""
+    await emptied(synced)
+
+    assert synced.data() == {"password": FIRST}
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced"), "Warning": ("True", "ItemEmptied")}
+    assert synced.events[-1] == ("db", "ItemEmptied")
+    assert "app/db: ItemEmptied: the item has no value at version 2; the Secret keeps its 1 keys" in caplog.text
+    writes = len(synced.api.writes)
+    synced.sync.request_changed(DB)
+    await synced.work_and_watch()
+    assert len(synced.api.writes) == writes
+
+    synced.time.advance(31.0)
+    await synced.work_and_watch()
+
+    assert synced.data() == {}
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced"), "Warning": ("True", "KeyGone")}
+    assert synced.events[-2:] == [("db", "KeyGone"), ("db", "Updated")]
+
+
+@pytest.mark.parametrize(("value", "revision"), [("new", "3"), (FIRST, "1")])
+async def test_an_item_whose_values_come_back_leaves_no_trace(synced, value, revision):
+    """Also if the vault goes back to the very version that the Secret holds."""
+    await emptied(synced)
+    await emptied(synced, value=value, revision=revision)
+    synced.time.advance(60.0)
+    await synced.work_and_watch()
+
+    assert synced.data() == {"password": value}
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced")}
+
+
+async def test_a_hold_begins_again_after_the_values_were_back(synced):
+    """The later look confirms what it saw itself, nothing older."""
+    await emptied(synced)
+    synced.time.advance(20.0)
+    await emptied(synced, value="new", revision="3")
+    await emptied(synced, revision="4")
+    synced.time.advance(20.0)
+    await synced.work_and_watch()
+    assert synced.data() == {"password": "new"}
+
+    synced.time.advance(20.0)
+    await synced.work_and_watch()
+    assert synced.data() == {}
+
+
+async def test_another_path_whose_item_has_no_values_is_held_too(synced):
+    """The new generation is under way until that is confirmed."""
+    synced.vaults.fields["b"] = ()
+    synced.edit_item(spec={"itemPath": "vaults/Prod/items/api"})
+    await synced.work_and_watch()
+
+    assert synced.data() == {"password": FIRST}
+    assert reasons(synced.status())["Ready"] == ("Unknown", "Progressing")
+
+    synced.time.advance(31.0)
+    await synced.work_and_watch()
+    assert synced.data() == {}
+    assert reasons(synced.status())["Ready"] == ("True", "Synced")
+
+
+async def test_a_key_that_vanishes_is_a_warning_until_the_next_change(synced):
+    """A renamed field is a removed key and a new one; the object names the removed one."""
+    synced.vaults.fields["a"] = (Field("f", "newpassword", value="x"),)
+    synced.vaults.edit("a", revision="2")
+    await poll(synced)
+    assert synced.data() == {"newpassword": "x"}
+    assert reasons(synced.status())["Warning"] == ("True", "KeyGone")
+    assert "no longer has the key password;" in synced.status().condition("Warning").message
+    await synced.sync.write_restarts(DB, {**synced.status().restarts, "owed": 0, "done": 0})
+    synced.api.edit(SECRETS, *DB, {"metadata": {"annotations": {names.RESTART_OWED: None}}})
+    synced.watch()
+
+    synced.vaults.fields["a"] = (Field("f", "newpassword", value="x"), Field("g", "user", value="y"))
+    synced.vaults.edit("a", revision="3")
+    await poll(synced)
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced")}

@@ -5,6 +5,7 @@ import pytest
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.sync.confirmations import Confirmations
+from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.item_users import ItemUsers
 from keyturn.control.sync.memory import Memory
 from keyturn.core.outcomes import CURRENT, Outcome
@@ -28,7 +29,12 @@ class Remembering:
         self.confirmations = Confirmations(time, min_age=10)
         self.cooldown = DriftCooldown(time)
         self.unrefreshed = Confirmations(time, min_age=10)
-        self.memory = Memory(confirmations=self.confirmations, unrefreshed=self.unrefreshed, cooldown=self.cooldown)
+        self.memory = Memory(
+            confirmations=self.confirmations,
+            unrefreshed=self.unrefreshed,
+            cooldown=self.cooldown,
+            emptied=EmptiedItems(time, hold=30.0, total=lambda: 1),
+        )
 
 
 @pytest.fixture(name="world")

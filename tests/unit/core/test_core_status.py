@@ -17,6 +17,7 @@ from keyturn.core.status import (
     CannotRefresh,
     Failure,
     Frozen,
+    Held,
     Progressing,
     Reason,
     Stale,
@@ -32,6 +33,7 @@ NEW = SecretRequest(key=Key("app", "db"), uid="u", generation=2, item_path="x")
 SYNCED = Synced(path="vaults/v/items/i", item_revision="3", keys=("password", "username"))
 CHANGES = (
     SYNCED,
+    Held("m"),
     Frozen(),
     Progressing(),
     Stale("m"),
@@ -306,3 +308,34 @@ def test_a_message_is_one_bounded_line():
     for condition in status.conditions:
         assert condition.message.startswith("\\x00\\nforged\\u202e\\ud83d 🔑 xxx")
         assert len(condition.message) == 1024
+
+
+def test_keys_that_are_gone_are_named():
+    """Whoever asks why a workload is not restarted finds the key on the object, beside a Secret that is in sync."""
+    status = after(replace(SYNCED, warnings=Warnings(skipped=(Skipped("é", "why"),), gone=("password",))))
+
+    assert conditions(status) == {"Ready": ("True", "Synced"), "Warning": ("True", "KeyGone")}
+    assert "no longer has the key password;" in status.condition("Warning").message
+    assert "'é' is not a key" in status.condition("Warning").message
+
+
+def test_many_keys_that_are_gone_make_a_short_warning():
+    """An item may have lost thousands."""
+    _, message = Warnings(gone=tuple(f"key-{number:04d}" for number in range(2000))).condition()
+
+    assert "key-0009 and more" in message
+    assert len(message) < 300
+
+
+def test_a_secret_that_is_kept_for_an_emptied_item_stays_ready_and_warns():
+    """What it holds is the last good state, and it says which."""
+    before = after(SYNCED)
+    status = after(Held("kept"), replace(NEW, status=before), LATER)
+
+    assert conditions(status) == {"Ready": ("True", "Synced"), "Warning": ("True", "ItemEmptied")}
+    assert status.condition("Ready") == before.condition("Ready")
+    assert (status.keys, status.item_version, status.last_sync_time) == (
+        SYNCED.keys,
+        "3",
+        before.last_sync_time,
+    )

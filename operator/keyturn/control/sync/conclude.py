@@ -18,7 +18,7 @@ from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core.events import Event
 from keyturn.core.outcomes import DEFECT, SUPERSEDED, Outcome
 from keyturn.core.request import Key, SecretRequest
-from keyturn.core.status import WAITING, CannotRefresh, Failure, Reason, StatusChange, Synced
+from keyturn.core.status import WAITING, CannotRefresh, Failure, Held, Reason, StatusChange, Synced
 
 _log = logging.getLogger(__name__)
 
@@ -134,6 +134,10 @@ class Conclusion:
                 self.post(latest, [Event(reason, message, warning=True)])
             case Synced(warnings=warnings) if written and (said := warnings.condition()):
                 self.post(latest, [Event(*said, warning=True)])
+            case Held(message) if written or not latest.has_status:
+                if written:
+                    _WARNED(_log, **request.key._asdict(), reason=Reason.ITEM_EMPTIED, message=message)
+                self.post(latest, [Event(Reason.ITEM_EMPTIED, message, warning=True)])
         return True
 
     async def _report_outcome(self, request: SecretRequest, outcome: Outcome) -> Outcome:

@@ -14,6 +14,7 @@ from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.sync.conclude import Conclusion
+from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.memory import Memory
 from keyturn.control.sync.phases import Phases
 from keyturn.control.sync.reconciler import Reconciler
@@ -21,6 +22,7 @@ from keyturn.control.sync.secret_writer import SecretWriter
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.control.sync.workers import Workers
+from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import BadPath, parse_item_path
 from keyturn.core.pending import PendingChanges
@@ -60,8 +62,12 @@ class SyncController:
         context.cluster.reachability.subscribe(self._queue.wake)
         self._statuses = StatusWriter(context, registry)
         situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
+        emptied = EmptiedItems(time, hold=SINGLE_HOLD, total=lambda: len(registry))
         self._memory = Memory(
-            confirmations=situations.confirmations, unrefreshed=situations.unrefreshed, cooldown=self._cooldown
+            confirmations=situations.confirmations,
+            unrefreshed=situations.unrefreshed,
+            cooldown=self._cooldown,
+            emptied=emptied,
         )
         conclusion = Conclusion(
             context,

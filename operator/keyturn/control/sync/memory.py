@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.sync.confirmations import Confirmations
+from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.item_users import ItemUsers
 from keyturn.core.outcomes import Outcome
 from keyturn.core.request import Key, SecretRequest
@@ -37,6 +38,7 @@ class Memory:
         confirmations: failures that a later look must confirm.
         unrefreshed: items that cannot be fetched although their vault answers.
         cooldown: how often others edit a Secret.
+        emptied: items that lost all values.
 
     Attributes:
         refusals: writes that must fail again.
@@ -44,8 +46,14 @@ class Memory:
     """
 
     def __init__(
-        self, *, confirmations: Confirmations, unrefreshed: Confirmations, cooldown: DriftCooldown[Key]
+        self,
+        *,
+        confirmations: Confirmations,
+        unrefreshed: Confirmations,
+        cooldown: DriftCooldown[Key],
+        emptied: EmptiedItems,
     ) -> None:
+        self.emptied = emptied
         self._confirmations = confirmations
         self._unrefreshed = unrefreshed
         self._cooldown = cooldown
@@ -59,6 +67,7 @@ class Memory:
             self._confirmations.clear(request.key)
             self._unrefreshed.clear(request.key)
             self.refusals.pop(request.key, None)
+            self.emptied.clear(request.key)
         if outcome.drifted:
             self._cooldown.record(request.key)
         if outcome.waits_for_vault:
@@ -71,6 +80,7 @@ class Memory:
     def forget(self, key: Key) -> None:
         """Nothing asks for this Secret any more; Kubernetes deletes it by its owner reference."""
         self._cooldown.forget(key)
+        self.emptied.clear(key)
         self._confirmations.clear(key)
         self._unrefreshed.clear(key)
         self.refusals.pop(key, None)

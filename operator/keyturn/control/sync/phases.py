@@ -32,6 +32,7 @@ from keyturn.core.outcomes import (
     after_failure,
     after_write,
     when_current,
+    when_emptied,
     when_frozen,
 )
 from keyturn.core.ownership import is_ours
@@ -39,8 +40,9 @@ from keyturn.core.paths import BadPath, parse_item_path
 from keyturn.core.polling import is_older
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.resolve import Unresolved
+from keyturn.core.restart_status import keys_gone
 from keyturn.core.restarts import unreadable_switch
-from keyturn.core.secret import Desired, is_current, refused_type
+from keyturn.core.secret import Desired, Hold, is_current, refused_type
 from keyturn.core.status import Failure, Progressing, Reason, Synced, Warnings
 from keyturn.core.vault import VaultError
 
@@ -195,13 +197,14 @@ class Phases:
         status = request.status
         warning = status.condition("Warning")
         warned = warning is not None and warning.reason == Reason.DUPLICATE_TITLE
+        unsettled = warning is not None and warning.reason in {Reason.CANNOT_REFRESH, Reason.ITEM_EMPTIED}
         if (
             secret is not None
             and request.is_synced
             and status.item_version == item.ref.revision
             and status.item_path == str(item.path)
             and warned == bool(item.warnings)
-            and not (warning is not None and warning.reason == Reason.CANNOT_REFRESH)
+            and not unsettled
             and is_current(secret, Desired(request, item.path, item.ref.revision))
         ):
             raise Ended(when_current(self._connections[request.connection].health.staleness(item.scope)))
@@ -224,10 +227,22 @@ class Phases:
                 await self._conclusion.report(request, Progressing())
 
     async def _write(self, request: SecretRequest, item: ResolvedItem, fetched: FetchedItem, shaped: Shaped) -> Outcome:
+        remaining = 0.0
+        if not any(shaped.data.values()):
+            remaining = self._memory.emptied.remaining(request)
+        else:
+            self._memory.emptied.clear(request.key)
         async with self._slots:
-            written = await self._writer.write(Desired(request, item.path, fetched.revision, shaped.data))
+            desired = Desired(request, item.path, fetched.revision, shaped.data, may_empty=not remaining)
+            written = await self._writer.write(desired)
         if written is None:
             raise Ended(VANISHED)
+        if isinstance(written, Hold):
+            message = (
+                f"the item has no value at version {fetched.revision}; "
+                f"the Secret keeps its {len(written.keys)} keys until a later look confirms that"
+            )
+            raise Ended(when_emptied(message, self._situations.of(request), remaining=remaining))
         if isinstance(written, Refused):
             if written.version is not None:
                 self._memory.refusals[request.key] = Refusal(request, item, written.version, written.failure)
@@ -242,6 +257,7 @@ class Phases:
                 unreadable_switch(request.annotations),
                 no_values=not shaped.data,
                 shared=shaped.shared,
+                gone=keys_gone(request.status.restarts, written.revision, written.pending, shaped.data),
             ),
             revision=written.revision,
             pending=written.pending,

@@ -15,7 +15,7 @@ from keyturn.core.ownership import reference_to
 from keyturn.core.pending import PendingChanges, pending_changes
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.restarts import revision_of
-from keyturn.core.secret import Apply, Create, Desired, Keep, plan_frozen, plan_secret
+from keyturn.core.secret import Apply, Create, Desired, Hold, Keep, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
 _ATTEMPTS = 3
@@ -91,7 +91,7 @@ class SecretWriter:
         except NotFound:
             return None
 
-    async def write(self, desired: Desired) -> Written | Refused | None:
+    async def write(self, desired: Desired) -> Written | Hold | Refused | None:
         """Create the Secret, change it, or leave it, whichever is right; None if the object that decides is gone.
 
         Raises:
@@ -102,6 +102,8 @@ class SecretWriter:
         present = await self._present(request.key) if expected else None
         for attempt in range(_ATTEMPTS):
             plan = plan_secret(present, desired, pending=self._pending_of_deleted.get(request.key))
+            if isinstance(plan, Hold):
+                return plan
             if isinstance(plan, Failure):
                 return Refused(plan, version=_version(present) if present else None)
             if isinstance(plan, Create) and request.status.is_observed and not await self._decider_is_there(request):
