@@ -335,4 +335,4 @@ async def test_a_watch_that_stays_open_and_brings_nothing_is_replaced_by_lists(s
 
         lines = [line for line in operator.logged().splitlines() if "brings neither events nor bookmarks" in line]
         assert len([line for line in lines if "onepassworditems" in line]) == 1
-        assert (await asyncio.to_thread(operator.metric, "keyturn_watches_failing", reason="Silent")) == 5
+        assert (await asyncio.to_thread(operator.metric, "keyturn_watches_failing", reason="NoEvents")) == 5

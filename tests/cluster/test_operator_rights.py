@@ -263,13 +263,15 @@ async def well(operator):
 async def test_a_right_that_is_lost_while_running_is_named_within_seconds(scene, rules):
     """Readiness, log and metric say which right is missing where; the other namespace is served all the while."""
     async with scene("keeps", rules) as keeps, scene("loses", rules) as loses:
+        keeps.put_item("login")
         operator = keeps.operator(WATCH_NAMESPACE="keeps,loses")
         for stage in (keeps, loses):
-            await stage.provide("login")
+            await stage.ask("login")
+            await stage.ready("login")
 
         less = {"rules": without("onepassworditems", rules)}
         await loses.cluster.merge_patch(ROLES, "loses", "keyturn", less, field_manager="tests")
-        await unready(operator, f'cannot list resource "{ITEMS.split(".", maxsplit=1)[0]}"', "namespace loses")
+        await unready(operator, 'cannot list resource "onepassworditems"', "namespace loses")
         assert operator.metric("keyturn_watches_failing", resource=ITEMS, reason="Forbidden") == 1
         keeps.rotate("login", "second")
         await keeps.holds("login", {"password": "second"})

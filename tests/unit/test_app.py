@@ -58,7 +58,7 @@ async def test_a_busy_api_server_is_waited_for(prepare, caplog):
 
     assert time.slept == [0.75, 1.5, 60.0]
     assert caplog.messages[0] == "The API server cannot be asked, so the work begins later: down"
-    assert caplog.messages[1] == "The API server is back after 5 min"
+    assert caplog.messages[1] == "The API server is back after 62 s"
     assert len(caplog.messages) == 3
 
 

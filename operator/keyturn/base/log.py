@@ -156,7 +156,7 @@ class StateLog:
         now = self._time.monotonic()
         about = {"state": state, "detail": detail, **about}
         if state == self._state:
-            if self._settles(now):
+            if self._lasts(now):
                 self._failed(self._logger, **about)
             return
         if self._state is None and not self._flapping:
@@ -176,20 +176,20 @@ class StateLog:
         """Report that the bad state is over. It is logged if there was one."""
         now = self._time.monotonic()
         if self._state is None:
-            if self._settles(now):
+            if self._lasts(now):
                 self._recover(self._changed, **about)
             return
         self._state, self._changed = None, now
         if not self._flapping:
             self._recover(now, **about)
 
-    def _settles(self, now: float) -> bool:
+    def _lasts(self, now: float) -> bool:
         """Whether the state flapped until it began, and has lasted since."""
-        settles = self._flapping and now - self._changed >= _STABLE_SECONDS
-        if settles:
+        lasts = self._flapping and now - self._changed >= _STABLE_SECONDS
+        if lasts:
             self._flapping = False
             self._began = []
-        return settles
+        return lasts
 
     def _recover(self, at: float, **about: object) -> None:
         seconds = at - self._since

@@ -16,7 +16,7 @@ from keyturn.cluster.errors import ClusterError, Forbidden, Gone
 from keyturn.cluster.list_watch import ListWatch, Progress
 from keyturn.cluster.reachability import Reachability
 from keyturn.cluster.resources import ALL_NAMESPACES
-from keyturn.cluster.watch_state import WatchState, count_failing, is_silent
+from keyturn.cluster.watch_state import WatchState, count_failing, is_dead
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class Informer(Generic[_T]):
                 followed.version = ""
             except ClusterError as error:
                 failure = error
-                if state.is_open and is_silent(error):
+                if state.is_open and is_dead(error):
                     # A proxy that swallows events swallows those of the next watch, too: only a list shows what was missed.
                     followed.version = ""
             except Exception as error:  # noqa: BLE001 - a defect of ours or a malformed object

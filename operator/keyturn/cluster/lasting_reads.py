@@ -21,7 +21,7 @@ from keyturn.cluster.errors import ClusterError, Gone, NotFound, TooManyRequests
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.reading import METADATA_LIST
 from keyturn.cluster.resources import ALL_NAMESPACES, Resource, fill
-from keyturn.cluster.watch_state import WatchState, count_failing, idle_seconds, is_silent, watch_seconds
+from keyturn.cluster.watch_state import WatchState, count_failing, idle_seconds, is_dead, watch_seconds
 from keyturn.cluster.watching import WatchEvent
 
 _log = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ class LastingWatch:
         except ClusterError as error:
             failure = error
             # Nothing came, not even a bookmark: only a list shows what was missed.
-            expired = is_silent(error)
+            expired = is_dead(error)
         except Exception as error:  # noqa: BLE001 - a defect of ours or a malformed event
             log_defect(_log, f"the watch of {self._state.what} in {self._state.place}", error)
             expired = True

@@ -49,7 +49,7 @@ def idle_seconds(watch: int) -> float:
     return float(watch + _MARGIN)
 
 
-def is_silent(error: ClusterError) -> bool:
+def is_dead(error: ClusterError) -> bool:
     """Whether an open watch ended because nothing came: it is dead, and something may have been missed."""
     return isinstance(error, Unavailable) and error.reason == "Timeout"
 
@@ -103,12 +103,12 @@ class WatchState:
     def connect(self) -> None:
         """The watch is open. Of one that was silent, only an event shows that it works."""
         self._connected = self._time.monotonic()
-        if not isinstance(self.error, _Silent):
+        if not isinstance(self.error, _Quiet):
             self.works()
 
     def arrive(self) -> None:
         """An event or a bookmark came. It says nothing of rights: the API server checks them only when a watch begins."""
-        if isinstance(self.error, _Silent):
+        if isinstance(self.error, _Quiet):
             self.works()
 
     def works(self) -> None:
@@ -120,7 +120,7 @@ class WatchState:
         """Something showed that it may work: if it is closed, it is opened without further delay."""
         if not self.is_open:
             self.retry.set()
-        elif not isinstance(self.error, _Silent):
+        elif not isinstance(self.error, _Quiet):
             self.works()
 
     def refuse(self, error: ClusterError) -> None:
@@ -143,11 +143,11 @@ class WatchState:
         loop. Only a watch that was stable resets the count, and its end is not logged.
         """
         stable = self._connected is not None and self._time.monotonic() - self._connected >= _STABLE_SECONDS
-        silent = failure is not None and self._connected is not None and is_silent(failure)
+        dead = failure is not None and self._connected is not None and is_dead(failure)
         if failure is None and stable:
             self.arrive()
-        elif failure is not None and silent:
-            self.refuse(_Silent.of(failure))
+        elif failure is not None and dead:
+            self.refuse(_Quiet.of(failure))
         elif failure is not None and not stable:
             self.refuse(failure)
         self._connected = None
@@ -178,14 +178,14 @@ def count_failing(states: Iterable[WatchState]) -> Counter[tuple[str, str]]:
     return Counter((state.what, state.error.reason) for state in states if state.error is not None)
 
 
-class _Silent(Unavailable):
+class _Quiet(Unavailable):
     """The watch is open and brings nothing."""
 
     @classmethod
-    def of(cls, error: ClusterError) -> _Silent:
+    def of(cls, error: ClusterError) -> _Quiet:
         return cls(
             "the watch stays open, but brings neither events nor bookmarks; the objects are listed again instead",
-            reason="Silent",
+            reason="NoEvents",
             method=error.method,
             path=error.path,
         )

@@ -271,7 +271,7 @@ async def test_a_silent_watch_leads_to_a_list_and_is_an_error_until_an_event_arr
     assert followed.changes == [("a", None, "1"), ("b", None, "1"), ("a", "1", None), ("b", "1", None)]
     assert followed.watched_from == ["10", "20", "10"]
     assert "brings neither events nor bookmarks" in followed.informer.error
-    assert followed.informer.failing == {("secrets", "Silent"): 1}
+    assert followed.informer.failing == {("secrets", "NoEvents"): 1}
     assert len(caplog.records) == 1
 
     followed.transport.script = [listing(), Chunks([bookmark("30"), None])]
