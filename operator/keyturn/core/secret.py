@@ -137,12 +137,10 @@ def plan_secret(
     if present is None:
         return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
     metadata = ObjectMeta.of(present)
-    if not is_ours(metadata, desired.request, desired.path):
-        return _not_ours(metadata, desired)
     old = {name: b64decode(value) for name, value in (present.get("data") or {}).items()}
     changed = changed_keys(old, desired.data)
     drifted = is_drifted(metadata.managed_fields, desired.data)
-    if (refused := _immutable(present, desired, changed)) is not None:
+    if (refused := _untouchable(present, desired, changed)) is not None:
         return refused
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
@@ -185,8 +183,11 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     }
 
 
-def _immutable(present: Mapping[str, Any], desired: Desired, changed: tuple[str, ...]) -> Failure | None:
-    """Why Kubernetes does not let the Secret become what it must be; None if it does."""
+def _untouchable(present: Mapping[str, Any], desired: Desired, changed: tuple[str, ...]) -> Failure | None:
+    """Why the Secret must not, or cannot, become what it must be; None if it may."""
+    metadata = ObjectMeta.of(present)
+    if not is_ours(metadata, desired.request, desired.path):
+        return _not_ours(metadata, desired)
     name = desired.request.key.name
     if (old_type := present.get("type") or names.OPAQUE) != desired.request.secret_type:
         return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {name} has the type {old_type} and Kubernetes does not "

@@ -17,6 +17,7 @@ from keyturn.base.text import listed, one_line, shorten
 from keyturn.core import names
 from keyturn.core.conditions import Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
+from keyturn.core.events import Event
 from keyturn.core.keys import recordable
 from keyturn.core.pending import PendingChanges
 from keyturn.core.request import SecretRequest
@@ -259,36 +260,64 @@ def _holds(keys: int, version: str) -> str:
     return f"the Secret holds {keys} keys of the item at version {version}"
 
 
+def event_of(change: StatusChange) -> Event | None:
+    """The Event that goes with a change of a status; None if people need not know."""
+    match change:
+        case Failure(reason, message):
+            # What is awaited may just be early: a human need not act yet.
+            return Event(reason, message, warning=not change.awaited)
+        case CannotRefresh(message):
+            return Event(Reason.CANNOT_REFRESH, message, warning=True)
+        case Held(message):
+            return Event(Reason.ITEM_EMPTIED, message, warning=True)
+        case Synced(warnings=warnings) if said := warnings.condition():
+            return Event(*said, warning=True)
+    return None
+
+
+def is_repeated(change: StatusChange) -> bool:
+    """Whether the Event is posted again and again for a requester without a status: it is forgotten after an hour."""
+    return isinstance(change, Held) or (isinstance(change, Failure) and not change.awaited)
+
+
 def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
+    conditions: list[_Said]
     match change:
         case Synced():
-            said = _holds(len(change.keys), change.item_revision)
             warning = change.warnings.condition()
-            return [("Ready", "True", Reason.SYNCED, said), *([("Warning", "True", *warning)] if warning else [])]
+            conditions = [("Ready", "True", Reason.SYNCED, _holds(len(change.keys), change.item_revision))]
+            conditions += [("Warning", "True", *warning)] if warning else []
         case Held(message):
             said = _holds(len(request.status.keys or ()), request.status.item_version)
-            return [("Ready", "True", Reason.SYNCED, said), ("Warning", "True", Reason.ITEM_EMPTIED, message)]
+            conditions = [("Ready", "True", Reason.SYNCED, said), ("Warning", "True", Reason.ITEM_EMPTIED, message)]
         case Frozen():
             said = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
-            return [("Ready", "True", Reason.FROZEN, said)]
+            conditions = [("Ready", "True", Reason.FROZEN, said)]
         case Stale(message):
             # Nothing is stalled: it ends once the vault can be reached again.
-            return [
+            conditions = [
                 (kind, status, Reason.SOURCE_SILENT, message)
                 for kind, status in (("Ready", "False"), ("Stale", "True"))
             ]
         case Progressing():
             said = f"working on generation {request.generation}"
-            return [
+            conditions = [
                 (kind, status, Reason.PROGRESSING, said)
                 for kind, status in (("Ready", "Unknown"), ("Reconciling", "True"))
             ]
         case CannotRefresh(message):
-            kept = [(c.type, c.status, c.reason, c.message) for c in request.status.conditions if c.type != "Warning"]
-            if request.status.condition("Ready") is None:
-                # Read back from the Secret of a requester without a status, which has no conditions yet.
-                kept.append(("Ready", "True", Reason.SYNCED, "the Secret holds what the item held before"))
-            return [*kept, ("Warning", "True", Reason.CANNOT_REFRESH, message)]
+            conditions = [*_all_but_warning(request), ("Warning", "True", Reason.CANNOT_REFRESH, message)]
         case Failure(reason, message):
             ready, beside = ("Unknown", "Reconciling") if change.passes else ("False", "Stalled")
-            return [("Ready", ready, reason, message), (beside, "True", reason, message)]
+            conditions = [("Ready", ready, reason, message), (beside, "True", reason, message)]
+    return conditions
+
+
+def _all_but_warning(request: SecretRequest) -> list[_Said]:
+    kept: list[_Said] = [
+        (c.type, c.status, c.reason, c.message) for c in request.status.conditions if c.type != "Warning"
+    ]
+    if request.status.condition("Ready") is None:
+        # Read back from the Secret of a requester without a status, which has no conditions yet.
+        kept.append(("Ready", "True", Reason.SYNCED, "the Secret holds what the item held before"))
+    return kept

@@ -18,7 +18,7 @@ from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core.events import Event
 from keyturn.core.outcomes import DEFECT, SUPERSEDED, Outcome
 from keyturn.core.request import Key, SecretRequest
-from keyturn.core.status import WAITING, CannotRefresh, Failure, Held, Reason, StatusChange, Synced
+from keyturn.core.status import WAITING, CannotRefresh, Failure, Reason, StatusChange, Synced, event_of, is_repeated
 
 _log = logging.getLogger(__name__)
 
@@ -116,28 +116,12 @@ class Conclusion:
             if _says_so_already(latest, change):
                 return True
             written = await self._statuses.write(latest, change)
-        match change:
-            case Failure(reason, message, awaited=True):
-                # It may just be early, and nobody need act yet.
-                if written:
-                    self.post(latest, [Event(reason, message)])
-            # An Event is forgotten after an hour, and a requester without a status has nothing else: repeat it.
-            case Failure(reason, message) if written or not latest.has_status:
-                if written:
-                    _WARNED(
-                        _log, **request.key._asdict(), reason=reason, message=message, connection=request.connection
-                    )
-                self.post(latest, [Event(reason, message, warning=True)])
-            case CannotRefresh(message) if written:
-                reason = Reason.CANNOT_REFRESH
-                _WARNED(_log, **request.key._asdict(), reason=reason, message=message, connection=request.connection)
-                self.post(latest, [Event(reason, message, warning=True)])
-            case Synced(warnings=warnings) if written and (said := warnings.condition()):
-                self.post(latest, [Event(*said, warning=True)])
-            case Held(message) if written or not latest.has_status:
-                if written:
-                    _WARNED(_log, **request.key._asdict(), reason=Reason.ITEM_EMPTIED, message=message)
-                self.post(latest, [Event(Reason.ITEM_EMPTIED, message, warning=True)])
+        event = event_of(change)
+        if event is not None and (written or (is_repeated(change) and not latest.has_status)):
+            if written and event.warning and not isinstance(change, Synced):
+                about = {"reason": event.reason, "connection": request.connection}
+                _WARNED(_log, **request.key._asdict(), message=event.message, **about)
+            self.post(latest, [event])
         return True
 
     async def _report_outcome(self, request: SecretRequest, outcome: Outcome) -> Outcome:
