@@ -1,4 +1,4 @@
-"""Writes what the chart repeats: the table of values in its README, from the comments of `values.yaml`, and its copy of `crds/`.
+"""Writes what the chart repeats: the comments of `values.yaml`, in the table of its README and in its schema, and its copy of `crds/`.
 
 The copy is needed because a chart is packed and fetched by tools that follow no links out of its folder.
 """
@@ -30,15 +30,34 @@ def generated() -> dict[Path, str]:
         CHART / "files" / "crds" / file.name: file.read_text(encoding="utf-8")
         for file in sorted((ROOT / "crds").glob("*.yaml"))
     }
-    return {readme: f"{before}{BEGIN}{table((CHART / 'values.yaml').read_text(encoding='utf-8'))}{END}{after}", **crds}
+    values = (CHART / "values.yaml").read_text(encoding="utf-8")
+    schema = CHART / "values.schema.json"
+    return {
+        readme: f"{before}{BEGIN}{table(values)}{END}{after}",
+        schema: described(schema.read_text(encoding="utf-8"), values),
+        **crds,
+    }
 
 
 def stale() -> list[Path]:
     """Files that are not as they must be, or must not be there at all."""
     wanted = generated()
-    present = {CHART / "README.md", *(CHART / "files" / "crds").iterdir()}
+    present = {CHART / "README.md", CHART / "values.schema.json", *(CHART / "files" / "crds").iterdir()}
     wrong = {path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
     return sorted(wrong | present - wanted.keys())
+
+
+def described(schema: str, values: str) -> str:
+    """A schema in which each key that has a comment in a values file has it as its description, which editors show."""
+    parts = json.loads(schema)
+    for path, _, comment in _documented(yaml.compose(values), values.splitlines(), prefix=""):
+        part = parts
+        for name in path.split("."):
+            part = part["properties"][name]
+        kept = {key: value for key, value in part.items() if key != "description"}
+        part.clear()
+        part.update({"description": comment.replace("`", ""), **kept})
+    return json.dumps(parts, indent=2, ensure_ascii=False) + "\n"
 
 
 def table(values: str) -> str:
@@ -48,19 +67,23 @@ def table(values: str) -> str:
         UndocumentedValue: a key has no comment, nor has what it is part of, nor has each of its parts.
     """
     lines = values.splitlines()
-    rows = list(_rows(yaml.compose(values), lines, prefix=""))
+    rows = [
+        "| `{}` | {} | {} |".format(path, _default(value), comment.replace("|", "\\|"))
+        for path, value, comment in _documented(yaml.compose(values), lines, prefix="")
+    ]
     return "\n".join(("| value | default | meaning |", "|---|---|---|", *rows)) + "\n"
 
 
-def _rows(node: yaml.Node | None, lines: list[str], *, prefix: str) -> Iterator[str]:
+def _documented(node: yaml.Node | None, lines: list[str], *, prefix: str) -> Iterator[tuple[str, object, str]]:
+    """Each key that has a comment above it: its path, its default, and the comment."""
     if not isinstance(node, yaml.MappingNode):
         raise UndocumentedValue(f"helm/keyturn/values.yaml: {prefix.rstrip('.')} has no comment above it")
     for key, value in node.value:
         path = f"{prefix}{key.value}"
         if (comment := _comment(lines, key.start_mark.line)) is None:
-            yield from _rows(value, lines, prefix=f"{path}.")
+            yield from _documented(value, lines, prefix=f"{path}.")
         else:
-            yield f"| `{path}` | {_default(yaml.safe_load(yaml.serialize(value)))} | {comment} |"
+            yield path, yaml.safe_load(yaml.serialize(value)), comment
 
 
 def _comment(lines: list[str], number: int) -> str | None:
@@ -69,7 +92,7 @@ def _comment(lines: list[str], number: int) -> str | None:
     while number and lines[number - 1].lstrip().startswith("# "):
         number -= 1
         comment.insert(0, lines[number].strip().removeprefix("# "))
-    return " ".join(comment).replace("|", "\\|") or None
+    return " ".join(comment) or None
 
 
 def _default(value: object) -> str:

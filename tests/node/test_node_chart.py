@@ -39,6 +39,15 @@ def test_install_waits_for_an_operator_that_is_ready(trial, installed, measured)
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
+def test_helm_test_asks_the_operator_and_leaves_nothing(trial, installed):
+    """After an installation, people want one command that says whether it works."""
+    said = trial.helm("test", RELEASE, f"--namespace={SYSTEM}", "--logs")
+
+    assert "Phase:          Succeeded" in said
+    for kind in ("pods", "services"):
+        assert f"{RELEASE}-test" not in trial.kubectl("get", kind, "-n", SYSTEM, "-o", "name")
+
+
 def test_a_pod_that_was_applied_with_its_item_runs_and_holds_the_value(trial, installed, namespace, measured):
     """One `kubectl apply` of everything: the pod waits for its Secret by itself, and not for long."""
     pod = {"containers": [container(env=[from_secret("PASSWORD", "database", "password")])]}
