@@ -84,8 +84,8 @@ def read(text: str) -> Drawing:
         match shlex.split(line, comments=True):
             case []:
                 continue
-            case ["area", _, *place, title] if len(place) == 4:
-                areas.append(Area(*map(int, place), title))
+            case ["area", _, column, row, columns, rows, title]:
+                areas.append(Area(int(column), int(row), int(columns), int(rows), title))
             case ["box", name, column, row, title, what]:
                 boxes[name] = Box(int(column), int(row), title, what)
             case ["arrow", start, end, label] if {start, end} <= boxes.keys():

@@ -129,7 +129,7 @@ def _kinds() -> str:
                     "| column | shows |",
                     "|---|---|",
                     *(
-                        f"| {column['name']}{' (wide)' if column.get('priority') else ''} | `{_code(column['jsonPath'])}` |"
+                        f"| `{column['name'].upper()}`{' (wide)' if column.get('priority') else ''} | `{_code(column['jsonPath'])}` |"
                         for column in version["additionalPrinterColumns"]
                     ),
                     "",

@@ -12,7 +12,9 @@ from keyturn.settings import read_settings
 from support.pages import shown_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("helm/**/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(page for top in ("docs", "examples", "helm") for page in ROOT.glob(f"{top}/**/*.md"))]
+)
 # Kinds of others, which no API server of ours knows; their own types check them.
 FOREIGN = ("helm.toolkit.fluxcd.io/", "kustomize.toolkit.fluxcd.io/")
 
@@ -69,6 +71,14 @@ def test_pages_and_examples_are_found():
     found = {where.rpartition("-")[0] for where in SHOWN}
 
     assert found >= {"README.md", "docs/gitops.md", "docs/install.md", "docs/tenants.md", "examples/database.yaml"}
+
+
+def test_the_gallery_shows_each_example():
+    """An example that no page names is found by nobody."""
+    shown = re.findall(r"^\| \[`(\S+)`\]\((\S+)\)", (ROOT / "examples" / "README.md").read_text(), re.MULTILINE)
+
+    assert {name for name, _ in shown} == {path.name for path in (ROOT / "examples").glob("*.yaml")}
+    assert all(name == target for name, target in shown)
 
 
 def test_links_between_pages_lead_somewhere():
