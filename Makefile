@@ -73,10 +73,10 @@ pages: install ## generate docs/reference.md, and the picture docs/architecture.
 	@$(BIN)/python dev/picture.py
 
 kind-demo: ## try Keyturn on a new kind cluster; needs docker, kind, helm and kubectl (to end: kind delete cluster --name keyturn)
-	docker build --tag keyturn:$(VERSION) .
-	docker build --target emulator --tag keyturn-emulator:$(VERSION) .
+	docker build --tag localhost/keyturn:$(VERSION) .
+	docker build --target emulator --tag localhost/keyturn-emulator:$(VERSION) .
 	kind create cluster --config kind-config.yaml
-	kind load docker-image keyturn:$(VERSION) keyturn-emulator:$(VERSION) --name keyturn
+	kind load docker-image localhost/keyturn:$(VERSION) localhost/keyturn-emulator:$(VERSION) --name keyturn
 	helm install keyturn helm/keyturn --kube-context=kind-keyturn --namespace keyturn --create-namespace --set emulator.enabled=true --set operator.pollingInterval=5 --wait
 	kubectl --context=kind-keyturn apply -f examples/database.yaml -f examples/web.yaml
 	kubectl --context=kind-keyturn wait --for=condition=Ready opi/database --timeout=60s

@@ -33,7 +33,7 @@ def generated() -> dict[Path, str]:
     values = (CHART / "values.yaml").read_text(encoding="utf-8")
     schema = CHART / "values.schema.json"
     return {
-        readme: f"{before}{BEGIN}{table(values)}{END}{after}",
+        readme: f"{before}{BEGIN}{sections(values)}{END}{after}",
         schema: described(schema.read_text(encoding="utf-8"), values),
         **crds,
     }
@@ -58,6 +58,14 @@ def described(schema: str, values: str) -> str:
         part.clear()
         part.update({"description": comment.replace("`", ""), **kept})
     return json.dumps(parts, indent=2, ensure_ascii=False) + "\n"
+
+
+def sections(values: str) -> str:
+    """A heading and a table for each top-level key of a values file."""
+    lines = values.splitlines()
+    starts = [number - len(_comment_lines(lines, number)) for number, line in enumerate(lines) if line[:1].isalpha()]
+    parts = ["\n".join(lines[start:end]) for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    return "\n".join(f"### {next(iter(yaml.safe_load(part)))}\n\n{table(part)}" for part in parts)
 
 
 def table(values: str) -> str:
@@ -88,11 +96,14 @@ def _documented(node: yaml.Node | None, lines: list[str], *, prefix: str) -> Ite
 
 def _comment(lines: list[str], number: int) -> str | None:
     """The comment that stands directly above a line, as one line."""
-    comment: list[str] = []
-    while number and lines[number - 1].lstrip().startswith("# "):
-        number -= 1
-        comment.insert(0, lines[number].strip().removeprefix("# "))
-    return " ".join(comment) or None
+    return " ".join(line.strip().removeprefix("# ") for line in _comment_lines(lines, number)) or None
+
+
+def _comment_lines(lines: list[str], number: int) -> list[str]:
+    start = number
+    while start and lines[start - 1].lstrip().startswith("# "):
+        start -= 1
+    return lines[start:number]
 
 
 def _default(value: object) -> str:

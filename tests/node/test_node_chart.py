@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from keyturn.core import names
+from support.helm import HelmFailed
 from support.node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 from support.operator import eventually
 
@@ -41,7 +42,11 @@ def test_install_waits_for_an_operator_that_is_ready(trial, installed, measured)
 
 def test_helm_test_asks_the_operator_and_leaves_nothing(trial, installed):
     """After an installation, people want one command that says whether it works."""
-    said = trial.helm("test", RELEASE, f"--namespace={SYSTEM}", "--logs")
+    try:
+        said = trial.helm("test", RELEASE, f"--namespace={SYSTEM}", "--logs")
+    except HelmFailed as error:
+        log = trial.kubectl("logs", f"{RELEASE}-test", "-n", SYSTEM)
+        raise AssertionError(f"{error}{log}") from error
 
     assert "Phase:          Succeeded" in said
     for kind in ("pods", "services"):
