@@ -13,6 +13,7 @@ from demo.programs import Emulator, Operator
 from demo.readme import README
 from keyturn.settings import Settings, operator_parser, read_settings, variables
 from localcluster import LocalCluster
+from localcluster.paths import cache_directory
 from localnode.packages import PACKAGES
 from support.patience import LONG_S
 
@@ -61,6 +62,20 @@ def test_make_commands_do_what_they_are_shown_for(command):
         [*words, "--dry-run", "--always-make"], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     )
     assert MAKE[command] in result.stdout
+
+
+def test_the_cache_that_a_command_removes_is_the_one_that_is_used(monkeypatch):
+    """The README promises that nothing but Go's own caches stays; nothing else of the user's may go either."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    [line] = subprocess.run(
+        ["make", "--dry-run", "clean-cache"], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+
+    said = subprocess.run(
+        ["bash", "-c", line.replace("rm -rf", "echo")], env=environment, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert said == str(cache_directory()) == "/elsewhere/keyturn"
 
 
 def test_continuous_integration_runs_a_command_of_the_readme():
