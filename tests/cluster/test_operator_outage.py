@@ -185,6 +185,21 @@ async def test_a_wrong_token_is_told_and_a_right_one_in_its_file_heals(stage):
     assert len(outage_lines(operator)) == 1
 
 
+async def test_a_missing_token_is_named_in_the_log_and_waited_for(stage):
+    """The chart starts the pod without the token's Secret, so the log must say what is missing, and its arrival must suffice."""
+    file = stage.folder / "token"
+    stage.put_item("login")
+    await stage.ask("login")
+
+    operator = stage.operator(ready=False, OP_CONNECT_TOKEN=None, OP_CONNECT_TOKEN_FILE=file)
+    await stage.says("login", "CredentialRefused", ready="Unknown")
+    assert operator.get("/readyz")[0] == 503
+    assert f"the Connect token file {file} cannot be read (No such file or directory)" in operator.log.read_text()
+    file.write_text(stage.emulator.token("all"))
+
+    await stage.ready("login")
+
+
 async def test_a_revoked_token_keeps_what_there_is(stage):
     """A token that is revoked later takes no Secret and no readiness away; only new objects say CredentialRefused."""
     file = stage.folder / "token"

@@ -87,6 +87,17 @@ def test_each_alert_of_the_chart_has_its_part(helm):
     assert re.findall(r"^### (\w+)$", section("Alerts"), re.MULTILINE) == alerts
 
 
+def test_each_alert_links_to_its_part(helm):
+    """Who is woken by an alert clicks, and must land where it says what to do."""
+    page = "https://wiki.example.com/troubleshooting"
+    metrics = {"prometheusRule": {"enabled": True, "runbookUrl": page}}
+    (rule,) = of_kind(helm.render({"metrics": metrics}), "PrometheusRule")
+
+    for group in rule["spec"]["groups"]:
+        for alert in group["rules"]:
+            assert alert["annotations"]["runbook_url"] == f"{page}#{alert['alert'].lower()}"
+
+
 def test_each_event_is_explained():
     """People search for the reason of an Event."""
     assert sorted(first_cells(section("Events"), "reason")) == sorted(reason.value for reason in EventReason)
