@@ -101,7 +101,7 @@ class WatchState:
         return None if self.error is None else f"cannot watch {self.what} in {self.place}: {self.error}"
 
     def connect(self) -> None:
-        """The watch is open. Of one that was silent, only an event shows that it works."""
+        """The watch is open. Of one that brought nothing, only an event shows that it works."""
         self._connected = self._time.monotonic()
         if not isinstance(self.error, _Quiet):
             self.works()

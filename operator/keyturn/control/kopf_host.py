@@ -175,7 +175,7 @@ def _settings() -> kopf.OperatorSettings:
     # No watch on all CRDs with their full schemas; that ours is served is checked before we come here.
     settings.scanning.disabled = True
     settings.posting.enabled = False
-    # Workaround: it would open a silent watch again from the same place; ours makes it list, and does so earlier.
+    # Workaround: it would open a watch that brings nothing again from the same place; ours makes it list, and does so earlier.
     settings.watching.inactivity_timeout = 3600
     # Pages of this size bound the memory, and the time for which parsing holds up the loop.
     settings.watching.chunk_size = 500
