@@ -92,6 +92,8 @@ async def test_a_server_that_closes_connections_without_a_word_is_no_outage(stag
 
     await rotate_bystander(stage, operator, times=4)
 
+    assert "cannot be used" not in operator.logged()
+
 
 async def test_a_dozen_items_that_hang_leave_room_for_others(stage):
     """While they hang for the first time, and while they are tried again."""
