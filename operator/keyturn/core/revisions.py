@@ -37,7 +37,8 @@ def known_revision(metadata: ObjectMeta, pending: PendingChanges | None, *, by_s
     own = parse_revision(metadata.annotations.get(REVISION, ""))
     possible = highest_possible(metadata)
     known = (own, pending.revision if pending else 0, by_status)
-    believed = max((revision for revision in known if revision <= possible), default=0)
+    # Below the highest: the next one must be possible, too.
+    believed = max((revision for revision in known if revision < possible), default=0)
     fresh = _writes(metadata) if _is_forged(metadata, own, possible) else 0
     return max(believed, fresh, 1)
 
