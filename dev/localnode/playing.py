@@ -155,7 +155,7 @@ Everything listens in a network of its own, so use these `kubectl` and `helm`; `
   {kubectl} port-forward deployment/keyturn-emulator 8081 &
   inside curl -X POST http://127.0.0.1:8081/vaults/Production/items/database/rotate -d '{{}}'
   kubectl rollout status deployment/web
-  kubectl exec deployment/web -- printenv PASSWORD
+  kubectl exec deployment/web -- env | grep PASSWORD
 
 To stop it and remove every trace:
 
