@@ -6,13 +6,14 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 from localcluster.binaries import ensure_helm
 from localcluster.processes import Process
 from localnode import cgroups
-from localnode.building import IMAGES, OPERATOR, ensure_image
+from localnode.building import EMULATOR, IMAGES, OPERATOR, ensure_image
 from localnode.commands import run
 from localnode.errors import NodeFailed
 from localnode.layout import Layout
@@ -77,9 +78,7 @@ def _start(layout: Layout) -> None:
             node.load(archive)
         _write_programs(layout, node, helm)
         _say("Installing the chart with its emulator")
-        repository, _, tag = OPERATOR.name.partition(":")
-        chosen = f"image.repository={repository},image.tag={tag},emulator.enabled=true,operator.pollingInterval={_INTERVAL_S}"
-        _run(layout, "helm", "install", "keyturn", str(_ROOT / "helm" / "keyturn"), *_in_namespace(), "--set", chosen)
+        _install(layout)
         _say("Requesting a Secret, and running a Deployment that uses it")
         _run(layout, "kubectl", "apply", "-f", str(_ROOT / "examples" / "database.yaml"), "-f", str(_WEB))
         _run(layout, "kubectl", "wait", "--for=condition=Ready", "opi/database", "--timeout=60s")
@@ -88,8 +87,20 @@ def _start(layout: Layout) -> None:
         until_released.pop_all()
 
 
-def _in_namespace() -> tuple[str, ...]:
-    return (f"--namespace={_NAMESPACE}", "--create-namespace", "--wait", "--timeout=180s")
+def _install(layout: Layout) -> None:
+    chosen = ["emulator.enabled=true", f"operator.pollingInterval={_INTERVAL_S}"]
+    for values, image in (("image", OPERATOR), ("emulator.image", EMULATOR)):
+        repository, _, tag = image.name.partition(":")
+        chosen += [f"{values}.repository={repository}", f"{values}.tag={tag}"]
+    flags = (f"--namespace={_NAMESPACE}", "--create-namespace", "--wait", "--timeout=180s", "--set", ",".join(chosen))
+    try:
+        _run(layout, "helm", "install", "keyturn", str(_ROOT / "helm" / "keyturn"), *flags)
+    except NodeFailed:
+        # Helm does not say why a pod is not ready.
+        subprocess.run(
+            [layout.programs / "kubectl", "events", "--namespace", _NAMESPACE, "--types=Warning"], check=False
+        )
+        raise
 
 
 def _write_programs(layout: Layout, node: LocalNode, helm: Path) -> None:
@@ -144,7 +155,7 @@ Everything listens in a network of its own, so use these `kubectl` and `helm`; `
   {kubectl} port-forward deployment/keyturn-emulator 8081 &
   inside curl -X POST http://127.0.0.1:8081/vaults/Production/items/database/rotate -d '{{}}'
   kubectl rollout status deployment/web
-  kubectl exec deployment/web -- printenv PASSWORD
+  kubectl exec deployment/web -- env | grep PASSWORD
 
 To stop it and remove every trace:
 
