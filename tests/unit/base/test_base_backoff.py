@@ -75,7 +75,10 @@ def test_an_interval_is_kept_give_or_take_a_tenth(interval, random):
 @given(st.floats(1, 1e6), RANDOM, st.floats(0, 0.5))
 def test_an_interval_is_kept_within_its_spread(interval, random, spread):
     """The caller says how much."""
-    assert abs(jittered(interval, random=random, spread=spread) - interval) <= spread * interval * (1 + 1e-9) + interval * 1e-12
+    assert (
+        abs(jittered(interval, random=random, spread=spread) - interval)
+        <= spread * interval * (1 + 1e-9) + interval * 1e-12
+    )
 
 
 @pytest.mark.parametrize(("random", "expected"), [(0.0, 90), (0.5, 100), (0.75, 105)])
