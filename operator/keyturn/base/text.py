@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 def shorten(text: str, limit: int = 200) -> str:
     """A user's text, cut to a length that fits into a message."""
@@ -16,6 +19,17 @@ def one_line(text: str) -> str:
 def listed(noun: str, names: tuple[str, ...]) -> str:
     """A noun and its names: `key a`, `keys a, b`."""
     return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number of things: `1 key`, `2 keys`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def closest(word: str, known: Iterable[str], *, similarity: float = 0.87) -> str | None:
+    """The known word that somebody probably meant, or None if none is similar enough (0 to 1)."""
+    matches = get_close_matches(word, list(known), n=1, cutoff=similarity)
+    return matches[0] if matches else None
 
 
 def duration(seconds: float) -> str:

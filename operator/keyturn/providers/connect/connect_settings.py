@@ -16,16 +16,17 @@ from keyturn.providers.proxies import proxy_for
 
 BUDGET = Budget(requests_at_once=10, shortest_poll=1.0)
 
-VARIABLES = (
-    "OP_CONNECT_HOST",
-    "OP_CONNECT_TOKEN",
-    "OP_CONNECT_TOKEN_FILE",
-    "OP_CONNECT_CA_FILE",
-    "SSL_CERT_FILE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-)
+VARIABLES: Mapping[str, str] = {
+    "OP_CONNECT_HOST": "base URL of the Connect server, without /v1",
+    "OP_CONNECT_TOKEN": "its bearer token; set this or OP_CONNECT_TOKEN_FILE",
+    "OP_CONNECT_TOKEN_FILE": "a file with the token, read again when it changes",
+    "OP_CONNECT_CA_FILE": "certificates to trust instead of the public ones",
+    "SSL_CERT_FILE": "the same; OP_CONNECT_CA_FILE takes precedence",
+    "HTTP_PROXY": "the proxy for a Connect server at an http:// address",
+    "HTTPS_PROXY": "the proxy for a Connect server at an https:// address",
+    "NO_PROXY": "hosts and networks to reach without a proxy",
+}
+"""The variables that are read, and what each means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
