@@ -75,6 +75,17 @@ class ConnectSettings:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"the Connect setting {name} must be greater than zero")
 
+    @property
+    def address(self) -> str:
+        """Scheme, host and port of the server, and the proxy on the way to it, for messages. A path prefix is left out."""
+        server = _origin(self.host)
+        return server if self.proxy is None else f"{server} through the proxy {_origin(self.proxy)}"
+
+
+def _origin(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
+
 
 _POSITIVE = (
     "connect_timeout",

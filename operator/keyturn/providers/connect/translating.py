@@ -27,26 +27,28 @@ _ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
 """Any other error says nothing about the requested thing: `VaultUnavailable`."""
 
 
-def as_vault_error(error: ConnectError, what: str, *, may_be_absent: bool = True) -> vault.VaultError:
+def as_vault_error(error: ConnectError, what: str, *, server: str, may_be_absent: bool = True) -> vault.VaultError:
     """The error of `core.vault` for an error of Connect.
 
     Args:
         error: its text is safe to publish, like all of its tree.
-        what: names the requested thing, by ids.
+        what: names the requested thing, by ids; empty for the server as a whole.
+        server: its name and address. What may be the server's fault names it, so that the reader knows where to look.
         may_be_absent: whether 404 means that the thing does not exist. On a route that always exists, 404 means that the
             address leads elsewhere.
     """
-    text = f"{what}: {error}"
+    text = f"{what}: {error}" if what else str(error)
+    at_server = f"{server}: {text}"
     if not may_be_absent and isinstance(error, Missing | BadRequest):
-        return vault.VaultUnavailable(text)
+        return vault.VaultUnavailable(at_server)
     if isinstance(error, Throttled):
-        return vault.RateLimited(text, retry_after=error.retry_after)
+        return vault.RateLimited(at_server, retry_after=error.retry_after)
     if isinstance(error, BadRequest) and error.malformed_id:
         return vault.NotInVault(text)
     for connect_class, vault_class in _ERRORS:
         if isinstance(error, connect_class):
-            return vault_class(text)
-    return vault.VaultUnavailable(text)
+            return vault_class(at_server if vault_class is vault.CredentialRefused else text)
+    return vault.VaultUnavailable(at_server)
 
 
 def as_scope(found: ConnectVault) -> vault.Scope:
