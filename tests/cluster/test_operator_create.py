@@ -81,7 +81,10 @@ async def test_many_objects_cost_two_writes_and_one_request_each(stage):
     for name in keys:
         await stage.ready(name)
 
-    assert 0 < sum(operator.api_writes().values()) <= 2 * number
+    writes = operator.settled_writes()
+    # And one Event for each, in the background.
+    assert writes.pop("create events") == number
+    assert 0 < sum(writes.values()) <= 2 * number
     assert len(stage.connect.requests()) <= number + 2 * len(vaults) + 3
     assert {name: await stage.data(name) for name in keys} == {name: {"password": b"x"} for name in keys}
 
@@ -113,7 +116,11 @@ async def test_an_idle_operator_asks_twice_per_poll_and_writes_nothing(stage):
     for name in ("one", "two", "three"):
         await stage.provide(name)
     await operator.polls(2)
-    before, written, versions = stage.connect.last_request(), operator.api_writes(), await stage.versions("one", "two")
+    before, written, versions = (
+        stage.connect.last_request(),
+        operator.settled_writes(),
+        await stage.versions("one", "two"),
+    )
 
     await operator.polls(2)
 

@@ -106,7 +106,7 @@ async def test_nothing_is_written_for_a_blink(stage):
     """One failed answer of each kind of request changes no object and posts no Event."""
     operator = stage.operator()
     await stage.provide("login")
-    versions, writes = await stage.versions("login"), operator.api_writes()
+    versions, writes = await stage.versions("login"), operator.settled_writes()
 
     for route in (HEARTBEAT, GET_VAULTS):
         stage.connect.fault(route, status=502, count=1)

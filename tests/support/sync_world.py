@@ -152,6 +152,10 @@ class World:
         """The message of each Event."""
         return [event.message for _, event in self._kept.posted]
 
+    def forget_events(self) -> None:
+        """The Events posted so far are not of interest."""
+        self._kept.posted.clear()
+
     @property
     def _kept(self) -> KeptEvents:
         poster: EventPoster = self.context.events
@@ -277,6 +281,7 @@ class SyncParts(World):
         self.watch()
         self.vaults.take_asked()
         self.api.calls.clear()
+        self.forget_events()
         latest = self.registry.get(request.key)
         assert latest is not None
         return latest

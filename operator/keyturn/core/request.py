@@ -90,6 +90,12 @@ class SecretRequest:
         return self.is_synced or self.status.was_synced(self.generation)
 
     @property
+    def subject(self) -> dict[str, str]:
+        """The object that decides, for a line of the log: `kind`, `namespace` and `name`."""
+        kind, name = (self.owners[0].kind, self.owners[0].name) if self.owners else ("Secret", self.key.name)
+        return {"kind": kind, "namespace": self.key.namespace, "name": name}
+
+    @property
     def vault(self) -> str | None:
         """The id of the vault that the Secret was last filled from; None before the first sync."""
         try:

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from keyturn.base.text import shorten
+from keyturn.base.text import plural, shorten
 from keyturn.core import names
 from keyturn.core.conditions import Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
@@ -189,7 +189,7 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[tuple[str,
     """Type, status, reason and message of each condition."""
     match change:
         case Synced():
-            said = f"the Secret holds {len(change.keys)} keys of the item at version {change.item_revision}"
+            said = f"the Secret is in sync with the item at version {change.item_revision} ({plural(len(change.keys), 'key')})"
             warning = change.warnings.condition()
             return [("Ready", "True", Reason.SYNCED, said), *([("Warning", "True", *warning)] if warning else [])]
         case Frozen():

@@ -116,7 +116,11 @@ _API_SECONDS = _histogram(
     buckets=_FAST,
 )
 
-_RECONCILES = _counter("keyturn_reconciles", "Reconciles of one item, by result.", Label("reason", _CAMEL_CASE))
+_RECONCILES = _counter(
+    "keyturn_reconciles",
+    "Reconciles of one item, by result: the reason of Ready after a failure, else what was done.",
+    Label("reason", _CAMEL_CASE),
+)
 _RECONCILE_SECONDS = _histogram(
     "keyturn_reconcile_duration_seconds",
     "Duration of one reconcile of one item, without its time in the queue.",

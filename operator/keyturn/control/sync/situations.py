@@ -31,7 +31,7 @@ _LONGEST_RECHECK = 60.0
 _CONFIRM_AFTER = 30.0
 """Seconds after which to look whether a failure is confirmed, if the polling interval is not shorter."""
 
-_CLUSTER_FAILED = warning("{namespace}/{name}: {error}")
+_CLUSTER_FAILED = warning("{kind} {namespace}/{name}: {error}")
 
 
 class Situations:
@@ -83,7 +83,7 @@ class Situations:
             case ClusterError():
                 terminating = isinstance(error, Forbidden) and error.namespace_terminating
                 if not terminating:
-                    _CLUSTER_FAILED(_log, **request.key._asdict(), error=error, connection=request.connection)
+                    _CLUSTER_FAILED(_log, **request.subject, error=error, connection=request.connection)
                 return after_cluster_error(
                     error.message,
                     self.of(request),
