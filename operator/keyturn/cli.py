@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from keyturn.app import StartError, run
-from keyturn.base.log import warning
+from keyturn.base.log import info, warning
 from keyturn.base.text import closest, one_line, shorten
 from keyturn.cluster import LeaseLost
 from keyturn.control.kopf_host import KOPF_LOG_LEVELS
@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 
 _WITHOUT_EFFECT = warning("{flag} has no effect: {instead}")
 
+_ENDED = info("Keyturn has ended, because it received a signal")
 _UNKNOWN_VARIABLE = warning("{variable} is not a setting of Keyturn and is ignored{hint}")
 
 USAGE = """usage: keyturn operator [--help] [flags]
@@ -85,9 +86,10 @@ def _operate(flags: Sequence[str]) -> int:
         return 1
     except asyncio.CancelledError:
         # The signal to end came before there was any work to stop.
-        return 0
+        pass
     except KeyboardInterrupt:
         return 130
+    _ENDED(_log)
     return 0
 
 

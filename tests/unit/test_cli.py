@@ -1,5 +1,6 @@
 """The commands, as far as they end without any network."""
 
+import asyncio
 import os
 
 import pytest
@@ -31,6 +32,22 @@ def test_an_unknown_command_is_named_before_the_usage(arguments, mistake, capsys
     """On the error stream, with the exit code of a mistake."""
     assert run_command(arguments) == 2
     assert capsys.readouterr().err == f"keyturn: {mistake}\n{USAGE}"
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_the_end_is_a_line_of_the_log(monkeypatch, capsys, early):
+    """Otherwise the log just stops, as after a crash."""
+
+    async def end(_settings):
+        if early:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("keyturn.cli.run", end)
+    monkeypatch.setenv("OP_CONNECT_HOST", "http://c")
+    monkeypatch.setenv("OP_CONNECT_TOKEN", "t")
+
+    assert run_command(["operator"]) == 0
+    assert capsys.readouterr().err.endswith("Keyturn has ended, because it received a signal\n")
 
 
 def test_an_unknown_variable_of_connect_is_a_line_of_the_log(monkeypatch, capsys):

@@ -51,6 +51,11 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end -}}
 {{- end -}}
 
+{{/* Seconds between two polls. A trial asks only its own emulator, so there a rotation need not take minutes. */}}
+{{- define "keyturn.pollingInterval" -}}
+{{- .Values.operator.pollingInterval | default (ternary 5 600 .Values.emulator.enabled) | int64 -}}
+{{- end -}}
+
 {{- define "keyturn.environment" -}}
 {{- $operator := .Values.operator -}}
 - name: OP_CONNECT_HOST
@@ -66,7 +71,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 - name: WATCH_NAMESPACE
   value: {{ include "keyturn.watched" . | fromJsonArray | join "," | quote }}
 - name: POLLING_INTERVAL
-  value: {{ $operator.pollingInterval | int64 | quote }}
+  value: {{ include "keyturn.pollingInterval" . | quote }}
 - name: AUTO_RESTART
   value: {{ $operator.autoRestart | quote }}
 - name: KEYTURN_FULL_PASS_INTERVAL

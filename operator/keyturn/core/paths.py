@@ -35,11 +35,21 @@ def parse_item_path(text: object) -> ItemPath:
     """
     if not isinstance(text, str) or not text:
         raise BadPath("the item path is empty; it must be of the form vaults/<vault>/items/<item>")
+    if (reference := _reference(text)) is not None:
+        raise BadPath(f"the item path {shorten(text)!r} is a secret reference; write {shorten(str(reference))!r}")
     root, _, rest = text.partition("/")
     vault, _, item = rest.partition("/items/")
     if root != "vaults" or not vault or not item or vault.startswith("/") or item.endswith("/"):
         raise BadPath(f"the item path {shorten(text)!r} must be of the form vaults/<vault>/items/<item>")
     return ItemPath(vault=vault, item=item)
+
+
+def _reference(text: str) -> ItemPath | None:
+    """The item that a secret reference of 1Password, `op://<vault>/<item>/...`, names; None for any other text."""
+    parts = text.removeprefix("op://").split("/")
+    if not text.startswith("op://") or len(parts) < 2 or not parts[0] or not parts[1]:
+        return None
+    return ItemPath(vault=parts[0], item=parts[1])
 
 
 def same_but_for_case(one: str, other: str) -> bool:

@@ -6,10 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from keyturn.base.text import closest
 from keyturn.core.conditions import Status
 from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
-from keyturn.core.names import API_VERSION, AUTO_RESTART, KIND, OPAQUE, REFRESH_MOUNTS, is_copied, is_tracking
-from keyturn.core.paths import BadPath, parse_item_path
+from keyturn.core.names import (
+    API_VERSION,
+    AUTO_RESTART,
+    ITEM_PATH,
+    KIND,
+    OPAQUE,
+    REFRESH_MOUNTS,
+    is_copied,
+    is_tracking,
+)
+from keyturn.core.paths import BadPath, ItemPath, parse_item_path
 
 _SWITCHES = frozenset({AUTO_RESTART, REFRESH_MOUNTS})
 """Annotations of an object that say what must happen when its Secret changes; they are copied to the Secret."""
@@ -102,6 +112,20 @@ class SecretRequest:
             return parse_item_path(self.status.item_path).vault
         except BadPath:
             return None
+
+
+def requested_path(request: SecretRequest) -> ItemPath:
+    """The path of the item that a request names.
+
+    Raises:
+        BadPath: it has another form, or there is none; the message names the annotation if that is missing.
+    """
+    if request.item_path or request.has_status:
+        return parse_item_path(request.item_path)
+    prefix, _, name = ITEM_PATH.rpartition("/")
+    similar = closest(name, (key.removeprefix(f"{prefix}/") for key in request.annotations), similarity=0.8)
+    hint = f"; did you mean it by {prefix}/{similar}?" if similar else ""
+    raise BadPath(f"the annotation {ITEM_PATH}, vaults/<vault>/items/<item>, is missing{hint}")
 
 
 def request_from_item(

@@ -65,7 +65,6 @@ def test_every_text_is_a_path_or_refused(text):
         "vaults/x/item/y",
         "/vaults/x/items/y",
         "vaults/x/items/y/",
-        "op://vault/item/field",
         "vaults/x",
         "vaults/x/items",
         "vaults/items/x",
@@ -76,6 +75,28 @@ def test_every_text_is_a_path_or_refused(text):
 def test_what_is_no_path_is_refused_with_the_form_it_should_have(text):
     """The message says what a path looks like, so that the reader need not look it up."""
     with pytest.raises(BadPath, match="vaults/<vault>/items/<item>"):
+        parse_item_path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("op://Production/database", "'vaults/Production/items/database'"),
+        ("op://Production/my database/section/password", "'vaults/Production/items/my database'"),
+    ],
+)
+def test_a_secret_reference_is_refused_with_the_path_to_write(text, instead):
+    """1Password's app copies references, so that is what many people have at hand."""
+    with pytest.raises(BadPath, match="is a secret reference; write") as refusal:
+        parse_item_path(text)
+
+    assert str(refusal.value).endswith(instead)
+
+
+@pytest.mark.parametrize("text", ["op://", "op://vault", "op:///item", "op://vault/"])
+def test_half_a_reference_gets_no_made_up_advice(text):
+    """Then the general form is shown."""
+    with pytest.raises(BadPath, match="must be of the form"):
         parse_item_path(text)
 
 

@@ -243,3 +243,11 @@ def test_counted_restarts_change_nothing_else():
     status = after(SYNCED)
 
     assert status_with_restarts(status, COUNTED) == replace(status, restarts=COUNTED)
+
+
+@pytest.mark.parametrize(("keys", "said"), [((), "0 keys"), (("a",), "1 key"), (("a", "b"), "2 keys")])
+def test_the_keys_are_counted_in_words_that_fit_their_number(keys, said):
+    """The message of a good object is read most of all."""
+    status = after(replace(SYNCED, keys=keys))
+
+    assert status.condition("Ready").message == f"the Secret is in sync with the item at version 3 ({said})"

@@ -33,9 +33,9 @@ from keyturn.core.outcomes import (
     when_current,
     when_frozen,
 )
-from keyturn.core.paths import BadPath, parse_item_path
+from keyturn.core.paths import BadPath
 from keyturn.core.polling import is_older
-from keyturn.core.request import Key, SecretRequest
+from keyturn.core.request import Key, SecretRequest, requested_path
 from keyturn.core.resolve import Unresolved
 from keyturn.core.restarts import unreadable_switch
 from keyturn.core.secret import Desired, is_current
@@ -141,7 +141,7 @@ class Phases:
         key, confirmations = request.key, self._situations.confirmations
         unconfirmed_since = confirmations.since(key)
         try:
-            path = parse_item_path(request.item_path)
+            path = requested_path(request)
             item = await self._connections[request.connection].index.find(
                 path, since=max(self._registry.changed_at(key), unconfirmed_since), at_least=unconfirmed_since
             )
