@@ -87,7 +87,6 @@ def test_the_schema_knows_each_value_and_no_other():
 @pytest.mark.parametrize(
     ("value", "setting"),
     [
-        ("operator.pollingInterval", "polling_interval"),
         ("operator.fullPassInterval", "full_pass_interval"),
         ("operator.maxStaleness", "max_staleness"),
         ("operator.workers", "workers"),
