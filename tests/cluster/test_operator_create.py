@@ -4,7 +4,7 @@ import secrets
 import pytest
 from operator_fixtures import GET_ITEM, GET_ITEMS, VAULT, annotations_of, decoded
 
-from keyturn.cluster.resources import NAMESPACES, ONEPASSWORD_ITEMS
+from keyturn.cluster.resources import NAMESPACES, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 
 pytestmark = pytest.mark.cluster
@@ -164,3 +164,26 @@ async def test_objects_elsewhere_are_left_alone(stage, elsewhere):
 
     untouched = await stage.cluster.get(ONEPASSWORD_ITEMS, elsewhere, "login")
     assert untouched["status"] == {"observedGeneration": -1}
+
+
+async def test_success_is_told_in_events_and_in_the_log(stage):
+    """Whoever describes an object or reads the log finds when its Secret was made, made again and mended, not only failures."""
+    operator = stage.operator()
+    await stage.ask("login", f"vaults/{VAULT}/items/login")
+    await stage.says("login", "ItemNotFound", ready="False")
+    stage.put_item("login")
+    await stage.ready("login")
+    created = await stage.event("login", "Created")
+    recovered = await stage.event("login", "Recovered")
+    await stage.cluster.delete(SECRETS, stage.namespace, "login")
+    recreated = await stage.event("login", "Recreated")
+    assert operator.terminate() == 0
+
+    assert {event["type"] for event in (created, recovered, recreated)} == {"Normal"}
+    logged = operator.logged()
+    subject = f"OnePasswordItem {stage.namespace}/login: "
+    assert f"connected to Connect at {stage.variables()['OP_CONNECT_HOST']}: 1 vault, " in logged
+    assert f"{subject}Secret created from 1Password (key password)" in logged
+    assert f"{subject}ready again; the failure was ItemNotFound" in logged
+    assert f"{subject}Secret was missing and is created again (key password)" in logged
+    assert logged.rstrip().endswith("Keyturn has ended, because it received a signal")
