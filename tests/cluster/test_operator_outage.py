@@ -51,7 +51,9 @@ async def test_an_outage_changes_nothing_and_ends_by_itself(stage, failure):
     assert await stage.asked("late") == late
     status, words = operator.get("/readyz")
     assert status == 503
-    assert "connect failed: " in words
+    assert f"connect failed: Connect at {stage.variables()['OP_CONNECT_HOST']}: " in words
+    assert f"Connect at {stage.variables()['OP_CONNECT_HOST']}: " in outage_lines(operator)[0]
+    assert condition_of(late, "Ready")["message"].startswith("Connect at ")
     assert operator.get("/healthz")[0] == 200
     assert len(outage_lines(operator)) == 1
 

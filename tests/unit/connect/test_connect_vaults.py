@@ -295,6 +295,14 @@ def test_every_error_has_its_class_at_the_seam(error, kind):
     assert str(found) == ("Connect at http://c:8080: item i: x" if about_server else "item i: x")
 
 
+async def test_a_token_that_may_not_list_vaults_is_a_failure_of_the_whole_server():
+    """It concerns no item, so the reader must know which server and token are meant."""
+    bench = Bench(fault(403), host="http://connect.test:8080")
+
+    with pytest.raises(vault.AccessDenied, match=r"^Connect at http://connect\.test:8080: the vaults: "):
+        await ConnectVaults(bench.client).scopes()
+
+
 async def test_a_failure_names_the_server_and_no_path_of_it():
     """Which server is meant is the first question, and a path of its address may be nobody's business."""
     bench = Bench(fault(401), host="https://connect.test:8443/hidden")

@@ -47,7 +47,8 @@ def as_vault_error(error: ConnectError, what: str, *, server: str, may_be_absent
         return vault.NotInVault(text)
     for connect_class, vault_class in _ERRORS:
         if isinstance(error, connect_class):
-            return vault_class(at_server if vault_class is vault.CredentialRefused else text)
+            about_server = vault_class is vault.CredentialRefused or not may_be_absent
+            return vault_class(at_server if about_server else text)
     return vault.VaultUnavailable(at_server)
 
 
