@@ -12,7 +12,7 @@ VERSION = $(shell sed -n 's/^appVersion: //p' helm/keyturn/Chart.yaml)
 # Number of parallel test processes. Cluster tests mostly wait, so this is one more than there are cores.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
-.PHONY: help install demo test unit node lint format chart lock bench bench-node chaos cluster-up cluster-down clean
+.PHONY: help install demo test unit node lint format chart pages lock bench bench-node chaos cluster-up cluster-down node-up node-down clean clean-cache
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -30,12 +30,14 @@ $(INSTALLED): pyproject.toml operator/connect_emulator/pyproject.toml requiremen
 
 install: $(INSTALLED) ## create .venv with the locked dependencies
 
-lint: install ## run ruff, mypy (strict) and import-linter, and check the generated files of the chart
+lint: install ## run ruff, mypy (strict) and import-linter, and check the generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python dev/chart.py --check
+	@$(BIN)/python dev/reference.py --check
+	@$(BIN)/python dev/picture.py --check
 
 format: install ## format the code, and let ruff fix what it can
 	@$(BIN)/ruff check --fix-only .
@@ -66,11 +68,15 @@ chart: install ## generate the chart's README table, its copy of crds/, and the 
 	@$(BIN)/python dev/chart.py
 	@KEYTURN_RENEW_SNAPSHOTS=1 $(BIN)/pytest tests/chart/test_chart_rendering.py -q -k reviewed
 
+pages: install ## generate docs/reference.md, and the picture docs/architecture.svg from docs/architecture.txt
+	@$(BIN)/python dev/reference.py
+	@$(BIN)/python dev/picture.py
+
 kind-demo: ## try Keyturn on a new kind cluster; needs docker, kind, helm and kubectl (to end: kind delete cluster --name keyturn)
-	docker build --tag keyturn:$(VERSION) .
-	docker build --target emulator --tag keyturn-emulator:$(VERSION) .
+	docker build --tag localhost/keyturn:$(VERSION) .
+	docker build --target emulator --tag localhost/keyturn-emulator:$(VERSION) .
 	kind create cluster --config kind-config.yaml
-	kind load docker-image keyturn:$(VERSION) keyturn-emulator:$(VERSION) --name keyturn
+	kind load docker-image localhost/keyturn:$(VERSION) localhost/keyturn-emulator:$(VERSION) --name keyturn
 	helm install keyturn helm/keyturn --kube-context=kind-keyturn --namespace keyturn --create-namespace --set emulator.enabled=true --wait
 	kubectl --context=kind-keyturn apply -f examples/database.yaml -f examples/web.yaml
 	kubectl --context=kind-keyturn wait --for=condition=Ready opi/database --timeout=60s
@@ -93,8 +99,17 @@ cluster-up: install ## start a local control plane that keeps running
 cluster-down: install ## stop the local control plane, and remove everything that it left
 	@$(BIN)/python -m localcluster down
 
+node-up: install ## start a real node with the chart and its emulator on it, for playing (needs root and Debian packages)
+	@$(BIN)/python -m localnode up
+
+node-down: install ## stop the real node, and remove everything that it left
+	@$(BIN)/python -m localnode down
+
 lock: install ## resolve and lock the dependencies again
 	@$(BIN)/python dev/lock.py
+
+clean-cache: ## remove what the first demo and tests built and downloaded for all clones: ~/.cache/keyturn
+	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/keyturn"
 
 clean: ## remove the files that the other targets created here
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -25,6 +25,11 @@ def default_run_directory() -> Path:
     return cache_directory() / "run" / "default"
 
 
+def default_node_directory() -> Path:
+    """Return the directory of the node that `python -m localnode up` starts when none is named."""
+    return cache_directory() / "run" / "node"
+
+
 def pinned(file: Path, pattern: str) -> str:
     """Return what the first group of `pattern` matches in a file that pins versions."""
     found = re.search(pattern, file.read_text(encoding="utf-8"), re.MULTILINE)

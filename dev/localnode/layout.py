@@ -17,6 +17,21 @@ class Layout:
         return self.directory / "cluster"
 
     @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.cluster / "admin.kubeconfig"
+
+    @property
+    def state(self) -> Path:
+        """The state file of a node that goes on without its starter: which process ends it."""
+        return self.directory / "state.json"
+
+    @property
+    def programs(self) -> Path:
+        """The folder of the programs for those who play with such a node."""
+        return self.directory / "bin"
+
+    @property
     def containerd(self) -> Path:
         """The folder of all that containerd keeps."""
         return self.directory / "containerd"

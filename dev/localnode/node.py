@@ -1,5 +1,6 @@
 """The local node as tests see it."""
 
+import json
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from typing import IO, Self, cast
 from localcluster import LocalCluster
 from localcluster.binaries import ensure_binaries
 from localcluster.launching import supervising
+from localcluster.processes import Process
 from localnode import cgroups, network
 from localnode.errors import NodeFailed, NodeUnavailable
 from localnode.layout import Layout
@@ -35,8 +37,11 @@ class LocalNode:
         self.cluster = LocalCluster.attach(layout.cluster)
 
     @classmethod
-    def start(cls) -> Self:
+    def start(cls, directory: Path | None = None) -> Self:
         """Start a node and wait until pods can run on it; builds the programs first if they are not in the cache.
+
+        Args:
+            directory: where everything lies, made if need be; removed at the end. Default: a new temporary directory.
 
         Raises:
             NodeUnavailable: this machine cannot; the message says what to install.
@@ -46,7 +51,10 @@ class LocalNode:
             raise NodeUnavailable(why)
         ensure_binaries()
         programs = ensure_node_programs()
-        layout = Layout(Path(tempfile.mkdtemp(prefix="keyturn-node-")).resolve())
+        if directory is None:
+            directory = Path(tempfile.mkdtemp(prefix="keyturn-node-"))
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout = Layout(directory.resolve())
         layout.logs.mkdir()
         layout.containerd.mkdir()
         supervisor = supervising("localnode", layout.directory, programs, log=layout.log("supervisor"))
@@ -69,6 +77,11 @@ class LocalNode:
     def directory(self) -> Path:
         """The paths of the node's files."""
         return self._layout.directory
+
+    @property
+    def pid(self) -> int:
+        """The process in whose network everything listens; it ends the node on SIGTERM."""
+        return self._supervisor.pid
 
     @property
     def cgroup(self) -> str:
@@ -96,6 +109,13 @@ class LocalNode:
     def tail(self, program: str) -> str:
         """Return the last lines of the log of `containerd`, `kubelet` or `kube-proxy`, indented."""
         return self._layout.tail(program)
+
+    def release(self) -> None:
+        """Let the node outlive this process; only its supervisor ends it, whose pid the state file holds."""
+        process = Process.of(self.pid)
+        self._layout.state.write_text(json.dumps(vars(process)), encoding="utf-8")
+        with cast("IO[bytes]", self._supervisor.stdin) as line, cast("IO[bytes]", self._supervisor.stdout):
+            line.write(b"go on\n")
 
     def stop(self) -> None:
         """End everything and remove all files; does nothing when that is done already.

@@ -20,6 +20,8 @@ _RUNTIME = {
     "ip": "iproute2",
 }
 _IMAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
+PACKAGES = [*_RUNTIME.values(), *_IMAGES.values()]
+"""All Debian packages that a node and its images need."""
 
 
 def missing_packages() -> list[str]:

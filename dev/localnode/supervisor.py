@@ -1,7 +1,7 @@
 """The process that starts a node with its control plane, ends them, and clears up, whatever becomes of the starter.
 
-It ends on SIGTERM, or when its standard input ends, which the kernel guarantees even if the starter is killed. Then it
-kills the box, in which everything of the node lives, and removes what outlives a killed process: cgroups and files.
+It ends on SIGTERM, or when its standard input ends, which the kernel guarantees even if the starter is killed; a line on
+standard input instead lets it go on alone. Then it kills the box, in which everything of the node lives, and removes what outlives a killed process: cgroups and files.
 """
 
 import os
@@ -51,7 +51,7 @@ def supervise(layout: Layout, *, programs: Path) -> None:
             try:
                 _start(layout, cluster, programs, running)
                 os.write(sys.stdout.fileno(), b"ready\n")
-                sys.stdin.read()
+                _await_end()
             finally:
                 # The box first: kubelet shall not see its API server go.
                 for process in running:
@@ -61,6 +61,12 @@ def supervise(layout: Layout, *, programs: Path) -> None:
     finally:
         _remove_cgroups(layout)
     shutil.rmtree(layout.directory, ignore_errors=True)
+
+
+def _await_end() -> None:
+    """Wait for the end of standard input; after a line on it, for SIGTERM, which raises."""
+    while sys.stdin.readline():
+        signal.pause()
 
 
 def _start(layout: Layout, cluster: LocalCluster, programs: Path, running: list[subprocess.Popen[bytes]]) -> None:

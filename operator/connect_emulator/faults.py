@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal[
     "pass", "status", "html", "json", "empty", "redirect", "gzip", "invalid_utf8", "invalid_json",
-    "truncate", "stall", "wrong_length", "drip", "reset", "hang",
+    "truncate", "stall", "wrong_length", "drip", "reset", "hang", "once",
 ]  # fmt: skip
 
 
@@ -36,6 +36,8 @@ class FaultRule(BaseModel):
       client gives up or 30 s have passed; with a negative `length_error`, too small
     - `drip`: the good answer in pieces of `drip_bytes`, one each `drip_s`
     - `reset`: the connection ends with a TCP reset; `hang`: no answer until the client gives up
+    - `once`: the good answer to the first such request of a connection; at the second one the connection is closed without an
+      answer, as by a proxy with a short keep-alive
 
     `framing` says what shows the end of a good answer, also with `pass`: its length, chunks, or the end of the connection. In
     the last case a client cannot tell a truncated body from a whole one. `execute` says whether the request takes effect

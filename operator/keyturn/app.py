@@ -94,7 +94,7 @@ async def run(settings: Settings) -> None:
                 heartbeat=Heartbeat(time=time),
                 time=time,
             )
-            operator = Operator(context, access=access, vaults=vaults)
+            operator = Operator(context, vaults=vaults)
             server.enter_phase(
                 ServingPhase(
                     operator.expose,

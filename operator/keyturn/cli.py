@@ -11,9 +11,10 @@ from importlib.metadata import version
 
 from keyturn.app import StartError, run
 from keyturn.base.log import info, warning
-from keyturn.base.text import closest, one_line, shorten
+from keyturn.base.text import one_line, shorten
 from keyturn.cluster import LeaseLost
 from keyturn.control.kopf_host import KOPF_LOG_LEVELS
+from keyturn.core.hints import closest
 from keyturn.observe import configure
 from keyturn.settings import SettingsError, read_settings
 
@@ -62,10 +63,7 @@ def _mistake(words: Sequence[str]) -> str:
     """What is wrong with a command line that names no command, in one line."""
     if not words:
         return "there is no command"
-    unknown, similar = (
-        shorten(one_line(words[0]), 60),
-        closest(words[0], ("operator", "version", "help"), similarity=0.6),
-    )
+    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], ("operator", "version", "help"))
     return f"{unknown!r} is not a command" + (f"; did you mean {similar}?" if similar else "")
 
 

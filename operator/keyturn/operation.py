@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from keyturn.cluster import Access
+from keyturn.cluster import LastingReads, namespaces_or_all
 from keyturn.control.connections.connection import Connections
 from keyturn.control.context import Context
 from keyturn.control.kopf_host import Callbacks, watch
@@ -18,22 +18,31 @@ from keyturn.control.sync.controller import SyncController
 from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.vault import Vaults
 
+_LONGEST_STILL = 300.0
+"""Seconds after which the watches of our own kinds count as stuck if they show no life."""
+
 
 class Operator:
     """One running operator.
 
     Args:
         context: of the process.
-        access: how kopf logs in to the API server.
         vaults: of the installation's own connection, opened.
 
     Attributes:
         connections: to the vaults.
     """
 
-    def __init__(self, context: Context, *, access: Access, vaults: Vaults) -> None:
+    def __init__(self, context: Context, *, vaults: Vaults) -> None:
         self._context = context
-        self._access = access
+        self._kinds = [requester.resource for requester in REQUESTERS if requester.read is not None]
+        self._reads = LastingReads(
+            context.cluster,
+            self._kinds,
+            namespaces=namespaces_or_all(context.settings.watch_namespaces),
+            on_beat=context.heartbeat.expect("requesters", _LONGEST_STILL),
+            time=context.time,
+        )
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
         self._secrets = OwnSecrets(context)
@@ -63,16 +72,17 @@ class Operator:
         for other in others:
             self._spawn(other, "beside the operator")
         callbacks = Callbacks(
-            kinds=[requester.resource for requester in REQUESTERS if requester.read is not None],
+            kinds=self._kinds,
             seen=self._requests.seen,
             gone=self._requests.deleted,
-            log_in=self._access.log_in,
+            reads=self._reads,
             stopping=self.stop,
         )
         try:
             if await self._ends_well(first):
                 self._spawn(self._secrets.run(), "secrets")
                 self._spawn(self._work(), "work")
+                self._spawn(self._reads.probe(), "probe")
                 await watch(callbacks, namespaces=self._context.settings.watch_namespaces, stop=self._stop)
         finally:
             await self.stop()
@@ -94,11 +104,13 @@ class Operator:
         metrics.items(managed=managed, ready=ready, failing=failing)
         metrics.queue(*self._sync.queue_state())
         metrics.pending_restarts(self._restarts.pending())
+        metrics.watches_failing(self._reads.failing + self._secrets.failing() + self._requests.workloads.failing())
         return metrics.expose(accept)
 
     def kubernetes_not_ready(self) -> str | None:
         """Why the picture of the cluster is not fresh, for the readiness endpoint; or None."""
-        return self._secrets.not_ready() or self._requests.workloads.not_ready()
+        parts = self._secrets.not_ready(), self._requests.workloads.not_ready(), self._reads.error
+        return "; ".join(filter(None, parts)) or None
 
     async def _ends_well(self, first: Coroutine[Any, Any, None]) -> bool:
         """Whether that came to a good end while all companions lived."""

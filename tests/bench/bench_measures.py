@@ -29,7 +29,7 @@ class Steady:
     Attributes:
         cold_seconds: from the operator's start until the last Secret was there.
         cold_requests: of Connect, until every status was written, without the two of each poll after the first.
-        cold_writes: of the API server meanwhile, Events apart.
+        cold_writes: of the API server meanwhile.
         idle_requests: of Connect, per poll.
         idle_writes: of the API server, in all idle polls.
         idle_cpu_percent: of one core.
@@ -62,7 +62,7 @@ class Flowing:
     Attributes:
         apply_seconds: from the start of `kubectl apply` until the last Secret was there.
         kubectl_seconds: until kubectl itself was done.
-        apply_writes: of the API server, Events apart.
+        apply_writes: of the API server.
         to_secret: seconds from an edit in 1Password to the Secret, one for each rotation.
         to_deployment: to the Deployment that uses it.
         from_listing: from the listing that showed the edit to the Secret.
@@ -110,7 +110,7 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
         return Steady(
             cold_seconds=cold_seconds,
             cold_requests=cold_requests,
-            cold_writes=_writes_but_events(cold),
+            cold_writes=_writes(cold),
             idle_requests=idle_requests,
             idle_writes=_writes(idle),
             idle_cpu_percent=cpu_percent,
@@ -142,7 +142,7 @@ def measure_flowing(items: int, *, folder: Path) -> Flowing:
         return Flowing(
             apply_seconds=_last_secret_at(applied) - began_at,
             kubectl_seconds=kubectl_seconds,
-            apply_writes=_writes_but_events(applied),
+            apply_writes=_writes(applied),
             to_secret=[each[0] for each in rotations],
             to_deployment=[each[1] for each in rotations],
             from_listing=[each[2] for each in rotations],
@@ -206,11 +206,6 @@ def _last_secret_at(seen: Sequence[Request]) -> float:
 
 def _writes(seen: Sequence[Request]) -> int:
     return sum(each.writes for each in seen)
-
-
-def _writes_but_events(seen: Sequence[Request]) -> int:
-    """An Event for each new Secret is posted in the background, and no Secret waits for it."""
-    return sum(each.writes and each.resource != "events" for each in seen)
 
 
 def _without_later_polls(counts: Mapping[str, int]) -> int:

@@ -37,10 +37,10 @@ def test_pods_fit_the_restricted_profile(helm, api_server, cluster, namespace, n
     """Clusters that enforce the strictest of Kubernetes' pod security standards take the pods as they are."""
     label = "pod-security.kubernetes.io/enforce=restricted"
     api_server.kubectl("label", "namespace", namespace, label)
-    for deployment in of_kind(
-        helm.render({"official": OFFICIAL, **COMBINATIONS}[name], namespace=namespace), "Deployment"
-    ):
-        spec = deployment["spec"]["template"]["spec"]
+    manifests = helm.render({"official": OFFICIAL, **COMBINATIONS}[name], namespace=namespace)
+    deployed = [deployment["spec"]["template"]["spec"] for deployment in of_kind(manifests, "Deployment")]
+    (tested,) = (pod["spec"] for pod in of_kind(manifests, "Pod"))
+    for spec in (*deployed, tested):
         # Accounts and pull secrets need not be there for this.
         pod = {
             "apiVersion": "v1",

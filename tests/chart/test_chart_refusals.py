@@ -1,9 +1,14 @@
 """Values that make no sense are refused before anything is installed, in words that name the value."""
 
+import json
+import re
+import shutil
+
 import pytest
+import yaml
 
 from support.chart_values import COMBINATIONS
-from support.helm import CHART, HelmFailed
+from support.helm import CHART, HelmFailed, environment
 
 
 @pytest.mark.parametrize(
@@ -12,20 +17,24 @@ from support.helm import CHART, HelmFailed
         ({"operator": {"replica": 2}}, r"at '/operator': additional properties 'replica' not allowed"),
         ({"replicas": 2}, r"at '': additional properties 'replicas' not allowed"),
         ({"operator": {"replicas": 0}}, r"at '/operator/replicas': minimum: got 0, want 1"),
-        ({"operator": {"replicas": "2"}}, r"at '/operator/replicas': got string, want integer"),
+        ({"operator": {"replicas": "two"}}, r'operator\.replicas: "two" must be a whole number from 1'),
         ({"operator": {"pollingInterval": 0}}, r"at '/operator/pollingInterval': minimum: got 0, want 1"),
-        ({"operator": {"pollingInterval": "1m"}}, r"at '/operator/pollingInterval': got string, want integer"),
+        ({"operator": {"pollingInterval": "1m"}}, r'operator\.pollingInterval: "1m" must be a whole number from 1'),
         ({"operator": {"watchNamespace": "a,b"}}, r"at '/operator/watchNamespace': got string, want array"),
-        ({"operator": {"watchNamespace": ["A"]}}, r"at '/operator/watchNamespace/0': 'A' does not match pattern"),
+        ({"operator": {"watchNamespace": ["A"]}}, r'operator\.watchNamespace: entry 0, "A", must be the name'),
         ({"operator": {"logLevel": "trace"}}, r"at '/operator/logLevel': value must be one of 'debug', 'info'"),
-        ({"operator": {"autoRestart": "yes"}}, r"at '/operator/autoRestart': got string, want boolean"),
+        ({"operator": {"autoRestart": "yes"}}, r'operator\.autoRestart: "yes" must be true or false'),
         ({"operator": {"customEnvVars": {"A": "1"}}}, r"at '/operator/customEnvVars': got object, want array"),
         ({"operator": {"probes": {"port": 99999}}}, r"at '/operator/probes/port': maximum: got 99,?999, want 65,?535"),
-        ({"operator": {"token": {"name": ""}}}, r"at '/operator/token/name': minLength"),
-        ({"connect": {"host": "onepassword-connect:8080"}}, r"at '/connect/host': 'onepassword-connect:8080' does not"),
-        ({"image": {"digest": "latest"}}, r"at '/image/digest': 'latest' does not match pattern"),
-        ({"metrics": {"podMonitor": {"interval": "often"}}}, r"at '/metrics/podMonitor/interval': 'often' does not"),
-        ({"vaultPolicy": {"default": ["a,b"]}}, r"at '/vaultPolicy/default/0': 'a,b' does not match pattern"),
+        ({"operator": {"token": {"name": ""}}}, r'operator\.token\.name: "" must be the name of an object'),
+        (
+            {"connect": {"host": "onepassword-connect:8080"}},
+            r'connect\.host: "onepassword-connect:8080" must be the name of a Service, .* use connect\.api\.httpPort',
+        ),
+        ({"connect": {"host": "https://connect.example.com/v1"}}, r"connect\.host: leave out /v1"),
+        ({"image": {"digest": "latest"}}, r'image\.digest: "latest" must be sha256: .* set tag instead'),
+        ({"metrics": {"podMonitor": {"interval": "often"}}}, r'podMonitor\.interval: "often" must be a duration'),
+        ({"vaultPolicy": {"default": ["a,b"]}}, r'vaultPolicy\.default: entry 0, "a,b", must be one vault'),
         ({"operator": {"create": False}}, r"operator\.create: this chart is the operator"),
         ({"operator": {"authMethod": "service-account"}}, r"operator\.authMethod: Keyturn reads a Connect server"),
         (
@@ -52,6 +61,81 @@ def test_wrong_values_are_refused_in_words_that_name_them(helm, values, words):
     with pytest.raises(HelmFailed, match=words) as refused:
         helm.render(values)
     assert "canary-token" not in str(refused.value)
+
+
+def _typed(*types):
+    """The keys that the schema says may be one of these types, with their parts of it."""
+
+    def walk(schema, prefix=""):
+        for name, part in schema.get("properties", {}).items():
+            if set(types) <= set(part.get("type", ())):
+                yield f"{prefix}{name}", part
+            yield from walk(part, f"{prefix}{name}.")
+
+    return dict(walk(json.loads((CHART / "values.schema.json").read_text())))
+
+
+def _set(path, value):
+    """Values in which one key is set."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+# A count or a percentage, as in a PodDisruptionBudget.
+NUMBERS = {path: part for path, part in _typed("integer", "string").items() if "operator.pdb." not in path}
+# Not read by any template: Helm reads `enabled` itself.
+SWITCHES = _typed("boolean", "string").keys() - {"enabled", "operator.create"}
+
+
+@pytest.mark.parametrize("path", NUMBERS)
+def test_a_number_in_quotes_is_a_number(helm, path):
+    """Values files of others have `"60"` for 60, and 1Password's chart takes them."""
+    number = NUMBERS[path]["minimum"] + 7
+    assert helm.render(_set(path, str(number))) == helm.render(_set(path, number))
+
+    wrong = [NUMBERS[path]["minimum"] - 1, *([NUMBERS[path]["maximum"] + 1] if "maximum" in NUMBERS[path] else [])]
+    for text in [*map(str, wrong), "1m", "08"]:
+        with pytest.raises(HelmFailed, match=rf'{re.escape(path)}: "{text}" must be a whole number from'):
+            helm.render(_set(path, text))
+
+
+@pytest.mark.parametrize("path", sorted(SWITCHES))
+def test_a_switch_in_quotes_is_a_switch(helm, path):
+    """`"false"` is not an empty text, so a template that only asks whether there is one would turn it on."""
+    for switch in (True, False):
+        assert helm.render(_set(path, str(switch).lower())) == helm.render(_set(path, switch))
+
+
+@pytest.mark.parametrize("path", sorted({*NUMBERS, *SWITCHES} - {"operator.pollingInterval"}))
+def test_null_where_a_value_is_needed_is_refused(helm, path):
+    """Null is Helm's way to remove a default; the operator would end with what the template makes of nothing."""
+    with pytest.raises(HelmFailed, match=rf"{re.escape(path)}: null removes the default"):
+        helm.render(_set(path, None))
+
+
+def test_no_polling_interval_is_the_default_as_in_the_official_chart(helm):
+    """1Password's chart renders nothing for null, which means 600 to its operator."""
+    without = environment(helm.render({"operator": {"pollingInterval": None}}))
+
+    assert without["POLLING_INTERVAL"] == "600"
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_an_umbrella_chart_turns_it_on_by_helms_own_convention(helm, tmp_path, switch):
+    """`condition: connect.enabled` puts that key among our values."""
+    dependency = {"name": "keyturn", "alias": "connect", "version": "*", "condition": "connect.enabled"}
+    umbrella = {"apiVersion": "v2", "name": "umbrella", "version": "1.0.0", "dependencies": [dependency]}
+    (tmp_path / "umbrella" / "charts").mkdir(parents=True)
+    (tmp_path / "umbrella" / "Chart.yaml").write_text(yaml.safe_dump(umbrella))
+    shutil.copytree(CHART, tmp_path / "umbrella" / "charts" / "keyturn")
+
+    values = {"connect": {"enabled": switch, "connect": {"host": "https://connect.example.com"}}}
+    manifests = helm.render(values, chart=tmp_path / "umbrella")
+
+    assert bool(manifests) == switch
+    if switch:
+        assert environment(manifests)["OP_CONNECT_HOST"] == "https://connect.example.com"
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)

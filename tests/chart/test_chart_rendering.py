@@ -109,6 +109,14 @@ def test_values_reach_the_operator(helm):
     assert (settings.log_level, settings.log_format, settings.metrics_address) == ("error", "json", None)
 
 
+def test_a_pod_without_its_token_starts(helm):
+    """A pod that waits for a volume has no log, so nothing would say what is missing; the operator says it, and is not ready."""
+    volumes = only(helm.render(), "Deployment")["spec"]["template"]["spec"]["volumes"]
+
+    (token,) = (volume["secret"] for volume in volumes if volume["name"] == "connect")
+    assert token["optional"] is True
+
+
 def test_one_replica_neither_elects_nor_overlaps(helm):
     """Without a Lease, two operators at once would undo each other's work during an upgrade."""
     manifests = helm.render()
@@ -193,10 +201,10 @@ async def test_the_emulators_token_opens_the_emulator(helm, tmp_path):
 @pytest.mark.parametrize(
     ("image", "values", "expected"),
     [
-        ({}, {}, "keyturn-emulator:0.1.0"),
+        ({}, {}, "localhost/keyturn-emulator:0.1.0"),
         ({"repository": "registry.example.com/keyturn", "tag": "2"}, {}, "registry.example.com/keyturn-emulator:0.1.0"),
         ({}, {"repository": "mirror.example.com/emulator", "tag": "1"}, "mirror.example.com/emulator:1"),
-        ({}, {"digest": f"sha256:{'0' * 64}"}, f"keyturn-emulator@sha256:{'0' * 64}"),
+        ({}, {"digest": f"sha256:{'0' * 64}"}, f"localhost/keyturn-emulator@sha256:{'0' * 64}"),
     ],
     ids=["beside the operator's", "beside the operator's in a registry", "elsewhere", "by its digest"],
 )

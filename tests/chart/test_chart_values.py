@@ -20,6 +20,7 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 # Keys that only files of 1Password's chart or Helm itself bring along.
 FOREIGN = {
     "acceptanceTests",
+    "enabled",
     "global",
     "operator.authMethod",
     "operator.create",
@@ -37,11 +38,15 @@ def _script():
     return module
 
 
-def _keys(schema, prefix=""):
-    """All keys that a schema names, but those of the entries of lists."""
+def _parts(schema, prefix=""):
+    """All keys that a schema names, but those of the entries of lists, each with its part of the schema."""
     for name, part in schema.get("properties", {}).items():
-        yield f"{prefix}{name}"
-        yield from _keys(part, f"{prefix}{name}.")
+        yield f"{prefix}{name}", part
+        yield from _parts(part, f"{prefix}{name}.")
+
+
+def _keys(schema):
+    return (path for path, _ in _parts(schema))
 
 
 def _value(path):
@@ -82,6 +87,24 @@ def test_the_schema_knows_each_value_and_no_other():
     }
     leaves = {path for path in known - FOREIGN if not any(other.startswith(f"{path}.") for other in known)}
     assert leaves <= documented
+
+
+def test_each_value_is_described_in_the_schema():
+    """An editor that knows the schema shows what a key is for; the words are those of values.yaml."""
+    described = {path for path, part in _parts(SCHEMA) if part.get("description")}
+
+    assert described >= {path for path, part in _parts(SCHEMA) if "properties" not in part}
+
+
+def test_the_metadata_of_the_chart_name_what_is_true():
+    """People choose a chart by these lines. The project has no public address, so there is none to link to."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+
+    assert chart["kubeVersion"] == ">=1.30.0-0"
+    assert "Kubernetes 1.30" in (ROOT / "docs" / "install.md").read_text()
+    authors = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["authors"]
+    assert chart["maintainers"] == authors
+    assert not {"home", "sources", "icon"} & chart.keys()
 
 
 @pytest.mark.parametrize(

@@ -200,3 +200,66 @@ async def test_what_was_there_before_goes_on_but_names_nothing_new(limited, kube
     kubectl("delete", *there, "opi", "before", "--wait=false")
     kubectl("patch", *there, "opi", "before", "--type=merge", "-p", json.dumps({"metadata": {"finalizers": None}}))
     assert kubectl("get", *there, "opi", "--output=name").stdout == ""
+
+
+WRITES = ("update", "patch")
+
+
+def subresources(kubectl, kind):
+    """All ways to write an object of a kind that the API server itself names: the empty one, and its subresources."""
+    group = "/apis/onepassword.com/v1" if kind == "onepassworditems" else "/apis/apps/v1"
+    found = {}
+    for resource in json.loads(kubectl("get", "--raw", group).stdout)["resources"]:
+        name, _, subresource = resource["name"].partition("/")
+        if name == kind and set(WRITES) & set(resource["verbs"]):
+            found[subresource] = sorted(set(WRITES) & set(resource["verbs"]))
+    return group, found
+
+
+def forbidden(obj):
+    """The same object, with the forbidden path at each place that may hold one."""
+    changed = json.loads(json.dumps(obj))
+    asking = {names.ITEM_PATH: "vaults/Staging/items/x", names.ITEM_NAME: "s"}
+    changed["metadata"].setdefault("annotations", {}).update(asking)
+    if obj["kind"] == "OnePasswordItem":
+        changed["spec"]["itemPath"] = "vaults/Staging/items/x"
+    elif "template" in obj.get("spec", {}):
+        changed["spec"]["template"]["metadata"].setdefault("annotations", {}).update(asking)
+    return changed
+
+
+@pytest.mark.parametrize("kind", ["onepassworditems", "deployments", "statefulsets", "daemonsets"])
+async def test_no_subresource_gets_around_the_policy(limited, kubectl, namespace, kind, tmp_path):
+    """Annotations can be written through `status`, for which people may have a right without one on the object."""
+    singular = {"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet"}.get(kind)
+    there = ("--namespace", namespace)
+    asking = "vaults/Production/items/x"
+    before = workload("there", asking, kind=singular) if singular else item("there", asking)
+    kubectl("create", *there, "-f", "-", input=json.dumps(before))
+    await limited("Production")
+    group, found = subresources(kubectl, kind)
+    assert {"", "status"} <= found.keys()
+    assert ("scale" in found) is (kind in {"deployments", "statefulsets"})
+
+    for subresource, verbs in found.items():
+        through = [f"--subresource={subresource}"] if subresource else []
+        address = f"{group}/namespaces/{namespace}/{kind}/there" + (f"/{subresource}" if subresource else "")
+        for verb in verbs:
+            # The object as this subresource shows it: its status is written by its controller meanwhile.
+            shown = json.loads(kubectl("get", "--raw", address).stdout)
+            shown["metadata"].pop("resourceVersion", None)
+            file = tmp_path / f"{subresource or 'itself'}-{verb}.json"
+            file.write_text(json.dumps(forbidden(shown)))
+            if verb == "update":
+                kubectl("replace", *there, "--raw", address, "-f", str(file), check=False)
+            else:
+                changed = {name: forbidden(shown)[name] for name in ("metadata", "spec") if name in shown}
+                changed["metadata"] = {"annotations": changed["metadata"]["annotations"]}
+                patch = json.dumps(changed)
+                kubectl("patch", *there, *through, kind, "there", "--type=merge", "-p", patch, check=False)
+            assert "Staging" not in kubectl("get", "--raw", address.removesuffix(f"/{subresource}")).stdout
+
+    if "scale" in found:
+        kubectl("scale", *there, kind, "there", "--replicas=0")
+    harmless = json.dumps({"metadata": {"annotations": {"note": "x"}}})
+    kubectl("patch", *there, "--subresource=status", kind, "there", "--type=merge", "-p", harmless)

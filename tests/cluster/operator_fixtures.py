@@ -3,7 +3,7 @@
 import base64
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
@@ -260,19 +260,37 @@ class Stage:
     async def untouchable(self, name: str) -> AsyncIterator[None]:
         """While this lasts, a policy lets nobody change a Deployment."""
         rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
+
+        async def touch() -> None:
+            patch = {"metadata": {"annotations": {"touched": str(time.monotonic())}}}
+            await self.cluster.merge_patch(DEPLOYMENTS, self.namespace, name, patch, field_manager="tests")
+
+        async with self.policy({**rule, "resourceNames": [name]}, "false", denies=touch):
+            yield
+
+    @asynccontextmanager
+    async def policy(
+        self, rule: Mapping[str, Any], expression: str, *, denies: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[None]:
+        """While this lasts, a policy denies requests that match a rule, unless an expression is true.
+
+        Args:
+            rule: a resource rule.
+            expression: in CEL.
+            denies: makes a request that the policy denies, and changes nothing that matters if it does not yet.
+        """
         mine = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}}
         spec = {
-            "matchConstraints": {"resourceRules": [{**rule, "resourceNames": [name]}], **mine},
-            "validations": [{"expression": "false"}],
+            "matchConstraints": {"resourceRules": [dict(rule)], **mine},
+            "validations": [{"expression": expression}],
         }
         bound = {"policyName": self.namespace, "validationActions": ["Deny"]}
         await self.cluster.create(_POLICIES, None, self.namespace, {"spec": spec}, field_manager="tests")
         await self.cluster.create(_POLICY_BINDINGS, None, self.namespace, {"spec": bound}, field_manager="tests")
 
         async def denied() -> None:
-            patch = {"metadata": {"annotations": {"touched": str(time.monotonic())}}}
             try:
-                await self.cluster.merge_patch(DEPLOYMENTS, self.namespace, name, patch, field_manager="tests")
+                await denies()
             except ClusterError:
                 return
             raise AssertionError("the policy is not in force yet")

@@ -6,7 +6,6 @@ import secrets
 import pytest
 from kubernetes.aio.client import Configuration
 
-from keyturn.base.time import Time
 from keyturn.cluster.access import Access
 from keyturn.cluster.discovery import crd_served
 from keyturn.cluster.errors import (
@@ -157,7 +156,7 @@ async def test_a_refused_token_is_unauthorized(api_server):
     stranger = Configuration(
         host=known.host, ssl_ca_cert=known.ssl_ca_cert, api_key={"BearerToken": "Bearer canary-token"}
     )
-    async with Cluster.at(Access(stranger, in_cluster=False, namespace="default", time=Time())) as cluster:
+    async with Cluster.at(Access(stranger, in_cluster=False, namespace="default")) as cluster:
         with pytest.raises(Unauthorized) as refused:
             await cluster.get(SECRETS, "default", "login")
 
@@ -167,9 +166,7 @@ async def test_a_refused_token_is_unauthorized(api_server):
 async def test_an_unknown_authority_is_named(api_server):
     """The error names the certificate as the cause of the missing connection."""
     known = (await Access.load(kubeconfig=str(api_server.kubeconfig))).configuration
-    async with Cluster.at(
-        Access(Configuration(host=known.host), in_cluster=False, namespace="default", time=Time())
-    ) as cluster:
+    async with Cluster.at(Access(Configuration(host=known.host), in_cluster=False, namespace="default")) as cluster:
         with pytest.raises(Unavailable, match="certificate verify failed"):
             await cluster.get(SECRETS, "default", "login")
 

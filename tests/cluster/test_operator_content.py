@@ -144,3 +144,28 @@ async def test_an_object_deleted_without_its_dependents_leaves_its_secret(stage)
 
     await eventually(orphaned, within=LONG_S)
     assert await stage.data("login") == {"password": b"first"}
+
+
+async def test_thousands_of_long_labels_are_rotated(stage):
+    """What is recorded of keys once outgrew the annotations of the Secret, which then stayed stale for ever."""
+    operator = stage.operator(AUTO_RESTART="true")
+    labels = [f"{number:04}".ljust(200, "k") for number in range(2000)]
+    stage.put_item("login", dict.fromkeys(labels, "first"))
+    await stage.ask("login")
+    await stage.ready("login")
+    await stage.deploy("web", secret="login", keys=labels[:1])
+
+    stage.connect.edit(VAULT, "login", fields=[{"label": label, "value": "second"} for label in labels])
+
+    await stage.holds("login", dict.fromkeys(labels, "second"))
+    found = await stage.ready("login", itemVersion="2")
+    await stage.settled("web", restarts=1)
+    await stage.restarts_said("login", revision=2, owed=0, done=1, keys=["*"])
+    await stage.paid("login")
+    assert found["status"]["secret"]["keys"] == ["*"]
+    assert "2000 keys" in condition_of(found, "Ready")["message"]
+    assert len((await stage.event("login", "Updated"))["message"]) <= 1024
+    assert max(map(len, operator.log.read_text().splitlines())) < 5000
+    before, writes = await stage.versions("login"), operator.api_writes()
+    await operator.polls(2)
+    assert (await stage.versions("login"), operator.api_writes()) == (before, writes)

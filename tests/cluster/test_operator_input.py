@@ -82,6 +82,7 @@ async def test_an_item_that_vanishes_keeps_its_secret(stage, vanish):
 async def test_a_vault_that_vanishes_keeps_its_secrets(stage):
     """A vault that is removed is reported as VaultNotFound, and the Secret stays as it was."""
     stage.operator()
+    stage.connect.create_vault("Other")
     await stage.provide("login")
     version = (await stage.secret("login"))["metadata"]["resourceVersion"]
 
@@ -383,3 +384,54 @@ async def test_a_vault_that_cannot_be_listed_any_more_is_told(stage):
     stage.connect.clear_faults()
     await stage.ready("login", itemVersion="2")
     await stage.holds("login", {"password": "second"})
+
+
+ODD = "🔑 \u202egnol\u202c \x07"
+
+
+async def test_names_of_any_characters_are_reported(stage):
+    """An emoji in a path, a label or an annotation is nothing rare, and must not stop an object's status or its Secret."""
+    stage.operator("--enable-annotations")
+    stage.put_item(ODD, {"password": "first", "🔑": "x", ODD: "y"})
+    await stage.ask("vault", f"vaults/{ODD}/items/x")
+    await stage.ask("item", f"vaults/{VAULT}/items/🔑 missing")
+    await stage.ask("path", ODD)
+    await stage.ask("login", f"vaults/{VAULT}/items/{ODD}", annotations={"example.com/team": ODD})
+
+    assert (
+        "'🔑 \\u202egnol\\u202c \\x07'" in condition_of(await stage.says("vault", "VaultNotFound"), "Ready")["message"]
+    )
+    assert "'🔑 missing'" in condition_of(await stage.says("item", "ItemNotFound"), "Ready")["message"]
+    await stage.says("path", "InvalidPath")
+    for name, reason in (("vault", "VaultNotFound"), ("item", "ItemNotFound"), ("path", "InvalidPath")):
+        assert "🔑" in (await stage.event(name, reason))["message"]
+    found = await stage.ready("login")
+    assert "'🔑'" in condition_of(found, "Warning")["message"]
+    assert (await stage.secret("login"))["metadata"]["annotations"]["example.com/team"] == ODD
+    version = stage.rotate(ODD, "second")
+    await stage.ready("login", itemVersion=str(version))
+    await stage.holds("login", {"gnol": "y", "password": "second"})
+
+
+@pytest.mark.parametrize("secret_type", sorted(names.REFUSED_TYPES))
+async def test_no_credential_of_the_cluster_is_made(stage, secret_type):
+    """Who may request Secrets could otherwise have Kubernetes issue a token of any service account of the namespace."""
+    stage.operator("--enable-annotations")
+    stage.put_item("login", {"username": "ada", "password": "first"})
+    acting = {"kubernetes.io/service-account.name": "default", "example.com/team": "red"}
+    await stage.ask("token", f"vaults/{VAULT}/items/login", type=secret_type, annotations=acting)
+    await stage.ask("login", annotations=acting)
+
+    refused = await stage.says("token", "TypeRefused", ready="False")
+    await stage.ready("login")
+
+    assert secret_type in condition_of(refused, "Ready")["message"]
+    assert condition_of(refused, "Stalled")["reason"] == "TypeRefused"
+    await stage.event("token", "TypeRefused")
+    await stage.has_no_secret("token")
+    annotations = (await stage.secret("login"))["metadata"]["annotations"]
+    assert annotations["example.com/team"] == "red"
+    assert not any("kubernetes.io/" in name for name in annotations)
+
+    await stage.edit("token", {"type": "kubernetes.io/basic-auth"})
+    await stage.ready("token")

@@ -1,8 +1,11 @@
+import asyncio
 from collections.abc import Callable
 
 import pytest
+from aiohttp import web
 from operator_fixtures import GET_ITEM, GET_ITEMS, GET_VAULTS, HEARTBEAT, VAULT, Stage, condition_of, plain_web_server
 
+from support.api_proxy import ApiProxy
 from support.operator import OperatorProcess, eventually
 from support.partition import Partition
 
@@ -184,6 +187,21 @@ async def test_a_wrong_token_is_told_and_a_right_one_in_its_file_heals(stage):
     assert len(outage_lines(operator)) == 1
 
 
+async def test_a_missing_token_is_named_in_the_log_and_waited_for(stage):
+    """The chart starts the pod without the token's Secret, so the log must say what is missing, and its arrival must suffice."""
+    file = stage.folder / "token"
+    stage.put_item("login")
+    await stage.ask("login")
+
+    operator = stage.operator(ready=False, OP_CONNECT_TOKEN=None, OP_CONNECT_TOKEN_FILE=file)
+    await stage.says("login", "CredentialRefused", ready="Unknown")
+    assert operator.get("/readyz")[0] == 503
+    assert f"the Connect token file {file} cannot be read (No such file or directory)" in operator.log.read_text()
+    file.write_text(stage.emulator.token("all"))
+
+    await stage.ready("login")
+
+
 async def test_a_revoked_token_keeps_what_there_is(stage):
     """A token that is revoked later takes no Secret and no readiness away; only new objects say CredentialRefused."""
     file = stage.folder / "token"
@@ -283,5 +301,55 @@ async def test_an_api_server_that_goes_away_is_told_once_by_each_watch(stage):
     told = [
         line.split("cannot watch ")[1].split(", retrying: ")[0] for line in said.splitlines() if "cannot watch " in line
     ]
-    assert len(told) == len(set(told)) == 4, said
+    assert len(told) == len(set(told)) == 5, said
     assert "kopf" not in said
+
+
+async def test_after_an_outage_all_is_current_within_seconds(stage):
+    """The first answer of the API server ends every pause, however long the outage made it."""
+    with Partition(stage.kubeconfig, folder=stage.folder) as door:
+        operator = stage.operator(KUBECONFIG=door.kubeconfig)
+        await stage.provide("login")
+        door.shut(silently=False)
+        # Long enough that every pause has grown to several times ten seconds, if it grows.
+        await asyncio.sleep(60)
+        stage.put_item("fresh")
+        await stage.ask("fresh")
+        stage.rotate("login", "second")
+        await operator.polls(1)
+
+        door.reopen()
+        await stage.holds("login", {"password": "second"}, within=10)
+        await stage.holds("fresh", {"password": "first"}, within=10)
+
+        async def well() -> None:
+            assert operator.get("/readyz")[0] == 200
+
+        await eventually(well, within=10)
+
+
+class Swallowing(ApiProxy):
+    """Stands before an API server; its watches stay open and bring nothing."""
+
+    async def _stream(self, request):
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
+
+async def test_a_watch_that_stays_open_and_brings_nothing_is_replaced_by_lists(stage):
+    """A proxy that swallows events must not make the operator deaf; it says so once."""
+    async with Swallowing.standing(stage.kubeconfig) as proxy:
+        operator = await asyncio.to_thread(stage.operator, KUBECONFIG=proxy.kubeconfig(stage.folder))
+        # What is there at the start is found by the first list.
+        stage.put_item("login")
+        await stage.ask("login")
+        await stage.holds("login", {"password": "first"}, within=100)
+        stage.put_item("second")
+        await stage.ask("second")
+        await stage.holds("second", {"password": "first"}, within=100)
+
+        lines = [line for line in operator.logged().splitlines() if "brings neither events nor bookmarks" in line]
+        assert len([line for line in lines if "onepassworditems" in line]) == 1
+        assert (await asyncio.to_thread(operator.metric, "keyturn_watches_failing", reason="NoEvents")) == 5

@@ -4,7 +4,7 @@ import pytest
 from operator_fixtures import annotations_of
 
 from keyturn.cluster.errors import NotFound
-from keyturn.cluster.resources import SECRETS
+from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 
 pytestmark = pytest.mark.cluster
@@ -84,3 +84,47 @@ async def test_a_mark_that_somebody_takes_away_is_promised_no_longer(stage):
     stage.operator(AUTO_RESTART="true")
     await stage.restarts_said("login", owed=0)
     assert await stage.restarts("web") == before
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {names.REVISION: str(10**18 - 1)},
+        {names.REVISION: "banana"},
+        {names.REVISION: None},
+        {names.RESTART_OWED: '{"revision":9,"changes":[{"revision":999999999999999999,"keys":["password"]}]}'},
+        {names.RESTART_DECLINED: "WEB=2"},
+        "status",
+    ],
+    ids=["overflow", "no number", "removed", "pending", "declined", "status"],
+)
+async def test_a_forged_record_stops_no_restart(stage, forged):
+    """Who may edit a Secret or a status must not be able to end the restarts of other people's workloads for good."""
+    stage.operator(AUTO_RESTART="true")
+    await stage.provide("login")
+    await stage.deploy("web", secret="login")
+    if forged == "status":
+        said = {"revision": 2**63 - 1, "changedAt": "2999-01-01T00:00:00Z", "keys": [], "owed": 0, "done": 0}
+        await stage.cluster.merge_patch(
+            ONEPASSWORD_ITEMS,
+            stage.namespace,
+            "login",
+            {"status": {"restarts": said}},
+            field_manager="kubectl-edit",
+            subresource="status",
+        )
+    else:
+        uid = (await stage.cluster.get(DEPLOYMENTS, stage.namespace, "web"))["metadata"]["uid"]
+        texts = {name: text and text.replace("WEB", uid) for name, text in forged.items()}
+        await stage.annotate_secret("login", texts)
+
+    # A forged record of pending changes is one more restart, and nothing else.
+    await stage.paid("login")
+    for value in ("second", "third"):
+        before = await stage.restarts("web")
+        stage.rotate("login", value)
+        await stage.settled("web", restarts=before + 1)
+        await stage.restarts_said("login", owed=0, done=1)
+        await stage.paid("login")
+    revision = int(annotations_of(await stage.secret("login"))[names.REVISION])
+    assert (await stage.restarts_said("login"))["revision"] == revision < 2**62

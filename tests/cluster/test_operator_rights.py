@@ -1,5 +1,6 @@
 """An operator that has a Role in each of its namespaces and no right on the cluster: everything works, nothing is refused."""
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -230,3 +231,113 @@ async def test_where_owners_must_not_be_changed_a_rotation_goes_on(rules, emulat
                 await stage.holds("shared", {"password": "second"})
             finally:
                 stage.stop()
+
+
+# What takes some seconds, as an operator notices it.
+NOTICED_S = 30.0
+ITEMS = "onepassworditems.onepassword.com"
+
+
+async def unready(operator, *words):
+    """Wait until readiness names all of this."""
+
+    async def told():
+        status, text = operator.get("/readyz")
+        assert status == 503
+        assert all(word in text for word in words), text
+
+    await eventually(told, within=NOTICED_S)
+
+
+async def well(operator):
+    """Wait until it is ready again, in the same process, which never met an error that it did not foresee."""
+
+    async def ready():
+        assert operator.get("/readyz")[0] == 200
+
+    await eventually(ready, within=NOTICED_S)
+    assert operator.running()
+    assert "Traceback" not in operator.logged()
+
+
+async def test_a_right_that_is_lost_while_running_is_named_within_seconds(scene, rules):
+    """Readiness, log and metric say which right is missing where; the other namespace is served all the while."""
+    async with scene("keeps", rules) as keeps, scene("loses", rules) as loses:
+        keeps.put_item("login")
+        operator = keeps.operator(WATCH_NAMESPACE="keeps,loses")
+        for stage in (keeps, loses):
+            await stage.ask("login")
+            await stage.ready("login")
+
+        less = {"rules": without("onepassworditems", rules)}
+        await loses.cluster.merge_patch(ROLES, "loses", "keyturn", less, field_manager="tests")
+        await unready(operator, 'cannot list resource "onepassworditems"', "namespace loses")
+        assert operator.metric("keyturn_watches_failing", resource=ITEMS, reason="Forbidden") == 1
+        keeps.rotate("login", "second")
+        await keeps.holds("login", {"password": "second"})
+        # For longer than kopf itself retries.
+        await asyncio.sleep(65)
+        assert operator.logged().count(f"cannot watch {ITEMS} in namespace loses") == 1
+
+        await loses.cluster.merge_patch(ROLES, "loses", "keyturn", {"rules": rules}, field_manager="tests")
+        await well(operator)
+        await loses.provide("another")
+        assert operator.metric("keyturn_watches_failing") == 0
+
+
+async def test_all_rights_lost_in_one_namespace_are_told_and_no_other_is_touched(scene, rules):
+    """Whoever deletes a RoleBinding by mistake learns it from the operator."""
+    async with scene("stays", rules) as stays, scene("ends", rules) as ends:
+        operator = stays.operator(WATCH_NAMESPACE="stays,ends")
+        await stays.provide("login")
+        await ends.cluster.delete(ROLE_BINDINGS, "ends", "keyturn")
+
+        await unready(operator, f"cannot watch {ITEMS} in namespace ends", "cannot list")
+        stays.rotate("login", "second")
+        await stays.holds("login", {"password": "second"})
+
+
+async def test_a_namespace_that_does_not_exist_keeps_no_other_from_being_served(guarded, scene, rules):
+    """It may be made later, with its Role, and is served then."""
+    async with scene("there", rules) as there:
+        operator = there.operator(WATCH_NAMESPACE="there,nowhere", ready=False)
+        there.put_item("login")
+        await there.ask("login")
+        await there.ready("login")
+        await unready(operator, "namespace nowhere")
+
+        async with scene("nowhere", rules) as nowhere:
+            await nowhere.ask("login")
+            await nowhere.ready("login")
+            await well(operator)
+
+
+async def test_a_definition_that_is_deleted_and_comes_back_is_waited_for(guarded, scene, rules):
+    """Its objects are gone with it; those that are made later are served by the same process."""
+    async with scene("defined", rules) as stage:
+        operator = stage.operator()
+        await stage.provide("login")
+        guarded.kubectl("delete", "crd", ITEMS)
+        await unready(operator, "kubectl apply -f crds/")
+        # Its watch ends, too, before the definition is back.
+        await asyncio.sleep(40)
+        guarded.kubectl("apply", "-f", str(CRDS))
+        guarded.wait_for_kind(ITEMS)
+        await stage.provide("again")
+        await well(operator)
+
+
+async def test_an_account_that_is_not_accepted_any_more_is_told(guarded, scene, rules):
+    """401 on everything is not "ready", and no end of the process either."""
+    async with scene("disowned", rules) as stage:
+        operator = stage.operator()
+        await stage.provide("login")
+        guarded.kubectl("delete", "serviceaccount", ACCOUNT, "--namespace=home")
+        try:
+            await unready(operator, "401", f"cannot watch {ITEMS}")
+            await asyncio.sleep(65)
+            assert operator.running()
+            assert "Traceback" not in operator.logged()
+            assert operator.logged().count(f"cannot watch {ITEMS}") == 1
+        finally:
+            guarded.kubectl("create", "serviceaccount", ACCOUNT, "--namespace=home")

@@ -166,7 +166,7 @@ async def test_a_replaced_transport_ends_with_its_last_request(authority, tmp_pa
     """Requests under way keep their transport; none is closed twice or left open."""
     made: list[Counting] = []
 
-    def make(_self):
+    def make(_self, **_):
         made.append(Counting())
         return made[-1]
 

@@ -93,6 +93,68 @@ async def test_a_kept_connection_that_is_closed_with_the_next_request_on_it_is_r
         assert server.accepted == 2
 
 
+async def close_after_each_answer(connection):
+    """A proxy with a short keep-alive: the next request reaches it, and then it closes."""
+    await connection.request()
+    await connection.answer(GOOD, content_type="text/plain")
+    await connection.request()
+
+
+async def test_a_crowd_on_connections_that_all_turn_out_closed_gets_its_answers():
+    """Each request is sent once more on a new connection, not on another kept one."""
+    async with serving(close_after_each_answer) as server, client_of(server.url) as client:
+        for _ in range(4):
+            found = await asyncio.gather(*(client.vaults() for _ in range(10)))
+            assert [len(vaults) for vaults in found] == [1] * 10
+
+
+async def test_to_a_server_that_closes_without_a_word_no_connection_is_kept():
+    """After three closed ones in a row each request has a connection of its own; now and then it is tried again."""
+    heads = []
+
+    async def play(connection):
+        heads.append(await connection.request())
+        await connection.answer(GOOD, content_type="text/plain")
+        if lost := await connection.request():
+            heads.append(lost)
+
+    async with serving(play) as server, client_of(server.url) as client:
+        for _ in range(8):
+            await client.heartbeat()
+            await client.vaults()
+        fresh = ["connection: close" in head.lower() for head in heads]
+        assert fresh[-8:] == [True] * 8
+        assert len(heads) == 16 + 3
+        for _ in range(210):
+            await client.vaults()
+
+        assert len(heads) == 16 + 3 + 210 + 2
+
+
+async def test_a_server_that_keeps_connections_again_gets_them_again():
+    """A proxy can be mended while the operator runs."""
+    mended = False
+
+    async def play(connection):
+        while await connection.request():
+            await connection.answer(GOOD)
+            if not mended:
+                await connection.request()
+                return
+
+    async with serving(play) as server, client_of(server.url) as client:
+        for _ in range(8):
+            await client.vaults()
+        mended = True
+        for _ in range(120):
+            await client.vaults()
+        before = server.accepted
+        for _ in range(10):
+            await client.vaults()
+
+        assert server.accepted == before
+
+
 async def test_a_write_on_a_kept_connection_that_is_closed_is_not_sent_again():
     """The server may have read it."""
     heads = []

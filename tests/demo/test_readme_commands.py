@@ -13,6 +13,8 @@ from demo.programs import Emulator, Operator
 from demo.readme import README
 from keyturn.settings import Settings, operator_parser, read_settings, variables
 from localcluster import LocalCluster
+from localcluster.paths import cache_directory
+from localnode.packages import PACKAGES
 from support.patience import LONG_S
 
 ROOT = README.parent
@@ -29,6 +31,7 @@ MAKE = {
     "make demo RECORD=1": "-m demo --record",
     "make bench UPDATE=1": "tests/bench/run.py --update-readme",
     'make chaos CHAOS="--trouble api-faults --seed 7 --rotations 3"': "tests/chaos/run.py --trouble api-faults",
+    "make kind-demo": "kind create cluster",
     "make cluster-up": "-m localcluster up",
     "make cluster-down": "-m localcluster down",
 }
@@ -61,6 +64,20 @@ def test_make_commands_do_what_they_are_shown_for(command):
     assert MAKE[command] in result.stdout
 
 
+def test_the_cache_that_a_command_removes_is_the_one_that_is_used(monkeypatch):
+    """The README promises that nothing but Go's own caches stays; nothing else of the user's may go either."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    [line] = subprocess.run(
+        ["make", "--dry-run", "clean-cache"], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+
+    said = subprocess.run(
+        ["bash", "-c", line.replace("rm -rf", "echo")], env=environment, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert said == str(cache_directory()) == "/elsewhere/keyturn"
+
+
 def test_continuous_integration_runs_a_command_of_the_readme():
     """The README's `make test` is the very one that CI runs."""
     assert "exec make test\n" in (ROOT / ".ci" / "run").read_text()
@@ -75,11 +92,13 @@ def test_the_readme_leads_to_a_secret(tmp_path):
         emulator = Emulator.start(vaults, log=tmp_path / "emulator.log", tokens=tokens)
         environment = cluster.environment() | {"PATH": f"{cluster.kubectl_path.parent}:{os.environ['PATH']}"}
         exported = {}
+        # test_docs_install.py runs these.
+        installing = [line for line in commands("docs/install.md") if line.startswith(("docker", "helm"))]
         operator = None
         try:
             for line in commands("README.md"):
                 words = shlex.split(line)
-                if words[0] == "make":
+                if words[0] == "make" or line in installing:
                     continue
                 if words[0] == "export":
                     exported[words[1].partition("=")[0]] = words[1].partition("=")[2]
@@ -122,6 +141,13 @@ def test_contributing_leads_to_modules_that_exist():
 
     assert len(modules) > 15
     assert [name for name in modules if not (ROOT / "operator" / "keyturn" / name).exists()] == []
+
+
+def test_the_readme_names_the_packages_of_the_node():
+    """Without them the tests on a real node are left out, which looks like success."""
+    [sentence] = re.findall(r"also need root and the packages(.*?);", README.read_text(), re.DOTALL)
+
+    assert re.findall(r"`([^`]+)`", sentence) == PACKAGES
 
 
 def table(head):

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
 # There is no node here, so nothing becomes ready: tests/node installs the chart with --wait. Contexts are those of kind.
 HELM = """#!/bin/bash
+# What is another chart or needs a running pod is left out; tests/node runs `helm test`.
+case "$1 $*" in repo*|test*|*1password/connect*) exit 0 ;; esac
 arguments=()
 for argument; do case "$argument" in --wait|--kube-context=*) ;; *) arguments+=("$argument") ;; esac; done
 exec {program} "${{arguments[@]}}"
@@ -51,6 +53,7 @@ class Shell:
             "kubectl": KUBECTL.format(program=cluster.kubectl_path),
             "docker": ELSEWHERE,
             "kind": ELSEWHERE,
+            "op": "#!/bin/sh\necho token\n",
         }
         for name, text in programs.items():
             (folder / name).write_text(text)
@@ -103,7 +106,6 @@ def _trial_vaults():
 
 @pytest.fixture
 def shell(helm_program, tmp_path):
-    (tmp_path / "connect.token").write_text("token")
     (tmp_path / "connect-values.yaml").write_text(yaml.safe_dump(OFFICIAL_VALUES))
     with LocalCluster.start() as cluster:
         # Where the page takes 1Password's chart to be.
@@ -128,6 +130,14 @@ def test_what_the_page_on_trouble_looks_at_is_there(shell):
     """At night nobody has the patience for a command that does not work."""
     shell.run("kubectl apply -f crds/\nkubectl wait --for=create crd/onepassworditems.onepassword.com")
     for block in blocks("troubleshooting.md"):
+        shell.run(block)
+
+
+def test_the_commands_after_a_restore_work_in_their_order(shell):
+    """What a restore itself does is in tests/cluster; here an object is orphaned and applied again, as the page says."""
+    shell.run("kubectl apply -f crds/\nkubectl wait --for=create crd/onepassworditems.onepassword.com")
+    shell.run("kubectl apply -f examples/database.yaml")
+    for block in blocks("restore.md"):
         shell.run(block)
 
 

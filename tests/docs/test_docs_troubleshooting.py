@@ -75,7 +75,7 @@ def test_each_result_of_a_reconcile_is_explained():
     """It is the label of a metric, and a word in the log at debug level."""
     code = "".join(path.read_text() for path in (ROOT / "operator" / "keyturn").rglob("*.py"))
     results = {*re.findall(r"""\bOutcome\(\s*"(\w+)\"""", code), *re.findall(r'return "(\w+)" if written', code)}
-    results |= {"Created", "Updated", "Repaired", Reason.FROZEN.value}
+    results |= {"Created", "Updated", "Repaired", Reason.FROZEN.value, Reason.CANNOT_REFRESH.value}
 
     explained = {name for row in rows(section("Metrics"), "result") for name in quoted(row[0])}
     assert explained | {reason.value for reason in Reason} >= results
@@ -96,6 +96,17 @@ def test_each_alert_of_the_chart_has_its_part(helm):
     alerts = [alert["alert"] for group in rule["spec"]["groups"] for alert in group["rules"]]
 
     assert re.findall(r"^### (\w+)$", section("Alerts"), re.MULTILINE) == alerts
+
+
+def test_each_alert_links_to_its_part(helm):
+    """Who is woken by an alert clicks, and must land where it says what to do."""
+    page = "https://wiki.example.com/troubleshooting"
+    metrics = {"prometheusRule": {"enabled": True, "runbookUrl": page}}
+    (rule,) = of_kind(helm.render({"metrics": metrics}), "PrometheusRule")
+
+    for group in rule["spec"]["groups"]:
+        for alert in group["rules"]:
+            assert alert["annotations"]["runbook_url"] == f"{page}#{alert['alert'].lower()}"
 
 
 def test_each_event_is_explained():

@@ -56,6 +56,18 @@ async def test_c78_status(rig, status):
     assert (await rig.get("/v1/vaults")).status_code == 200
 
 
+async def test_a_connection_answers_once(rig):
+    """As behind a proxy with a short keep-alive: the second request on a connection is lost, whatever it asks."""
+    add(rig, kind="once", count=4)
+    async with httpx.AsyncClient(base_url=rig.emulator.url) as client:
+        for _ in range(2):
+            assert (await client.get("/heartbeat")).text == "."
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get("/heartbeat")
+        for _ in range(3):
+            assert (await client.get("/heartbeat")).text == "."
+
+
 async def test_c78_delay_before_headers(rig):
     """C78: a good answer may come late."""
     add(rig, kind="pass", delay_s=8)

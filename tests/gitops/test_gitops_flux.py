@@ -153,6 +153,27 @@ async def test_flux_waits_until_the_secret_is_there(stage, fleet):
     assert await stage.data("database") == {"password": b"first"}
 
 
+async def test_flux_waits_for_an_item_that_comes_ten_seconds_late(stage, fleet):
+    """Who makes an item and merges its object in the same minute must not find a failed Kustomization."""
+    stage.operator(POLLING_INTERVAL="600")
+    stage.put_item("other")
+    revision = await fleet.push(item(), application())
+    await stage.says("database", "ItemNotFound", ready="Unknown")
+    told = []
+
+    async def failed():
+        told.append((await fleet.condition("Ready")).get("reason"))
+        assert told[-1] == "HealthCheckFailed"
+
+    with pytest.raises(AssertionError):
+        await eventually(failed, within=10.0)
+    stage.put_item("database")
+    await fleet.ready(revision)
+
+    assert "HealthCheckFailed" not in told
+    assert await stage.data("database") == {"password": b"first"}
+
+
 async def test_flux_fails_at_once_by_what_needs_a_human_and_recovers_when_it_is_mended(stage, fleet):
     """A wrong path is told in the pull request's minute with its reason, not after the time-out of five minutes without."""
     stage.put_item("database")

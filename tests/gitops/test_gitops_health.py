@@ -47,6 +47,12 @@ async def connect_down_from_the_start(stage: Stage):
     await stage.says("login", "VaultUnavailable")
 
 
+async def item_not_there_yet(stage: Stage):
+    stage.operator()
+    await stage.ask("login")
+    await stage.says("login", "ItemNotFound", ready="Unknown")
+
+
 async def synced(stage: Stage):
     stage.operator()
     await stage.provide("login")
@@ -90,6 +96,7 @@ async def being_deleted(stage: Stage):
 STATES = {
     "not processed yet": nobody_looked,
     "first sync in progress, or Connect down before the first sync": connect_down_from_the_start,
+    "item not there yet, for up to 40 s": item_not_there_yet,
     "synced": synced,
     "Connect down after the first sync": connect_down_later,
     "a human must act": a_human_must_act,
@@ -156,7 +163,7 @@ async def test_what_only_a_human_ends_fails_at_once_and_ends_when_mended(stage, 
     stage.put_item("login")
     stage.operator()
     await HUMAN[reason](stage)
-    item = await stage.says("login", reason)
+    item = await stage.says("login", reason, ready="False")
 
     assert await judge.kstatus(item) == "Failed"
     assert configured_health(snippet(), item) == ("Degraded", condition_of(item, "Ready")["message"])
@@ -268,6 +275,20 @@ async def test_helm_waits_until_the_secret_is_there(stage, install):
     stage.operator()
 
     await install(PATH)
+
+    assert await stage.data("login") == {"password": b"first"}
+
+
+async def test_helm_waits_for_an_item_that_comes_ten_seconds_late(stage, install):
+    """Connect itself lists a new item seconds late: no reason to fail a release."""
+    stage.operator(POLLING_INTERVAL="600")
+    stage.put_item("other")
+    installing = asyncio.create_task(install(PATH))
+    done, _ = await asyncio.wait([installing], timeout=10)
+    assert not done
+
+    stage.put_item("login")
+    await installing
 
     assert await stage.data("login") == {"password": b"first"}
 

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from keyturn.core import names
+from support.helm import HelmFailed
 from support.node_trial import RELEASE, SYSTEM, VALUES, VAULT, container, from_secret, item, workload
 from support.operator import eventually
 
@@ -37,6 +38,19 @@ def test_install_waits_for_an_operator_that_is_ready(trial, installed, measured)
     pod = trial.operator_pod()
     assert {condition["type"]: condition["status"] for condition in pod["status"]["conditions"]}["Ready"] == "True"
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_helm_test_asks_the_operator_and_leaves_nothing(trial, installed):
+    """After an installation, people want one command that says whether it works."""
+    try:
+        said = trial.helm("test", RELEASE, f"--namespace={SYSTEM}", "--logs")
+    except HelmFailed as error:
+        log = trial.kubectl("logs", f"{RELEASE}-test", "-n", SYSTEM)
+        raise AssertionError(f"{error}{log}") from error
+
+    assert "Phase:          Succeeded" in said
+    for kind in ("pods", "services"):
+        assert f"{RELEASE}-test" not in trial.kubectl("get", kind, "-n", SYSTEM, "-o", "name")
 
 
 def test_a_pod_that_was_applied_with_its_item_runs_and_holds_the_value(trial, installed, namespace, measured):

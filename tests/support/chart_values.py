@@ -70,7 +70,12 @@ EVERYTHING: Json = {
     "metrics": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "30s", **_RELABELLED},
         "podMonitor": {"enabled": True, "interval": "1m", **_RELABELLED},
-        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}, "alertLabels": {"team": "platform"}},
+        "prometheusRule": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "alertLabels": {"team": "platform"},
+            "runbookUrl": "https://wiki.example.com/keyturn",
+        },
     },
     "networkPolicy": {
         "enabled": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,25 +24,48 @@ def add_workload(
     resource: Resource = DEPLOYMENTS,
     namespace: str = "app",
     annotations: dict[str, str] | None = None,
+    keys: Iterable[str] = (),
+    **spec: Any,
 ) -> None:
-    """A workload from before the change that uses Secrets as a whole."""
-    sources = [{"secretRef": {"name": secret}} for secret in secrets]
-    template = {"metadata": {}, "spec": {"containers": [{"name": "main", "envFrom": sources}]}}
+    """A workload from before the change that uses Secrets as a whole, or only some of their keys."""
+    sources = [] if keys else [{"secretRef": {"name": secret}} for secret in secrets]
+    references = [{"secretKeyRef": {"name": secret, "key": key}} for secret in secrets for key in keys]
+    env = [{"name": f"V{number}", "valueFrom": each} for number, each in enumerate(references)]
+    container = {"name": "main", "envFrom": sources, "env": env}
+    template = {"metadata": {}, "spec": {"containers": [container]}}
     metadata = {"namespace": namespace, "name": name, "uid": f"{name}-uid", "creationTimestamp": BEFORE}
-    api.add(resource, {"metadata": {**metadata, "annotations": annotations or {}}, "spec": {"template": template}})
+    api.add(
+        resource, {"metadata": {**metadata, "annotations": annotations or {}}, "spec": {"template": template, **spec}}
+    )
 
 
-def add_pending(api: FakeApiServer, *names: str, namespace: str = "app") -> list[PendingRestart]:
-    """Secrets whose key `password` changed, at revision 2."""
+def add_pending(
+    api: FakeApiServer, *names: str, namespace: str = "app", present: Iterable[str] | None = None
+) -> list[PendingRestart]:
+    """Secrets whose key `password` changed, at revision 2.
+
+    Args:
+        api: gets them.
+        names: of the Secrets.
+        namespace: of the Secrets.
+        present: names of the keys that their managed fields say are there; None if these say nothing.
+    """
     found = []
     for name in names:
         changes = PendingChanges((Change(2, ("password",), CHANGED_AT),))
         metadata: dict[str, Any] = {"namespace": namespace, "name": name, "uid": f"{name}-uid"}
         metadata["annotations"] = {RESTART_OWED: changes.to_annotation(), REVISION: "2"}
+        if present is not None:
+            metadata["managedFields"] = [owning(present)]
         pending = PendingRestart.of(ObjectMeta.of(api.add(SECRETS, {"metadata": metadata})))
         assert pending is not None
         found.append(pending)
     return found
+
+
+def owning(keys: Iterable[str]) -> dict[str, Any]:
+    """The managed fields of Keyturn on a Secret with these keys."""
+    return {"manager": "keyturn", "operation": "Apply", "fieldsV1": {"f:data": {f"f:{key}": {} for key in keys}}}
 
 
 def seen_again(api: FakeApiServer, pending: PendingRestart) -> PendingRestart:

@@ -17,6 +17,7 @@ from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.controller import RequestController
 from keyturn.control.sync.conclude import Conclusion
 from keyturn.control.sync.controller import SyncController
+from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.memory import Memory
 from keyturn.control.sync.phases import Phases
 from keyturn.control.sync.reconciler import Reconciler
@@ -25,6 +26,7 @@ from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.core import names
 from keyturn.core.conditions import Status
+from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.pending import PendingChanges
 from keyturn.core.request import DEFAULT_CONNECTION, Key, SecretRequest
@@ -157,6 +159,11 @@ class World:
         self._kept.posted.clear()
 
     @property
+    def warned(self) -> list[bool]:
+        """Whether each Event is a Warning."""
+        return [event.warning for _, event in self._kept.posted]
+
+    @property
     def _kept(self) -> KeptEvents:
         poster: EventPoster = self.context.events
         assert isinstance(poster, KeptEvents)
@@ -236,7 +243,13 @@ class SyncParts(World):
         self.pending_of_deleted: dict[Key, PendingChanges] = {}
         self.statuses = StatusWriter(context, registry)
         self.situations = Situations(connections, polling_interval=context.settings.polling_interval, time=context.time)
-        self.memory = Memory(confirmations=self.situations.confirmations, cooldown=self.cooldown)
+        emptied = EmptiedItems(self.time, hold=SINGLE_HOLD, total=lambda: len(registry))
+        self.memory = Memory(
+            confirmations=self.situations.confirmations,
+            unrefreshed=self.situations.unrefreshed,
+            cooldown=self.cooldown,
+            emptied=emptied,
+        )
         self.writer = SecretWriter(self.api, secrets=self.secrets, pending_of_deleted=self.pending_of_deleted)
         self.conclusion = Conclusion(
             context,

@@ -77,7 +77,7 @@ def test_everything_can_be_chosen():
         ([], {**GOOD, "KEYTURN_WORKER": "5"}, "did you mean KEYTURN_WORKERS?"),
         ([], {**GOOD, "KEYTURN_COLOUR": "red"}, "known are OP_CONNECT_HOST, "),
         ([], {**GOOD, "WATCH_NAMESPACES": "team-a"}, "did you mean WATCH_NAMESPACE?"),
-        ([], {**GOOD, "POLL_INTERVAL": "5"}, "did you mean POLLING_INTERVAL?"),
+        ([], {**GOOD, "POLING_INTERVAL": "5"}, "did you mean POLLING_INTERVAL?"),
         ([], {**GOOD, "AUTORESTART": "true"}, "did you mean AUTO_RESTART?"),
         ([], {**GOOD, "OP_CONNECT_HOST": "http://connect:8080/v1"}, "must not end in /v1"),
         ([], {**GOOD, "OP_CONNECT_HOST": "https://gate/connect/V1/"}, "must not end in /v1"),

@@ -20,16 +20,21 @@
 {{- if kindIs "invalid" $enabled -}}
 {{- $enabled = gt (int .Values.operator.replicas) 1 -}}
 {{- end -}}
-{{- if $enabled -}}true{{- end -}}
+{{- include "keyturn.on" (list . $enabled) -}}
+{{- end -}}
+
+{{/* "true" if the operator reads from the emulator of this release. */}}
+{{- define "keyturn.emulated" -}}
+{{- include "keyturn.on" (list . .Values.emulator.enabled) -}}
 {{- end -}}
 
 {{- define "keyturn.connectHost" -}}
 {{- $connect := .Values.connect -}}
-{{- if .Values.emulator.enabled -}}
+{{- if include "keyturn.emulated" . -}}
 http://{{ include "keyturn.emulator" . }}:8080
 {{- else if contains "://" $connect.host -}}
 {{ $connect.host }}
-{{- else if $connect.tls.enabled -}}
+{{- else if include "keyturn.on" (list . $connect.tls.enabled) -}}
 https://{{ $connect.host }}:{{ $connect.api.httpsPort }}
 {{- else -}}
 http://{{ $connect.host }}:{{ $connect.api.httpPort }}
@@ -44,7 +49,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end -}}
 
 {{- define "keyturn.tokenSecret" -}}
-{{- if .Values.emulator.enabled -}}
+{{- if include "keyturn.emulated" . -}}
 {{ include "keyturn.emulator" . }}-token
 {{- else -}}
 {{ .Values.operator.token.name }}
@@ -53,7 +58,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 
 {{/* Seconds between two polls. A trial asks only its own emulator, so there a rotation need not take minutes. */}}
 {{- define "keyturn.pollingInterval" -}}
-{{- .Values.operator.pollingInterval | default (ternary 5 600 .Values.emulator.enabled) | int64 -}}
+{{- .Values.operator.pollingInterval | default (include "keyturn.emulated" . | empty | ternary 600 5) | int64 -}}
 {{- end -}}
 
 {{- define "keyturn.environment" -}}
@@ -73,16 +78,16 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 - name: POLLING_INTERVAL
   value: {{ include "keyturn.pollingInterval" . | quote }}
 - name: AUTO_RESTART
-  value: {{ $operator.autoRestart | quote }}
+  value: {{ include "keyturn.on" (list . $operator.autoRestart) | default "false" | quote }}
 - name: KEYTURN_FULL_PASS_INTERVAL
   value: {{ $operator.fullPassInterval | int64 | quote }}
 - name: KEYTURN_MAX_STALENESS
   value: {{ $operator.maxStaleness | int64 | quote }}
-{{- if $operator.refreshMounts }}
+{{- if include "keyturn.on" (list . $operator.refreshMounts) }}
 - name: KEYTURN_REFRESH_MOUNTS
   value: "true"
 {{- end }}
-{{- if $operator.secretsByName }}
+{{- if include "keyturn.on" (list . $operator.secretsByName) }}
 - name: KEYTURN_SECRETS_BY_NAME
   value: "true"
 {{- end }}
@@ -122,10 +127,10 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 - --metrics-bind-address={{ with int .Values.metrics.port }}:{{ . }}{{ else }}0{{ end }}
 - --log-level={{ $operator.logLevel }}
 - --log-format={{ $operator.logFormat }}
-{{- if $operator.enableAnnotations }}
+{{- if include "keyturn.on" (list . $operator.enableAnnotations) }}
 - --enable-annotations
 {{- end }}
-{{- if $operator.allowEmptyValues }}
+{{- if include "keyturn.on" (list . $operator.allowEmptyValues) }}
 - --allow-empty-values
 {{- end }}
 {{- if include "keyturn.elects" . }}
@@ -138,6 +143,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 
 {{/* Fails the rendering if values contradict each other, or require something that Keyturn does not support. */}}
 {{- define "keyturn.check" -}}
+{{- include "keyturn.checkValues" . -}}
 {{- $operator := .Values.operator -}}
 {{- if and (hasKey $operator "create") (not (include "keyturn.on" (list . $operator.create))) -}}
 {{- fail "operator.create: this chart is the operator; leave it out, or set it to true" -}}
@@ -158,7 +164,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
-{{- if and $operator.token.value .Values.emulator.enabled -}}
+{{- if and $operator.token.value (include "keyturn.emulated" .) -}}
 {{- fail "operator.token.value: with emulator.enabled, the operator uses the emulator's token; leave it out" -}}
 {{- end -}}
 {{- end -}}

@@ -14,7 +14,7 @@
 # limit. Kubernetes deletes a Secret together with its owner.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, {{ if not .Values.operator.secretsByName }}list, watch, {{ end }}create, patch]
+  verbs: [get, {{ if not (include "keyturn.on" (list . .Values.operator.secretsByName)) }}list, watch, {{ end }}create, patch]
 # Workloads: find those that request a Secret by annotations or use a changed Secret, and restart them.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
@@ -23,7 +23,7 @@
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]
-{{- if .Values.operator.refreshMounts }}
+{{- if include "keyturn.on" (list . .Values.operator.refreshMounts) }}
 # Pods: find those that mount a changed Secret, and annotate them so that the kubelet refreshes their files at once.
 - apiGroups: [""]
   resources: [pods]

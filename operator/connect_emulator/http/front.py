@@ -3,7 +3,7 @@
 import asyncio
 import time
 from email.utils import formatdate
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -46,6 +46,7 @@ class Front:
         self._live = live
         self._connections: WeakKeyDictionary[asyncio.BaseTransport, int] = WeakKeyDictionary()
         self._next_connection = 0
+        self._spent: WeakSet[asyncio.BaseTransport] = WeakSet()
         self._dated = (0, "")
         # The handler judges the size of bodies itself, by the knob.
         self.app = web.Application(client_max_size=0, middlewares=[self._middleware])
@@ -108,6 +109,10 @@ class Front:
         record.fault = rule.kind
         if rule.delay_s:
             await self._clock.sleep(rule.delay_s)
+        if rule.kind == "once" and request.transport is not None:
+            if request.transport in self._spent:
+                return None
+            self._spent.add(request.transport)
         good = await self._api.answer(call) if rule.executes else None
         if rule.kind == "hang":
             await asyncio.get_running_loop().create_future()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LONGEST_RETRY_AFTER = 300.0
+LONGEST_RETRY_AFTER = 60.0
 """The longest Retry-After that is honoured, in seconds. A wrong one must not stop the work for a day."""
 
 
@@ -40,7 +40,8 @@ class Backoff:
 
 def capped_retry_after(seconds: float | None) -> float:
     """The seconds of a server's Retry-After that are honoured, by one rule for all servers; 0 if it sent none."""
-    return min(max(seconds or 0.0, 0.0), LONGEST_RETRY_AFTER)
+    # A comparison with NaN is false, so that counts as nothing, too.
+    return min(seconds, LONGEST_RETRY_AFTER) if seconds is not None and seconds > 0 else 0.0
 
 
 def jittered(interval: float, *, random: float, spread: float = 0.1) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Sequence
 
 
 def shorten(text: str, limit: int = 200) -> str:
@@ -16,20 +15,20 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def listed(noun: str, names: tuple[str, ...]) -> str:
-    """A noun and its names: `key a`, `keys a, b`."""
-    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+def enumerated(names: Sequence[str], most: int = 20) -> str:
+    """Names in a row, the first ones alone if they are many: `a, b and 1980 more`."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def listed(noun: str, names: Sequence[str]) -> str:
+    """A noun and its names: `key a`, `keys a, b`, `keys a, b and 1980 more`."""
+    return f"{noun}{'s' if len(names) > 1 else ''} {enumerated(names)}"
 
 
 def plural(number: int, noun: str) -> str:
     """A number of things: `1 key`, `2 keys`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def closest(word: str, known: Iterable[str], *, similarity: float = 0.87) -> str | None:
-    """The known word that somebody probably meant, or None if none is similar enough (0 to 1)."""
-    matches = get_close_matches(word, list(known), n=1, cutoff=similarity)
-    return matches[0] if matches else None
 
 
 def duration(seconds: float) -> str:

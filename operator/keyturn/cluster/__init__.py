@@ -1,6 +1,6 @@
 """The Kubernetes side: one gateway to the API server, informers, the Lease, Events."""
 
-from keyturn.cluster.access import Access, Credentials
+from keyturn.cluster.access import Access
 from keyturn.cluster.by_name import ByName
 from keyturn.cluster.discovery import crd_served, find_resource, is_pruned
 from keyturn.cluster.errors import (
@@ -22,6 +22,7 @@ from keyturn.cluster.errors import (
 from keyturn.cluster.events import About, EventPoster
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.informer import Informer
+from keyturn.cluster.lasting_reads import LastingReads, LastingWatch
 from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
 from keyturn.cluster.list_watch import METADATA, ApiListWatch, projection_of
 from keyturn.cluster.resources import (
@@ -64,13 +65,14 @@ __all__ = [
     "Cluster",
     "ClusterError",
     "Conflict",
-    "Credentials",
     "Elector",
     "EventPoster",
     "Forbidden",
     "Gone",
     "Informer",
     "Invalid",
+    "LastingReads",
+    "LastingWatch",
     "LeaseLost",
     "LeaseName",
     "Misconfigured",

@@ -11,6 +11,7 @@ from typing import Any
 from keyturn.base.errors import translated
 from keyturn.base.time import Time
 from keyturn.cluster.errors import ClusterError, NotLeading, Unavailable, classify
+from keyturn.cluster.reachability import Reachability
 from keyturn.cluster.resources import Resource
 from keyturn.cluster.transport import ApiResponse, Request, Stream, Transport, TransportError
 
@@ -30,6 +31,7 @@ class Caller:
         self._deadline = deadline
         self._observer = observer
         self._time = time
+        self.reachability = Reachability(time=time)
 
     async def aclose(self) -> None:
         """Close the transport."""
@@ -110,6 +112,7 @@ class Caller:
         return await self._transport.send(request, self._deadline)
 
     def _observe(self, verb: str, resource: Resource | None, status: int, started: float) -> None:
+        self.reachability.note(status)
         if self._observer is not None:
             label = resource.label if resource else "discovery"
             self._observer(verb, label, status, self._time.monotonic() - started)

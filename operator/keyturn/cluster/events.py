@@ -191,7 +191,7 @@ class EventPoster:
         post = self._ledger.observe(about, event, now=self._time.monotonic())
         if post is None:
             return
-        # Half of the queue is for warnings: thousands of new Secrets must not push them out.
+        # Half of the queue is for warnings: thousands of Secrets that changed or were taken over must not push them out.
         if self._waiting.qsize() >= (self._capacity if event.warning else self._capacity // 2):
             self._ledger.forget(about, event)
             self._on_outcome("dropped")

@@ -11,6 +11,7 @@ from keyturn.base.time import Time
 from keyturn.cluster.calls import JsonObject
 from keyturn.cluster.reading import METADATA_LIST, METADATA_ONLY
 from keyturn.cluster.resources import Resource
+from keyturn.cluster.watch_state import idle_seconds, watch_seconds
 from keyturn.cluster.watching import WatchEvent
 from keyturn.core.metadata import ObjectMeta
 
@@ -124,6 +125,7 @@ class _Reader(Protocol):
         label_selector: str,
         accept: str,
         timeout_seconds: int,
+        idle_timeout: float,
     ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
         """See `Cluster.watch`."""
         ...
@@ -137,16 +139,25 @@ class ApiListWatch(ListWatch[_T]):
         resource: the kind.
         projection: what is requested and remembered.
         label_selector: in the API's form.
+        watches: how many namespaces are watched.
         time: spreads the reconnects of many watches.
     """
 
     def __init__(
-        self, cluster: _Reader, resource: Resource, projection: Projection[_T], *, label_selector: str = "", time: Time
+        self,
+        cluster: _Reader,
+        resource: Resource,
+        projection: Projection[_T],
+        *,
+        label_selector: str = "",
+        watches: int = 1,
+        time: Time,
     ) -> None:
         self._cluster = cluster
         self._resource = resource
         self._projection = projection
         self._label_selector = label_selector
+        self._watches = watches
         self._time = time
 
     async def list(self, namespace: str) -> AsyncIterator[Page[_T]]:
@@ -167,6 +178,8 @@ class ApiListWatch(ListWatch[_T]):
     @asynccontextmanager
     async def watch(self, namespace: str, version: str) -> AsyncIterator[AsyncIterator[ObjectChange[_T] | Progress]]:
         """See `ListWatch.watch`."""
+        # Spread, so that the watches of many namespaces do not all reconnect in the same second.
+        seconds = round(watch_seconds(self._watches) * (0.8 + 0.2 * self._time.random()))
         async with (
             self._cluster.watch(
                 self._resource,
@@ -174,8 +187,8 @@ class ApiListWatch(ListWatch[_T]):
                 resource_version=version,
                 label_selector=self._label_selector,
                 accept=self._projection.watch_as,
-                # Spread, so that the watches of many namespaces do not all reconnect in the same second.
-                timeout_seconds=300 + int(300 * self._time.random()),
+                timeout_seconds=seconds,
+                idle_timeout=idle_seconds(seconds),
             ) as events,
             aclosing(self._changes(events)) as changes,
         ):

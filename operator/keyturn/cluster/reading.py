@@ -8,6 +8,7 @@ from typing import Any
 
 from keyturn.cluster.calls import Caller, JsonObject
 from keyturn.cluster.errors import Gone
+from keyturn.cluster.reachability import Reachability
 from keyturn.cluster.resources import ALL_NAMESPACES, Resource, fill
 from keyturn.cluster.transport import Request
 from keyturn.cluster.watching import WatchEvent, checked_events
@@ -27,6 +28,11 @@ class Reader:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._answer_observers: list[AnswerObserver] = []
+
+    @property
+    def reachability(self) -> Reachability:
+        """Whether the API server answers."""
+        return self._caller.reachability
 
     def observe_answers(self, observer: AnswerObserver) -> None:
         """Call an observer with each answer about one single object that is read or written from now on."""
@@ -69,18 +75,28 @@ class Reader:
         Raises:
             Gone: paging took so long that the history it reads was compacted; start again.
         """
-        template = resource.template(in_namespace=namespace != ALL_NAMESPACES)
         query = {"limit": str(size)} if size else {}
         if label_selector:
             query["labelSelector"] = label_selector
-        path = fill(template, namespace=namespace, name=None)
         while True:
-            page = await self._caller.call("list", Request("GET", path, query=query, accept=accept), resource, template)
+            page = await self.page(resource, namespace, query, accept=accept)
             yield page
             token = page.get("metadata", {}).get("continue")
             if not token:
                 return
             query = {**query, "continue": token}
+
+    async def page(
+        self, resource: Resource, namespace: str, query: Mapping[str, str], *, accept: str = "application/json"
+    ) -> JsonObject:
+        """One page of a list, by the query of the API.
+
+        Raises:
+            Gone: the query continues a list whose history was compacted.
+        """
+        template = resource.template(in_namespace=namespace != ALL_NAMESPACES)
+        path = fill(template, namespace=namespace, name=None)
+        return await self._caller.call("list", Request("GET", path, query=query, accept=accept), resource, template)
 
     @asynccontextmanager
     async def watch(

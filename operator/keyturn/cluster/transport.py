@@ -20,6 +20,7 @@ from aiohttp.tracing import Trace
 from kubernetes.aio.client import ApiClient, Configuration
 
 from keyturn.base.errors import translated
+from keyturn.cluster.spelling import respelled
 
 _CONNECT_SECONDS = 10.0
 
@@ -224,7 +225,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Session:
-    """The pool under one `ApiClient`: aiohttp's session, but bodies go out in pieces.
+    """The pool under one `ApiClient`: aiohttp's session, but bodies go out in pieces, and in a spelling that every parser reads.
 
     aiohttp warns about a body of more than 1 MiB in one piece, which a legal Secret is, because it may block the event loop.
     """
@@ -233,7 +234,7 @@ class _Session:
         self._session = aiohttp.ClientSession(connector=connector, trust_env=trust_env)
 
     async def request(self, *, data: str | None = None, **arguments: Any) -> aiohttp.ClientResponse:
-        body = None if data is None else io.BytesIO(data.encode())
+        body = None if data is None else io.BytesIO(respelled(data).encode())
         # An API server never redirects; what does must not be sent a body that was meant for the API server.
         return await self._session.request(data=body, allow_redirects=False, **arguments)
 

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import kopf
 
-from keyturn.cluster import Credentials, Resource
+from keyturn.cluster import LastingReads, LastingWatch, Resource
+
+_SERVER = "https://kubernetes.invalid"
+"""Kopf builds addresses with it; only their paths are used."""
 
 # Workarounds, each for kopf 1.45; a test of the process's end, or of its log, fails for each once kopf changes.
 _DISCOVERY_COROUTINES = frozenset({"_read_old_api", "_read_new_apis", "_read_version"})
@@ -25,8 +30,6 @@ _HELPER_TASKS = "pause-waiter for "
 KOPF_LOG_LEVELS: Final = {
     # At debug level kopf prints whole objects; at info level, what it does for itself.
     "kopf": logging.WARNING,
-    # It logs every attempt of its watch as an error. Our own watches log once that the API server is away.
-    "kopf._cogs.clients.watching": logging.CRITICAL,
 }
 """The least level of kopf's loggers, whatever level was chosen."""
 
@@ -39,14 +42,14 @@ class Callbacks:
         kinds: to watch.
         seen: takes the kind and the manifest of an object that is there, as it is now.
         gone: takes the kind and the manifest of an object that is there no more.
-        log_in: how to reach the API server; called again when the answer has expired or was refused.
+        reads: send what kopf asks of the API server.
         stopping: ends every task of ours before it returns, since kopf waits five seconds for tasks that it takes for its own.
     """
 
     kinds: Sequence[Resource]
     seen: Callable[[str, Mapping[str, Any]], None]
     gone: Callable[[str, Mapping[str, Any]], None]
-    log_in: Callable[[], Awaitable[Credentials]]
+    reads: LastingReads
     stopping: Callable[[], Awaitable[None]]
 
 
@@ -94,21 +97,9 @@ def _registry(callbacks: Callbacks) -> kopf.OperatorRegistry:
         observe(resource)
 
     @kopf.on.login(registry=registry, id="log-in")
-    async def log_in(**_: object) -> kopf.ConnectionInfo:
-        credentials = await callbacks.log_in()
-        return kopf.ConnectionInfo(
-            server=credentials.server,
-            default_namespace=credentials.default_namespace,
-            ca_path=credentials.ca_path,
-            certificate_path=credentials.certificate_path,
-            private_key_path=credentials.private_key_path,
-            scheme=credentials.scheme or None,
-            token=credentials.token or None,
-            insecure=credentials.insecure,
-            proxy_url=credentials.proxy,
-            trust_env=credentials.trust_env,
-            expiration=credentials.expires,
-        )
+    async def log_in(**_: object) -> kopf.AiohttpSession:
+        session: Any = _Session(callbacks.reads)
+        return kopf.AiohttpSession(server=_SERVER, aiohttp_session=session)
 
     @kopf.on.cleanup(registry=registry, id="stop")
     async def stop(**_: object) -> None:
@@ -122,6 +113,61 @@ def _registry(callbacks: Callbacks) -> kopf.OperatorRegistry:
     return registry
 
 
+class _Session:
+    """The part of an aiohttp session that kopf uses, over reads that wait instead of failing.
+
+    Workaround: a watch of kopf that meets an error which it does not know, such as a right that is missing for a minute, ends the
+    whole process. It also honours any Retry-After, and never knows that the API server is back.
+    """
+
+    def __init__(self, reads: LastingReads) -> None:
+        self._reads = reads
+        self.headers = {"User-Agent": "keyturn"}
+        self.closed = False
+
+    async def request(self, *, method: str, url: str, **_: object) -> _Response:
+        if method.upper() != "GET":
+            raise RuntimeError(f"kopf sends a {method}, but it must only read")
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query))
+        if query.get("watch") == "true":
+            return _Response(watch=await self._reads.watch(parts.path, query))
+        return _Response(await self._reads.get(parts.path, query))
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class _Response:
+    """The part of an aiohttp response that kopf uses."""
+
+    status = 200
+
+    def __init__(self, body: Mapping[str, Any] | None = None, *, watch: LastingWatch | None = None) -> None:
+        self._body = body
+        self._watch = watch
+        self.content = self
+
+    async def json(self) -> Mapping[str, Any] | None:
+        return self._body
+
+    def iter_chunked(self, _size: int) -> AsyncIterator[bytes]:
+        assert self._watch is not None  # noqa: S101 - for the type checker
+        return self._watch.lines()
+
+    def close(self) -> None:
+        """Kopf calls this beside leaving the block, which closes the connection."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watch is not None:
+            await self._watch.aclose()
+
+
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     # Without this, any peering object called "default" in the cluster could pause us.
@@ -129,13 +175,12 @@ def _settings() -> kopf.OperatorSettings:
     # No watch on all CRDs with their full schemas; that ours is served is checked before we come here.
     settings.scanning.disabled = True
     settings.posting.enabled = False
-    settings.watching.server_timeout = 600
+    # Workaround: it would open a watch that brings nothing again from the same place; ours makes it list, and does so earlier.
+    settings.watching.inactivity_timeout = 3600
     # Pages of this size bound the memory, and the time for which parsing holds up the loop.
     settings.watching.chunk_size = 500
     # An idle worker keeps a whole object; after the first list there is one worker for every object.
     settings.queueing.idle_timeout = 0.5
-    settings.networking.request_timeout = 30
-    settings.networking.connect_timeout = 10
     settings.process.ultimate_exiting_timeout = 30
     # Unused as long as there are no change handlers. If one is ever added, at least nothing clashes.
     settings.persistence.finalizer = "keyturn.dev/unused"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from keyturn.cluster import METADATA, SECRETS, ApiListWatch, ByName, Informer, namespaces_or_all
@@ -39,11 +40,19 @@ class OwnSecrets:
             )
         self._informer = Informer(
             self._by_name
-            or ApiListWatch(context.cluster, SECRETS, METADATA, label_selector=names.OURS, time=context.time),
+            or ApiListWatch(
+                context.cluster,
+                SECRETS,
+                METADATA,
+                label_selector=names.OURS,
+                watches=len(context.settings.watch_namespaces),
+                time=context.time,
+            ),
             label=SECRETS.label,
             namespaces=namespaces_or_all(context.settings.watch_namespaces),
             on_change=self._changed,
             on_beat=context.heartbeat.expect("secrets", _LONGEST_STILL),
+            reachability=context.cluster.reachability,
             time=context.time,
         )
 
@@ -78,8 +87,12 @@ class OwnSecrets:
     def not_ready(self) -> str | None:
         """Why the picture is not fresh, for the readiness endpoint; or None."""
         if not self._informer.synced.is_set():
-            return "the Secrets have not been listed yet"
+            return self._informer.error or "the Secrets have not been listed yet"
         return self._informer.error
+
+    def failing(self) -> Counter[tuple[str, str]]:
+        """How many watches do not work now, by kind and reason."""
+        return self._informer.failing
 
     def _changed(self, key: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
         for listener in self._listeners:

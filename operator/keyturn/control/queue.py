@@ -105,10 +105,10 @@ class WorkQueue(Generic[K]):
         Args:
             key: the one that was taken.
             after: seconds after which to look again; None for never.
-            backoff: look again after the queue's own delay instead, as after a failure.
+            backoff: look again after the queue's own delay instead, as after a failure, but not before `after`.
         """
         if backoff:
-            self.failed(key)
+            self.failed(key, at_least=after or 0.0)
         elif after is not None:
             self.put_off(key, after)
         else:
@@ -119,12 +119,19 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
         self._finish(key)
 
-    def failed(self, key: K) -> float:
+    def failed(self, key: K, *, at_least: float = 0.0) -> float:
         """A key must be retried, later with each failure in a row. Returns the delay in seconds."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = self._backoff.delay(failures, random=self._time.random())
+        delay = max(at_least, self._backoff.delay(failures, random=self._time.random()))
         self.put_off(key, delay)
         return delay
+
+    def wake(self) -> None:
+        """Have everything looked at now that waits after failures, whose count begins again: what made them fail is over."""
+        for key in list(self._failures):
+            if key in self._delayed:
+                del self._failures[key]
+                self.add(key)
 
     def put_off(self, key: K, delay: float) -> None:
         """A key was looked at, and must be looked at again after a number of seconds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -131,7 +131,7 @@ class Status:
 
 
 def conditions_after(
-    before: Status, conditions: Sequence[tuple[str, str, str, str]], *, generation: int, now: datetime
+    before: Status, conditions: Iterable[tuple[str, str, str, str]], *, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
     """Conditions whose time moves only with their status, as the API conventions ask.
 

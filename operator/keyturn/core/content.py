@@ -49,11 +49,13 @@ class ContentPlan:
         data: what fields and URLs give.
         files: which file's bytes go under which key; none of these keys is in `data`.
         skipped: what could not become a key.
+        shared: the keys that several fields or files become, sorted.
     """
 
     data: Mapping[str, bytes] = field(repr=False)
     files: Mapping[str, Field]
     skipped: tuple[Skipped, ...] = ()
+    shared: tuple[str, ...] = ()
 
     @property
     def declared_bytes(self) -> int:
@@ -93,12 +95,41 @@ def plan_content(item: Item, options: MappingOptions) -> ContentPlan:
             continue
         if (key := usable_key(each.label)) is not None and key not in data:
             files.setdefault(key, each)
-    return ContentPlan(data=data, files=files, skipped=tuple(skipped.values()))
+    return ContentPlan(data=data, files=files, skipped=tuple(skipped.values()), shared=_shared_keys(item))
+
+
+def _shared_keys(item: Item) -> tuple[str, ...]:
+    """The keys of which a reader of the item cannot know what they hold, since several different things become them.
+
+    Fields of equal values are no riddle. If any key is one, so is each key that several fields become, with values or
+    without: a user name of one section and a password of another make a pair that exists nowhere.
+    """
+    values: dict[str, list[str]] = {}
+    files: dict[str, int] = {}
+    for each in item.fields:
+        key = data_key(each.label)
+        if each.kind is FieldKind.FILE:
+            files[key] = files.get(key, 0) + 1
+        else:
+            values.setdefault(key, []).append(each.value or "")
+    for url in item.ref.urls:
+        # Every web address is labelled alike until somebody labels it, so they count only beside a field.
+        if (key := data_key(url.label)) in values and url.href not in values[key] and any(values[key]):
+            values[key].append(url.href)
+    shared = {key for key, found in values.items() if len(set(filter(None, found))) > 1}
+    if shared:
+        shared |= {key for key, found in values.items() if len(found) > 1 and any(found)}
+    shared |= {key for key, count in files.items() if count > 1 or any(values.get(key, ()))}
+    return tuple(sorted(filter(is_legal_key, shared)))
 
 
 def encode(value: str) -> bytes:
     """UTF-8. A lone surrogate, which JSON can carry and UTF-8 cannot, becomes U+FFFD as it does in Go."""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        # Only here: the way through UTF-16 takes several times the memory of the value.
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _ordered_urls(urls: Sequence[Url]) -> list[Url]:

@@ -9,8 +9,6 @@ from enum import StrEnum
 class EventReason(StrEnum):
     """Why an Event is posted; the reasons of a status are further ones. The words are public: people and alerts search for them."""
 
-    CREATED = "Created"
-    """The Secret was created from its item."""
     RECREATED = "Recreated"
     """The Secret was missing and was created again."""
     ADOPTED = "Adopted"
@@ -23,6 +21,12 @@ class EventReason(StrEnum):
     """The object is ready again after a failure."""
     RESTARTED = "Restarted"
     """The workload was restarted, because a Secret that it uses changed."""
+    RESTART_WAITING = "RestartWaiting"
+    """The workload was marked for a restart, but its own settings delay the replacement of its pods."""
+    RESTART_UNDONE = "RestartUndone"
+    """Somebody put back the pod template of a workload that was restarted."""
+    AUTO_RESTART_MISPLACED = "AutoRestartMisplaced"
+    """The restart switch stands where it has no effect."""
     OWNER_REFUSED = "OwnerRefused"
     """The API server does not let Keyturn add an owner to the Secret."""
     OVERRULED = "Overruled"
@@ -39,8 +43,10 @@ class Event:
         reason: an `EventReason`, or the reason of a condition.
         message: names ids and keys, never a value.
         warning: True for the type Warning, False for Normal.
+        only_logged: whether it is a line of the log alone, because it would cost a write for each of thousands of new objects.
     """
 
     reason: str
     message: str
     warning: bool = False
+    only_logged: bool = False

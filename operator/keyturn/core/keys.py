@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 MAX_LENGTH = 253
+
+ALL_KEYS: Final = "*"
+"""Stands in a record for every key, if there are too many to name; no key can have this name."""
+
+MOST_RECORDED: Final = 32 * 1024
+"""Characters of names in one record: all annotations of an object share 256 KiB, and its status 1.5 MiB."""
 _LEGAL = re.compile(r"[-._a-zA-Z0-9]+")
 _ILLEGAL_RUN = re.compile(r"[^-._a-zA-Z0-9]+")
 _LEGAL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -64,3 +70,14 @@ _KEYS_OF_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
 def keys_of_type(secret_type: str) -> tuple[str, ...]:
     """The keys without which the API server rejects a Secret of this type; none for types that it does not know."""
     return _KEYS_OF_TYPES.get(secret_type, ())
+
+
+def recordable(keys: Iterable[str]) -> tuple[str, ...]:
+    """Names of keys, sorted, as an annotation or a status may hold them: `ALL_KEYS` alone if they are too many to name."""
+    named = tuple(sorted(set(keys)))
+    return named if fits_record(named) and ALL_KEYS not in named else (ALL_KEYS,)
+
+
+def fits_record(keys: Iterable[str]) -> bool:
+    """Whether a record can name these keys, with what JSON puts around each of them."""
+    return sum(len(key) + 3 for key in keys) <= MOST_RECORDED

@@ -21,6 +21,13 @@ def data_owners(managed_fields: Sequence[Mapping[str, Any]]) -> dict[str, frozen
     return owners
 
 
+def present_keys(managed_fields: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:
+    """The keys that a Secret of Keyturn's has; None if no entry is Keyturn's, so that they are unknown."""
+    if not any(map(_is_ours, managed_fields)):
+        return None
+    return frozenset().union(*map(_data_keys, managed_fields))
+
+
 def is_drifted(managed_fields: Sequence[Mapping[str, Any]], expected: Iterable[str]) -> bool:
     """Whether another manager owns a key of the data, or Keyturn owns other keys than it wrote.
 
@@ -38,6 +45,16 @@ def is_drifted(managed_fields: Sequence[Mapping[str, Any]], expected: Iterable[s
 def owned_metadata(managed_fields: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """The labels and annotations that Keyturn owns, whether it wrote them by POST or by apply."""
     return frozenset().union(*(_metadata_keys(entry) for entry in managed_fields if _is_ours(entry)))
+
+
+def owned_by_others(managed_fields: Sequence[Mapping[str, Any]], *, ours: str = SECRET_MANAGER) -> frozenset[str]:
+    """The labels and annotations that anyone else wrote, or wrote as well.
+
+    Args:
+        managed_fields: from the API server.
+        ours: the field manager of Keyturn's that writes the annotation in question.
+    """
+    return frozenset().union(*(_metadata_keys(entry) for entry in managed_fields if entry.get("manager") != ours))
 
 
 def must_take_over(managed_fields: Sequence[Mapping[str, Any]], obsolete: Iterable[str]) -> bool:

@@ -61,5 +61,5 @@ def touch_of(pod: Mapping[str, Any], pending_restarts: Mapping[str, PendingResta
         return None
     kept = {name: stamp for name, stamp in read_stamps(metadata.annotations, REFRESHED).items() if name in mounted}
     # Tied to the uid: a pod of a StatefulSet is recreated under its old name.
-    patch = {"metadata": {"uid": metadata.uid, "annotations": {REFRESHED: written_stamps({**kept, **due})}}}
+    patch = {"metadata": {"uid": metadata.uid, "annotations": {REFRESHED: written_stamps({**kept, **due}, needed=due)}}}
     return Touch(patch, frozenset(due))

@@ -43,33 +43,61 @@ STATUS_MANAGER: Final = f"{PRODUCT}-status"
 RESTART_MANAGER: Final = f"{PRODUCT}-restart"
 LEASE_MANAGER: Final = f"{PRODUCT}-lease"
 
-# Labels and annotations by which other tools track their objects. A copy of one on the Secret would make
-# that tool prune or adopt it. An entry that ends in "/" stands for every key below that prefix.
+# Labels and annotations by which other tools track their objects, or that steer what a tool does with the very object that it
+# tracks. A copy of one on the Secret would make that tool prune or adopt it. All else is copied, also what the same tools read
+# on a Secret, such as `argocd.argoproj.io/secret-type`. An entry that ends in "*" stands for every key that begins like it.
 TRACKING: Final = (
     "app.kubernetes.io/instance",
     "app.kubernetes.io/managed-by",
-    "applyset.kubernetes.io/",
-    "argocd.argoproj.io/",
-    "config.k8s.io/",
-    "config.kubernetes.io/",
-    "helm.sh/",
-    "helm.toolkit.fluxcd.io/",
-    "internal.config.kubernetes.io/",
-    "kapp.k14s.io/",
-    "kopf.zalando.org/",
-    "kubectl.kubernetes.io/",
-    "kustomize.toolkit.fluxcd.io/",
-    "meta.helm.sh/",
-    "objectset.rio.cattle.io/",
-    "reconcile.fluxcd.io/",
+    "applyset.kubernetes.io/*",
+    "argocd.argoproj.io/compare-options",
+    "argocd.argoproj.io/hook*",
+    "argocd.argoproj.io/installation-id",
+    "argocd.argoproj.io/instance",
+    "argocd.argoproj.io/managed-by*",
+    "argocd.argoproj.io/refresh",
+    "argocd.argoproj.io/sync-options",
+    "argocd.argoproj.io/sync-wave",
+    "argocd.argoproj.io/tracking-id",
+    "config.k8s.io/owning-inventory",
+    "config.kubernetes.io/owning-inventory",
+    "helm.sh/hook*",
+    "helm.sh/resource-policy",
+    "helm.toolkit.fluxcd.io/*",
+    "internal.config.kubernetes.io/*",
+    "kapp.k14s.io/*",
+    "kopf.zalando.org/*",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "kustomize.toolkit.fluxcd.io/*",
+    "meta.helm.sh/*",
+    "objectset.rio.cattle.io/*",
+    "reconcile.fluxcd.io/forceAt",
+    "reconcile.fluxcd.io/requestedAt",
+    "reconcile.fluxcd.io/resetAt",
 )
+
+# Secrets of these types are credentials of the cluster itself: Kubernetes fills the first with a token of the service account that
+# its annotation names, and admits new nodes by the second.
+REFUSED_TYPES: Final = frozenset({"bootstrap.kubernetes.io/token", "kubernetes.io/service-account-token"})
+
+_RESERVED = ("kubernetes.io", "k8s.io")
 
 
 def is_tracking(key: str) -> bool:
     """Whether a label or annotation is another tool's way to track its objects, and must not be copied."""
-    return any(key.startswith(entry) if entry.endswith("/") else key == entry for entry in TRACKING)
+    return any(key.startswith(entry[:-1]) if entry.endswith("*") else key == entry for entry in TRACKING)
+
+
+def is_reserved(key: str) -> bool:
+    """Whether Kubernetes reserves a key for itself: an annotation of its own can make it act with rights that nobody gave."""
+    domain, slash, _ = key.lower().partition("/")
+    return bool(slash) and any(domain == each or domain.endswith(f".{each}") for each in _RESERVED)
 
 
 def is_copied(key: str) -> bool:
-    """Whether an annotation may be copied from an object to its Secret: it is not another tool's, and means nothing on a Secret."""
-    return not is_tracking(key) and not key.startswith(("keyturn.dev/", "operator.1password.io/"))
+    """Whether an annotation may be copied from an object to its Secret.
+
+    It must be neither Kubernetes' own nor another tool's, and must mean nothing to Keyturn on a Secret.
+    """
+    own = key.startswith(("keyturn.dev/", "operator.1password.io/"))
+    return not own and not is_reserved(key) and not is_tracking(key)

@@ -5,15 +5,34 @@ What an error means for a request is decided here and nowhere else, from nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from keyturn.base.backoff import capped_retry_after
 from keyturn.core.events import Event
 from keyturn.core.paths import BadPath
 from keyturn.core.resolve import Unresolved, VaultUnresolved
-from keyturn.core.status import WAITING, Failure, Frozen, Reason, Stale, StatusChange, Synced
-from keyturn.core.vault import AccessDenied, CredentialRefused, FileTooLarge, NotInVault, RateLimited, VaultError
+from keyturn.core.status import (
+    WAITING,
+    CannotRefresh,
+    Failure,
+    Frozen,
+    Held,
+    Progressing,
+    Reason,
+    Stale,
+    StatusChange,
+    Synced,
+)
+from keyturn.core.vault import (
+    AccessDenied,
+    CredentialRefused,
+    FileTooLarge,
+    ItemUnreadable,
+    NotInVault,
+    RateLimited,
+    VaultError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +41,7 @@ class Requeue:
 
     Attributes:
         after: seconds; None for never.
-        backoff: after the queue's own delay instead, which grows with each failure in a row.
+        backoff: after the queue's own delay instead, which grows with each failure in a row, but not before `after`.
     """
 
     after: float | None = None
@@ -103,6 +122,7 @@ class Situation:
         stale: why the Secret may be out of date, if the vault has been unreachable for too long; else None.
         confirmed: whether an earlier pass, long enough ago, failed for the same reason.
         confirm_after: seconds after which to look whether a failure is confirmed.
+        cannot_refresh: whether fetches have failed several times in a row while the connection as a whole works.
         recheck: seconds after which to look again at a failure that a human must end, if no watch reports its end.
     """
 
@@ -113,15 +133,19 @@ class Situation:
     confirmed: bool = True
     confirm_after: float = 30.0
     recheck: float = 60.0
+    cannot_refresh: bool = False
 
 
-NEEDS_CONFIRMATION: Final = frozenset({Reason.VAULT_NOT_FOUND, Reason.ITEM_NOT_FOUND, Reason.ACCESS_DENIED})
-"""Failures that have been known to pass: one look must not turn a good object bad."""
-
-_UNWATCHED: Final = frozenset(
-    {Reason.SECRET_NOT_OURS, Reason.SECRET_INVALID, Reason.SECRET_IMMUTABLE, Reason.TYPE_IMMUTABLE}
+NEEDS_CONFIRMATION: Final = frozenset(
+    {Reason.VAULT_NOT_FOUND, Reason.ITEM_NOT_FOUND, Reason.ACCESS_DENIED, Reason.ITEM_UNREADABLE}
 )
-"""Failures that may end by a change of a Secret that is not watched, or of a policy of the cluster."""
+"""Failures that have been known to pass: one look must neither turn a good object bad, nor give up on a fresh one."""
+
+_UNWATCHED: Final = frozenset({Reason.SECRET_NOT_OURS, Reason.SECRET_IMMUTABLE, Reason.TYPE_IMMUTABLE})
+"""Failures that may end by a change of a Secret that is not watched. To look at that again asks no vault."""
+
+_REFETCHED: Final = frozenset({Reason.SECRET_INVALID, Reason.SECRET_TOO_LARGE})
+"""Failures that may end by a policy of the cluster, or because an answer of the vault was wrong: only another fetch shows it."""
 
 
 def failure_of(error: VaultError | Unresolved | BadPath) -> Failure:
@@ -137,6 +161,8 @@ def failure_of(error: VaultError | Unresolved | BadPath) -> Failure:
             reason = Reason.ACCESS_DENIED
         case FileTooLarge():
             reason = Reason.SECRET_TOO_LARGE
+        case ItemUnreadable():
+            reason = Reason.ITEM_UNREADABLE
         case CredentialRefused():
             reason = Reason.CREDENTIAL_REFUSED
         case _:
@@ -149,33 +175,44 @@ def after_vault_error(error: VaultError | Unresolved | BadPath, situation: Situa
 
     | error | was synced | outcome |
     |---|---|---|
+    | the answer is no item | yes | nothing changes but a warning if it lasts; look again |
     | about this item or vault, not confirmed | yes | nothing changes; look again soon |
+    | about this item or vault, not confirmed | no | the failure, awaited: it may be that the vault is late; look again soon |
     | about this item or vault | else | the failure; look again if no listing would report its end |
     | about the path or the size | any | the failure |
-    | about the connection | yes | nothing changes, or `Stale` after too long |
+    | about the connection | yes | nothing changes but a warning if it lasts, or `Stale` after too long |
     | about the connection | no | the failure, which ends by itself |
     """
     failure = failure_of(error)
     if failure.reason in WAITING:
         return _after_outage(error, failure, situation)
-    if failure.reason in NEEDS_CONFIRMATION and situation.was_synced and not situation.confirmed:
-        return Outcome("Unconfirmed", requeue=Requeue(after=situation.confirm_after))
+    if isinstance(error, ItemUnreadable) and situation.was_synced:
+        # The Secret holds what the item last held: as in an outage, that is better than nothing.
+        return _unrefreshed(failure, situation)
+    if failure.reason in NEEDS_CONFIRMATION and not situation.confirmed:
+        soon = Requeue(after=situation.confirm_after)
+        if situation.was_synced:
+            return Outcome("Unconfirmed", requeue=soon)
+        return Outcome(failure.reason, change=replace(failure, awaited=True), requeue=soon)
     # A listing may show the item all along, although it cannot be fetched: no change of it would bring the key back.
-    unlisted = isinstance(error, AccessDenied | NotInVault)
-    return after_failure(failure, situation, unwatched=unlisted)
+    unlisted = isinstance(error, AccessDenied | NotInVault | ItemUnreadable)
+    return after_failure(failure, situation, unlisted=unlisted)
 
 
-def after_failure(failure: Failure, situation: Situation, *, unwatched: bool = False) -> Outcome:
+def after_failure(failure: Failure, situation: Situation, *, unlisted: bool = False) -> Outcome:
     """What it means that the Secret cannot be what the request asks for.
 
     Args:
         failure: why.
         situation: of the request.
-        unwatched: whether no watch and no listing would report the failure's end.
+        unlisted: whether no listing would report the failure's end, so that the vault must be asked for the item itself.
     """
+    # An idle operator asks a vault for no item: what must be asked for all the same is asked for less and less often.
+    fetched = unlisted or failure.reason in _REFETCHED
     # An Event is forgotten after an hour, and a requester without a status has nothing else: so that is repeated, too.
-    again = unwatched or failure.reason in _UNWATCHED or not situation.has_status
-    return Outcome(failure.reason, change=failure, requeue=Requeue(after=situation.recheck if again else None))
+    again = fetched or failure.reason in _UNWATCHED or not situation.has_status
+    requeue = Requeue(after=situation.recheck, backoff=fetched) if again else NEVER
+    return Outcome(failure.reason, change=failure, requeue=requeue)
 
 
 def after_cluster_error(
@@ -211,6 +248,18 @@ def when_current(stale: str | None) -> Outcome:
     return Outcome(Reason.SOURCE_SILENT, change=Stale(stale), waits_for_vault=True, certain=True)
 
 
+def when_emptied(message: str, situation: Situation, *, remaining: float) -> Outcome:
+    """The end of a pass that found an item without values, which a later look must confirm before its Secret is emptied.
+
+    Args:
+        message: names what is kept.
+        situation: of the request.
+        remaining: seconds until that look.
+    """
+    change = Held(message) if situation.was_synced else Progressing()
+    return Outcome("Held", change=change, requeue=Requeue(after=remaining))
+
+
 def when_frozen() -> Outcome:
     """The end of a pass over a request whose item is tagged to be ignored."""
     return Outcome(Reason.FROZEN, change=Frozen())
@@ -237,9 +286,25 @@ def _after_outage(error: VaultError | Unresolved | BadPath, failure: Failure, si
     down = situation.connection_down
     if situation.was_synced and situation.stale is not None:
         return Outcome(Reason.SOURCE_SILENT, change=Stale(situation.stale), vault_failed=True, waits_for_vault=True)
+    if situation.was_synced and situation.cannot_refresh and not down:
+        return replace(_unrefreshed(failure, situation), requeue=_pause(error), vault_failed=True)
     change = None if situation.was_synced else failure
     # While the connection is down its poller alone asks, and its recovery brings back all that wait for it.
-    requeue = NEVER if down else BACKOFF
-    if isinstance(error, RateLimited) and error.retry_after is not None:
-        requeue = Requeue(after=capped_retry_after(error.retry_after))
+    requeue = _pause(error)
+    if down and requeue == BACKOFF:
+        requeue = NEVER
     return Outcome(failure.reason, change=change, requeue=requeue, vault_failed=True, waits_for_vault=down)
+
+
+def _unrefreshed(failure: Failure, situation: Situation) -> Outcome:
+    """The item cannot be fetched, although its vault answers. The Secret and `Ready` stay; people learn of it if it lasts."""
+    if not situation.cannot_refresh:
+        return Outcome(failure.reason, requeue=BACKOFF)
+    return Outcome(Reason.CANNOT_REFRESH, change=CannotRefresh(failure.message), requeue=BACKOFF)
+
+
+def _pause(error: VaultError | Unresolved | BadPath) -> Requeue:
+    """For how long a vault that failed is left alone: for as long as it asks, or ever longer."""
+    if isinstance(error, RateLimited) and error.retry_after is not None:
+        return Requeue(after=capped_retry_after(error.retry_after))
+    return BACKOFF

@@ -8,11 +8,17 @@ from typing import Any
 from keyturn.core import names
 from keyturn.core.managed_fields import owned_metadata
 from keyturn.core.metadata import ObjectMeta
+from keyturn.core.paths import ItemPath
 from keyturn.core.request import Owner, SecretRequest
 
 
-def is_ours(metadata: ObjectMeta, request: SecretRequest) -> bool:
+def is_ours(metadata: ObjectMeta, request: SecretRequest, item: ItemPath | None = None) -> bool:
     """Whether a Secret may be written: it was made for a requester, or was handed over.
+
+    Args:
+        metadata: of the Secret.
+        request: for the Secret.
+        item: that the path of the request resolves to now; None if that is not known.
 
     - An owner reference names the uid of an object of a kind of ours: no other controller makes Secrets that one owns. For a
       workload that proves nothing by itself, since other controllers make Secrets for workloads, too.
@@ -20,9 +26,13 @@ def is_ours(metadata: ObjectMeta, request: SecretRequest) -> bool:
       after a restore from backup, by kind and name.
     - Keyturn filled it for workloads: every request under its name now shares it, as when a request moves from one workload
       to another or to a OnePasswordItem.
+    - It was left without an owner, as by a restore from a backup or an orphaning deletion, and holds the very item that is
+      requested. Whoever could forge that may also hand a Secret over.
     - A user who may annotate the Secret handed it over with `keyturn.dev/adopt: "true"`.
     """
     if metadata.annotations.get(names.ADOPT) == "true":
+        return True
+    if is_ownerless(metadata) and item is not None and metadata.annotations[names.ITEM_PATH] == str(item):
         return True
     filled = _is_filled(metadata)
     uids = {owner.uid for owner in request.owners if filled or owner.kind in names.OWN_KINDS}
@@ -31,6 +41,12 @@ def is_ours(metadata: ObjectMeta, request: SecretRequest) -> bool:
         reference.get("uid") in uids or (reference.get("kind"), reference.get("name")) in namesakes
         for reference in metadata.owner_references
     )
+
+
+def is_ownerless(metadata: ObjectMeta) -> bool:
+    """Whether a Secret that says that Keyturn filled it has no owner at all, whoever wrote it last."""
+    labelled = metadata.labels.get(names.MANAGED_BY) == names.PRODUCT
+    return labelled and _is_filled(metadata) and not metadata.owner_references
 
 
 def missing_owners(metadata: ObjectMeta, request: SecretRequest) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from keyturn.base.text import shorten
 
@@ -35,25 +36,48 @@ def parse_item_path(text: object) -> ItemPath:
     """
     if not isinstance(text, str) or not text:
         raise BadPath("the item path is empty; it must be of the form vaults/<vault>/items/<item>")
-    if (reference := _reference(text)) is not None:
-        raise BadPath(f"the item path {shorten(text)!r} is a secret reference; write {shorten(str(reference))!r}")
     root, _, rest = text.partition("/")
     vault, _, item = rest.partition("/items/")
     if root != "vaults" or not vault or not item or vault.startswith("/") or item.endswith("/"):
-        raise BadPath(f"the item path {shorten(text)!r} must be of the form vaults/<vault>/items/<item>")
+        meant = _meant(text)
+        hint = "" if meant is None else f"; did you mean {shorten(str(meant), 120)!r}?"
+        raise BadPath(f"the item path {shorten(text, 120)!r} must be of the form vaults/<vault>/items/<item>{hint}")
     return ItemPath(vault=vault, item=item)
 
 
-def _reference(text: str) -> ItemPath | None:
-    """The item that a secret reference of 1Password, `op://<vault>/<item>/...`, names; None for any other text."""
-    parts = text.removeprefix("op://").split("/")
-    if not text.startswith("op://") or len(parts) < 2 or not parts[0] or not parts[1]:
-        return None
-    return ItemPath(vault=parts[0], item=parts[1])
+def _meant(text: str) -> ItemPath | None:
+    """The path that was probably meant: a secret reference, `op://vault/item/field`, or a slip in one of the fixed words."""
+    if text.startswith("op://"):
+        parts = text.removeprefix("op://").split("/")
+        # The third and fourth part name a field: a Secret holds all of them.
+        return ItemPath(vault=parts[0], item=parts[1]) if 2 <= len(parts) <= 4 and all(parts) else None
+    match text.strip("/ ").split("/"):
+        case [root, vault, kind, item] if _is(root, "vault") and _is(kind, "item") and vault and item:
+            return ItemPath(vault=vault, item=item)
+    return None
+
+
+def _is(written: str, word: str) -> bool:
+    return written.strip().casefold() in {word, f"{word}s"}
+
+
+def normalized(title: str) -> str:
+    """A title as it is compared: letters with accents may be spelt as one character or as two, and spaces may be no-break ones.
+
+    File systems and web pages produce such spellings; nobody can see the difference.
+    """
+    return title if title.isascii() else normalize("NFC", title).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def spellings(title: str) -> list[str]:
+    """The spellings of a title that are worth asking a server for which compares character by character."""
+    whole = normalized(title)
+    return list(dict.fromkeys((title, whole, normalize("NFD", whole))))
 
 
 def same_but_for_case(one: str, other: str) -> bool:
     """Whether two titles are equal ignoring case, letter by letter as in Go: `ß` is not `ss`."""
+    one, other = normalized(one), normalized(other)
     return one == other or (len(one) == len(other) and all(map(_same_letter, one, other)))
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from keyturn.core.names import RESTART_OWED, SECRET_MANAGER
+from keyturn.core.keys import ALL_KEYS, fits_record, recordable
+from keyturn.core.managed_fields import owned_metadata
+from keyturn.core.names import ITEM_VERSION, RESTART_OWED, SECRET_MANAGER
+
+_MOST_CHANGES: Final = 256
+"""Changes that one annotation records apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,8 @@ class PendingChanges:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Names of all keys that changed, sorted."""
-        return tuple(sorted({key for change in self.changes for key in change.keys}))
+        """Names of all keys that changed, sorted; `ALL_KEYS` alone if they are too many."""
+        return recordable(key for change in self.changes for key in change.keys)
 
     @property
     def changed_at(self) -> datetime | None:
@@ -53,10 +58,24 @@ class PendingChanges:
         return self.changes[-1].at if self.changes else None
 
     def with_change(self, revision: int, keys: Iterable[str]) -> PendingChanges:
-        """The same after one more change, made by the write that brings this annotation."""
-        changed = frozenset(keys)
-        left = (replace(each, keys=tuple(key for key in each.keys if key not in changed)) for each in self.changes)
-        return PendingChanges((*(each for each in left if each.keys), Change(revision, tuple(sorted(changed)))))
+        """The same after one more change, made by the write that brings this annotation.
+
+        It never outgrows an annotation: changes of too many keys, or too many changes, become one of all keys.
+        """
+        changed = recordable(keys)
+        without = frozenset(changed)
+        left = (replace(each, keys=tuple(key for key in each.keys if key not in without)) for each in self.changes)
+        changes = (*(each for each in left if each.keys), Change(revision, changed))
+        fits = fits_record(key for change in changes for key in change.keys) and len(changes) <= _MOST_CHANGES
+        if not fits or changed == (ALL_KEYS,):
+            return PendingChanges((Change(revision, (ALL_KEYS,)),))
+        return PendingChanges(changes)
+
+    def not_above(self, limit: int, *, instead: int) -> PendingChanges:
+        """The same with another revision for each change whose own is above a limit."""
+        return PendingChanges(
+            tuple(replace(each, revision=instead) if each.revision > limit else each for each in self.changes)
+        )
 
     def of_new_secret(self) -> PendingChanges:
         """The same on a Secret that replaces the one that changed: its revisions count from 1 again."""
@@ -76,7 +95,7 @@ NOTHING_PENDING: Final = PendingChanges(())
 
 
 def pending_changes(
-    annotations: Mapping[str, str], managed_fields: Iterable[Mapping[str, Any]] = ()
+    annotations: Mapping[str, str], managed_fields: Sequence[Mapping[str, Any]] = (), *, created_at: str = ""
 ) -> PendingChanges | None:
     """Read the pending-restart annotation; None if there is none, or if it cannot be read.
 
@@ -84,6 +103,7 @@ def pending_changes(
         annotations: of the Secret.
         managed_fields: of the Secret; they hold the time of the annotation's latest write, by the clock that also dates
             workloads.
+        created_at: creation time of the Secret; empty if unknown.
     """
     try:
         changes = tuple(map(_change, json.loads(annotations[RESTART_OWED])["changes"]))
@@ -91,7 +111,7 @@ def pending_changes(
         return None
     if not changes:
         return None
-    written_at = _written_at(managed_fields)
+    written_at = _written_at(managed_fields) or _before_restore(managed_fields, created_at)
     return PendingChanges(tuple(replace(each, at=each.at or written_at) for each in changes))
 
 
@@ -116,6 +136,16 @@ def _written_at(managed_fields: Iterable[Mapping[str, Any]]) -> datetime | None:
         if entry.get("manager") == SECRET_MANAGER and entry.get("time") and _owns_annotation(entry)
     ]
     return datetime.fromisoformat(max(times)) if times else None
+
+
+def _before_restore(managed_fields: Sequence[Mapping[str, Any]], created_at: str) -> datetime | None:
+    """A time before the Secret was created, if it was restored together with the annotation; else None.
+
+    Workloads that were restored after it, at the earliest in the same second, have seen what changed before the backup.
+    """
+    if not created_at or ITEM_VERSION in owned_metadata(managed_fields):
+        return None
+    return datetime.fromisoformat(created_at) - timedelta(seconds=1)
 
 
 def _owns_annotation(entry: Mapping[str, Any]) -> bool:

@@ -48,6 +48,30 @@ def is_cheaper_one_by_one(scope: Scope, wanted: int) -> bool:
     return scope.size is not None and scope.size >= 500 and scope.size > 50 * wanted
 
 
+FRESH_LOOKS = (2.0, 5.0, 10.0, 20.0, 40.0)
+"""Seconds after the first look at which something is looked for again that was missing for a request never synced before."""
+
+FRESH_GRACE = 30.0
+"""Seconds that must lie between the first look and the one that confirms it: Connect itself lists a new item seconds late."""
+
+
+def next_fresh_look(elapsed: float) -> float:
+    """Seconds from now to the next look.
+
+    Args:
+        elapsed: seconds since the first look.
+    """
+    return next((at - elapsed for at in FRESH_LOOKS if at - elapsed >= 0.5), FRESH_LOOKS[-1])
+
+
+def ask_one_by_one(scope: Scope, missing: int) -> bool:
+    """Whether to look again for so many missing items by name rather than to list the whole scope.
+
+    A question by name is answered from one item instead of all of them, so a few of them always cost less.
+    """
+    return missing <= 3 or is_cheaper_one_by_one(scope, missing)
+
+
 def is_older(seen: str, known: str) -> bool:
     """Whether a revision seen now is older than a known one; False if they are not numbers.
 

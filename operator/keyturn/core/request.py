@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from keyturn.base.text import closest
 from keyturn.core.conditions import Status
 from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
+from keyturn.core.hints import closest
 from keyturn.core.names import (
     API_VERSION,
     AUTO_RESTART,
@@ -106,6 +106,12 @@ class SecretRequest:
         return {"kind": kind, "namespace": self.key.namespace, "name": name}
 
     @property
+    def is_stalled(self) -> bool:
+        """Whether the status says of this very generation that a human must act."""
+        stalled = self.status.condition("Stalled")
+        return self.status.observed_generation == self.generation and stalled is not None and stalled.is_true
+
+    @property
     def vault(self) -> str | None:
         """The id of the vault that the Secret was last filled from; None before the first sync."""
         try:
@@ -123,7 +129,9 @@ def requested_path(request: SecretRequest) -> ItemPath:
     if request.item_path or request.has_status:
         return parse_item_path(request.item_path)
     prefix, _, name = ITEM_PATH.rpartition("/")
-    similar = closest(name, (key.removeprefix(f"{prefix}/") for key in request.annotations), similarity=0.8)
+    # Compared without the prefix, which would make room for more mistakes in the name.
+    names = (key.removeprefix(f"{prefix}/") for key in request.annotations if key.startswith(f"{prefix}/"))
+    similar = closest(name, names)
     hint = f"; did you mean it by {prefix}/{similar}?" if similar else ""
     raise BadPath(f"the annotation {ITEM_PATH}, vaults/<vault>/items/<item>, is missing{hint}")
 
@@ -136,7 +144,8 @@ def request_from_item(
     Args:
         manifest: the object.
         mapping: how an item becomes keys; an object of this kind cannot choose.
-        copy_annotations: whether all its annotations are copied to the Secret, except those of other tools and our own.
+        copy_annotations: whether all its annotations are copied to the Secret, except those of Kubernetes, of other tools and our
+            own.
     """
     metadata = manifest["metadata"]
     annotations = metadata.get("annotations") or {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from keyturn.base.text import shorten
-from keyturn.core.paths import same_but_for_case
+from keyturn.core.hints import closest
+from keyturn.core.paths import normalized, same_but_for_case
 from keyturn.core.vault import ItemRef, Scope
 
 _Named = TypeVar("_Named", Scope, ItemRef)
@@ -16,8 +17,27 @@ _Named = TypeVar("_Named", Scope, ItemRef)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
+def _nothing_known() -> Iterable[str]:
+    return ()
+
+
 class Unresolved(LookupError):
-    """A name matches nothing that the credential can see; the message is fit for a status."""
+    """A name matches nothing that the credential can see; the message is fit for a status.
+
+    Args:
+        message: what is missing.
+        name: as it was written.
+        known: gives the names that could have been meant. It is asked only if somebody reads the message.
+    """
+
+    def __init__(self, message: str, *, name: str = "", known: Callable[[], Iterable[str]] = _nothing_known) -> None:
+        super().__init__(message)
+        self._name = name
+        self._known = known
+
+    def __str__(self) -> str:
+        meant = closest(self._name, self._known())
+        return super().__str__() + ("" if meant is None else f"; did you mean {meant!r}?")
 
 
 class VaultUnresolved(Unresolved):
@@ -60,33 +80,53 @@ def find_vault(scopes: Sequence[Scope], name: str, *, is_id: Callable[[str], boo
     for scope in scopes:
         if is_id(name) and scope.id == name:
             return Found(scope)
-    raise VaultUnresolved(f"no vault with the title or id {shorten(name)!r} is visible to {credential}")
+    raise VaultUnresolved(
+        f"no vault with the title or id {shorten(name)!r} is visible to {credential}",
+        name=name,
+        known=lambda: [scope.title for scope in scopes],
+    )
 
 
-def find_item(refs: Sequence[ItemRef], name: str, *, vault: Scope, is_id: Callable[[str], bool]) -> Found[ItemRef]:
+def find_item(
+    refs: Sequence[ItemRef],
+    name: str,
+    *,
+    vault: Scope,
+    is_id: Callable[[str], bool],
+    titles: Callable[[], Iterable[str]] = _nothing_known,
+) -> Found[ItemRef]:
     """Find an item of a vault: by id, else by title, the oldest of several.
 
-    Titles that match exactly go before titles that match ignoring case: no provider documents which of the two its own
-    filter does.
+    Titles that match exactly go before titles that are spelt with other characters for the same letters, and these before
+    titles that match ignoring case: no provider documents which of these its own filter does.
 
     Args:
         refs: items of the vault, at least all that match the name.
         name: a title or an id.
         vault: where the items are, for messages.
         is_id: whether a text has the form of the provider's ids.
+        titles: gives those of all items of the vault, as far as they are known, to guess which was meant.
 
     Raises:
         ItemUnresolved: there is none.
     """
+    unused = None
     if is_id(name):
         for ref in refs:
-            if ref.id == name:
+            if ref.id == name and not ref.state:
                 return Found(ref)
-    exact = [ref for ref in refs if ref.title == name]
-    titled = exact or [ref for ref in refs if same_but_for_case(ref.title, name)]
+            unused = ref if ref.id == name else unused
+    active = [ref for ref in refs if not ref.state]
+    exact = [ref for ref in active if ref.title == name]
+    spelt = exact or [ref for ref in active if normalized(ref.title) == normalized(name)]
+    titled = spelt or [ref for ref in active if same_but_for_case(ref.title, name)]
     if titled:
         return _oldest(titled, f"items of the vault {vault.title!r} are titled {shorten(name)!r}")
-    raise ItemUnresolved(f"the vault {vault.title!r} has no item with the title or id {shorten(name)!r}")
+    if unused is not None:
+        raise ItemUnresolved(f"the item {unused.id} of the vault {vault.title!r} is {unused.state}")
+    raise ItemUnresolved(
+        f"the vault {vault.title!r} has no item with the title or id {shorten(name)!r}", name=name, known=titles
+    )
 
 
 def _oldest(candidates: Sequence[_Named], what: str) -> Found[_Named]:

@@ -6,7 +6,7 @@ the Secret.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ def begun(revision: int, pending: PendingChanges) -> dict[str, Any]:
     return {"revision": revision, **changed_at, "keys": list(pending.keys)}
 
 
-def counted(revision: int, pending: PendingChanges, *, left: int, done: int) -> dict[str, Any]:
+def counted(revision: int, pending: PendingChanges, *, left: int, done: int, waiting: int = 0) -> dict[str, Any]:
     """The status after a pass over all workloads.
 
     Args:
@@ -34,8 +34,10 @@ def counted(revision: int, pending: PendingChanges, *, left: int, done: int) -> 
         pending: its changes before the pass.
         left: how many workloads must still restart.
         done: how many have restarted.
+        waiting: how many of these are only marked for a restart, because their own settings delay it.
     """
-    return {**begun(revision, pending), "owed": left, "done": done}
+    numbers = {"owed": left, "done": done - waiting} | ({"waiting": waiting} if waiting else {})
+    return {**begun(revision, pending), **numbers}
 
 
 def after_sync(before: Mapping[str, Any], revision: int, pending: PendingChanges | None) -> dict[str, Any] | None:
@@ -69,6 +71,21 @@ def after_count(before: Mapping[str, Any], restarts: Mapping[str, Any]) -> dict[
     return dict(before if later and revision_known(before) > restarts["revision"] else restarts)
 
 
+def keys_gone(
+    before: Mapping[str, Any], revision: int, pending: PendingChanges | None, present: Iterable[str]
+) -> tuple[str, ...]:
+    """Names of the keys that vanished from a Secret in its latest change, or in one whose restarts are pending, sorted.
+
+    Args:
+        before: the restarts of the status before.
+        revision: of the Secret.
+        pending: changes of the Secret now; None without any.
+        present: names of the keys that the Secret has now.
+    """
+    changed = (after_sync(before, revision, pending) or {}).get("keys") or ()
+    return tuple(sorted(frozenset(changed) - frozenset(present)))
+
+
 def restarts_pending(restarts: Mapping[str, Any]) -> bool:
     """Whether, by the status, a workload may still have to restart."""
     return bool(restarts) and restarts.get("owed") != 0
@@ -83,6 +100,13 @@ def pending_by_status(restarts: Mapping[str, Any]) -> PendingChanges | None:
     """The pending changes of a Secret that is recreated, by what the status says of the one before; None without any."""
     if not restarts_pending(restarts):
         return None
-    changed_at = restarts.get("changedAt")
-    at = datetime.fromisoformat(changed_at) if changed_at else None
-    return PendingChanges((Change(1, tuple(restarts.get("keys") or ()), at),))
+    return PendingChanges((Change(1, tuple(restarts.get("keys") or ()), _time_of(restarts.get("changedAt"))),))
+
+
+def _time_of(text: object) -> datetime | None:
+    """A time of the status, which anyone with a right to it may have written; None if it cannot be compared with others."""
+    try:
+        at = datetime.fromisoformat(str(text))
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

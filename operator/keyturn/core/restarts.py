@@ -7,11 +7,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
+from keyturn.base.text import enumerated
+from keyturn.core.keys import ALL_KEYS
+from keyturn.core.managed_fields import owned_by_others, present_keys
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import AUTO_RESTART, LAST_RESTARTED, RESTART_DECLINED, RESTART_OWED, REVISION
+from keyturn.core.names import (
+    AUTO_RESTART,
+    LAST_RESTARTED,
+    RESTART_DECLINED,
+    RESTART_MANAGER,
+    RESTART_OWED,
+    REVISION,
+)
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.stamps import RevisionStamp, parse_revision, read_stamps, written_stamps
-from keyturn.core.usage import KeySet, secrets_used, template_annotations
+from keyturn.core.usage import KeySet, secrets_required, secrets_used, template_annotations
 
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})
@@ -71,7 +81,8 @@ class PendingRestart:
         """
         if RESTART_OWED not in secret.annotations:
             return None
-        return cls(secret, pending_changes(secret.annotations, secret.managed_fields) or NOTHING_PENDING)
+        changes = pending_changes(secret.annotations, secret.managed_fields, created_at=secret.creation_timestamp)
+        return cls(secret, changes or NOTHING_PENDING)
 
     @property
     def revision(self) -> int:
@@ -82,6 +93,20 @@ class PendingRestart:
     def stamp(self) -> str:
         """The revision stamp of an object that has seen the Secret as it is now."""
         return str(RevisionStamp.of(self.secret.uid, self.revision))
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """Names of the keys that changed and that the Secret does not have any more.
+
+        The owners of its fields say which it has, so no value is read for this. If they do not, nothing counts as gone.
+        """
+        present = present_keys(self.secret.managed_fields)
+        return frozenset() if present is None else frozenset(self.changes.keys) - present
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the Secret is known to have no key at all."""
+        return present_keys(self.secret.managed_fields) == frozenset()
 
     def seen_by(self, annotations: Mapping[str, str], *, under: str = REVISION) -> int:
         """The Secret's revision that these annotations say was seen; 0 if it was none of this Secret.
@@ -96,9 +121,16 @@ class PendingRestart:
         return stamp.revision if same and stamp.revision <= self.revision else 0
 
     def declined(self) -> dict[str, int]:
-        """The revisions for which workloads declined a restart, by the workload's uid, as the Secret records them."""
+        """The revisions for which workloads declined a restart, by the workload's uid, as the Secret records them.
+
+        A record that somebody else wrote does not count, nor a revision that the Secret has not reached: a workload would
+        decline what is still to come.
+        """
+        if RESTART_DECLINED in owned_by_others(self.secret.managed_fields, ours=RESTART_MANAGER):
+            return {}
         stamps = read_stamps(self.secret.annotations, RESTART_DECLINED)
-        return {workload: min(parse_revision(text), self.revision) for workload, text in stamps.items()}
+        declined = {workload: parse_revision(text) for workload, text in stamps.items()}
+        return {workload: revision for workload, revision in declined.items() if 0 < revision <= self.revision}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +178,14 @@ class Verdict:
         due: names of the keys for which it must restart, by the name of the Secret.
         done: names of the Secrets for which it has restarted already.
         declined: names of the Secrets for which it must restart, if the automatic restart were not switched off.
+        gone: names of the keys that it requires and that are gone, by the name of the Secret. If there are any, it must not
+            restart now: its new pods would fail, while those that run still work.
     """
 
     due: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     done: frozenset[str] = frozenset()
     declined: frozenset[str] = frozenset()
+    gone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def judge(
@@ -191,7 +226,18 @@ def judge(
             due[name] = left
         else:
             unwanted.add(name)
-    return Verdict(due, frozenset(done), frozenset(unwanted))
+    return Verdict(due, frozenset(done), frozenset(unwanted), _gone(template, pending_restarts) if due else {})
+
+
+def _gone(template: Mapping[str, Any], pending_restarts: Mapping[str, PendingRestart]) -> Mapping[str, tuple[str, ...]]:
+    """Which keys a workload requires that are gone, by the name of the Secret; whatever it restarts for, all of them matter."""
+    required = secrets_required(template)
+    unmet = {
+        name: required[name].unmet(pending.gone, empty=pending.is_empty)
+        for name, pending in pending_restarts.items()
+        if name in required
+    }
+    return {name: tuple(sorted(keys)) for name, keys in unmet.items() if keys}
 
 
 def restart_annotations(
@@ -207,11 +253,15 @@ def restart_annotations(
     """
     in_use = secrets_used(template, workload.annotations)
     kept = {name: stamp for name, stamp in read_stamps(template_annotations(template)).items() if name in in_use}
-    value = written_stamps({**kept, **stamps})
+    value = written_stamps({**kept, **stamps}, needed=stamps)
     return {LAST_RESTARTED: now.isoformat(timespec="seconds"), REVISION: value}
 
 
 def described(causes: Iterable[tuple[PendingRestart, Sequence[str]]]) -> str:
     """What made a restart necessary, for a human: Secrets and the keys of each."""
-    secrets = [f"{pending.secret.name} revision {pending.revision} ({', '.join(keys)})" for pending, keys in causes]
-    return f"the {'Secrets' if len(secrets) > 1 else 'Secret'} {', '.join(secrets)}"
+    secrets = [f"{pending.secret.name} revision {pending.revision} ({_named(keys)})" for pending, keys in causes]
+    return f"the {'Secrets' if len(secrets) > 1 else 'Secret'} {enumerated(secrets)}"
+
+
+def _named(keys: Sequence[str]) -> str:
+    return "all keys" if ALL_KEYS in keys else enumerated(keys)

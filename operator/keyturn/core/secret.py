@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keyturn.base.text import shorten
 from keyturn.core import names
 from keyturn.core.content import changed_keys
+from keyturn.core.emptied import is_emptied
+from keyturn.core.keys import recordable
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.ownership import is_ours, reference_to
+from keyturn.core.ownership import is_ours, is_ownerless, reference_to
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import pending_by_status, restarts_pending, revision_known
-from keyturn.core.restarts import revision_of
+from keyturn.core.revisions import corrected, known_revision
 from keyturn.core.status import Failure, Reason
 
 
@@ -28,12 +31,14 @@ class Desired:
         path: of the item, by ids.
         item_revision: of the item.
         data: bytes by key.
+        may_empty: whether it is confirmed that the item has no values, so that a Secret may lose all of its own.
     """
 
     request: SecretRequest
     path: ItemPath
     item_revision: str
     data: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    may_empty: bool = True
 
     @property
     def options(self) -> str:
@@ -81,11 +86,35 @@ class Keep:
     """The Secret is as it should be."""
 
 
+def refused_type(request: SecretRequest) -> Failure | None:
+    """Why a Secret of the requested type is never written, whoever requests it; None if it may be.
+
+    Whoever may make such a Secret can have Kubernetes issue tokens. The right to request Secrets from Keyturn must not be that right.
+    """
+    if request.secret_type not in names.REFUSED_TYPES:
+        return None
+    return Failure(
+        Reason.TYPE_REFUSED,
+        f"the type {request.secret_type} is for credentials of the cluster itself, and Keyturn makes no Secret of it",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The item has no value any more: keep the Secret as it is until a later look confirms that.
+
+    Attributes:
+        keys: names of the keys that the Secret has, sorted.
+    """
+
+    keys: tuple[str, ...]
+
+
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
     """Whether the metadata alone shows that a Secret is right, so that no value need be fetched."""
     status = desired.request.status
     return (
-        is_ours(metadata, desired.request)
+        is_ours(metadata, desired.request, desired.path)
         and metadata.deletion_timestamp is None
         and _describes(metadata, desired)
         and not is_drifted(metadata.managed_fields, status.keys or ())
@@ -95,7 +124,7 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
 
 def plan_secret(
     present: Mapping[str, Any] | None, desired: Desired, *, pending: PendingChanges | None = None
-) -> Create | Apply | Keep | Failure:
+) -> Create | Apply | Keep | Hold | Failure:
     """Compare a Secret with what it must be.
 
     Args:
@@ -103,30 +132,24 @@ def plan_secret(
         desired: what it must be.
         pending: changes whose restarts were pending when a Secret of that name was deleted.
     """
+    if (refused := refused_type(desired.request)) is not None:
+        return refused
     if present is None:
         return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
     metadata = ObjectMeta.of(present)
-    key = desired.request.key
-    if not is_ours(metadata, desired.request):
-        return _not_ours(desired.request)
-    if (old_type := present.get("type") or names.OPAQUE) != desired.request.secret_type:
-        return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {key.name} has the type {old_type} and Kubernetes does not "
-                       f"let it become {desired.request.secret_type}; delete the Secret to have it made again")  # fmt: skip
-
     old = {name: b64decode(value) for name, value in (present.get("data") or {}).items()}
     changed = changed_keys(old, desired.data)
     drifted = is_drifted(metadata.managed_fields, desired.data)
-    if changed and present.get("immutable"):
-        return Failure(
-            Reason.SECRET_IMMUTABLE, f"the Secret {key.name} is marked immutable; delete it to have it made again"
-        )
+    if (refused := _untouchable(present, desired, changed)) is not None:
+        return refused
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
+    if not desired.may_empty and is_emptied(old, desired.data) and not _was_written_for(metadata, desired):
+        return Hold(tuple(sorted(old)))
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
-    pending = pending_changes(metadata.annotations, metadata.managed_fields)
-    # The highest that is known anywhere: a workload would count a number that its template carries already as seen.
-    known = revision_known(desired.request.status.restarts)
-    revision = max(revision_of(metadata.annotations), pending.revision if pending else 0, known, 1)
+    pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
+    revision = known_revision(metadata, pending, by_status=revision_known(desired.request.status.restarts))
+    pending = corrected(pending, metadata, revision=revision)
     if changed and not repairs:
         revision += 1
         pending = (pending or NOTHING_PENDING).with_change(revision, changed)
@@ -148,8 +171,10 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     Returns:
         A merge patch of the metadata, or that nothing is to be done, or why the Secret must not be touched.
     """
-    if not is_ours(metadata, desired.request):
-        return _not_ours(desired.request)
+    if (refused := refused_type(desired.request)) is not None:
+        return refused
+    if not is_ours(metadata, desired.request, desired.path):
+        return _not_ours(metadata, desired)
     annotations, labels = desired.annotations(), desired.labels()
     if annotations.items() <= metadata.annotations.items() and labels.items() <= metadata.labels.items():
         return Keep()
@@ -158,10 +183,30 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     }
 
 
-def _not_ours(request: SecretRequest) -> Failure:
+def _untouchable(present: Mapping[str, Any], desired: Desired, changed: tuple[str, ...]) -> Failure | None:
+    """Why the Secret must not, or cannot, become what it must be; None if it may."""
+    metadata = ObjectMeta.of(present)
+    if not is_ours(metadata, desired.request, desired.path):
+        return _not_ours(metadata, desired)
+    name = desired.request.key.name
+    if (old_type := present.get("type") or names.OPAQUE) != desired.request.secret_type:
+        return Failure(Reason.TYPE_IMMUTABLE, f"the Secret {name} has the type {old_type} and Kubernetes does not "
+                       f"let it become {desired.request.secret_type}; delete the Secret to have it made again")  # fmt: skip
+    if changed and present.get("immutable"):
+        return Failure(
+            Reason.SECRET_IMMUTABLE, f"the Secret {name} is marked immutable; delete it to have it made again"
+        )
+    return None
+
+
+def _not_ours(metadata: ObjectMeta, desired: Desired) -> Failure:
+    found = "exists and is not Keyturn's"
+    if is_ownerless(metadata):
+        held = shorten(metadata.annotations[names.ITEM_PATH])
+        found = f"was left without an owner, and was filled from another item than {desired.path}: {held}"
     return Failure(
         Reason.SECRET_NOT_OURS,
-        f"the Secret {request.key.name} exists and is not Keyturn's; "
+        f"the Secret {desired.request.key.name} {found}; "
         f"annotate it with {names.ADOPT}=true to hand it over, or delete it",
     )
 
@@ -216,7 +261,7 @@ def _manifest(
     annotations = {**desired.annotations(), names.REVISION: str(revision)}
     if not desired.request.has_status:
         # A status says this otherwise. Without it the operator could not see after its own restart that a key is missing.
-        annotations[names.KEYS] = ",".join(sorted(desired.data))
+        annotations[names.KEYS] = ",".join(recordable(desired.data))
     if pending:
         annotations[names.RESTART_OWED] = pending.to_annotation()
     metadata: dict[str, Any] = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from keyturn.core.names import REVISION
+
+_MOST_WRITTEN: Final = 64 * 1024
+"""Characters of one annotation: all of an object share 256 KiB. A stamp of a Secret with the longest name takes about 280."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,19 @@ def read_stamps(annotations: Mapping[str, str], under: str = REVISION) -> dict[s
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
-def written_stamps(stamps: Mapping[str, str]) -> str:
-    """The value of an annotation that holds these stamps."""
-    return ",".join(f"{name}={stamp}" for name, stamp in sorted(stamps.items()))
+def written_stamps(stamps: Mapping[str, str], *, needed: Container[str] = ()) -> str:
+    """The value of an annotation that holds these stamps, as many as fit.
+
+    Args:
+        stamps: each as text, by its name.
+        needed: the names of those that must not be left out for others.
+    """
+    pairs = []
+    room = _MOST_WRITTEN
+    for name in sorted(stamps, key=lambda name: (name not in needed, name)):
+        pair = f"{name}={stamps[name]}"
+        room -= len(pair) + 1
+        if room < 0:
+            break
+        pairs.append(pair)
+    return ",".join(sorted(pairs))

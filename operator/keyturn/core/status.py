@@ -13,10 +13,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from keyturn.base.text import plural, shorten
+from keyturn.base.text import listed, one_line, plural, shorten
 from keyturn.core import names
 from keyturn.core.conditions import Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
+from keyturn.core.events import Event
+from keyturn.core.keys import recordable
 from keyturn.core.pending import PendingChanges
 from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import after_count, after_sync
@@ -47,6 +49,8 @@ class Reason(StrEnum):
     """The vault has no such item."""
     ACCESS_DENIED = "AccessDenied"
     """The credential may not read this item."""
+    ITEM_UNREADABLE = "ItemUnreadable"
+    """The vault answers, but what it answers for this item cannot be read as one."""
     SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105 - a reason, not a password
     """A Secret of that name exists and is not Keyturn's."""
     SECRET_TOO_LARGE = "SecretTooLarge"  # noqa: S105 - a reason, not a password
@@ -57,16 +61,31 @@ class Reason(StrEnum):
     """The API server refuses the Secret, for example because its type requires a key that the item does not have."""
     TYPE_IMMUTABLE = "TypeImmutable"
     """The type of an existing Secret cannot change."""
+    TYPE_REFUSED = "TypeRefused"
+    """Secrets of that type are credentials of the cluster itself, and Keyturn never makes them."""
 
     DUPLICATE_TITLE = "DuplicateTitle"
     """Several vaults or items have that title; the oldest is used."""
+    NO_VALUES = "NoValues"
+    """The item has no values, so that the Secret has no keys."""
+    KEYS_AMBIGUOUS = "KeysAmbiguous"
+    """Several fields or files of the item become the same key; one of them is used."""
+    CANNOT_REFRESH = "CannotRefresh"
+    """The item cannot be fetched although its vault answers; the Secret holds what it held before."""
     KEYS_SKIPPED = "KeysSkipped"
     """Some labels cannot become keys; the others were written."""
     INVALID_AUTO_RESTART = "InvalidAutoRestart"
     """The annotation `operator.1password.io/auto-restart` is neither true nor false, and counts as false."""
+    KEY_GONE = "KeyGone"
+    """Keys that the Secret had are gone since its latest change."""
+    ITEM_EMPTIED = "ItemEmptied"
+    """The item has no value any more; the Secret keeps its keys until a later look confirms that."""
     SOURCE_SILENT = "SourceSilent"
     """The vault could not be reached for longer than permitted."""
 
+
+MOST_NAMED = 10
+"""How many keys a message names at most: an item may hold thousands."""
 
 GOOD = frozenset({Reason.SYNCED, Reason.FROZEN})
 """Reasons why `Ready` is true."""
@@ -77,10 +96,20 @@ WAITING = frozenset({Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED, Reason
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A reason why the Secret is not what the spec asks for, with a message that names the thing and never a value."""
+    """A reason why the Secret is not what the spec asks for, with a message that names the thing and never a value.
+
+    Attributes:
+        awaited: whether it may still pass by itself, so that nobody need act yet.
+    """
 
     reason: Reason
     message: str
+    awaited: bool = False
+
+    @property
+    def passes(self) -> bool:
+        """Whether to wait for its end rather than to call a human."""
+        return self.awaited or self.reason in WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +120,40 @@ class Warnings:
         ambiguous: how ambiguous titles were decided.
         skipped: what could not become a key.
         switch: what the restart switch says, if it is neither true nor false.
+        no_values: whether the item has nothing that becomes a key.
+        shared: the keys that several fields or files become.
+        gone: names of keys that the Secret had before its latest change, sorted.
     """
 
     ambiguous: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     switch: str = ""
+    no_values: bool = False
+    shared: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
     def condition(self) -> tuple[Reason, str] | None:
         """The reason and message of the `Warning` condition, or None if there is nothing to warn of."""
-        notes = list(self.ambiguous)
-        notes += [f"{each.label!r} is not a key: {each.reason}" for each in self.skipped[:5]]
+        notes = [(Reason.DUPLICATE_TITLE, note) for note in self.ambiguous]
+        if self.gone:
+            said = listed("key", self.gone[:MOST_NAMED]) + (" and more" if len(self.gone) > MOST_NAMED else "")
+            note = f"the item no longer has the {said}; a workload that requires one of them is not restarted"
+            notes.append((Reason.KEY_GONE, note))
+        if self.no_values:
+            notes.append((Reason.NO_VALUES, "the item has no values, so the Secret has no keys"))
+        notes += [(Reason.KEYS_SKIPPED, f"{each.label!r} is not a key: {each.reason}") for each in self.skipped[:5]]
         if len(self.skipped) > 5:
-            notes.append(f"and {len(self.skipped) - 5} more")
+            notes.append((Reason.KEYS_SKIPPED, f"and {len(self.skipped) - 5} more"))
+        if self.shared:
+            said = listed("key", tuple(shorten(key, 80) for key in self.shared[:10]))
+            said += f" and {len(self.shared) - 10} more" if len(self.shared) > 10 else ""
+            rule = "used is the last field with a value, else a web address, else the first file"
+            notes.append((Reason.KEYS_AMBIGUOUS, f"several fields or files of the item become the {said}; {rule}"))
         if self.switch:
             said = shorten(self.switch, 80)
-            notes.append(f"{names.AUTO_RESTART} is {said!r}, neither true nor false, and counts as false")
-        if not notes:
-            return None
-        reason = Reason.KEYS_SKIPPED if self.skipped else Reason.INVALID_AUTO_RESTART
-        return (Reason.DUPLICATE_TITLE if self.ambiguous else reason), "; ".join(notes)
+            note = f"{names.AUTO_RESTART} is {said!r}, neither true nor false, and counts as false"
+            notes.append((Reason.INVALID_AUTO_RESTART, note))
+        return (notes[0][0], "; ".join(note for _, note in notes)) if notes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +177,13 @@ class Synced:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """The Secret keeps its keys, although the item has no value any more, until a later look confirms that."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Frozen:
     """The item is tagged to be ignored: the Secret is left as it is."""
 
@@ -149,7 +200,14 @@ class Stale:
     message: str
 
 
-StatusChange = Synced | Frozen | Progressing | Stale | Failure
+@dataclass(frozen=True, slots=True)
+class CannotRefresh:
+    """The item cannot be fetched although its vault answers: the Secret, and all else that is said of it, stays as it is."""
+
+    message: str
+
+
+StatusChange = Synced | Held | Frozen | Progressing | Stale | CannotRefresh | Failure
 """What a pass has to say of a request."""
 
 
@@ -165,7 +223,7 @@ def status_after(request: SecretRequest, change: StatusChange, *, now: datetime)
         request.status,
         observed_generation=request.generation,
         conditions=conditions_after(
-            request.status, _conditions(request, change), generation=request.generation, now=now
+            request.status, map(_legible, _conditions(request, change)), generation=request.generation, now=now
         ),
     )
     if not isinstance(change, Synced):
@@ -175,7 +233,7 @@ def status_after(request: SecretRequest, change: StatusChange, *, now: datetime)
         item_path=change.path,
         item_version=change.item_revision,
         last_sync_time=timestamp(now),
-        keys=change.keys,
+        keys=recordable(change.keys),
         restarts=after_sync(request.status.restarts, change.revision, change.pending) or {},
     )
 
@@ -185,28 +243,81 @@ def status_with_restarts(status: Status, restarts: Mapping[str, Any]) -> Status:
     return replace(status, restarts=after_count(status.restarts, restarts))
 
 
-def _conditions(request: SecretRequest, change: StatusChange) -> list[tuple[str, str, str, str]]:
-    """Type, status, reason and message of each condition."""
+_Said = tuple[str, str, str, str]
+"""Type, status, reason and message of a condition."""
+
+_LONGEST_MESSAGE = 1024
+"""As of an Event: a message quotes names that others choose, and must not make its status too large to be written."""
+
+
+def _legible(said: _Said) -> _Said:
+    """The same with a bounded message on one line: a title must not forge a second line, or turn the first one around."""
+    kind, status, reason, message = said
+    return kind, status, reason, shorten(one_line(message), _LONGEST_MESSAGE)
+
+
+def _in_sync(keys: int, version: str) -> str:
+    return f"the Secret is in sync with the item at version {version} ({plural(keys, 'key')})"
+
+
+def event_of(change: StatusChange) -> Event | None:
+    """The Event that goes with a change of a status; None if people need not know."""
+    match change:
+        case Failure(reason, message):
+            # What is awaited may just be early: a human need not act yet.
+            return Event(reason, message, warning=not change.awaited)
+        case CannotRefresh(message):
+            return Event(Reason.CANNOT_REFRESH, message, warning=True)
+        case Held(message):
+            return Event(Reason.ITEM_EMPTIED, message, warning=True)
+        case Synced(warnings=warnings) if said := warnings.condition():
+            return Event(*said, warning=True)
+    return None
+
+
+def is_repeated(change: StatusChange) -> bool:
+    """Whether the Event is posted again and again for a requester without a status: it is forgotten after an hour."""
+    return isinstance(change, Held) or (isinstance(change, Failure) and not change.awaited)
+
+
+def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
+    conditions: list[_Said]
     match change:
         case Synced():
-            said = f"the Secret is in sync with the item at version {change.item_revision} ({plural(len(change.keys), 'key')})"
             warning = change.warnings.condition()
-            return [("Ready", "True", Reason.SYNCED, said), *([("Warning", "True", *warning)] if warning else [])]
+            conditions = [("Ready", "True", Reason.SYNCED, _in_sync(len(change.keys), change.item_revision))]
+            conditions += [("Warning", "True", *warning)] if warning else []
+        case Held(message):
+            said = _in_sync(len(request.status.keys or ()), request.status.item_version)
+            conditions = [("Ready", "True", Reason.SYNCED, said), ("Warning", "True", Reason.ITEM_EMPTIED, message)]
         case Frozen():
             said = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
-            return [("Ready", "True", Reason.FROZEN, said)]
+            conditions = [("Ready", "True", Reason.FROZEN, said)]
         case Stale(message):
             # Nothing is stalled: it ends once the vault can be reached again.
-            return [
+            conditions = [
                 (kind, status, Reason.SOURCE_SILENT, message)
                 for kind, status in (("Ready", "False"), ("Stale", "True"))
             ]
         case Progressing():
             said = f"working on generation {request.generation}"
-            return [
+            conditions = [
                 (kind, status, Reason.PROGRESSING, said)
                 for kind, status in (("Ready", "Unknown"), ("Reconciling", "True"))
             ]
+        case CannotRefresh(message):
+            conditions = [*_all_but_warning(request), ("Warning", "True", Reason.CANNOT_REFRESH, message)]
         case Failure(reason, message):
-            ready, beside = ("Unknown", "Reconciling") if reason in WAITING else ("False", "Stalled")
-            return [("Ready", ready, reason, message), (beside, "True", reason, message)]
+            ready, beside = ("Unknown", "Reconciling") if change.passes else ("False", "Stalled")
+            conditions = [("Ready", ready, reason, message), (beside, "True", reason, message)]
+    return conditions
+
+
+def _all_but_warning(request: SecretRequest) -> list[_Said]:
+    kept: list[_Said] = [
+        (c.type, c.status, c.reason, c.message) for c in request.status.conditions if c.type != "Warning"
+    ]
+    if request.status.condition("Ready") is None:
+        # Read back from the Secret of a requester without a status, which has no conditions yet.
+        kept.append(("Ready", "True", Reason.SYNCED, "the Secret holds what the item held before"))
+    return kept

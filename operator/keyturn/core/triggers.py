@@ -42,4 +42,4 @@ def pending_of_deleted(old: ObjectMeta | None, new: ObjectMeta | None) -> Pendin
     """The changes whose restarts were pending when a Secret was deleted; they are pending for the one made in its place, too."""
     if old is None or new is not None:
         return None
-    return pending_changes(old.annotations, old.managed_fields)
+    return pending_changes(old.annotations, old.managed_fields, created_at=old.creation_timestamp)

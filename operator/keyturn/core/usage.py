@@ -1,11 +1,12 @@
-"""Which keys of which Secrets the pods of a workload use."""
+"""Which keys of which Secrets the pods of a workload use, and which of them the pods cannot do without."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from keyturn.core.keys import ALL_KEYS
 from keyturn.core.workloads import secret_asked_for
 
 _PULL_KEYS = frozenset({".dockerconfigjson", ".dockercfg"})
@@ -36,7 +37,7 @@ class KeySet:
     names: frozenset[str] | None = None
 
     def __contains__(self, key: str) -> bool:
-        return self.names is None or key in self.names
+        return self.names is None or key in self.names or (key == ALL_KEYS and bool(self.names))
 
     def __or__(self, other: KeySet) -> KeySet:
         if self.names is None or other.names is None:
@@ -46,6 +47,40 @@ class KeySet:
 
 ALL: Final = KeySet()
 """Every key, whatever its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What pods require of one Secret: without it they do not start, or start with nothing.
+
+    Attributes:
+        names: of keys to which they refer one by one, and not as optional.
+        whole: whether they use the Secret as a whole, and not as optional. Which of its keys they cannot do without is unknown,
+            so only a Secret without any key leaves them nothing.
+    """
+
+    names: frozenset[str] = frozenset()
+    whole: bool = False
+
+    def __or__(self, other: Requirement) -> Requirement:
+        return Requirement(self.names | other.names, self.whole or other.whole)
+
+    def unmet(self, gone: frozenset[str], *, empty: bool) -> frozenset[str]:
+        """Which of the keys that are gone make new pods fail.
+
+        Args:
+            gone: keys that the Secret had and has no longer.
+            empty: whether the Secret has no key at all.
+        """
+        return gone if self.whole and empty else gone & self.names
+
+
+class _Reference(NamedTuple):
+    """One reference of a pod template to a Secret; the name is of any type in a custom resource."""
+
+    name: Any
+    keys: KeySet
+    required: bool
 
 
 def secrets_used(pod_template: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[str, KeySet]:
@@ -60,17 +95,31 @@ def secrets_used(pod_template: Mapping[str, Any], annotations: Mapping[str, str]
     """
     used: dict[str, KeySet] = {}
     asked_for = secret_asked_for(annotations, template_annotations(pod_template))
-    for name, keys in ((asked_for, ALL), *_references(_member(pod_template, "spec"))):
+    for name, keys, _ in (_Reference(asked_for, ALL, required=False), *_references(_member(pod_template, "spec"))):
         if isinstance(name, str) and name:
             used[name] = used[name] | keys if name in used else keys
     return used
+
+
+def secrets_required(pod_template: Mapping[str, Any]) -> dict[str, Requirement]:
+    """What the pods of a workload require of Secrets, by the name of the Secret. An optional reference requires nothing.
+
+    Nor does an image pull secret: the kubelet pulls without it.
+    """
+    required: dict[str, Requirement] = {}
+    for reference in _references(_member(pod_template, "spec")):
+        if reference.required and isinstance(reference.name, str) and reference.name:
+            names = reference.keys.names
+            one = Requirement(whole=True) if names is None else Requirement(names)
+            required[reference.name] = required.get(reference.name, Requirement()) | one
+    return required
 
 
 def secrets_mounted(pod: Mapping[str, Any]) -> dict[str, KeySet]:
     """The Secrets that a pod mounts as files, by name, with the keys that it mounts of each."""
     mounted: dict[str, KeySet] = {}
     for volume in _each(_member(pod, "spec"), "volumes"):
-        for name, keys in _of_files(volume):
+        for name, keys, _ in _of_files(volume):
             if isinstance(name, str) and name:
                 mounted[name] = mounted[name] | keys if name in mounted else keys
     return mounted
@@ -82,38 +131,45 @@ def template_annotations(pod_template: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in annotations.items() if isinstance(text, str)}
 
 
-def _references(spec: Mapping[str, Any]) -> Iterator[tuple[Any, KeySet]]:
+def _references(spec: Mapping[str, Any]) -> Iterator[_Reference]:
     for kind in ("containers", "initContainers", "ephemeralContainers"):
         for container in _each(spec, kind):
             yield from _of_container(container)
     for volume in _each(spec, "volumes"):
         yield from _of_volume(volume)
     for reference in _each(spec, "imagePullSecrets"):
-        yield reference.get("name"), KeySet(_PULL_KEYS)
+        yield _Reference(reference.get("name"), KeySet(_PULL_KEYS), required=False)
 
 
-def _of_container(container: Mapping[str, Any]) -> Iterator[tuple[Any, KeySet]]:
+def _of_container(container: Mapping[str, Any]) -> Iterator[_Reference]:
     for variable in _each(container, "env"):
         reference = _member(_member(variable, "valueFrom"), "secretKeyRef")
-        yield reference.get("name"), KeySet(frozenset({str(reference.get("key"))}))
+        keys = KeySet(frozenset({str(reference.get("key"))}))
+        yield _Reference(reference.get("name"), keys, _is_required(reference))
     for source in _each(container, "envFrom"):
-        yield _member(source, "secretRef").get("name"), ALL
+        reference = _member(source, "secretRef")
+        yield _Reference(reference.get("name"), ALL, _is_required(reference))
 
 
-def _of_files(volume: Mapping[str, Any]) -> Iterator[tuple[Any, KeySet]]:
+def _of_files(volume: Mapping[str, Any]) -> Iterator[_Reference]:
     """The Secrets that the kubelet itself writes into files and keeps up to date."""
     secret = _member(volume, "secret")
-    yield secret.get("secretName"), _items(secret)
+    yield _Reference(secret.get("secretName"), _items(secret), _is_required(secret))
     for source in _each(_member(volume, "projected"), "sources"):
         secret = _member(source, "secret")
-        yield secret.get("name"), _items(secret)
+        yield _Reference(secret.get("name"), _items(secret), _is_required(secret))
 
 
-def _of_volume(volume: Mapping[str, Any]) -> Iterator[tuple[Any, KeySet]]:
+def _of_volume(volume: Mapping[str, Any]) -> Iterator[_Reference]:
     yield from _of_files(volume)
     for kind, member in _WHOLE_IN_VOLUMES:
         reference = _member(volume, kind).get(member)
-        yield (reference.get("name") if isinstance(reference, Mapping) else reference), ALL
+        name = reference.get("name") if isinstance(reference, Mapping) else reference
+        yield _Reference(name, ALL, required=True)
+
+
+def _is_required(reference: Mapping[str, Any]) -> bool:
+    return reference.get("optional") is not True
 
 
 def _items(source: Mapping[str, Any]) -> KeySet:

@@ -9,6 +9,7 @@ VaultError
 ├── AccessDenied        the credential may not see this scope or item
 ├── NotInVault          the scope, item or file does not exist
 ├── FileTooLarge        a file is larger than the reader can use
+├── ItemUnreadable      the answer is complete, but it is not the item or file: says nothing about the connection
 ├── RateLimited         the provider asks for fewer requests, with `retry_after` seconds if it named a number
 └── VaultUnavailable    nothing can be concluded: down, slow, lying or half-broken
 ```
@@ -62,18 +63,26 @@ class FileTooLarge(VaultError):
     label = "TooLarge"
 
 
+class ItemUnreadable(VaultError):
+    """The provider answers as it should, but what it answers for this item or file cannot be one."""
+
+    label = "Unreadable"
+
+
 class RateLimited(VaultError):
     """The provider asks for no further requests for a while.
 
     Attributes:
         retry_after: seconds to wait, or None if the provider gave no number.
+        whole: whether it asks that for all requests, and not only for those about the same scope, item or file.
     """
 
     label = "RateLimited"
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, whole: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.whole = whole
 
 
 class VaultUnavailable(VaultError):
@@ -116,6 +125,7 @@ class ItemRef:
         scope: the id of its scope.
         revision: equal revisions mean equal content on one server; a different one only means "fetch and compare".
         created_at: decides between items of one title: the oldest wins.
+        state: in one word, why an item that was asked for by its id is not in use, as `archived`; empty for all others.
     """
 
     id: str
@@ -126,6 +136,7 @@ class ItemRef:
     tags: tuple[str, ...] = ()
     urls: tuple[Url, ...] = ()
     created_at: datetime | None = None
+    state: str = ""
 
 
 class FieldKind(StrEnum):
@@ -170,7 +181,7 @@ class Vaults(Protocol):
         """Everything that the credential can see, in one cheap request: shows which scopes changed."""
 
     async def items(self, scope: Scope, *, wanted: Collection[str] | None) -> Sequence[ItemRef]:
-        """The items of a scope, with revisions.
+        """The items of a scope, with revisions. Those that are not in use may be among them; they have a `state`.
 
         Args:
             scope: as `scopes` gave it.

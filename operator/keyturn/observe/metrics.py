@@ -116,6 +116,13 @@ _API_SECONDS = _histogram(
     buckets=_FAST,
 )
 
+_WATCHES_FAILING = _gauge(
+    "keyturn_watches_failing",
+    "Watches of the Kubernetes API server that do not work now, by resource and reason (Forbidden: a missing right).",
+    Label("resource", _WORD),
+    Label("reason", _CAMEL_CASE),
+)
+
 _RECONCILES = _counter(
     "keyturn_reconciles",
     "Reconciles of one item, by result: the reason of Ready after a failure, else what was done.",
@@ -252,6 +259,12 @@ class Metrics:
         """Count one request to the API server; 0 is the status if there was no response."""
         self._registry.count(_API_REQUESTS, verb, resource, str(status))
         self._registry.observe(_API_SECONDS, seconds, verb)
+
+    def watches_failing(self, failing: Mapping[tuple[str, str], int]) -> None:
+        """Set how many watches do not work now, by resource and reason."""
+        self._registry.clear(_WATCHES_FAILING)
+        for (resource, reason), count in failing.items():
+            self._registry.add(_WATCHES_FAILING, count, resource, reason)
 
     def reconciled(self, reason: str, *, seconds: float) -> None:
         """Count one reconcile of one item, by the result that it ended with, in CamelCase."""

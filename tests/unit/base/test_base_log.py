@@ -172,3 +172,59 @@ def test_a_state_that_comes_back_is_logged_again(caplog):
 def test_fields_are_names_and_numbers():
     """A field for a value of an item must never be added."""
     assert not {"value", "data", "body", "password", "secret", "token", "content"} & set(FIELDS)
+
+
+FLAPPING = " (comes and goes; logged again once it, or its end, has lasted for 5 min)"
+
+
+def flap(state, times, *, seconds=3.0):
+    """The state begins and ends, again and again."""
+    for _ in range(times):
+        state.log.bad("unreachable", "x", kind="Connect")
+        state.time.advance(seconds)
+        state.log.good(kind="Connect")
+        state.time.advance(seconds)
+
+
+def test_a_state_that_flaps_is_logged_as_flapping_once(caplog):
+    """A server that refuses every second request would fill the log."""
+    flap(State(), 100)
+
+    begins, ends = "Connect unreachable: x", "Connect is back after 3 s"
+    assert caplog.messages == [begins, ends, begins, ends, begins + FLAPPING]
+
+
+def test_the_end_of_flapping_is_logged_when_it_has_lasted(caplog):
+    """A second series of flaps is logged like the first."""
+    state = State()
+    flap(state, 10)
+    caplog.clear()
+    for _ in range(12):
+        state.log.good(kind="Connect")
+        state.time.advance(60)
+    assert caplog.messages == ["Connect is back after 45 s"]
+
+    caplog.clear()
+    flap(state, 10)
+    assert [message for message in caplog.messages if message.endswith(FLAPPING)] == caplog.messages[4:]
+    assert len(caplog.messages) == 5
+
+
+def test_flapping_that_ends_badly_is_logged_as_the_state_that_lasts(caplog):
+    """The last line of the log must say how things are."""
+    state = State()
+    flap(state, 10)
+    caplog.clear()
+    for _ in range(12):
+        state.log.bad("refuses the token", "y", kind="Connect")
+        state.time.advance(60)
+    state.log.good(kind="Connect")
+
+    assert caplog.messages == ["Connect refuses the token: y", "Connect is back after 12 min"]
+
+
+def test_a_state_that_comes_rarely_is_no_flapping(caplog):
+    """Each time is worth its two lines."""
+    flap(State(), 10, seconds=80.0)
+
+    assert len(caplog.messages) == 20

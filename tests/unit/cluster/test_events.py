@@ -216,10 +216,10 @@ async def test_a_full_queue_drops_and_never_waits():
 
 
 async def test_good_news_leaves_room_for_warnings():
-    """A first installation posts an Event for each of thousands of new Secrets, and a warning among them must not be lost."""
+    """A take-over posts an Event for each of thousands of Secrets, and a warning among them must not be lost."""
     posted = Posted(capacity=4)
     for number in range(3):
-        posted.poster.post(ABOUT, Event(EventReason.CREATED, str(number)))
+        posted.poster.post(ABOUT, Event(EventReason.ADOPTED, str(number)))
     assert posted.outcomes == ["dropped"]
 
     for number in range(3):

@@ -18,7 +18,7 @@ from connect_fakes import (
     vault_json,
 )
 
-from keyturn.providers.connect import BadAnswer, BadRequest, ContentTooLarge, Patch
+from keyturn.providers.connect import BadAnswer, BadRequest, ContentTooLarge, Misshapen, Patch
 
 IN = f"/v1/vaults/{VAULT}/items"
 AT = f"{IN}/{ITEM}"
@@ -182,12 +182,22 @@ async def test_a_file_beyond_the_limit_costs_no_request():
 
 
 async def test_a_file_that_proves_larger_than_the_limit_is_dropped():
-    """Without a size, and with a wrong one, the bytes are counted."""
-    for size in (None, 3):
-        bench = Bench(octets(b"x" * 10))
-        with pytest.raises(ContentTooLarge):
-            await bench.client.file_content(VAULT, ITEM, FILE, limit=9, size=size)
-        assert bench.sent == 1
+    """Without a size, the bytes are counted."""
+    bench = Bench(octets(b"x" * 10))
+
+    with pytest.raises(ContentTooLarge):
+        await bench.client.file_content(VAULT, ITEM, FILE, limit=9)
+
+
+@pytest.mark.parametrize("limit", [9, 100])
+async def test_a_file_longer_than_its_item_says_is_not_called_too_large(limit):
+    """The answer contradicts itself, so it says nothing that only a smaller file would end."""
+    bench = Bench(octets(b"x" * 10))
+
+    with pytest.raises(Misshapen, match="more than the 3 bytes that the item says") as caught:
+        await bench.client.file_content(VAULT, ITEM, FILE, limit=limit, size=3)
+
+    assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 async def test_a_file_of_another_size_is_refused():

@@ -3,7 +3,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.providers.connect.gate import Gate
+from keyturn.providers.connect.gate import LATE_SHARE, Gate
 from support.fake_time import FakeTime
 
 
@@ -148,6 +148,25 @@ async def test_a_task_that_is_cancelled_while_it_waits_takes_no_permit_along():
     await crowd.end()
 
 
+async def test_requests_that_take_long_leave_room_for_others():
+    """A few items that hang would keep all others waiting; but those that hang are bounded, too."""
+    time = FakeTime()
+    gate = gate_of(2, time)
+    crowd = Crowd(gate, 20)
+    seen = []
+    for _ in range(5):
+        await crowd.settle()
+        seen.append(crowd.inside)
+        time.advance(1)
+
+    assert seen == [2, 4, 6, 6, 6]
+    await crowd.end()
+    crowd = Crowd(gate, 20)
+    await crowd.settle()
+    assert crowd.inside == 2
+    await crowd.end()
+
+
 events = st.lists(st.sampled_from(["throttle", "success", "leave", "cancel", "arrive"]), max_size=60)
 
 
@@ -173,7 +192,7 @@ def test_after_any_history_exactly_the_width_is_admitted(width, found):
             elif event == "arrive":
                 crowd.tasks.append(asyncio.create_task(crowd.visit()))
             await crowd.settle()
-            assert crowd.inside <= width
+            assert crowd.inside <= width * (1 + LATE_SHARE)
         await crowd.end()
         last = Crowd(gate, width + 3)
         await last.settle()

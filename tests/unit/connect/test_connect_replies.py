@@ -158,7 +158,7 @@ def test_a_redirect_names_the_host_it_leads_to_and_nothing_more(location, shown)
     ],
 )
 def test_retry_after_is_read_in_both_its_forms(headers, seconds):
-    """Seconds or a date, relative to the server's own clock; at most five minutes; nonsense is no number."""
+    """Seconds or a date, relative to the server's own clock; at most a minute; nonsense is no number."""
     assert retry_after(headers) == seconds
 
 

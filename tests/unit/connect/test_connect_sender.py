@@ -190,8 +190,18 @@ async def test_a_heartbeat_carries_no_token():
     assert authorizations(bench) == [None]
 
 
-@pytest.mark.parametrize("step", [*CLOSED, fault(503), page()])
-async def test_a_heartbeat_is_exactly_one_request(step):
+@pytest.mark.parametrize("step", CLOSED)
+async def test_a_heartbeat_on_a_kept_connection_that_was_closed_is_sent_again(step):
+    """That a server closes connections does not mean that it is down."""
+    bench = Bench(step, alive())
+
+    await bench.client.heartbeat()
+
+    assert bench.sent == 2
+
+
+@pytest.mark.parametrize("step", [fault(500), fault(503), page()])
+async def test_a_heartbeat_that_fails_is_exactly_one_request(step):
     """Its caller has a rhythm of its own."""
     bench = Bench(step, alive())
 
@@ -287,6 +297,112 @@ async def test_a_call_that_waited_for_its_turn_checks_for_a_pause_again():
 
     assert {type(one) for one in found} == {Throttled}
     assert bench.sent == 1
+
+
+OTHERS = ["other1other2other3other412", "other1other2other3other413", "other1other2other3other414"]
+
+
+def limiting(*limited, seconds="1"):
+    """A server that answers 429 for some items, for ever."""
+
+    def step(request):
+        if request.url.path.endswith("/heartbeat"):
+            return alive()
+        if "/items/" not in request.url.path:
+            return good()
+        item = request.url.path.rpartition("/")[2]
+        return fault(429, **{"retry-after": seconds}) if item in limited else answer(item_json(id=item))
+
+    return step
+
+
+async def test_an_item_that_limits_for_ever_stops_nothing_else():
+    """Neither heartbeats, nor lists, nor other items wait for it, and it is not asked before its time."""
+    bench = Bench(limiting(ITEM))
+    for _ in range(5):
+        with pytest.raises(Throttled) as caught:
+            await bench.client.item(VAULT, ITEM)
+        assert not caught.value.whole
+        before = bench.sent
+        with pytest.raises(Throttled, match="not sent: the server asked for no such requests for another"):
+            await bench.client.item(VAULT, ITEM)
+        assert bench.sent == before
+        slept = list(bench.time.slept)
+        await bench.client.heartbeat()
+        await bench.client.vaults()
+        await bench.client.item(VAULT, OTHERS[0])
+        assert bench.time.slept == slept
+        bench.time.advance(1)
+
+    assert bench.time.slept == [1.0]
+
+
+async def test_an_item_that_limits_for_long_is_not_waited_for():
+    """The caller has other things to do, and learns how long to leave the item alone."""
+    bench = Bench(limiting(ITEM, seconds="20"))
+
+    with pytest.raises(Throttled) as caught:
+        await bench.client.item(VAULT, ITEM)
+
+    assert (bench.sent, bench.time.slept, caught.value.retry_after) == (1, [], 20.0)
+
+
+async def test_several_items_that_limit_are_the_server_s_wish():
+    """With no success in between: then it is its rate that is exceeded, whatever is asked for."""
+    bench = Bench(limiting(*OTHERS, seconds="50"))
+    found = []
+    for item in OTHERS:
+        with pytest.raises(Throttled) as caught:
+            await bench.client.item(VAULT, item)
+        found.append(caught.value.whole)
+
+    assert found == [False, False, True]
+    with pytest.raises(Throttled, match="not sent"):
+        await bench.client.heartbeat()
+
+
+async def test_items_that_limit_between_successes_are_their_own_affair():
+    """The server answers everything else."""
+    bench = Bench(limiting(*OTHERS, seconds="50"))
+    for item in OTHERS:
+        with pytest.raises(Throttled) as caught:
+            await bench.client.item(VAULT, item)
+        assert not caught.value.whole
+        await bench.client.vaults()
+
+
+async def test_items_that_hang_leave_room_for_others():
+    """Twelve of them, at first and for ever after: another item is fetched at once, and few of those that hang are tried."""
+    hanging = [f"hangs{number:021}" for number in range(12)]
+    under_way = 0
+
+    async def step(request):
+        nonlocal under_way
+        item = request.url.path.rpartition("/")[2]
+        if item in hanging:
+            under_way += 1
+            await hold.wait()
+            under_way -= 1
+            raise httpx.ReadTimeout("slow")
+        return answer(item_json(id=item))
+
+    bench = Bench(step, connections=10)
+    most = []
+    for _ in range(3):
+        hold = asyncio.Event()
+        tasks = [asyncio.create_task(bench.client.item(VAULT, item)) for item in hanging]
+        for _ in range(50):
+            await asyncio.sleep(0)
+        bench.time.advance(1)
+        await bench.client.item(VAULT, ITEM)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        most.append(under_way)
+        hold.set()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(each) for each in found} == {TimedOut}
+
+    assert most == [12, 2, 2]
 
 
 @pytest.mark.parametrize("step", [httpx.ConnectError("refused"), fault(503)], ids=["refused", "503"])
@@ -529,7 +645,8 @@ def test_any_answers_end_in_a_result_or_one_clean_error(found, asked):
             error = await failure_of(call(bench.client))
             assert error is None or (error.__cause__ is None and error.__context__ is None)
             assert bench.sent - before <= 2
-            assert bench.time.monotonic() - began < 30
+            # The deadline of a file's content, which is the longest.
+            assert bench.time.monotonic() - began < 120
 
     asyncio.run(play())
 

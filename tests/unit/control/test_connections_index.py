@@ -230,6 +230,16 @@ async def test_an_error_of_the_whole_connection_is_not_held_against_one_vault(wo
     assert world.health.error.__traceback__ is None
 
 
+async def test_a_vault_that_alone_is_limited_does_not_stop_the_others(world):
+    """The rest of the connection answers as it should."""
+    world.vaults.refused["v"] = RateLimited("slow down", retry_after=1.0, whole=False)
+
+    refreshed = await world.index.refresh()
+
+    assert refreshed.failed == 1
+    assert not world.health.is_down
+
+
 async def test_while_the_connection_is_down_only_a_refresh_asks(world):
     """Five thousand requests must not each try a server that is down."""
     world.vaults.error = VaultUnavailable("down")
@@ -283,7 +293,7 @@ async def test_a_lookup_that_cannot_ask_for_vaults_takes_the_connection_down(wor
 async def test_a_vault_that_vanished_is_forgotten(world):
     """Its items are not found any more."""
     await world.index.refresh()
-    world.vaults.vaults.clear()
+    world.vaults.vaults = {"w": Scope(id="w", title="Another", version=1)}
 
     assert (await world.index.refresh()).other_vaults
     with pytest.raises(VaultUnresolved):
@@ -302,7 +312,7 @@ async def test_a_renamed_vault_is_a_change_though_nothing_is_listed(world):
 async def test_other_vaults_are_a_change_though_a_lookup_saw_them_first(world):
     """A lookup between two polls does not hide from the next poll that vaults changed."""
     await world.index.refresh()
-    world.vaults.vaults.clear()
+    world.vaults.vaults = {"w": Scope(id="w", title="Another", version=1)}
     world.time.advance(1)
     with pytest.raises(VaultUnresolved):
         await world.index.find(ItemPath("Other", "db"), since=world.time.monotonic())
@@ -318,3 +328,112 @@ async def test_an_ambiguous_title_is_resolved_with_a_warning(world):
 
     assert found.ref.id == "a"
     assert "2 items of the vault 'Prod' are titled 'db'" in found.warnings[0]
+
+
+async def test_a_title_in_another_spelling_is_found(world):
+    """Accents as one character or two, spaces that may break or not."""
+    world.vaults.add("c", "Cafe\u0301\u00a0DB")
+
+    await world.index.refresh()
+
+    assert world.index.cached(ItemPath("Prod", "Caf\u00e9 db")).ref.id == "c"
+
+
+async def test_a_slip_in_a_title_is_answered_with_the_one_that_was_meant(world):
+    """The listing knows it."""
+    world.vaults.add("c", "database")
+    await world.index.refresh()
+
+    with pytest.raises(ItemUnresolved, match="did you mean 'database'"):
+        await world.index.find(ItemPath("Prod", "databse"), since=0.0)
+
+
+async def test_a_list_without_any_vault_is_a_trouble_of_the_connection(world):
+    """If all requests seem to be wrong at once, none of them is: no object may say that its vault is gone."""
+    await world.index.refresh()
+    vaults, world.vaults.vaults = world.vaults.vaults, {}
+
+    with pytest.raises(VaultUnavailable, match="no vault is visible to the fake token"):
+        await world.index.refresh()
+
+    assert world.health.is_down
+    assert world.index.cached(DB).ref.id == "a"
+    world.vaults.vaults = vaults
+    await world.index.refresh()
+    assert not world.health.is_down
+
+
+async def test_an_account_without_vaults_is_fine_as_long_as_nobody_asks_for_one():
+    """An installation must become ready before the first grant and the first object."""
+    world = Indexed()
+    world.vaults.vaults = {}
+
+    await world.index.refresh()
+
+    assert world.health.not_ready() is None
+
+
+async def test_an_empty_list_of_a_vault_that_says_it_has_items_is_not_believed(world):
+    """The vault cannot be listed, and keeps its requests waiting; none of its items counts as gone."""
+    await world.index.refresh()
+    items, world.vaults.listing["v"] = world.vaults.listing["v"], []
+
+    assert (await world.index.refresh(everything=True)).failed == 1
+    with pytest.raises(VaultUnavailable, match="is empty, although it has 2"):
+        await world.index.find(DB, since=0)
+
+    world.vaults.listing["v"] = items
+    await world.index.refresh()
+    assert world.index.cached(DB).ref.id == "a"
+
+
+async def test_what_is_missing_is_asked_for_by_name_for_all_who_wait_for_it(world):
+    """A listing may be large, and many objects may wait for items that come late."""
+    late = [ItemPath("Prod", "one"), ItemPath("Prod", "two")]
+    world.paths += late
+    await world.index.refresh()
+    world.asked()
+    world.time.advance(2)
+
+    for path in late:
+        with pytest.raises(ItemUnresolved):
+            await world.index.find(path, since=world.time.monotonic() - 1)
+    assert world.asked() == ["items v ['one', 'two']"]
+
+    world.vaults.listing["v"].append(item_ref("c", "one"))
+    world.time.advance(3)
+    found = await world.index.find(late[0], since=world.time.monotonic() - 1)
+    assert (found.ref.id, found.asked_at) == ("c", world.time.monotonic())
+    assert world.asked() == ["items v ['one', 'two']"]
+
+
+async def test_many_missing_items_of_a_small_vault_are_one_listing(world):
+    """A question for each of them would cost more."""
+    late = [ItemPath("Prod", f"late {number}") for number in range(20)]
+    world.paths += late
+    await world.index.refresh()
+    world.asked()
+    world.time.advance(2)
+
+    for path in late:
+        with pytest.raises(ItemUnresolved):
+            await world.index.find(path, since=world.time.monotonic() - 1)
+
+    assert world.asked() == ["items v"]
+
+
+async def test_an_archived_item_is_called_archived_and_never_found(world):
+    """Its title may belong to another item by now, and `there is no such item` sends people on a search."""
+    world.paths.append(ItemPath("Prod", "z"))
+    await world.index.refresh()
+    world.vaults.listing["v"].append(item_ref("z", "old", state="archived"))
+    world.time.advance(2)
+
+    with pytest.raises(ItemUnresolved, match="the item z of the vault 'Prod' is archived"):
+        await world.index.find(ItemPath("Prod", "z"), since=world.time.monotonic())
+    with pytest.raises(ItemUnresolved, match="no item with the title or id 'old'"):
+        await world.index.find(ItemPath("Prod", "old"), since=0)
+
+    world.vaults.edit("z", state="")
+    world.time.advance(2)
+    assert (await world.index.find(ItemPath("Prod", "z"), since=world.time.monotonic())).ref.id == "z"

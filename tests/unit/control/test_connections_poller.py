@@ -8,7 +8,7 @@ from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.poller import Polled, Poller
 from keyturn.core.paths import ItemPath
-from keyturn.core.vault import AccessDenied, RateLimited, VaultUnavailable
+from keyturn.core.vault import AccessDenied, CredentialRefused, RateLimited, VaultUnavailable
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
@@ -136,7 +136,7 @@ async def test_a_server_that_asks_for_time_gets_it(world):
     assert await world.poller.poll() == 20
 
     world.vaults.error = RateLimited("slow down", retry_after=86_400)
-    assert await world.poller.poll() == 300
+    assert await world.poller.poll() == 60
 
 
 async def test_a_vault_that_cannot_be_listed_is_polled_soon(world):
@@ -279,3 +279,14 @@ async def _until(holds):
             return
         await asyncio.sleep(0)
     raise AssertionError("it did not come about")
+
+
+async def test_a_credential_that_is_refused_every_second_time_is_logged_as_flapping_once(world, caplog):
+    """One of two servers behind an address may lack the token."""
+    for _ in range(20):
+        for world.vaults.error in (CredentialRefused("refused"), None):
+            await world.poller.poll()
+            world.time.advance(2)
+
+    assert len([message for message in caplog.messages if "comes and goes" in message]) == 1
+    assert len(caplog.messages) <= 5

@@ -1,17 +1,19 @@
 """kopf as a host: it only observes, and none of its habits reaches the cluster."""
 
 import asyncio
-from datetime import UTC, datetime
+from typing import Any
 
 import kopf
 import pytest
+from kopf._cogs.clients import api
 
-from keyturn.cluster import ONEPASSWORD_ITEMS, Credentials, Resource
+from keyturn.cluster import ONEPASSWORD_ITEMS, LastingReads, LastingWatch, Resource
 from keyturn.control import kopf_host
 from keyturn.control.kopf_host import Callbacks, watch
+from support.fake_api import FakeApiServer
+from support.fake_time import FakeTime
 
 TOYS = Resource("toys.dev", "v1", "toys", "Toy")
-EXPIRES = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class Called:
@@ -19,22 +21,15 @@ class Called:
 
     def __init__(self):
         self.calls = []
+        self.api = FakeApiServer(time=FakeTime())
+        self.api.serve(TOYS)
+        self.reads = LastingReads(self.api, [TOYS], namespaces=("app",), time=FakeTime())
         self.callbacks = Callbacks(
             kinds=(ONEPASSWORD_ITEMS, TOYS),
             seen=lambda kind, manifest: self.calls.append(("seen", kind, manifest)),
             gone=lambda kind, manifest: self.calls.append(("gone", kind, manifest)),
-            log_in=self.log_in,
+            reads=self.reads,
             stopping=self.stopping,
-        )
-
-    async def log_in(self):
-        return Credentials(
-            server="https://api",
-            default_namespace="app",
-            ca_path="/ca",
-            scheme="Bearer",
-            token="t",
-            expires=EXPIRES,
         )
 
     async def stopping(self):
@@ -92,12 +87,49 @@ async def test_an_event_is_an_object_that_is_there_or_gone(called, registry, typ
     assert called.calls == [(call, "Toy", {"kind": "Toy"})]
 
 
-async def test_kopf_logs_in_as_the_operator_does(registry):
-    """It asks again when the answer has expired."""
+async def test_kopf_reads_through_our_own_client(called, registry):
+    """So it needs no login of its own, meets no error, and is counted like everything else."""
+    called.api.add(TOYS, {"metadata": {"namespace": "app", "name": "bear"}})
     info = await activity(registry, "log-in").fn()
+    url = f"{info.server}/apis/toys.dev/v1/namespaces/app/toys?limit=500"
 
-    assert (info.server, info.default_namespace, info.ca_path) == ("https://api", "app", "/ca")
-    assert (info.scheme, info.token, info.expiration) == ("Bearer", "t", EXPIRES)
+    async with await info.aiohttp_session.request(method="get", url=url, json=None, headers=None) as response:
+        found = await response.json()
+
+    assert response.status == 200
+    assert [item["metadata"]["name"] for item in found["items"]] == ["bear"]
+    assert ("list", TOYS.label) in {(call.verb, call.resource) for call in called.api.calls}
+
+
+async def test_a_watch_reaches_kopf_as_lines(called, registry):
+    """Its own reader splits them."""
+
+    class Watched(LastingWatch):
+        def __init__(self):
+            """It has lines of its own."""
+
+        async def lines(self):
+            yield b'{"type": "ADDED", "object": {}}\n'
+
+        async def aclose(self):
+            called.calls.append(("closed",))
+
+    response: Any = kopf_host._Response(watch=Watched())
+    async with response:
+        lines = [line async for line in api.iter_jsonlines(response.content)]
+
+    assert lines == [b'{"type": "ADDED", "object": {}}']
+    assert called.calls == [("closed",)]
+
+
+async def test_kopf_writes_nothing(called):
+    """A change handler that somebody adds would patch the objects that it watches."""
+    session = kopf_host._Session(called.reads)
+
+    with pytest.raises(RuntimeError, match="must only read"):
+        await session.request(method="patch", url="https://kubernetes.invalid/apis/toys.dev/v1/toys/bear")
+    await session.close()
+    assert session.closed
 
 
 async def test_at_the_end_tasks_that_kopf_leaves_behind_are_cancelled_and_ours_are_ended(called, registry):
@@ -125,13 +157,10 @@ def test_kopf_writes_no_events_and_heeds_no_peers():
 
 
 def test_waits_of_kopf_are_bounded():
-    """A watch that ends, a request without an answer, and a process that does not end."""
+    """A first list, idle workers, and a process that does not end; our own client bounds each request."""
     settings = kopf_host._settings()
 
-    assert settings.watching.server_timeout == 600
     assert settings.watching.chunk_size == 500
-    assert settings.networking.request_timeout == 30
-    assert settings.networking.connect_timeout == 10
     assert settings.process.ultimate_exiting_timeout == 30
     assert settings.queueing.idle_timeout < 1
 

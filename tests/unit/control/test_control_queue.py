@@ -31,6 +31,24 @@ async def test_a_key_is_there_once_however_often_it_is_added(queue):
     assert len(queue) == 0
 
 
+async def test_waking_brings_back_what_waits_after_failures_and_nothing_else(queue, time):
+    """What made them fail is over; a key that was put off for another reason keeps its time."""
+    for _ in range(3):
+        queue.add("a")
+        queue.failed(await queue.take())
+    queue.add("b")
+    queue.put_off(await queue.take(), 30)
+    assert len(queue) == 0
+
+    queue.wake()
+
+    assert await queue.take() == "a"
+    assert len(queue) == 0
+    assert queue.failed("a") == 1.0
+    time.advance(30)
+    assert len(queue) == 2
+
+
 async def test_keys_come_in_the_order_in_which_they_were_added(queue):
     """None waits for ever."""
     for key in "cab":
@@ -160,7 +178,8 @@ async def test_a_closed_queue_adds_nothing(queue, time):
         pytest.param(0.0, False, [0.0], id="at once"),
         pytest.param(7.0, False, [7.0], id="after some seconds"),
         pytest.param(None, True, [1.0], id="after the backoff"),
-        pytest.param(7.0, True, [1.0], id="the backoff counts more than seconds"),
+        pytest.param(0.5, True, [1.0], id="the backoff if it is longer than the seconds"),
+        pytest.param(7.0, True, [7.0], id="the seconds if they are longer than the backoff"),
     ],
 )
 async def test_a_finished_key_comes_back_as_its_pass_says(queue, time, after, backoff, delays):

@@ -113,7 +113,7 @@ async def test_events_of_a_kind_from_outside_are_posted_on_its_objects(toys):
     ((about, event),) = toys.world.context.events.posted
     assert (about.resource, about.name) == (TOYS, "bear")
     assert event.reason == Reason.ITEM_NOT_FOUND
-    assert reasons(toys.status())["Ready"] == ("False", "ItemNotFound")
+    assert reasons(toys.status())["Ready"] == ("Unknown", "ItemNotFound")
 
 
 async def test_a_kind_from_outside_chooses_its_connection(toys):

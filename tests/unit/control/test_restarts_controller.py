@@ -12,7 +12,7 @@ from keyturn.core.metadata import ObjectMeta
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
-from support.restart_objects import add_pending, add_workload, stamps
+from support.restart_objects import add_pending, add_workload, owning, stamps
 
 
 class Rig:
@@ -54,9 +54,9 @@ class Rig:
     def begun(self, namespace):
         self.passes.append((round(self.time.monotonic(), 1), namespace, []))
 
-    def change(self, name, namespace="app"):
+    def change(self, name, namespace="app", present=None):
         """A sync changes a Secret, and the watch reports it."""
-        [pending] = add_pending(self.api, name, namespace=namespace)
+        [pending] = add_pending(self.api, name, namespace=namespace, present=present)
         self.secrets[namespace, name] = pending.secret
         self.controller.wake()
 
@@ -177,7 +177,7 @@ async def test_a_namespace_that_fails_is_delayed_longer_each_time_and_alone(rig)
     ("retry_after", "pause"),
     [
         pytest.param(7, 7, id="as long as the API server asks"),
-        pytest.param(36000, 300, id="but not for ever"),
+        pytest.param(36000, 60, id="but not for ever"),
     ],
 )
 async def test_the_api_server_is_left_alone_as_long_as_it_asks(rig, retry_after, pause):
@@ -267,3 +267,51 @@ async def test_four_namespaces_are_read_at_a_time(rig):
         await rig.turns()
 
     assert sorted(namespace for _, namespace, _ in rig.passes) == names
+
+
+async def test_a_held_restart_is_looked_at_again_each_minute_without_a_write(rig):
+    """No watch reports a workload that stops requiring the key."""
+    add_workload(rig.api, "web", "login", keys=["password"])
+    async with rig.running():
+        rig.change("login", present=["newpassword"])
+        await rig.turns()
+        rig.controller.wake()
+        await rig.turns()
+        writes = len(rig.api.writes)
+        await rig.pass_time(200.0)
+
+        assert [at for at, _, _ in rig.passes] == pytest.approx([0, 60, 120, 180], abs=1.0)
+        assert len(rig.api.writes) == writes
+        assert stamps(rig.api, "web") == ""
+
+        rig.api.edit(DEPLOYMENTS, "app", "web", {"spec": {"template": {"spec": {"containers": []}}}})
+        await rig.pass_time(260.0)
+    assert rig.passes[-1][2] == ["login"]
+
+
+async def test_a_held_restart_is_made_as_soon_as_the_key_is_back(rig):
+    """The Secret's own change wakes it; nothing is waited for."""
+    add_workload(rig.api, "web", "login", keys=["password"])
+    async with rig.running():
+        rig.change("login", present=["newpassword"])
+        await rig.turns()
+        rig.api.edit(SECRETS, "app", "login", {"metadata": {"managedFields": [owning(["password"])]}})
+        rig.secrets["app", "login"] = ObjectMeta.of(rig.api.find(SECRETS, "app", "login"))
+        rig.controller.wake()
+        await rig.turns()
+
+    assert [names for _, _, names in rig.passes] == [[], ["login"]]
+    assert stamps(rig.api, "web") == "login=login.2"
+
+
+async def test_a_policy_that_refuses_the_removal_of_an_annotation_delays_it_by_a_minute_at_most(rig):
+    """It is lifted at some time, and nothing else may happen in the namespace until then."""
+    async with rig.running():
+        rig.api.fail("patch", SECRETS, status=422, reason="Invalid", message="denied by a policy", times=20)
+        rig.change("login")
+        await rig.turns()
+        await rig.pass_time(1500.0)
+
+    begun = [at for at, _, _ in rig.passes]
+    assert max(later - earlier for earlier, later in itertools.pairwise(begun)) < 61
+    assert len(begun) == 21

@@ -122,6 +122,27 @@ async def test_only_the_very_annotation_that_is_done_is_removed(rig, change):
     assert not rig.finisher.is_done(rig.pending.secret)
 
 
+@pytest.mark.parametrize("status", [403, 422, 500])
+async def test_a_refused_removal_is_tried_again_whatever_the_reason(rig, caplog, status):
+    """A policy answers 422, as a failed test of the patch does; only the annotation shows which of the two it was."""
+    rig.api.fail("patch", SECRETS, status=status, reason="Invalid" if status == 422 else "", message="denied by policy")
+
+    assert (await rig.finish()).failed
+    assert "cannot be finished" in caplog.text
+    assert not rig.finisher.is_done(rig.pending.secret)
+
+    assert await rig.finish() == PROGRESS
+    assert still_pending(rig.api, "login") == set()
+
+
+async def test_a_secret_that_goes_while_its_annotation_is_removed_needs_nothing(rig):
+    """The answer to the patch and the look after it need not agree."""
+    rig.api.fail("patch", SECRETS, status=422, reason="Invalid")
+    rig.api.fail("get", SECRETS, status=404, reason="NotFound")
+
+    assert not (await rig.finish()).failed
+
+
 async def test_any_other_edit_does_not_matter(rig):
     """A label that is set meanwhile costs no further pass."""
     rig.api.edit(SECRETS, "app", "login", {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}})

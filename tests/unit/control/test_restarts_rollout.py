@@ -1,5 +1,6 @@
 """One pass over one namespace: which requests it sends, and what it does if they fail."""
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -15,11 +16,23 @@ from keyturn.cluster import (
 )
 from keyturn.control.restarts.results import PassResult
 from keyturn.control.restarts.rollout import RestartPass
+from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import AUTO_RESTART, REFRESH_MOUNTS, RESTART_DECLINED, RESTART_OWED
+from keyturn.core.pending import Change, PendingChanges
 from keyturn.core.restart_kinds import parse_kinds
+from keyturn.core.restarts import PendingRestart
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context, posted_events
-from support.restart_objects import BEFORE, add_pending, add_workload, seen_again, stamps, still_pending
+from support.restart_objects import (
+    BEFORE,
+    CHANGED_AT,
+    add_pending,
+    add_workload,
+    owning,
+    seen_again,
+    stamps,
+    still_pending,
+)
 
 ROLLOUTS = Resource("argoproj.io", "v1alpha1", "rolloutses", "Rollout")
 OFF, ON = {AUTO_RESTART: "false"}, {AUTO_RESTART: "true"}
@@ -426,3 +439,210 @@ async def test_the_annotation_stays_while_a_pod_that_wants_new_files_has_old_one
 
     assert result.failed == bool(pending)
     assert still_pending(api, "login") == pending
+
+
+async def test_a_workload_that_requires_a_key_that_is_gone_keeps_running(api, caplog):
+    """Its restart stays pending, an Event names the key, and the log names it once."""
+    add_workload(api, "old", "login", keys=["password"])
+    add_workload(api, "new", "login", keys=["newpassword"])
+    add_workload(api, "all", "login")
+    rig = Rig(api)
+    pending = add_pending(api, "login", present=["newpassword", "username"])
+
+    for _ in range(2):
+        result = await rig.run([seen_again(api, pending[0])])
+        assert (result.held, result.failed) == (True, False)
+
+    assert stamps(api, "old") == ""
+    assert stamps(api, "all") == "login=login.2"
+    assert still_pending(api, "login") == {"login"}
+    assert rig.counted == {"login": (1, 1)}
+    message = (
+        "not restarted for the Secret login revision 2 (password): it requires what is gone: "
+        "key password of the Secret login. Its pods keep running. It restarts once the key is back"
+    )
+    assert rig.events.count(("old", "KeyGone", message)) == 2
+    lines = [record for record in caplog.records if "requires what is gone" in record.message]
+    assert [record.about["reason"] for record in lines] == ["KeyGone"]
+
+
+async def test_a_case_that_comes_back_is_logged_again(api, caplog):
+    """What a pass does not find any more is over."""
+    add_workload(api, "old", "login", keys=["password"])
+    rig = Rig(api)
+    [pending] = add_pending(api, "login", present=["other"])
+    for present in (["other"], ["password"], ["other"]):
+        api.edit(SECRETS, "app", "login", {"metadata": {"managedFields": [owning(present)]}})
+        if present == ["password"]:
+            api.fail("patch", DEPLOYMENTS)
+        await rig.run([seen_again(api, pending)])
+
+    assert sum("requires what is gone" in record.message for record in caplog.records) == 2
+
+
+async def test_a_workload_that_changes_while_it_is_restarted_is_held_by_its_new_state(api):
+    """The new state requires a key that is gone."""
+    add_workload(api, "web", "login")
+    ref = {"secretKeyRef": {"name": "login", "key": "password"}}
+    container = {"name": "main", "env": [{"name": "A", "valueFrom": ref}]}
+    changes = [{"spec": {"template": {"spec": {"containers": [container]}}}}]
+    on_patch(api, DEPLOYMENTS, lambda name: changes and api.edit(DEPLOYMENTS, "app", name, changes.pop()))
+    rig = Rig(api)
+
+    result = await rig.run(add_pending(api, "login", present=["newpassword"]))
+
+    assert result.held
+    assert stamps(api, "web") == ""
+    assert rig.counted == {"login": (1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("resource", "spec", "why"),
+    [
+        (STATEFULSETS, {"updateStrategy": {"type": "OnDelete"}}, "OnDelete"),
+        (DAEMONSETS, {"updateStrategy": {"type": "OnDelete"}}, "OnDelete"),
+        (DEPLOYMENTS, {"paused": True}, "paused"),
+    ],
+)
+async def test_a_workload_that_replaces_no_pod_is_marked_and_not_said_to_be_restarted(api, caplog, resource, spec, why):
+    """The patch is the same; only the words differ."""
+    caplog.set_level("INFO")
+    add_workload(api, "web", "login", resource=resource, **spec)
+    rig = Rig(api)
+    statuses = []
+
+    async def on_counted(_key, restarts):
+        statuses.append(restarts)
+
+    rig.passes = RestartPass(rig.context, on_counted=on_counted)
+    await rig.run(add_pending(api, "login"))
+
+    assert stamps(api, "web", resource=resource) == "login=login.2"
+    [(name, reason, message)] = rig.events
+    assert (name, reason) == ("web", "RestartWaiting")
+    assert message.startswith("marked for a restart for the Secret login revision 2 (password): ")
+    assert why in message
+    assert f"marked {resource.kind} app/web" in caplog.text
+    assert {name: statuses[0][name] for name in ("owed", "done", "waiting")} == {"owed": 0, "done": 0, "waiting": 1}
+
+
+async def look_back(rig, seconds=31.0):
+    """Let time pass, and the look after a restart be made."""
+    rig.context.time.advance(seconds)
+    task = asyncio.create_task(rig.passes.look_back())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def put_back(api, name="web", **template):
+    """What a tool does that applies its own template."""
+    annotations = {"keyturn.dev/revision": None, "operator.1password.io/last-restarted": None}
+    managed = [{"manager": "argocd", "time": "2030-01-01T12:00:00Z", "fieldsV1": {"f:spec": {}}}]
+    patch = {"template": {"metadata": {"annotations": annotations}, **template}}
+    api.edit(DEPLOYMENTS, "app", name, {"metadata": {"managedFields": managed}, "spec": patch})
+
+
+async def test_a_restart_that_somebody_undoes_is_reported_once_and_not_made_again(api, caplog):
+    """Two controllers that undo each other's work would roll pods for ever."""
+    add_workload(api, "web", "login")
+    add_workload(api, "held", "login", keys=["password"])
+    rig = Rig(api)
+    [pending] = add_pending(api, "login", present=["newpassword"])
+    await rig.run([pending])
+    put_back(api)
+
+    await look_back(rig)
+    for _ in range(2):
+        await rig.run([seen_again(api, pending)])
+
+    assert stamps(api, "web") == ""
+    assert api.count("patch", DEPLOYMENTS, "web") == 1
+    undone = [message for name, reason, message in rig.events if (name, reason) == ("web", "RestartUndone")]
+    assert len(undone) == 1
+    assert "field manager argocd" in undone[0]
+    assert "was undone by field manager argocd" in caplog.text
+
+
+async def test_a_restart_that_is_undone_while_others_are_pending_is_reported_by_the_next_pass(api):
+    """A pass looks at each workload anyway."""
+    add_workload(api, "web", "login")
+    add_workload(api, "held", "login", keys=["password"])
+    rig = Rig(api)
+    [pending] = add_pending(api, "login", present=["newpassword"])
+    await rig.run([pending])
+    put_back(api)
+    await rig.run([seen_again(api, pending)])
+
+    assert [reason for name, reason, _ in rig.events if name == "web"] == ["Restarted", "RestartUndone"]
+    assert api.count("patch", DEPLOYMENTS, "web") == 1
+
+
+async def test_a_later_change_restarts_a_workload_whose_restart_was_undone(api):
+    """Only the same revision is left alone."""
+    add_workload(api, "web", "login")
+    rig = Rig(api)
+    await rig.run(add_pending(api, "login"))
+    put_back(api)
+    await look_back(rig)
+    later = PendingChanges((Change(3, ("password",), CHANGED_AT),))
+    annotations = {RESTART_OWED: later.to_annotation(), "keyturn.dev/revision": "3"}
+    changed = api.edit(SECRETS, "app", "login", {"metadata": {"annotations": annotations}})
+    await rig.run([PendingRestart.of(ObjectMeta.of(changed))])
+
+    assert stamps(api, "web") == "login=login.3"
+
+
+async def test_a_template_that_changes_in_other_ways_too_undoes_nothing(api):
+    """Its pods are new, and see the new Secret."""
+    add_workload(api, "web", "login")
+    rig = Rig(api)
+    await rig.run(add_pending(api, "login"))
+    put_back(api, spec={"containers": [{"name": "main", "image": "next"}]})
+    await look_back(rig)
+
+    assert [reason for _, reason, _ in rig.events] == ["Restarted"]
+
+
+@pytest.mark.parametrize("status", [404, 503])
+async def test_a_look_after_a_restart_that_fails_is_not_repeated(api, status):
+    """The restart was made; only the report would be missing."""
+    add_workload(api, "web", "login")
+    rig = Rig(api)
+    await rig.run(add_pending(api, "login"))
+    api.fail("get", DEPLOYMENTS, status=status)
+    await look_back(rig)
+
+    assert api.count("get", DEPLOYMENTS) == 1
+    assert [reason for _, reason, _ in rig.events] == ["Restarted"]
+
+
+async def test_a_workload_that_is_restarted_twice_is_looked_at_once(api):
+    """After the second restart; the first one's stamp is gone by then."""
+    add_workload(api, "web", "one", "two")
+    rig = Rig(api)
+    await rig.run(add_pending(api, "one"))
+    await rig.run(add_pending(api, "two"))
+    rig.passes.forget_all_but([])
+    await look_back(rig)
+    rig.passes.forget_all_but([])
+
+    assert api.count("get", DEPLOYMENTS) == 1
+    assert [reason for _, reason, _ in rig.events] == ["Restarted", "Restarted"]
+
+
+@pytest.mark.parametrize("default", [True, False])
+async def test_a_switch_in_a_place_without_effect_is_reported_when_it_matters(api, default):
+    """Whoever set it expects a restart, or none, and gets the opposite."""
+    add_workload(api, "web", "login")
+    add_workload(api, "other", "unchanged")
+    for name in ("web", "other"):
+        api.edit(DEPLOYMENTS, "app", name, {"metadata": {"labels": {AUTO_RESTART: "true"}}})
+    rig = Rig(api, auto_restart=default)
+
+    await rig.run(add_pending(api, "login"))
+
+    found = [(name, message) for name, reason, message in rig.events if reason == "AutoRestartMisplaced"]
+    where = "operator.1password.io/auto-restart has no effect in the workload's labels"
+    assert found == [("web", f"{where}; set it in the workload's annotations")]

@@ -1,6 +1,7 @@
 """The conclusion of a pass: one status write, its Events, what is counted, and when the key comes back."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from keyturn.cluster import ONEPASSWORD_ITEMS
 from keyturn.core.events import Event
 from keyturn.core.outcomes import BACKOFF, CURRENT, GONE, NOW, VANISHED, Outcome, Requeue
 from keyturn.core.request import DEFAULT_CONNECTION
-from keyturn.core.status import Failure, Progressing, Reason, Stale, Synced, Warnings
+from keyturn.core.status import CannotRefresh, Failure, Progressing, Reason, Stale, Synced, Warnings
 from support.sync_world import DB, NAMESPACE, SyncParts, reasons
 
 MISSING = Failure(Reason.ITEM_NOT_FOUND, "there is no such item")
@@ -103,6 +104,16 @@ async def test_a_failure_is_a_status_an_event_and_a_log_line(world, caplog):
     assert caplog.records[-1].about["reason"] == "ItemNotFound"
 
 
+async def test_a_new_secret_is_a_log_line_and_no_event(world, caplog):
+    """An Event for each of thousands of new objects would be a third write for each."""
+    caplog.set_level("INFO")
+    created = Event("Created", "Secret created (key password)", only_logged=True)
+    await world.conclude(Outcome("Created", change=SYNCED, events=(created, UPDATED)))
+
+    assert world.events == [("db", "Updated")]
+    assert "OnePasswordItem app/db: Secret created (key password)" in caplog.text
+
+
 async def test_the_end_of_a_failure_is_an_event_and_a_log_line(world, caplog):
     """Otherwise the last thing that an object tells stays a warning."""
     caplog.set_level("INFO")
@@ -172,6 +183,35 @@ async def test_each_end_is_logged_for_debugging(world, caplog, outcome, line):
     await world.conclude(outcome)
 
     assert caplog.messages == [line]
+
+
+async def test_what_may_be_late_is_no_warning_yet(caplog):
+    """Nobody need act; a workload, which has only Events, gets one, too, and not one per look."""
+    caplog.set_level("INFO")
+    for arrange in (Concluding.add_item, Concluding.add_workload):
+        world = Concluding()
+        arrange(world)
+        for _ in range(3):
+            await world.conclude(Outcome("ItemNotFound", change=replace(MISSING, awaited=True)))
+
+        assert [reason for _, reason in world.events] == ["ItemNotFound"]
+        assert world.warned == [False]
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+
+
+async def test_an_item_that_cannot_be_fetched_is_said_once_however_it_fails(caplog):
+    """A server that fails in another way at each attempt is not worth a write at each."""
+    world = Concluding()
+    world.add_item()
+    await world.conclude(Outcome("Created", change=SYNCED))
+    for message in ("status 500", "status 502", "status 500"):
+        await world.conclude(Outcome("CannotRefresh", change=CannotRefresh(message)))
+
+    assert reasons(world.status()) == {"Ready": ("True", "Synced"), "Warning": ("True", "CannotRefresh")}
+    assert world.events == [("db", "CannotRefresh")]
+    assert [record.getMessage() for record in caplog.records] == ["OnePasswordItem app/db: CannotRefresh: status 500"]
+    assert world.results()["CannotRefresh"] == 3
+    assert world.status_writes == 2
 
 
 async def test_a_lasting_failure_of_an_object_is_said_once(world, caplog):

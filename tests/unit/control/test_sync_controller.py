@@ -4,7 +4,7 @@ import pytest
 
 from keyturn.cluster import ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
-from keyturn.core.vault import VaultUnavailable
+from keyturn.core.vault import Field, VaultUnavailable
 from support.fake_vaults import FAKE, FakeVaults
 from support.sync_world import DB, NAMESPACE, SyncWorld, reasons
 
@@ -319,3 +319,272 @@ async def test_a_secret_that_was_deleted_is_created_again_and_that_is_told(synce
     assert synced.data() == {"password": FIRST}
     assert synced.events == [("db", "Recreated")]
     assert "OnePasswordItem app/db: Secret was missing and is created again (key password)" in caplog.text
+
+
+class Late(SyncWorld):
+    """A world whose vault is never polled, in which time is turned second by second."""
+
+    async def pass_seconds(self, seconds):
+        """Let time pass. Returns the reasons that the status gave meanwhile, by the type of each condition."""
+        seen = set()
+        for _ in range(seconds):
+            self.time.advance(1)
+            await self.work_and_watch()
+            seen |= set(self.status().conditions and reasons(self.status()).items())
+        return seen
+
+
+async def test_an_item_that_comes_ten_seconds_late_is_found_and_nothing_is_stalled_meanwhile():
+    """Flux and Helm fail an object at once that is stalled; Connect itself lists a new item seconds late."""
+    world = Late()
+    world.add_item(path="vaults/Prod/items/late")
+    await world.work()
+    assert reasons(world.status()) == {
+        "Ready": ("Unknown", "ItemNotFound"),
+        "Reconciling": ("True", "ItemNotFound"),
+    }
+    world.vaults.take_asked()
+
+    seen = await world.pass_seconds(9)
+    assert world.vaults.take_asked() == ["items v ['late']"] * 2
+    world.vaults.add("c", "late")
+    seen |= await world.pass_seconds(2)
+
+    assert "Stalled" not in {kind for kind, _ in seen}
+    assert reasons(world.status()) == {"Ready": ("True", "Synced")}
+    assert world.data() == {"password": "secret of c"}
+    assert world.api.count("apply", ONEPASSWORD_ITEMS) == 2
+
+
+@pytest.mark.parametrize("path", ["vaults/Prod/items/never", "vaults/Nowhere/items/db"])
+async def test_an_item_that_never_comes_is_stalled_after_forty_seconds_and_then_left_to_the_polls(path):
+    """Five cheap questions, two writes, and no timer that asks for ever."""
+    world = Late()
+    world.add_item(path=path)
+    await world.work()
+    world.vaults.take_asked()
+
+    assert "Stalled" not in dict(await world.pass_seconds(39))
+    assert "Stalled" in dict(await world.pass_seconds(1))
+
+    assert len(world.vaults.take_asked()) == 5
+    assert world.time.timers == []
+    assert world.warned == [False, True]
+    assert world.api.count("apply", ONEPASSWORD_ITEMS) == 2
+
+
+async def test_many_objects_that_wait_for_one_vault_ask_together():
+    """Sixty objects before their items are one question per look, not sixty."""
+    world = Late()
+    for number in range(60):
+        world.add_item(f"new{number}", path=f"vaults/Prod/items/late {number}")
+    await world.work()
+    world.vaults.take_asked()
+
+    world.add_item()
+    await world.pass_seconds(6)
+
+    assert world.vaults.take_asked().count("items v") == 2
+
+
+async def test_one_item_that_cannot_be_fetched_is_a_warning_until_it_can(synced):
+    """Ready stays true and the Secret as it was; without a word, a rotation would just never arrive."""
+    synced.vaults.edit("a", value="rotated", revision="2")
+    synced.vaults.broken["a"] = VaultUnavailable("status 500")
+    await synced.connection.poller.poll()
+    await synced.work()
+    for _ in range(40):
+        synced.time.advance(1)
+        await synced.work()
+
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced"), "Warning": ("True", "CannotRefresh")}
+    assert synced.events == [("db", "CannotRefresh")]
+    assert synced.api.count("apply", ONEPASSWORD_ITEMS) == 1
+    assert synced.data() == {"password": FIRST}
+
+    synced.vaults.broken.clear()
+    synced.time.advance(300)
+    await synced.work_and_watch()
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced")}
+    assert synced.data() == {"password": "rotated"}
+
+
+async def test_a_warning_that_an_item_cannot_be_fetched_ends_also_if_nothing_changed_in_the_end(synced):
+    """The new version may be taken back."""
+    synced.vaults.edit("a", value="rotated", revision="2")
+    synced.vaults.broken["a"] = VaultUnavailable("status 500")
+    await synced.connection.poller.poll()
+    for _ in range(40):
+        synced.time.advance(1)
+        await synced.work()
+    synced.vaults.broken.clear()
+    synced.vaults.edit("a", value=FIRST, revision="1")
+
+    synced.time.advance(300)
+    await synced.work_and_watch()
+    await synced.connection.poller.poll()
+    synced.time.advance(300)
+    await synced.work_and_watch()
+    await synced.work_and_watch()
+
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced")}
+
+
+async def test_a_secret_that_stands_in_the_way_is_looked_at_without_asking_the_vault(world):
+    """An idle operator asks Connect for no item, and one bad object must not change that."""
+    foreign = {"metadata": {"namespace": NAMESPACE, "name": "db"}, "data": {"a": "eA=="}}
+    world.api.add(SECRETS, foreign)
+    world.add_item()
+    await world.work_and_watch()
+    assert reasons(world.status())["Ready"] == ("False", "SecretNotOurs")
+    world.vaults.take_asked()
+    world.api.calls.clear()
+
+    for _ in range(10):
+        world.time.advance(60)
+        await world.work_and_watch()
+    assert world.vaults.take_asked() == []
+    assert world.api.writes == []
+
+    world.api.edit(SECRETS, NAMESPACE, "db", {"metadata": {"annotations": {names.ADOPT: "true"}}})
+    world.time.advance(60)
+    await world.work_and_watch()
+    assert world.data() == {"password": FIRST}
+
+
+async def test_a_refused_secret_is_tried_again_less_and_less_often():
+    """A policy may change, so it is tried; but with a poll every second, not every second."""
+    world = SyncWorld(polling_interval=1.0)
+    for _ in range(100):
+        world.api.fail("create", SECRETS, status=422, reason="Invalid")
+    world.add_item()
+    await world.work()
+
+    for _ in range(600):
+        world.time.advance(1)
+        await world.work()
+
+    fetched = world.vaults.take_asked().count("item a")
+    assert 8 <= fetched <= 12
+
+
+async def test_an_item_whose_sizes_were_wrong_for_a_while_is_looked_at_again(world):
+    """Its version does not move when its answers are right again."""
+    world.vaults.attach("a", "cert", b"x" * 2**20, declared=2)
+    world.add_item()
+    await world.work()
+    assert reasons(world.status())["Ready"] == ("False", "SecretTooLarge")
+
+    world.vaults.files["cert"] = b"ok"
+    world.time.advance(60)
+    await world.work_and_watch()
+    assert reasons(world.status())["Ready"] == ("True", "Synced")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ((), "NoValues"),
+        ((Field("1", "a b", value="x"), Field("2", "a-b", value="y")), "KeysAmbiguous"),
+    ],
+)
+async def test_an_item_that_is_a_riddle_is_a_warning(world, fields, reason):
+    """The Secret is made all the same, by the official operator's rule."""
+    world.vaults.fields["a"] = fields
+    world.add_item()
+    await world.work()
+
+    assert reasons(world.status()) == {"Ready": ("True", "Synced"), "Warning": ("True", reason)}
+    assert world.events == [("db", reason)]
+
+
+async def poll(world):
+    await world.connection.poller.poll()
+    await world.work_and_watch()
+
+
+async def emptied(world, *, value="", revision="2"):
+    """The item has a value or none at a version, and a poll shows it."""
+    world.vaults.edit("a", value=value, revision=revision)
+    await poll(world)
+
+
+async def test_an_item_without_values_empties_no_secret_until_a_later_look_confirms_it(synced, caplog):
+    """One answer may be wrong; meanwhile the Secret is whole and the object says so, once."""
+    await emptied(synced)
+
+    assert synced.data() == {"password": FIRST}
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced"), "Warning": ("True", "ItemEmptied")}
+    assert synced.events[-1] == ("db", "ItemEmptied")
+    assert "app/db: ItemEmptied: the item has no value at version 2; the Secret keeps its 1 keys" in caplog.text
+    writes = len(synced.api.writes)
+    synced.sync.request_changed(DB)
+    await synced.work_and_watch()
+    assert len(synced.api.writes) == writes
+
+    synced.time.advance(31.0)
+    await synced.work_and_watch()
+
+    assert synced.data() == {}
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced"), "Warning": ("True", "KeyGone")}
+    assert synced.events[-2:] == [("db", "KeyGone"), ("db", "Updated")]
+
+
+@pytest.mark.parametrize(("value", "revision"), [("new", "3"), (FIRST, "1")])
+async def test_an_item_whose_values_come_back_leaves_no_trace(synced, value, revision):
+    """Also if the vault goes back to the very version that the Secret holds."""
+    await emptied(synced)
+    await emptied(synced, value=value, revision=revision)
+    synced.time.advance(60.0)
+    await synced.work_and_watch()
+
+    assert synced.data() == {"password": value}
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced")}
+
+
+async def test_a_hold_begins_again_after_the_values_were_back(synced):
+    """The later look confirms what it saw itself, nothing older."""
+    await emptied(synced)
+    synced.time.advance(20.0)
+    await emptied(synced, value="new", revision="3")
+    await emptied(synced, revision="4")
+    synced.time.advance(20.0)
+    await synced.work_and_watch()
+    assert synced.data() == {"password": "new"}
+
+    synced.time.advance(20.0)
+    await synced.work_and_watch()
+    assert synced.data() == {}
+
+
+async def test_another_path_whose_item_has_no_values_is_held_too(synced):
+    """The new generation is under way until that is confirmed."""
+    synced.vaults.fields["b"] = ()
+    synced.edit_item(spec={"itemPath": "vaults/Prod/items/api"})
+    await synced.work_and_watch()
+
+    assert synced.data() == {"password": FIRST}
+    assert reasons(synced.status())["Ready"] == ("Unknown", "Progressing")
+
+    synced.time.advance(31.0)
+    await synced.work_and_watch()
+    assert synced.data() == {}
+    assert reasons(synced.status())["Ready"] == ("True", "Synced")
+
+
+async def test_a_key_that_vanishes_is_a_warning_until_the_next_change(synced):
+    """A renamed field is a removed key and a new one; the object names the removed one."""
+    synced.vaults.fields["a"] = (Field("f", "newpassword", value="x"),)
+    synced.vaults.edit("a", revision="2")
+    await poll(synced)
+    assert synced.data() == {"newpassword": "x"}
+    assert reasons(synced.status())["Warning"] == ("True", "KeyGone")
+    assert "no longer has the key password;" in synced.status().condition("Warning").message
+    await synced.sync.write_restarts(DB, {**synced.status().restarts, "owed": 0, "done": 0})
+    synced.api.edit(SECRETS, *DB, {"metadata": {"annotations": {names.RESTART_OWED: None}}})
+    synced.watch()
+
+    synced.vaults.fields["a"] = (Field("f", "newpassword", value="x"), Field("g", "user", value="y"))
+    synced.vaults.edit("a", revision="3")
+    await poll(synced)
+    assert reasons(synced.status()) == {"Ready": ("True", "Synced")}

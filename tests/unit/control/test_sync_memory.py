@@ -5,6 +5,7 @@ import pytest
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.sync.confirmations import Confirmations
+from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.item_users import ItemUsers
 from keyturn.control.sync.memory import Memory
 from keyturn.core.outcomes import CURRENT, Outcome
@@ -27,7 +28,13 @@ class Remembering:
     def __init__(self, time):
         self.confirmations = Confirmations(time, min_age=10)
         self.cooldown = DriftCooldown(time)
-        self.memory = Memory(confirmations=self.confirmations, cooldown=self.cooldown)
+        self.unrefreshed = Confirmations(time, min_age=10)
+        self.memory = Memory(
+            confirmations=self.confirmations,
+            unrefreshed=self.unrefreshed,
+            cooldown=self.cooldown,
+            emptied=EmptiedItems(time, hold=30.0, total=lambda: 1),
+        )
 
 
 @pytest.fixture(name="world")
@@ -54,6 +61,34 @@ def test_another_failure_begins_again(time):
     assert not confirmations.confirmed(A, "AccessDenied", seen_at=150)
     assert confirmations.since(A) == 150
     assert not confirmations.confirmed(A, MISSING, seen_at=200)
+
+
+def test_what_is_awaited_is_waited_for_from_the_first_look_on(time):
+    """However many looks there are between, and for whatever reason it is missing at each."""
+    confirmations = Confirmations(time, min_age=10, grace=30)
+
+    assert confirmations.awaited(A, "path") == 0
+    time.advance(20)
+    assert confirmations.awaited(A, "path") == 20
+    time.advance(10)
+    assert confirmations.awaited(A, "path") is None
+    assert confirmations.awaited(A, "another path") == 0
+
+
+def test_a_question_in_the_second_half_of_a_pause_serves_all_that_wait(time):
+    """But one that confirms is asked after the grace time is over."""
+    confirmations = Confirmations(time, min_age=10, grace=30)
+    assert confirmations.awaited_since(A) == 0
+    confirmations.awaited(A, "path")
+    assert confirmations.since(A) == 0
+
+    time.advance(4)
+    assert confirmations.awaited_since(A) == 102
+    confirmations.awaited(A, "path")
+    time.advance(28)
+    assert confirmations.awaited_since(A) == 130
+    confirmations.confirmed(B, MISSING, seen_at=132)
+    assert confirmations.awaited_since(B) == 0
 
 
 def test_failures_are_confirmed_per_request(time):

@@ -1,19 +1,22 @@
 """Owners of a Secret: who is missing, and what happens if the API server does not let them be added."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from keyturn.cluster import SECRETS, Forbidden, Unavailable
+from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, Forbidden, Unavailable
 from keyturn.control.sync.owners import add_owners, owners_to_add
 from keyturn.core import names
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.ownership import reference_to
+from keyturn.core.paths import ItemPath
 from keyturn.core.request import Key, Owner, SecretRequest
 from support.fake_api import FakeApiServer
 
 ITEM = Owner(names.API_VERSION, names.KIND, "db", "item-1")
 WEB = Owner("apps/v1", "Deployment", "web", "web-1")
+PATH = ItemPath("v", "i")
 REQUEST = SecretRequest(Key("app", "db"), "item-1", 1, "vaults/v/items/i", (ITEM, WEB))
 
 
@@ -72,6 +75,45 @@ async def test_owners_are_added_beside_those_that_are_there(api):
 
     assert owners(api) == ["item-1", "web-1"]
     assert [(call.verb, call.field_manager) for call in api.writes] == [("patch", names.SECRET_MANAGER)]
+
+
+@pytest.fixture(name="ownerless")
+def _ownerless(api):
+    """A Secret of ours that was restored without its owners."""
+    annotations = {names.ITEM_PATH: str(PATH), names.ITEM_VERSION: "1"}
+    api.edit(SECRETS, "app", "db", {"metadata": {"ownerReferences": None, "annotations": annotations}})
+    return api
+
+
+def test_a_secret_without_owners_lacks_them_only_for_its_own_item(ownerless):
+    """Before the item is known, it is nobody's."""
+    assert owners_to_add(REQUEST, seen(ownerless)) == []
+    assert owners_to_add(REQUEST, seen(ownerless), ItemPath("v", "other")) == []
+    assert owners_to_add(REQUEST, seen(ownerless), PATH) == [reference_to(ITEM), reference_to(WEB)]
+
+
+GOING: Any = {"deletionTimestamp": "2030-01-01T00:00:00Z", "finalizers": ["orphan"]}
+
+
+@pytest.mark.parametrize(
+    ("objects", "added"),
+    [
+        pytest.param({"db": {"uid": "item-1"}, "web": {"uid": "web-1"}}, ["item-1", "web-1"], id="all there"),
+        pytest.param({"db": {"uid": "item-1"} | GOING, "web": {"uid": "web-1"}}, ["web-1"], id="one is going"),
+        pytest.param({"db": {"uid": "item-2"}, "web": {"uid": "web-1"}}, ["web-1"], id="one was made again"),
+        pytest.param({"db": {"uid": "item-1"} | GOING}, [], id="all going or gone"),
+    ],
+)
+async def test_only_who_is_there_becomes_an_owner_of_a_secret_without_any(ownerless, objects, added):
+    """An orphaning deletion takes the owner off before the object goes; with a dead owner the Secret would be deleted."""
+    for name, metadata in objects.items():
+        kind = ONEPASSWORD_ITEMS if name == "db" else DEPLOYMENTS
+        ownerless.add(kind, {"metadata": {"namespace": "app", "name": name, **metadata}})
+
+    assert await add_owners(ownerless, REQUEST, seen(ownerless), owners_to_add(REQUEST, seen(ownerless), PATH)) is None
+
+    assert owners(ownerless) == added
+    assert len(ownerless.writes) == bool(added)
 
 
 async def test_a_secret_that_changed_meanwhile_is_left_to_its_watch(api):

@@ -45,7 +45,7 @@ async def test_a_first_pass_writes_the_secret_and_leaves_the_status_to_the_concl
 
     assert outcome.result == "Created"
     assert outcome.change == Synced("vaults/v/items/a", "1", ("password",), revision=1)
-    assert outcome.events == (Event("Created", "Secret created from 1Password (key password)"),)
+    assert outcome.events == (Event("Created", "Secret created from 1Password (key password)", only_logged=True),)
     assert (outcome.certain, outcome.drifted) == (True, False)
     assert world.data() == FIRST
     assert [call.resource for call in world.api.writes] == [SECRETS.label]
@@ -96,6 +96,23 @@ async def test_owners_are_added_before_the_vault_is_asked(world):
 
     owners = world.api.find(SECRETS, *DB)["metadata"]["ownerReferences"]
     assert [each["kind"] for each in owners] == ["OnePasswordItem", "Deployment"]
+
+
+@pytest.mark.parametrize("tags", [(), (names.IGNORE_TAG,)], ids=["filled", "frozen"])
+async def test_a_secret_left_without_an_owner_gets_the_one_that_asks_for_its_item(world, tags):
+    """As after an orphaning deletion: the bytes are right, so nothing but the owner is written."""
+    await world.synced()
+    world.api.edit(SECRETS, *DB, {"metadata": {"ownerReferences": None}})
+    world.watch()
+    before = len(world.api.writes)
+    world.vaults.edit("a", revision="1", tags=tags)
+    await world.connection.poller.poll()
+
+    await world.run()
+
+    assert [owner["name"] for owner in world.api.find(SECRETS, *DB)["metadata"]["ownerReferences"]] == ["db"]
+    assert len(world.api.writes) == before + 1
+    assert world.data() == FIRST
 
 
 async def test_refused_owners_are_an_event_and_do_not_stop_a_rotation(world):

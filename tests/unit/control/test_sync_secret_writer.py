@@ -8,7 +8,7 @@ from keyturn.core import names
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import Change, PendingChanges
 from keyturn.core.secret import Desired
-from keyturn.core.status import Failure, Reason
+from keyturn.core.status import Reason
 from support.sync_world import DB, NAMESPACE, SyncParts
 
 
@@ -136,8 +136,8 @@ async def test_a_secret_that_appeared_meanwhile_is_looked_at(world):
 
     written = await world.write()
 
-    assert isinstance(written, Failure)
-    assert written.reason is Reason.SECRET_NOT_OURS
+    assert written.failure.reason is Reason.SECRET_NOT_OURS
+    assert written.version == await world.writer.version(DB)
     assert world.data() == {"a": "x"}
 
 
@@ -196,8 +196,7 @@ async def test_a_refused_secret_is_a_failure_that_a_human_must_end(world, failur
 
     written = await world.write()
 
-    assert isinstance(written, Failure)
-    assert written.reason is reason
+    assert (written.failure.reason, written.version) == (reason, None)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +219,7 @@ async def test_a_type_that_needs_other_keys_is_explained_by_them(world, secret_t
     world.edit_item(type=secret_type)
     world.api.fail("create", SECRETS, status=422, reason="Invalid")
 
-    assert (await world.write(data)).message.startswith(message)
+    assert (await world.write(data)).failure.message.startswith(message)
 
 
 async def test_a_secret_is_made_again_with_the_pending_restarts_of_the_deleted_one(world):

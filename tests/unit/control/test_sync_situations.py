@@ -7,7 +7,7 @@ from keyturn.control.sync.situations import Situations
 from keyturn.core.conditions import Condition, Status
 from keyturn.core.outcomes import BACKOFF, DEFECT, Requeue, Situation
 from keyturn.core.resolve import ItemUnresolved
-from keyturn.core.status import Failure, Reason
+from keyturn.core.status import CannotRefresh, Failure, Reason, status_after
 from keyturn.core.vault import AccessDenied, VaultUnavailable
 from support.sync_world import SyncParts
 
@@ -58,6 +58,46 @@ def test_nothing_is_looked_at_again_later_than_the_vaults(interval, recheck, con
 
     assert situations.of(world.request).recheck == recheck
     assert situations.confirm_after == confirm
+
+
+async def test_the_time_that_a_fresh_request_is_given_does_not_depend_on_the_polling_interval():
+    """An item that is 10 s late must not fail a release because vaults are polled every second."""
+    world = Judging(polling_interval=1.0)
+    fresh = world.add_item("new")
+    missing = ItemUnresolved("no such item")
+
+    outcome = world.situations.after(missing, fresh)
+    assert outcome.change == Failure(Reason.ITEM_NOT_FOUND, "no such item", awaited=True)
+    assert outcome.requeue == Requeue(after=2.0)
+    world.time.advance(29)
+    denied = world.situations.after(AccessDenied("no"), fresh).change
+    assert denied == Failure(Reason.ACCESS_DENIED, "no", awaited=True)
+    world.time.advance(1)
+    assert world.situations.after(missing, fresh).change == Failure(Reason.ITEM_NOT_FOUND, "no such item")
+
+
+def test_what_was_stalled_before_a_start_is_not_waited_for_again(world):
+    """Otherwise each start would turn all of them to Reconciling and back, with an alert that flaps."""
+    stalled = status_after(world.request, Failure(Reason.ITEM_NOT_FOUND, "gone"), now=world.time.now())
+    request = world.add_item("old", generation=1, status=stalled.to_manifest(secret="old"))
+
+    assert not world.situations.after(ItemUnresolved("gone"), request).change.awaited
+
+
+def test_one_item_that_fails_while_its_vault_works_is_told_after_a_while(world):
+    """Not at the first time, and not while the whole vault or connection is in trouble."""
+    broken = VaultUnavailable("status 500")
+    assert world.situations.after(broken, world.request).change is None
+    world.time.advance(10)
+    assert world.situations.after(broken, world.request).change == CannotRefresh("status 500")
+
+    world.health.set_reachable(vault_errors={"v": broken})
+    assert world.situations.after(broken, world.request).change is None
+    world.health.set_reachable()
+    assert world.situations.after(broken, world.request).change is None
+    world.time.advance(10)
+    world.health.set_down(broken)
+    assert world.situations.after(broken, world.request).change is None
 
 
 def test_a_failure_that_may_pass_is_confirmed_by_a_later_look(world):

@@ -53,6 +53,7 @@ class Working:
             reconciler=cast("Reconciler", self.reconciler),
             sharing_item=lambda _: together,
             number=number,
+            time=self.time,
         )
 
     async def run(self, *keys):
@@ -104,6 +105,31 @@ async def test_so_many_batches_are_worked_on_at_once(number):
     await world.run(A, B, C)
 
     assert len(world.reconciler.batches) == number
+
+
+async def test_a_batch_that_takes_long_is_replaced_by_another():
+    """A dozen items that hang must not keep the others waiting."""
+    world = Working(number=1)
+    world.reconciler.gate = asyncio.Event()
+    keys = [Key("n", f"{number}") for number in range(9)]
+    for key in keys:
+        world.queue.add(key)
+    task = asyncio.ensure_future(world.workers.run())
+    seen = []
+    for _ in range(6):
+        for _ in range(10):
+            await asyncio.sleep(0)
+        seen.append(len(world.reconciler.batches))
+        world.time.advance(1)
+    assert seen == [1, 2, 3, 4, 4, 4]
+
+    world.reconciler.gate.set()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(world.reconciler.batches) == 9
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 async def test_a_defect_loses_neither_keys_nor_the_worker(caplog):

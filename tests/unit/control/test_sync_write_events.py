@@ -18,9 +18,14 @@ KEYS = ("password", "username")
             Written(created=True),
             KEYS,
             False,
-            Event("Created", "Secret created from 1Password (keys password, username)"),
+            Event("Created", "Secret created from 1Password (keys password, username)", only_logged=True),
         ),
-        (Written(created=True), (), False, Event("Created", "Secret created from 1Password (without keys)")),
+        (
+            Written(created=True),
+            (),
+            False,
+            Event("Created", "Secret created from 1Password (without keys)", only_logged=True),
+        ),
         (
             Written(created=True),
             ("a",),

@@ -106,6 +106,33 @@ def test_an_illegal_key_is_skipped_and_reported_while_the_rest_stays():
     ]
 
 
+@pytest.mark.parametrize(
+    ("fields", "urls", "shared"),
+    [
+        pytest.param([text("a b", "1"), text("a-b", "2")], [], ("a-b",), id="two labels"),
+        pytest.param([text("a", "1"), text("a", "1")], [], (), id="equal values are no riddle"),
+        pytest.param([text("a", "1"), text("a", "")], [], (), id="one value is no riddle"),
+        pytest.param(
+            [text("username", "foo"), text("password", "foopass"), text("username", "bar"), text("password", None)],
+            [],
+            ("password", "username"),
+            id="a pair that exists nowhere is named as a whole",
+        ),
+        pytest.param([text("a", "1"), text("a", "2"), text("b", ""), text("b", "")], [], ("a",), id="no values at all"),
+        pytest.param([a_file("a"), text("a", "1")], [], ("a",), id="a file and a label"),
+        pytest.param([a_file("a"), text("a", "")], [], (), id="a file and a field without a value"),
+        pytest.param([a_file("a"), a_file("a")], [], ("a",), id="two files"),
+        pytest.param([text("website", "1")], [Url("u", "website")], ("website",), id="a web address and a label"),
+        pytest.param([text("website", "u")], [Url("u", "website")], (), id="a field that holds the web address"),
+        pytest.param([], [Url("u", "website"), Url("w", "website")], (), id="web addresses are labelled alike"),
+        pytest.param([text("é", "1"), text("ö", "2")], [], (), id="what becomes no key is reported as that"),
+    ],
+)
+def test_keys_with_several_sources_are_reported(fields, urls, shared):
+    """The rule is the official operator's, but silence about it makes people guess which value they have."""
+    assert plan_content(an_item(*fields, urls=urls), DEFAULT_MAPPING).shared == shared
+
+
 def test_a_label_without_a_value_is_not_reported():
     """Items have empty built-in fields all the time."""
     assert plan_content(an_item(text("é", "")), DEFAULT_MAPPING).skipped == ()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.managed_fields import data_owners, is_drifted, must_take_over, taken_over
+from keyturn.core.managed_fields import data_owners, is_drifted, must_take_over, present_keys, taken_over
 
 
 def entry(manager, keys, operation="Update", **other):
@@ -106,3 +106,17 @@ def test_the_entry_of_our_apply_keeps_its_other_fields():
     [moved] = taken_over([entry("manager", ["a"]), applied, {**entry("keyturn", ["c"]), "time": "later"}], ["a"])
 
     assert (moved["operation"], moved["time"]) == ("Apply", "2026-11-21T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("entries", "present"),
+    [
+        ([], None),
+        ([entry("kubectl", {"a"})], None),
+        ([entry("keyturn", {"a"}, "Apply"), entry("kubectl-edit", {"b"})], {"a", "b"}),
+        ([entry("keyturn", set(), "Apply")], set()),
+    ],
+)
+def test_the_owners_of_fields_say_which_keys_there_are(entries, present):
+    """Unless none of the entries is ours: then nobody knows, and no key counts as missing."""
+    assert present_keys(entries) == present

@@ -34,8 +34,16 @@ from keyturn.core.outcomes import (
 )
 from keyturn.core.paths import BadPath
 from keyturn.core.resolve import ItemUnresolved, VaultUnresolved
-from keyturn.core.status import GOOD, WAITING, Failure, Frozen, Reason, Stale, Synced
-from keyturn.core.vault import AccessDenied, CredentialRefused, FileTooLarge, NotInVault, RateLimited, VaultUnavailable
+from keyturn.core.status import GOOD, WAITING, CannotRefresh, Failure, Frozen, Reason, Stale, Synced
+from keyturn.core.vault import (
+    AccessDenied,
+    CredentialRefused,
+    FileTooLarge,
+    ItemUnreadable,
+    NotInVault,
+    RateLimited,
+    VaultUnavailable,
+)
 
 ERRORS = {
     BadPath("m"): Reason.INVALID_PATH,
@@ -44,22 +52,24 @@ ERRORS = {
     NotInVault("m"): Reason.ITEM_NOT_FOUND,
     AccessDenied("m"): Reason.ACCESS_DENIED,
     FileTooLarge("m"): Reason.SECRET_TOO_LARGE,
+    ItemUnreadable("m"): Reason.ITEM_UNREADABLE,
     CredentialRefused("m"): Reason.CREDENTIAL_REFUSED,
     RateLimited("m"): Reason.VAULT_UNAVAILABLE,
     RateLimited("m", retry_after=20): Reason.VAULT_UNAVAILABLE,
     VaultUnavailable("m"): Reason.VAULT_UNAVAILABLE,
 }
 OUTAGES = [error for error, reason in ERRORS.items() if reason in WAITING]
-UNCERTAIN = [error for error, reason in ERRORS.items() if reason in NEEDS_CONFIRMATION]
-CERTAIN = [error for error in ERRORS if error not in OUTAGES and error not in UNCERTAIN]
+UNREADABLE = next(error for error in ERRORS if isinstance(error, ItemUnreadable))
+UNCERTAIN = [e for e, reason in ERRORS.items() if reason in NEEDS_CONFIRMATION and e is not UNREADABLE]
+CERTAIN = [error for error in ERRORS if error not in OUTAGES and error not in UNCERTAIN and error is not UNREADABLE]
 
 SYNCED = Situation(was_synced=True, has_status=True, confirm_after=15.0, recheck=45.0)
 NEW = replace(SYNCED, was_synced=False)
 UNREACHABLE = "unreachable for too long"
 SITUATIONS = [
-    Situation(was_synced, has_status, down, stale, confirmed, confirm_after=15.0, recheck=45.0)
-    for was_synced, has_status, down, stale, confirmed in itertools.product(
-        (True, False), (True, False), (True, False), (None, UNREACHABLE), (True, False)
+    Situation(was_synced, has_status, down, stale, confirmed, confirm_after=15.0, recheck=45.0, cannot_refresh=lasts)
+    for was_synced, has_status, down, stale, confirmed, lasts in itertools.product(
+        (True, False), (True, False), (True, False), (None, UNREACHABLE), (True, False), (True, False)
     )
 ]
 
@@ -83,7 +93,7 @@ def failed(reason, requeue):
 
 
 UNCONFIRMED = Outcome("Unconfirmed", requeue=Requeue(after=15.0))
-RECHECK = Requeue(after=45.0)
+RECHECK, REFETCH = Requeue(after=45.0), Requeue(after=45.0, backoff=True)
 UNAVAILABLE, REFUSED = Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED
 STALE = Outcome(Reason.SOURCE_SILENT, change=Stale(UNREACHABLE), vault_failed=True, waits_for_vault=True)
 
@@ -105,7 +115,10 @@ def outage(reason, requeue, *, change=False, waits=False):
             BadPath("m"), SYNCED, failed(Reason.INVALID_PATH, NEVER), id="a bad path fails until the object is edited"
         ),
         pytest.param(
-            FileTooLarge("m"), SYNCED, failed(Reason.SECRET_TOO_LARGE, NEVER), id="a large item fails until it changes"
+            FileTooLarge("m"),
+            SYNCED,
+            failed(Reason.SECRET_TOO_LARGE, REFETCH),
+            id="a large item fails, and is fetched again since its sizes may have been wrong",
         ),
         pytest.param(
             BadPath("m"),
@@ -140,20 +153,66 @@ def outage(reason, requeue, *, change=False, waits=False):
         pytest.param(
             NotInVault("m"),
             SYNCED,
-            failed(Reason.ITEM_NOT_FOUND, RECHECK),
+            failed(Reason.ITEM_NOT_FOUND, REFETCH),
             id="an item that is listed and cannot be fetched is looked at again",
         ),
         pytest.param(
             AccessDenied("m"),
             SYNCED,
-            failed(Reason.ACCESS_DENIED, RECHECK),
+            failed(Reason.ACCESS_DENIED, REFETCH),
             id="an item that is denied is looked at again",
         ),
         pytest.param(
             ItemUnresolved("m"),
             replace(NEW, confirmed=False),
+            Outcome(
+                Reason.ITEM_NOT_FOUND,
+                change=Failure(Reason.ITEM_NOT_FOUND, "m", awaited=True),
+                requeue=Requeue(after=15.0),
+            ),
+            id="what a new request misses may just be late",
+        ),
+        pytest.param(
+            ItemUnresolved("m"),
+            NEW,
             failed(Reason.ITEM_NOT_FOUND, NEVER),
-            id="a new request needs no confirmation",
+            id="what a new request misses is missing once confirmed",
+        ),
+        pytest.param(
+            ItemUnreadable("m"),
+            NEW,
+            failed(Reason.ITEM_UNREADABLE, REFETCH),
+            id="an answer that is no item is that item's failure",
+        ),
+        pytest.param(
+            ItemUnreadable("m"),
+            SYNCED,
+            Outcome(Reason.ITEM_UNREADABLE, requeue=BACKOFF),
+            id="an answer that is no item changes nothing of what was synced",
+        ),
+        pytest.param(
+            ItemUnreadable("m"),
+            replace(SYNCED, cannot_refresh=True),
+            Outcome(Reason.CANNOT_REFRESH, change=CannotRefresh("m"), requeue=BACKOFF),
+            id="an answer that is no item for a while is a warning",
+        ),
+        pytest.param(
+            VaultUnavailable("m"),
+            replace(SYNCED, cannot_refresh=True),
+            Outcome(Reason.CANNOT_REFRESH, change=CannotRefresh("m"), requeue=BACKOFF, vault_failed=True),
+            id="one item that fails for a while is a warning",
+        ),
+        pytest.param(
+            RateLimited("m", retry_after=20),
+            replace(SYNCED, cannot_refresh=True),
+            Outcome(Reason.CANNOT_REFRESH, change=CannotRefresh("m"), requeue=Requeue(after=20), vault_failed=True),
+            id="one item that is limited for a while is a warning, and is left alone for so long",
+        ),
+        pytest.param(
+            VaultUnavailable("m"),
+            replace(SYNCED, cannot_refresh=True, connection_down=True),
+            outage(UNAVAILABLE, NEVER, waits=True),
+            id="no item is warned of while the connection is down",
         ),
         pytest.param(
             VaultUnavailable("m"),
@@ -221,8 +280,11 @@ def test_an_outage_never_changes_the_status_of_a_synced_request_unless_it_is_sta
     """The promise of the product: an outage changes nothing, and too long an outage is visible."""
     for situation in SITUATIONS:
         outcome = after_vault_error(error, situation)
-        if situation.was_synced:
-            assert outcome.change == (Stale(UNREACHABLE) if situation.stale else None)
+        if situation.was_synced and situation.stale:
+            assert outcome.change == Stale(UNREACHABLE)
+        elif situation.was_synced:
+            warned = situation.cannot_refresh and not situation.connection_down
+            assert outcome.change == (CannotRefresh("m") if warned else None)
         else:
             assert outcome.change == failure_of(error)
         assert outcome.vault_failed
@@ -251,19 +313,21 @@ def test_nothing_but_the_documented_reasons_stalls(error):
     """`Stalled` promises that waiting ends nothing, so it never stands for an outage."""
     for situation in SITUATIONS:
         change = after_vault_error(error, situation).change
-        stalls = isinstance(change, Failure) and change.reason not in WAITING
+        stalls = isinstance(change, Failure) and not change.passes
         assert not stalls or ERRORS[error] not in WAITING | GOOD
-        assert not stalls or error not in UNCERTAIN or situation.confirmed or not situation.was_synced
+        assert not stalls or error in CERTAIN or situation.confirmed
+        assert not stalls or error is not UNREADABLE or not situation.was_synced
 
 
 @pytest.mark.parametrize("error", UNCERTAIN, ids=name)
-def test_a_failure_that_may_pass_never_turns_a_synced_request_bad_at_the_first_look(error):
-    """403 and 404 have been known to pass; the second look is soon."""
+def test_a_failure_that_may_pass_is_never_believed_at_the_first_look(error):
+    """403 and 404 have been known to pass; the second look is soon, and until then a new request waits."""
     for situation in SITUATIONS:
         outcome = after_vault_error(error, situation)
-        unconfirmed = situation.was_synced and not situation.confirmed
-        assert (outcome == UNCONFIRMED) == unconfirmed
-        assert unconfirmed or outcome.change == failure_of(error)
+        assert (outcome == UNCONFIRMED) == (situation.was_synced and not situation.confirmed)
+        if outcome != UNCONFIRMED:
+            assert outcome.change == replace(failure_of(error), awaited=not situation.confirmed)
+            assert situation.confirmed or outcome.requeue == Requeue(after=15.0)
 
 
 @pytest.mark.parametrize("error", CERTAIN, ids=name)
@@ -280,6 +344,7 @@ def test_staleness_and_the_state_of_the_connection_mean_nothing_to_other_errors(
         return
     for situation in SITUATIONS:
         plain = replace(situation, connection_down=False, stale=None)
+        plain = replace(plain, cannot_refresh=situation.cannot_refresh and error is UNREADABLE)
         assert after_vault_error(error, situation) == after_vault_error(error, plain)
 
 
@@ -303,17 +368,20 @@ def test_retry_after_is_capped_for_vaults_and_for_the_api_server(situation, seco
 
 
 REASONS = [reason for reason in Reason if reason not in GOOD]
-UNWATCHED = {Reason.SECRET_NOT_OURS, Reason.SECRET_INVALID, Reason.SECRET_IMMUTABLE, Reason.TYPE_IMMUTABLE}
+UNWATCHED = {Reason.SECRET_NOT_OURS, Reason.SECRET_IMMUTABLE, Reason.TYPE_IMMUTABLE}
+REFETCHED = {Reason.SECRET_INVALID, Reason.SECRET_TOO_LARGE}
 
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_failure_is_looked_at_again_exactly_if_no_watch_would_report_its_end(reason):
     """Or if the request has no status: then its Event is repeated before the API server forgets it."""
     for situation in SITUATIONS:
-        for unwatched in (True, False):
-            outcome = after_failure(Failure(reason, "m"), situation, unwatched=unwatched)
-            again = unwatched or reason in UNWATCHED or not situation.has_status
-            assert outcome == failed(reason, RECHECK if again else NEVER)
+        for unlisted in (True, False):
+            outcome = after_failure(Failure(reason, "m"), situation, unlisted=unlisted)
+            again = reason in UNWATCHED or not situation.has_status
+            # What costs a fetch comes less and less often.
+            fetched = unlisted or reason in REFETCHED
+            assert outcome == failed(reason, REFETCH if fetched else RECHECK if again else NEVER)
 
 
 @each_error

@@ -5,6 +5,7 @@ import pytest
 from keyturn.core import names
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.ownership import is_ours, missing_owners, owner_patch, reference_to
+from keyturn.core.paths import ItemPath
 from keyturn.core.request import Key, Owner, SecretRequest
 
 KEY = Key("app", "db")
@@ -57,7 +58,6 @@ def secret(*owners, annotations=FILLED, labels=None, manager="keyturn", **metada
         pytest.param(
             secret(annotations=FOR_A_WORKLOAD, labels=LABELS), request_of(WEB), True, id="ours, workload gone"
         ),
-        pytest.param(secret(labels=LABELS), request_of(ITEM), False, id="orphaned from its object on purpose"),
         pytest.param(
             secret(ITEM._replace(name="x", uid="x"), labels=LABELS), request_of(WEB), False, id="another object's"
         ),
@@ -67,6 +67,34 @@ def secret(*owners, annotations=FILLED, labels=None, manager="keyturn", **metada
 def test_ownership_follows_from_its_writer_and_its_owners(found, asking, ours):
     """Annotating a workload must not give access to Secrets of others; a request that moves must not lose its own."""
     assert is_ours(found, asking) == ours
+
+
+OTHER_ITEM = {**FILLED, names.ITEM_PATH: "vaults/v/items/other"}
+
+
+@pytest.mark.parametrize("asking", [request_of(ITEM), request_of(WEB)], ids=["by an object", "by a workload"])
+@pytest.mark.parametrize(
+    ("found", "ours"),
+    [
+        pytest.param(secret(labels=LABELS), True, id="orphaned from its object"),
+        pytest.param(secret(labels=LABELS, manager="velero-server"), True, id="restored from a backup"),
+        pytest.param(secret(labels=LABELS, managedFields=[]), True, id="restored without field managers"),
+        pytest.param(secret(), False, id="the official operator's"),
+        pytest.param(secret(labels={names.MANAGED_BY: "Helm"}), False, id="labelled as another's"),
+        pytest.param(secret(labels=LABELS, annotations=OTHER_ITEM), False, id="of another item"),
+        *(
+            pytest.param(secret(labels=LABELS, annotations={name: text}), False, id=f"nothing but {name}")
+            for name, text in FILLED.items()
+        ),
+        pytest.param(
+            secret(Owner("example.com/v1", "Other", "x", "x"), labels=LABELS), False, id="owned by somebody else"
+        ),
+    ],
+)
+def test_a_secret_without_an_owner_belongs_to_who_asks_for_its_item(found, asking, ours):
+    """A restore strips all owners. Which item is asked for is known only once its path is resolved."""
+    assert is_ours(found, asking, ItemPath("v", "i")) == ours
+    assert not is_ours(found, asking)
 
 
 def test_every_requester_becomes_an_owner():

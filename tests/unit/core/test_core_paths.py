@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.base.text import shorten
-from keyturn.core.paths import BadPath, ItemPath, parse_item_path, same_but_for_case
+from keyturn.core.paths import BadPath, ItemPath, parse_item_path, same_but_for_case, spellings
 
 PART = st.text(min_size=1, max_size=40).filter(lambda text: "/" not in text)
 
@@ -79,25 +79,29 @@ def test_what_is_no_path_is_refused_with_the_form_it_should_have(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "instead"),
+    ("text", "meant"),
     [
-        ("op://Production/database", "'vaults/Production/items/database'"),
-        ("op://Production/my database/section/password", "'vaults/Production/items/my database'"),
+        ("op://Prod/database", "vaults/Prod/items/database"),
+        ("op://Prod/database/password", "vaults/Prod/items/database"),
+        ("op://Prod/database/admin/password", "vaults/Prod/items/database"),
+        ("vault/Prod/item/database", "vaults/Prod/items/database"),
+        ("/vaults/Prod/items/database/", "vaults/Prod/items/database"),
+        ("Vaults/Prod/Items/database", "vaults/Prod/items/database"),
     ],
 )
-def test_a_secret_reference_is_refused_with_the_path_to_write(text, instead):
-    """1Password's app copies references, so that is what many people have at hand."""
-    with pytest.raises(BadPath, match="is a secret reference; write") as refusal:
+def test_a_slip_is_answered_with_the_path_that_was_meant(text, meant):
+    """A secret reference is what 1Password's app copies."""
+    with pytest.raises(BadPath, match=f"; did you mean '{meant}'[?]$"):
         parse_item_path(text)
 
-    assert str(refusal.value).endswith(instead)
 
-
-@pytest.mark.parametrize("text", ["op://", "op://vault", "op:///item", "op://vault/"])
-def test_half_a_reference_gets_no_made_up_advice(text):
-    """Then the general form is shown."""
-    with pytest.raises(BadPath, match="must be of the form"):
+@pytest.mark.parametrize("text", ["op://Prod", "op:///x", "op://a/b/c/d/e", "vaults/x", "just text", "vaults//items/x"])
+def test_what_could_mean_anything_is_not_guessed_at(text):
+    """A wrong guess sends people the wrong way."""
+    with pytest.raises(BadPath) as refusal:
         parse_item_path(text)
+
+    assert "did you mean" not in str(refusal.value)
 
 
 def test_the_refusal_quotes_the_path_but_not_without_end():
@@ -105,6 +109,9 @@ def test_the_refusal_quotes_the_path_but_not_without_end():
     with pytest.raises(BadPath) as refusal:
         parse_item_path("x" * 1_000_000)
 
+    assert len(str(refusal.value)) < 400
+    with pytest.raises(BadPath) as refusal:
+        parse_item_path(f"op://{'x' * 1_000_000}/{'y' * 1_000_000}")
     assert len(str(refusal.value)) < 400
 
 
@@ -119,6 +126,10 @@ def test_the_refusal_quotes_the_path_but_not_without_end():
         ("straße", "STRAẞE", True),
         ("db", "dc", False),
         ("", "", True),
+        ("Caf\u00e9", "cafe\u0301", True),
+        ("my\u00a0db", "my db", True),
+        ("my\u2009db", "my db", False),
+        ("\ufb01le", "file", False),
     ],
 )
 def test_titles_are_the_same_but_for_case_as_a_whole(one, other, same):
@@ -132,3 +143,10 @@ def test_shortening_keeps_to_its_limit(text, limit):
     """A short text stays, a long one ends in an ellipsis."""
     assert len(shorten(text, limit)) <= limit
     assert shorten(text, limit) == text or shorten(text, limit).endswith("…")
+
+
+def test_a_title_is_asked_for_in_the_spellings_that_a_server_may_hold():
+    """One request for most titles."""
+    assert spellings("db") == ["db"]
+    assert spellings("caf\u00e9") == ["caf\u00e9", "cafe\u0301"]
+    assert spellings("cafe\u0301") == ["cafe\u0301", "caf\u00e9"]

@@ -102,6 +102,35 @@ def test_the_servers_clock_dates_the_latest_change(fields, hour):
     assert [change.at for change in pending.changes] == [NOW, hour and NOW.replace(hour=hour)]
 
 
+MADE_AT = "2026-11-21T11:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("fields", "at"),
+    [
+        pytest.param(
+            [field(MADE_AT, names.RESTART_OWED, names.ITEM_VERSION, manager="velero-server")],
+            datetime(2026, 11, 21, 10, 59, 59, tzinfo=UTC),
+            id="restored as a whole",
+        ),
+        pytest.param(
+            [field(MADE_AT, names.RESTART_OWED, manager="kubectl"), field(MADE_AT, names.ITEM_VERSION)],
+            None,
+            id="edited on a Secret of ours",
+        ),
+        pytest.param([field(MADE_AT, names.RESTART_OWED, names.ITEM_VERSION)], NOW.replace(hour=11), id="ours"),
+    ],
+)
+def test_a_change_on_a_restored_secret_is_older_than_the_secret(fields, at):
+    """Workloads that are restored after their Secret start with what it holds, and need no restart."""
+    text = PendingChanges((Change(5, ("b",)),)).to_annotation()
+
+    pending = pending_changes({names.RESTART_OWED: text}, fields, created_at=MADE_AT)
+
+    assert pending is not None
+    assert pending.changed_at == at
+
+
 @given(st.lists(st.frozensets(st.sampled_from("abcd"), min_size=1), min_size=1))
 def test_a_key_is_named_only_in_its_latest_change(history):
     """So the annotation never grows beyond the keys that the Secret ever had, and says when each changed last."""

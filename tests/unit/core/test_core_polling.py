@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.base.backoff import Backoff, jittered
-from keyturn.core.polling import Seen, is_cheaper_one_by_one, is_older, scopes_to_list
+from keyturn.core.polling import (
+    FRESH_GRACE,
+    Seen,
+    ask_one_by_one,
+    is_cheaper_one_by_one,
+    is_older,
+    next_fresh_look,
+    scopes_to_list,
+)
 from keyturn.core.vault import Scope
 
 
@@ -78,3 +86,27 @@ def test_delays_double_up_to_the_longest(failures, random):
 def test_jitter_stays_within_its_spread(interval, random):
     """A tenth more or less, so that the interval still holds on average."""
     assert 0.9 * interval <= jittered(interval, random=random) <= 1.1 * interval * 1.0001
+
+
+def test_a_fresh_request_is_looked_at_soon_and_then_later_and_later():
+    """Who makes an item and an object in the same minute waits for seconds, not for the next poll."""
+    looks, elapsed = [], 0.0
+    while elapsed < FRESH_GRACE:
+        elapsed += next_fresh_look(elapsed)
+        looks.append(elapsed)
+
+    assert looks == [2, 5, 10, 20, 40]
+
+
+@given(st.floats(0, FRESH_GRACE))
+def test_the_next_look_is_never_at_once(elapsed):
+    """A look may come late, or between two of those planned."""
+    assert 0.5 <= next_fresh_look(elapsed) <= 40
+
+
+@pytest.mark.parametrize(
+    ("size", "missing", "by_name"), [(10, 3, True), (10, 4, False), (None, 4, False), (500, 4, True)]
+)
+def test_a_few_missing_items_are_asked_for_by_name(size, missing, by_name):
+    """Many in a small vault are not."""
+    assert ask_one_by_one(Scope(id="v", title="V", size=size), missing) is by_name

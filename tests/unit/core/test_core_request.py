@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core.conditions import Condition, Status
-from keyturn.core.names import API_VERSION, KIND, TRACKING, is_tracking
+from keyturn.core.names import API_VERSION, KIND, TRACKING, is_copied, is_tracking
 from keyturn.core.paths import BadPath
 from keyturn.core.request import Key, Owner, SecretRequest, request_from_item, requested_path
 
@@ -56,11 +56,12 @@ def test_labels_are_copied_except_those_by_which_other_tools_track_objects():
         "team": "red",
         "app.kubernetes.io/instance": "x",
         "argocd.argoproj.io/instance": "x",
-        "helm.sh/chart": "x",
+        "helm.toolkit.fluxcd.io/name": "x",
+        "argocd.argoproj.io/secret-type": "repository",
     }
     request = request_from_item(manifest(metadata={**manifest()["metadata"], "labels": labels}))
 
-    assert request.labels == {"team": "red"}
+    assert request.labels == {"team": "red", "argocd.argoproj.io/secret-type": "repository"}
 
 
 def test_of_the_annotations_only_the_restart_switch_is_copied():
@@ -166,8 +167,10 @@ def test_the_vault_of_a_request_is_that_of_the_item_which_the_secret_holds(item_
 
 @given(st.sampled_from(TRACKING), st.text("abc-", max_size=5))
 def test_tracking_keys_are_known_by_name_or_prefix(entry, rest):
-    """An entry that ends in a slash stands for all below it, any other only for itself."""
-    assert is_tracking(entry + rest) is (entry.endswith("/") or not rest)
+    """An entry that ends in a star stands for all that begins like it, any other only for itself."""
+    begins = entry.removesuffix("*")
+
+    assert is_tracking(begins + rest) is (begins != entry or not rest)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +185,12 @@ def test_tracking_keys_are_known_by_name_or_prefix(entry, rest):
         "helm.toolkit.fluxcd.io/namespace",
         "reconcile.fluxcd.io/requestedAt",
         "meta.helm.sh/release-name",
-        "helm.sh/chart",
+        "helm.sh/hook",
+        "helm.sh/hook-weight",
+        "helm.sh/resource-policy",
+        "argocd.argoproj.io/hook-delete-policy",
+        "argocd.argoproj.io/managed-by-cluster-argocd",
+        "argocd.argoproj.io/sync-wave",
         "app.kubernetes.io/managed-by",
         "config.k8s.io/owning-inventory",
         "internal.config.kubernetes.io/path",
@@ -195,7 +203,22 @@ def test_the_labels_of_known_tools_are_tracking(key):
     assert is_tracking(key)
 
 
-@pytest.mark.parametrize("key", ["app.kubernetes.io/name", "app.kubernetes.io/part-of", "team", "example.com/team"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "app.kubernetes.io/name",
+        "app.kubernetes.io/part-of",
+        "team",
+        "example.com/team",
+        # What tools read on a Secret, and not how they track it.
+        "argocd.argoproj.io/secret-type",
+        "argocd.argoproj.io/auto-label-cluster-info",
+        "argocd.argoproj.io/skip-reconcile",
+        "reconcile.fluxcd.io/watch",
+        "cnpg.io/reload",
+        "helm.sh/chart",
+    ],
+)
 def test_labels_that_describe_an_object_are_not_tracking(key):
     """Other objects select by them, so they are copied, as the official operator does."""
     assert not is_tracking(key)
@@ -226,3 +249,31 @@ def test_the_subject_of_a_line_of_the_log_is_the_object_that_decides():
 
     assert request.subject == {"kind": "Deployment", "namespace": "n", "name": "web"}
     assert replace(request, owners=()).subject == {"kind": "Secret", "namespace": "n", "name": "s"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "kubernetes.io/service-account.name",
+        "Kubernetes.io/service-account.name",
+        "kubernetes.io/enforce-mountable-secrets",
+        "cluster-autoscaler.kubernetes.io/safe-to-evict",
+        "a.b.kubernetes.io/c",
+        "config.kubernetes.io/depends-on",
+        "k8s.io/x",
+        "cli-utils.sigs.k8s.io/inventory-id",
+        "keyturn.dev/adopt",
+        "operator.1password.io/item-path",
+    ],
+)
+def test_annotations_that_make_somebody_act_are_never_copied(key):
+    """Kubernetes fills a Secret with a token of the service account that such an annotation names."""
+    assert not is_copied(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["kubernetes.io", "note", "mykubernetes.io/x", "kubernetes.io.example.com/x", "k8s.io-x/y"]
+)
+def test_annotations_of_other_domains_are_copied(key):
+    """Only the domain decides, and not what looks like it."""
+    assert is_copied(key)

@@ -145,3 +145,45 @@ def test_the_order_of_a_listing_decides_nothing(items, randomness):
             return None
 
     assert answer(items) == answer(shuffled)
+
+
+def test_spellings_of_the_same_letters_are_the_same_title():
+    """Apple's file systems write an accent as a character of its own, web pages write no-break spaces: nobody can see the difference."""
+    decomposed, composed = "Cafe\u0301\u00a0db", "Caf\u00e9 db"
+
+    assert item_named([an_item("1", decomposed)], composed).match.id == "1"
+    assert item_named([an_item("1", composed)], decomposed).match.id == "1"
+    assert vault_named([a_vault("1", decomposed)], composed.upper()).match.id == "1"
+    found = item_named(
+        [an_item("1", "CAF\u00c9 DB", age=9), an_item("2", decomposed, age=1), an_item("3", composed)], composed
+    )
+    assert (found.match.id, found.warning) == ("3", "")
+    found = item_named([an_item("1", "CAF\u00c9 DB", age=9), an_item("2", decomposed)], composed)
+    assert (found.match.id, found.warning) == ("2", "")
+
+
+def test_a_slip_in_a_name_is_answered_with_the_one_that_was_meant():
+    """Only one name, near to what was written, and only of what the credential can see."""
+    with pytest.raises(VaultUnresolved, match=r"; did you mean 'Production'\?$"):
+        vault_named([a_vault("1", "Production"), a_vault("2", "Staging")], "Prodution")
+    with pytest.raises(ItemUnresolved, match=r"; did you mean 'database'\?$"):
+        find_item([], "databse", vault=VAULT, is_id=is_id, titles=lambda: ["web", "database", "data lake"])
+    with pytest.raises(ItemUnresolved) as caught:
+        find_item([], "payroll", vault=VAULT, is_id=is_id, titles=lambda: ["web", "database", "data lake"])
+    assert "did you mean" not in str(caught.value)
+
+
+def test_no_name_is_compared_unless_the_message_is_read():
+    """The index asks for what is not there at each poll."""
+    read = []
+
+    def titles():
+        read.append(1)
+        return ["database"]
+
+    with pytest.raises(ItemUnresolved) as caught:
+        find_item([], "databse", vault=VAULT, is_id=is_id, titles=titles)
+
+    assert read == []
+    assert str(caught.value).endswith("'database'?")
+    assert read == [1]

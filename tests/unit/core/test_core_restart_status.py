@@ -10,6 +10,7 @@ from keyturn.core.restart_status import (
     after_sync,
     begun,
     counted,
+    keys_gone,
     pending_by_status,
     restarts_pending,
     revision_known,
@@ -29,6 +30,7 @@ def test_pending_restarts_are_reported_by_the_names_of_keys():
     assert begun(5, elsewhere)["changedAt"] == "2026-11-21T12:00:00Z"
     assert begun(5, PendingChanges((Change(5, ("a",)),))) == {"revision": 5, "keys": ["a"]}
     assert counted(5, PENDING, left=0, done=3) == COUNTED
+    assert counted(5, PENDING, left=1, done=3, waiting=2) == {**BEGUN, "owed": 1, "done": 1, "waiting": 2}
 
 
 @pytest.mark.parametrize(
@@ -92,3 +94,24 @@ def test_a_recreated_secret_has_the_pending_changes_of_the_status():
 def test_the_revision_that_a_status_knows():
     """It keeps revisions growing if the Secret's own annotation is removed by hand."""
     assert (revision_known(BEGUN), revision_known({})) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "pending", "present", "gone"),
+    [
+        pytest.param({}, None, ["a"], (), id="never any change"),
+        pytest.param({}, PENDING, ["user"], ("password",), id="the change removed it"),
+        pytest.param(COUNTED, None, ["user"], ("password",), id="restarts are done, the key is still gone"),
+        pytest.param(COUNTED, None, ["password", "user"], (), id="all keys are there"),
+        pytest.param(
+            {**COUNTED, "revision": 4, "keys": ["old"]},
+            PENDING,
+            ["password", "user"],
+            (),
+            id="gone since a change that is over",
+        ),
+    ],
+)
+def test_keys_that_are_gone_are_known_by_the_latest_change(before, pending, present, gone):
+    """Until the next change of the Secret, or the key's return."""
+    assert keys_gone(before, 5, pending, present) == gone

@@ -81,12 +81,14 @@ def test_a_revision_is_a_whole_number_or_none(text, revision):
     assert revision_of({names.REVISION: text}) == revision
 
 
-def secret(*changes, name="db", uid="cafe-1", revision="", annotations=None):
-    """Metadata of a Secret with these pending changes."""
+def secret(*changes, name="db", uid="cafe-1", revision="", annotations=None, present=None):
+    """Metadata of a Secret with these pending changes; `present` are its keys, None if its managed fields do not say."""
     written = {names.RESTART_OWED: PendingChanges(changes).to_annotation(), names.REVISION: revision}
-    return ObjectMeta.of(
-        {"metadata": {"namespace": "app", "name": name, "uid": uid, "annotations": {**written, **(annotations or {})}}}
-    )
+    metadata = {"namespace": "app", "name": name, "uid": uid, "annotations": {**written, **(annotations or {})}}
+    if present is not None:
+        owned = {"f:data": {f"f:{key}": {} for key in present}}
+        metadata["managedFields"] = [{"manager": "keyturn", "operation": "Apply", "fieldsV1": owned}]
+    return ObjectMeta.of({"metadata": metadata})
 
 
 def pending(*changes, **more):
@@ -271,3 +273,62 @@ def test_no_workload_restarts_twice_for_a_change_or_for_a_key_that_it_does_not_u
                 missed[name].clear()
         if not any(missed.values()):
             changes = NOTHING_PENDING
+
+
+RENAMED = Change(2, ("newpassword", "password"), NOW)
+
+
+@pytest.mark.parametrize(
+    ("keys", "present", "gone"),
+    [
+        pytest.param({"password"}, ["newpassword", "username"], {"db": ("password",)}, id="it requires the old name"),
+        pytest.param({"password", "username"}, ["newpassword", "username"], {"db": ("password",)}, id="among others"),
+        pytest.param({"newpassword"}, ["newpassword", "username"], {}, id="it requires the new name"),
+        pytest.param({"password"}, ["newpassword", "password"], {}, id="the key is back"),
+        pytest.param(None, ["newpassword", "username"], {}, id="it takes whatever there is"),
+        pytest.param(None, [], {"db": ("newpassword", "password")}, id="and nothing is left"),
+        pytest.param({"password"}, None, {}, id="nobody knows which keys there are"),
+    ],
+)
+def test_a_workload_does_not_restart_without_a_key_that_it_requires(keys, present, gone):
+    """Its new pods would fail to start, while those that run work with what they have."""
+    found = verdict(pending(RENAMED, present=present), template(db=keys))
+
+    assert found.gone == gone
+    assert found.due
+
+
+def test_a_key_that_is_gone_holds_the_restart_for_any_other_secret():
+    """A restart makes all containers again, whichever Secret it is for."""
+    both = [
+        pending(RENAMED, present=["newpassword"]),
+        pending(Change(5, ("token",), NOW), name="api", present=["token"]),
+    ]
+    found = verdict(both, template("db=cafe.2", db={"password"}, api=None))
+
+    assert found.due == {"api": ("token",)}
+    assert found.gone == {"db": ("password",)}
+
+
+def test_a_workload_without_a_due_restart_has_nothing_held():
+    """It was restarted already, or is younger than the change; then its own template is wrong, which the kubelet says."""
+    found = verdict(pending(RENAMED, present=["newpassword"]), template("db=cafe.2", db={"password"}))
+
+    assert (found.due, found.gone) == ({}, {})
+
+
+NAMED = st.frozensets(st.sampled_from("abcd"), max_size=4)
+
+
+@given(changed=NAMED.filter(bool), present=NAMED, required=NAMED.filter(bool), optional=NAMED)
+def test_a_restart_is_made_if_and_only_if_no_required_key_is_gone(changed, present, required, optional):
+    """For all keys that changed, that are there, and that a workload refers to in either way."""
+    pods = template(db=required)
+    env = pods["spec"]["containers"][0]["env"]
+    env += [
+        {"name": "O", "valueFrom": {"secretKeyRef": {"name": "db", "key": key, "optional": True}}} for key in optional
+    ]
+    found = verdict(pending(Change(2, tuple(sorted(changed)), NOW), present=sorted(present)), pods)
+
+    assert set(found.due.get("db", ())) == changed & (required | optional)
+    assert set(found.gone.get("db", ())) == ((changed - present) & required if found.due else set())

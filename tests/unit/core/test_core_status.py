@@ -14,8 +14,10 @@ from keyturn.core.request import Key, SecretRequest
 from keyturn.core.status import (
     GOOD,
     WAITING,
+    CannotRefresh,
     Failure,
     Frozen,
+    Held,
     Progressing,
     Reason,
     Stale,
@@ -31,9 +33,11 @@ NEW = SecretRequest(key=Key("app", "db"), uid="u", generation=2, item_path="x")
 SYNCED = Synced(path="vaults/v/items/i", item_revision="3", keys=("password", "username"))
 CHANGES = (
     SYNCED,
+    Held("m"),
     Frozen(),
     Progressing(),
     Stale("m"),
+    Failure(Reason.ITEM_NOT_FOUND, "m", awaited=True),
     *(Failure(reason, "m") for reason in Reason if reason not in GOOD),
 )
 
@@ -82,7 +86,19 @@ def argo(status):
             "Progressing",
             id="vault down before the first sync",
         ),
+        pytest.param(
+            after(Failure(Reason.ITEM_NOT_FOUND, "m", awaited=True)),
+            "InProgress",
+            "Progressing",
+            id="an item that may be late",
+        ),
         pytest.param(after(Failure(Reason.INVALID_PATH, "m")), "Failed", "Degraded", id="a human must act"),
+        pytest.param(
+            after(CannotRefresh("m"), replace(NEW, status=after(SYNCED))),
+            "Current",
+            "Healthy",
+            id="one item cannot be fetched",
+        ),
         pytest.param(after(Stale("m")), "InProgress", "Degraded", id="unreachable for too long"),
         pytest.param(
             after(SYNCED, replace(NEW, generation=1)), "InProgress", "Healthy", id="the spec was edited since"
@@ -126,14 +142,53 @@ def test_a_failure_stands_in_ready_and_in_stalled():
     assert {each.message for each in status.conditions} == {"gone"}
 
 
-@given(st.sampled_from(Reason))
-def test_stalled_and_reconciling_never_stand_together(reason):
+@given(st.sampled_from(Reason), st.booleans())
+def test_stalled_and_reconciling_never_stand_together(reason, awaited):
     """The one says that waiting ends nothing, the other that it does."""
-    kinds = conditions(after(Failure(reason, "m")))
+    kinds = conditions(after(Failure(reason, "m", awaited=awaited)))
 
     assert ("Stalled" in kinds) != ("Reconciling" in kinds)
-    assert ("Reconciling" in kinds) == (reason in WAITING)
-    assert kinds["Ready"][0] == ("Unknown" if reason in WAITING else "False")
+    assert ("Reconciling" in kinds) == (reason in WAITING or awaited)
+    assert kinds["Ready"][0] == ("Unknown" if reason in WAITING or awaited else "False")
+
+
+def test_an_item_that_cannot_be_fetched_leaves_all_else_as_it_is():
+    """The Secret is right as far as anybody knows; its Ready does not even get another time."""
+    before = after(SYNCED)
+
+    status = after(CannotRefresh("status 500"), replace(NEW, status=before), LATER)
+
+    assert conditions(status) == {"Ready": ("True", "Synced"), "Warning": ("True", "CannotRefresh")}
+    assert status.condition("Ready") == before.condition("Ready")
+    assert status.is_synced(NEW.generation)
+    assert replace(status, conditions=()) == replace(before, conditions=())
+
+
+def test_a_workload_whose_item_cannot_be_fetched_stays_synced():
+    """How it stands is read back from its Secret, without conditions."""
+    request = replace(NEW, has_status=False, status=Status(NEW.generation, keys=("password",)))
+    assert request.is_synced
+
+    assert replace(request, status=after(CannotRefresh("m"), request)).is_synced
+
+
+def test_an_item_without_values_is_a_warning():
+    """`Ready=True` with 0 keys is hardly what anybody wanted."""
+    reason, message = Warnings(no_values=True).condition()
+
+    assert (reason, message) == (Reason.NO_VALUES, "the item has no values, so the Secret has no keys")
+    assert Warnings(("2 items",), no_values=True).condition()[0] is Reason.DUPLICATE_TITLE
+
+
+def test_keys_of_several_sources_are_named():
+    """Ten of them; the message must stay readable, however many there are."""
+    reason, message = Warnings(shared=("password", "username")).condition()
+    many = Warnings(shared=tuple(f"key{n}" for n in range(12))).condition()[1]
+
+    assert reason is Reason.KEYS_AMBIGUOUS
+    assert "become the keys password, username; used is the last field with a value" in message
+    assert "key9 and 2 more; used" in many
+    assert Warnings(skipped=(Skipped("é", "why"),), shared=("a",)).condition()[0] is Reason.KEYS_SKIPPED
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
@@ -251,3 +306,44 @@ def test_the_keys_are_counted_in_words_that_fit_their_number(keys, said):
     status = after(replace(SYNCED, keys=keys))
 
     assert status.condition("Ready").message == f"the Secret is in sync with the item at version 3 ({said})"
+
+
+def test_a_message_is_one_bounded_line():
+    """Titles and paths are quoted in it: one must not forge a line, turn it around, or make the status too large to be written."""
+    message = f"\x00\nforged\u202e\ud83d 🔑 {'x' * 100_000}"
+    status = after(Failure(Reason.ITEM_NOT_FOUND, message))
+
+    for condition in status.conditions:
+        assert condition.message.startswith("\\x00\\nforged\\u202e\\ud83d 🔑 xxx")
+        assert len(condition.message) == 1024
+
+
+def test_keys_that_are_gone_are_named():
+    """Whoever asks why a workload is not restarted finds the key on the object, beside a Secret that is in sync."""
+    status = after(replace(SYNCED, warnings=Warnings(skipped=(Skipped("é", "why"),), gone=("password",))))
+
+    assert conditions(status) == {"Ready": ("True", "Synced"), "Warning": ("True", "KeyGone")}
+    assert "no longer has the key password;" in status.condition("Warning").message
+    assert "'é' is not a key" in status.condition("Warning").message
+
+
+def test_many_keys_that_are_gone_make_a_short_warning():
+    """An item may have lost thousands."""
+    _, message = Warnings(gone=tuple(f"key-{number:04d}" for number in range(2000))).condition()
+
+    assert "key-0009 and more" in message
+    assert len(message) < 300
+
+
+def test_a_secret_that_is_kept_for_an_emptied_item_stays_ready_and_warns():
+    """What it holds is the last good state, and it says which."""
+    before = after(SYNCED)
+    status = after(Held("kept"), replace(NEW, status=before), LATER)
+
+    assert conditions(status) == {"Ready": ("True", "Synced"), "Warning": ("True", "ItemEmptied")}
+    assert status.condition("Ready") == before.condition("Ready")
+    assert (status.keys, status.item_version, status.last_sync_time) == (
+        SYNCED.keys,
+        "3",
+        before.last_sync_time,
+    )

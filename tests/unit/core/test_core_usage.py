@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core.names import ITEM_NAME, ITEM_PATH
-from keyturn.core.usage import ALL, KeySet, secrets_used, template_annotations
+from keyturn.core.usage import ALL, KeySet, Requirement, secrets_required, secrets_used, template_annotations
 from support.secret_references import EVERY, PULL_KEYS, known, put, read_slowly, values
 
 PLACES = known().places
@@ -115,9 +115,76 @@ NONSENSE = st.recursive(
 def test_a_template_of_any_shape_is_read(template):
     """A custom resource may hold anything, and one of one tenant must not stop the restarts of all tenants."""
     assert isinstance(secrets_used(template, {}), dict)
+    assert isinstance(secrets_required(template), dict)
     assert template_annotations(template) == {}
 
 
 def test_only_texts_are_annotations():
     """The API server checks that for its own kinds only."""
     assert template_annotations({"metadata": {"annotations": {"a": "1", "b": 2}}}) == {"a": "1"}
+
+
+ONE, WHOLE = Requirement(frozenset({"user"})), Requirement(whole=True)
+ITEMS = {"items": [{"key": "user"}]}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "required"),
+    [
+        pytest.param(".spec.containers[].env[].valueFrom.secretKeyRef", {"name": "db", "key": "user"}, ONE, id="env"),
+        pytest.param(
+            ".spec.initContainers[].env[].valueFrom.secretKeyRef", {"name": "db", "key": "user"}, ONE, id="init"
+        ),
+        pytest.param(".spec.containers[].envFrom[].secretRef", {"name": "db"}, WHOLE, id="envFrom"),
+        pytest.param(".spec.volumes[].secret", {"secretName": "db", **ITEMS}, ONE, id="volume with items"),
+        pytest.param(".spec.volumes[].secret", {"secretName": "db"}, WHOLE, id="volume"),
+        pytest.param(".spec.volumes[].projected.sources[].secret", {"name": "db", **ITEMS}, ONE, id="projected"),
+        pytest.param(".spec.volumes[].csi.nodePublishSecretRef", {"name": "db"}, WHOLE, id="driver"),
+    ],
+)
+def test_what_a_reference_requires(place, value, required):
+    """Keys that are named must be there; of a whole Secret, nobody knows which of its keys matter."""
+    template = {}
+    put(template, place, value)
+    assert secrets_required(template) == {"db": required}
+
+    if "csi" not in place:
+        optional = {}
+        put(optional, place, {**value, "optional": True})
+        assert secrets_required(optional) == {}
+        assert set(secrets_used(optional, {})) == {"db"}
+
+
+def test_a_pull_secret_and_an_annotation_require_nothing():
+    """The kubelet pulls without it, and an annotation only asks for the Secret."""
+    template = {"metadata": {"annotations": {ITEM_NAME: "db"}}}
+    put(template, ".spec.imagePullSecrets[]", {"name": "pull"})
+
+    assert secrets_required(template) == {}
+
+
+@given(templates())
+def test_what_is_required_is_used(template):
+    """A workload never waits for a key that would not restart it."""
+    used = secrets_used(template, {})
+
+    for name, required in secrets_required(template).items():
+        assert all(key in used[name] for key in required.names)
+        assert used[name] == ALL or not required.whole
+
+
+@pytest.mark.parametrize(
+    ("requirement", "gone", "empty", "unmet"),
+    [
+        (ONE, {"user", "pass"}, False, {"user"}),
+        (ONE, {"pass"}, True, set()),
+        (WHOLE, {"user"}, False, set()),
+        (WHOLE, {"user", "pass"}, True, {"user", "pass"}),
+        (ONE | WHOLE, {"user", "pass"}, False, {"user"}),
+        (ONE | WHOLE, {"pass"}, True, {"pass"}),
+        (Requirement(), {"user"}, True, set()),
+    ],
+)
+def test_which_keys_pods_miss(requirement, gone, empty, unmet):
+    """One removed field of many stops no restart of a workload that takes the whole Secret."""
+    assert requirement.unmet(frozenset(gone), empty=empty) == unmet

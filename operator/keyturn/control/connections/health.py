@@ -39,6 +39,10 @@ class ConnectionHealth:
         """Whether the connection as a whole is known to fail."""
         return self.error is not None
 
+    def is_vault_down(self, vault: str | None) -> bool:
+        """Whether this vault, by its id, could not be listed at the last poll."""
+        return vault in self._vault_errors
+
     def check(self) -> None:
         """Call before a request that the poller does not send.
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from keyturn.base.time import Time
 from keyturn.control.connections.health import ConnectionHealth
+from keyturn.control.connections.listing import Listing
 from keyturn.core.paths import ItemPath
-from keyturn.core.polling import Seen, is_cheaper_one_by_one, scopes_to_list
+from keyturn.core.polling import Seen, ask_one_by_one, is_cheaper_one_by_one, scopes_to_list
 from keyturn.core.provider import Provider
 from keyturn.core.resolve import Found, Unresolved, find_item, find_vault
-from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults
+from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults, VaultUnavailable
 
 WantedPaths = Callable[[], Sequence[ItemPath]]
 """Gives the paths that requests use now."""
@@ -70,37 +71,6 @@ class _OneVaultFailed(Exception):
         self.error = error
 
 
-class _Listing:
-    """The items of one scope, found by id or title without a walk through all of them.
-
-    Args:
-        seen: what polling remembers of it.
-        asked_at: monotonic time just before the vault was asked.
-        asked_for: the names that were asked for; None if everything was.
-    """
-
-    def __init__(self, *, seen: Seen, asked_at: float, asked_for: frozenset[str] | None) -> None:
-        self.seen = seen
-        self.asked_at = asked_at
-        self.asked_for = asked_for
-        self._by_id: dict[str, ItemRef] = {}
-        self._by_title: dict[str, dict[str, ItemRef]] = {}
-
-    def add(self, refs: Sequence[ItemRef]) -> None:
-        for ref in refs:
-            self._by_id[ref.id] = ref
-            self._by_title.setdefault(ref.title.casefold(), {})[ref.id] = ref
-
-    def candidates(self, name: str) -> list[ItemRef]:
-        same_id = self._by_id.get(name)
-        titled = list(self._by_title.get(name.casefold(), {}).values())
-        return [same_id, *titled] if same_id else titled
-
-    def not_covered(self, names: frozenset[str]) -> frozenset[str]:
-        """Those of the names that the listing was not asked for, so that their absence proves nothing."""
-        return frozenset() if self.asked_for is None else names - self.asked_for
-
-
 class ItemIndex:
     """The listings of all vaults in use.
 
@@ -134,7 +104,7 @@ class ItemIndex:
         self._lock = asyncio.Lock()
         self._scopes: Sequence[Scope] = ()
         self._scopes_asked_at = float("-inf")
-        self._listings: dict[str, _Listing] = {}
+        self._listings: dict[str, Listing] = {}
         self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
 
@@ -215,9 +185,16 @@ class ItemIndex:
         listing = self._listings.get(vault.match.id)
         if listing is None or vault.match.id in self._errors:
             raise Unresolved(f"the vault {vault.match.title!r} is not listed")
-        item = find_item(listing.candidates(path.item), path.item, vault=vault.match, is_id=self._provider.is_id)
+        item = find_item(
+            listing.candidates(path.item),
+            path.item,
+            vault=vault.match,
+            is_id=self._provider.is_id,
+            titles=listing.titles,
+        )
         warnings = tuple(found.warning for found in (vault, item) if found.warning)
-        return ResolvedItem(self._connection, vault.match.id, item.match, warnings, listing.asked_at)
+        asked_at = listing.asked_at_for(path.item)
+        return ResolvedItem(self._connection, vault.match.id, item.match, warnings, asked_at)
 
     def _cached_since(self, path: ItemPath, at_least: float) -> ResolvedItem | None:
         try:
@@ -245,8 +222,8 @@ class ItemIndex:
             await self._list(scope, extending=listing)
         if (found := self._cached_since(path, at_least)) is not None:
             return found
-        if self._listings[scope.id].asked_at < since:
-            await self._list(scope)
+        if (listing := self._listings[scope.id]).asked_at_for(path.item) < since:
+            await self._list(scope, again=listing, name=path.item)
         return self.cached(path)
 
     def _vault(self, name: str) -> Found[Scope]:
@@ -254,28 +231,47 @@ class ItemIndex:
 
     async def _load_scopes(self) -> None:
         asked_at = self._time.monotonic()
-        self._scopes = await self._vaults.scopes()
+        scopes = await self._vaults.scopes()
+        if not scopes and self._wanted():
+            # If every request seems to be wrong at once, then none of them is: what they share is.
+            raise VaultUnavailable(f"no vault is visible to {self._provider.credential}")
+        self._scopes = scopes
         self._scopes_asked_at = asked_at
 
-    async def _list(self, scope: Scope, *, extending: _Listing | None = None) -> None:
+    async def _list(
+        self, scope: Scope, *, extending: Listing | None = None, again: Listing | None = None, name: str = ""
+    ) -> None:
         """List a vault, unless that failed at the last poll: then the poller alone tries again.
+
+        Args:
+            scope: the vault.
+            extending: its listing, to ask only for what has become wanted since.
+            again: its listing, to ask once more for what is missing from it.
+            name: what is missing.
 
         Raises:
             _OneVaultFailed: it failed for a reason that may be this vault's own.
             VaultError: it failed for a reason that concerns the whole connection.
         """
         if scope.id not in self._errors:
-            await self._ask(scope, extending=extending)
+            await self._ask(scope, extending=extending, again=again, name=name)
         if (error := self._errors.get(scope.id)) is not None:
             raise _OneVaultFailed(error)
 
-    async def _ask(self, scope: Scope, *, extending: _Listing | None = None) -> None:
+    async def _ask(
+        self, scope: Scope, *, extending: Listing | None = None, again: Listing | None = None, name: str = ""
+    ) -> None:
         """List a vault, and note if that fails for a reason that may be this vault's own."""
         try:
-            await (self._load_listing(scope) if extending is None else self._extend_listing(scope, extending))
-        except (CredentialRefused, RateLimited):
-            raise
+            if extending is not None:
+                await self._extend_listing(scope, extending)
+            elif again is not None:
+                await self._ask_again(scope, again, name)
+            else:
+                await self._load_listing(scope)
         except VaultError as error:
+            if isinstance(error, CredentialRefused) or (isinstance(error, RateLimited) and error.whole):
+                raise
             self._errors[scope.id] = error.without_traceback()
         else:
             self._errors.pop(scope.id, None)
@@ -287,13 +283,15 @@ class ItemIndex:
         if wanted is not None and not is_cheaper_one_by_one(scope, len(wanted)):
             wanted = None
         refs = await self._vaults.items(scope, wanted=wanted)
+        if not refs and wanted is None and scope.size:
+            raise VaultUnavailable(f"the list of items of vault {scope.id} is empty, although it has {scope.size}")
         before = self._listings.get(scope.id)
         moved = before is not None and before.seen.version != scope.version
-        listing = _Listing(seen=Seen(version=scope.version, moved=moved), asked_at=asked_at, asked_for=wanted)
+        listing = Listing(seen=Seen(version=scope.version, moved=moved), asked_at=asked_at, asked_for=wanted)
         listing.add(refs)
         self._listings[scope.id] = listing
 
-    async def _extend_listing(self, scope: Scope, listing: _Listing) -> None:
+    async def _extend_listing(self, scope: Scope, listing: Listing) -> None:
         """Ask for what has become wanted since the listing was made, unless it is so much that listing everything is cheaper."""
         wanted = self._wanted_by_scope().get(scope.id, frozenset())
         if not is_cheaper_one_by_one(scope, len(wanted)):
@@ -302,6 +300,15 @@ class ItemIndex:
         missing = listing.not_covered(wanted)
         listing.add(await self._vaults.items(scope, wanted=missing))
         listing.asked_for = (listing.asked_for or frozenset()) | missing
+
+    async def _ask_again(self, scope: Scope, listing: Listing, name: str) -> None:
+        """Ask once more for all that is missing, so that many requests for items that come late cost one question together."""
+        missing = listing.missing(self._wanted_by_scope().get(scope.id, frozenset())) | {name}
+        if not listing.missing({name}) or not ask_one_by_one(scope, len(missing)):
+            await self._load_listing(scope)
+            return
+        asked_at = self._time.monotonic()
+        listing.add_again(missing, await self._vaults.items(scope, wanted=missing), asked_at=asked_at)
 
     def _wanted_by_scope(self) -> dict[str, frozenset[str]]:
         """The names wanted of each scope, by the scope's id; paths to vaults that do not exist are left out."""

@@ -67,9 +67,9 @@ class Sweeper:
                     kind = requester.resource.kind
                     _NOT_LISTED(_log, kind=kind, error=error)
                     retry_after = error.retry_after
-                await self._time.sleep(
-                    self._backoff.delay(failures, random=self._time.random(), retry_after=retry_after)
-                )
+                delay = self._backoff.delay(failures, random=self._time.random(), retry_after=retry_after)
+                if await self._cluster.reachability.sleep(delay):
+                    failures = 0
         for request in self._registry:
             self._enqueue(request.key)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -58,6 +59,7 @@ class WorkloadRequests:
         self._registry = registry
         self._on_change = on_change
         self._queue: WorkQueue[WorkloadKey] = WorkQueue(time=context.time)
+        context.cluster.reachability.subscribe(self._queue.wake)
         # The official operator, if it still runs, puts its finalizer back each time.
         self._cooldown: DriftCooldown[WorkloadKey] = DriftCooldown(context.time)
         self._workloads: dict[WorkloadKey, AnnotatedWorkload] = {}
@@ -67,12 +69,14 @@ class WorkloadRequests:
                     context.cluster,
                     kind,
                     projection_of(partial(annotated_workload, api_version=kind.api_version, kind=kind.kind)),
+                    watches=len(context.settings.watch_namespaces),
                     time=context.time,
                 ),
                 label=kind.label,
                 namespaces=namespaces_or_all(context.settings.watch_namespaces),
                 on_change=self._changed,
                 on_beat=context.heartbeat.expect(kind.label, _LONGEST_STILL),
+                reachability=context.cluster.reachability,
                 time=context.time,
             )
             for kind in WORKLOADS
@@ -93,7 +97,11 @@ class WorkloadRequests:
 
     def not_ready(self) -> str | None:
         """Why the picture of annotated workloads is not fresh, or None."""
-        return next((informer.error for informer in self._informers if informer.error), None)
+        return "; ".join(informer.error for informer in self._informers if informer.error) or None
+
+    def failing(self) -> Counter[tuple[str, str]]:
+        """How many watches do not work now, by kind and reason."""
+        return sum((informer.failing for informer in self._informers), Counter())
 
     def warn_conflicting(self, key: Key) -> None:
         """Post an Event on each workload that asks for another item than the one that its Secret is filled with."""

@@ -35,6 +35,22 @@ _NAMESPACES_AT_ONCE = 4
 _BACKOFF = Backoff(first=1.0, longest=60.0)
 
 
+_LOOK_AGAIN_AFTER = 60.0
+"""Seconds until a namespace with a restart that must not be made now is looked at again, if none of its Secrets changes."""
+
+
+class _Held(NamedTuple):
+    """A namespace whose pass held restarts back.
+
+    Attributes:
+        secrets: uid and resourceVersion of each Secret with pending restarts, as the pass saw them.
+        not_before: when it is looked at again in any case.
+    """
+
+    secrets: frozenset[tuple[str, str]]
+    not_before: float
+
+
 class _Retry(NamedTuple):
     failures: int
     not_before: float
@@ -63,10 +79,12 @@ class RestartController:
         self._secrets = secrets
         self._busy = busy
         self._retries: dict[str, _Retry] = {}
+        self._held: dict[str, _Held] = {}
         self._wake = asyncio.Event()
         # Namespaces with a pass under way, and whether another annotation came meanwhile.
         self._running: dict[str, bool] = {}
         self._passes = asyncio.Semaphore(_NAMESPACES_AT_ONCE)
+        context.cluster.reachability.subscribe(self._retry_now)
 
     def wake(self) -> None:
         """There may be a new annotation."""
@@ -84,13 +102,14 @@ class RestartController:
     async def run(self) -> None:
         """Run passes until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._pass.look_back(), name="looks back at restarts")
             while True:
                 await self._wake.wait()
                 await self._gather()
                 for namespace, keys in self._pending_by_namespace().items():
                     if namespace in self._running:
                         self._running[namespace] = True
-                    elif not self._backs_off(namespace):
+                    elif not self._backs_off(namespace) and not self._is_held(namespace, keys):
                         self._running[namespace] = False
                         group.create_task(self._run_pass(namespace, keys), name=f"restarts in {namespace}")
 
@@ -133,6 +152,7 @@ class RestartController:
             pending_restarts = [pending for secret in secrets if (pending := PendingRestart.of(secret)) is not None]
             try:
                 result = await self._pass.run(namespace, pending_restarts)
+                self._hold(namespace, secrets, result)
             except Exception as error:  # noqa: BLE001 - a defect of ours in one namespace must not stop the others
                 log_defect(_log, f"restarting workloads in namespace {namespace}", error, namespace=namespace)
                 result = PassResult(failed=True)
@@ -142,6 +162,21 @@ class RestartController:
         if result.failed:
             self._back_off(namespace, result, before)
 
+    def _hold(self, namespace: str, secrets: list[ObjectMeta], result: PassResult) -> None:
+        """Look again at restarts that were held back: at once if a Secret changes, else after a while."""
+        self._held.pop(namespace, None)
+        if result.held:
+            versions = frozenset((secret.uid, secret.resource_version) for secret in secrets)
+            self._held[namespace] = _Held(versions, self._time.monotonic() + _LOOK_AGAIN_AFTER)
+            self._time.call_later(_LOOK_AGAIN_AFTER + _QUIET, self._wake.set)
+
+    def _is_held(self, namespace: str, keys: list[tuple[str, str]]) -> bool:
+        held = self._held.get(namespace)
+        if held is None or held.not_before <= self._time.monotonic():
+            return False
+        secrets = (self._secrets[key] for key in keys if key in self._secrets)
+        return held.secrets == {(secret.uid, secret.resource_version) for secret in secrets}
+
     def _back_off(self, namespace: str, result: PassResult, before: _Retry | None) -> None:
         """Delay the next pass over a namespace, longer with each failure; the others are not delayed."""
         failures = 1 if before is None or result.progress else before.failures + 1
@@ -149,6 +184,11 @@ class RestartController:
         self._retries[namespace] = _Retry(failures, self._time.monotonic() + delay)
         # A moment later, so that the delay is over by any clock.
         self._time.call_later(delay + _QUIET, self._wake.set)
+
+    def _retry_now(self) -> None:
+        """The API server is back: no namespace has to wait any longer."""
+        self._retries.clear()
+        self._wake.set()
 
     def _backs_off(self, namespace: str) -> bool:
         retry = self._retries.get(namespace)

@@ -66,11 +66,11 @@ class Finisher:
             stale: some pod that requests it still has old files.
         """
         secret = pending.secret
-        left, done = found.left.get(secret.name, 0), found.done.get(secret.name, 0)
+        left = found.left.get(secret.name, 0)
         try:
             async with self._writing:
                 if found.complete and pending.changes.changes:
-                    await self._write_status(pending, left=left, done=done)
+                    await self._write_status(pending, found)
                 if found.complete and not left and not stale:
                     await self._remove_annotation(pending)
                     return PassResult(progress=True)
@@ -91,10 +91,12 @@ class Finisher:
         with contextlib.suppress(Conflict, NotFound):
             await self._cluster.merge_patch(SECRETS, *secret.key, patch, field_manager=RESTART_MANAGER)
 
-    async def _write_status(self, pending: PendingRestart, *, left: int, done: int) -> None:
+    async def _write_status(self, pending: PendingRestart, found: KindResult) -> None:
         key = Key(*pending.secret.key)
+        left, done, waiting = (each.get(key.name, 0) for each in (found.left, found.done, found.waiting))
+        restarts = counted(pending.revision, pending.changes, left=left, done=done, waiting=waiting)
         try:
-            await self._on_counted(key, counted(pending.revision, pending.changes, left=left, done=done))
+            await self._on_counted(key, restarts)
         except (Forbidden, Invalid) as error:
             # A retry would not help, and the annotation must not stay because of it.
             _STATUS_REFUSED(_log, namespace=key.namespace, name=key.name, error=error)
@@ -116,7 +118,22 @@ class Finisher:
         ]
         try:
             await self._cluster.json_patch(SECRETS, *secret.key, operations, field_manager=RESTART_MANAGER)
-        except (Invalid, NotFound):
-            # There is another annotation now, or none: the watch reports it, and another pass handles it.
+        except NotFound:
+            return
+        except Invalid:
+            # Either a test failed, since there is another annotation now or none: the watch reports that, and another pass
+            # handles it. Or the cluster refuses the write, for example by a policy: then it must be tried again.
+            if await self._still_has(pending):
+                raise
             return
         self._done[secret.uid] = secret.resource_version
+
+    async def _still_has(self, pending: PendingRestart) -> bool:
+        """Whether the Secret has the very annotation that is done."""
+        secret = pending.secret
+        try:
+            present = ObjectMeta.of(await self._cluster.get_metadata(SECRETS, *secret.key))
+        except NotFound:
+            return False
+        annotation = present.annotations.get(RESTART_OWED)
+        return present.uid == secret.uid and annotation == secret.annotations[RESTART_OWED]

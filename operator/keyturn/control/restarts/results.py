@@ -19,11 +19,13 @@ class PassResult:
         progress: a workload was restarted, or a pending-restart annotation removed.
         failed: something must be tried again.
         retry_after: seconds for which the API server asks not to be sent requests.
+        held: a restart is due and must not be made now. No watch reports if the workload changes so that it may be made.
     """
 
     progress: bool = False
     failed: bool = False
     retry_after: float = 0.0
+    held: bool = False
 
     @classmethod
     def failure(cls, error: ClusterError) -> Self:
@@ -38,6 +40,7 @@ class PassResult:
             progress=any(each.progress for each in parts),
             failed=any(each.failed for each in parts),
             retry_after=max((each.retry_after for each in parts), default=0.0),
+            held=any(each.held for each in parts),
         )
 
 
@@ -49,6 +52,7 @@ class KindResult:
         result: how it went.
         left: how many workloads must still restart, by the name of the Secret.
         done: how many have restarted, by the name of the Secret.
+        waiting: how many of these wait for their own settings to replace their pods, by the name of the Secret.
         declined: restarts that are switched off.
         complete: every workload was found and judged.
     """
@@ -56,6 +60,7 @@ class KindResult:
     result: PassResult = PassResult()
     left: Mapping[str, int] = field(default_factory=dict)
     done: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
     declined: tuple[DeclinedRestart, ...] = ()
     complete: bool = True
 
@@ -67,6 +72,7 @@ class KindResult:
             PassResult.merged(each.result for each in parts),
             left=sum((Counter(each.left) for each in parts), Counter()),
             done=sum((Counter(each.done) for each in parts), Counter()),
+            waiting=sum((Counter(each.waiting) for each in parts), Counter()),
             declined=tuple(each for part in parts for each in part.declined),
             complete=all(each.complete for each in parts),
         )

@@ -22,7 +22,9 @@ from keyturn.cluster import (
 from keyturn.control.context import Context
 from keyturn.control.restarts.declined import DeclinedMemory, DeclinedRestart
 from keyturn.control.restarts.finisher import Finisher, OnCounted
+from keyturn.control.restarts.gone import GoneKeys
 from keyturn.control.restarts.kinds import BUILT_IN_KINDS, ChosenKind, WorkloadKind
+from keyturn.control.restarts.made import MadeRestarts
 from keyturn.control.restarts.mounts import MountRefresher
 from keyturn.control.restarts.results import KindResult, PassResult
 from keyturn.core.events import Event, EventReason
@@ -36,10 +38,12 @@ from keyturn.core.restarts import (
     restart_annotations,
     unreadable_switch,
 )
+from keyturn.core.rollouts import misplaced_switch, why_waiting
 
 _log = logging.getLogger(__name__)
 
 _RESTARTED = info("restarted {kind} {namespace}/{name} for {causes}")
+_ROLLOUT_WAITS = info("marked {kind} {namespace}/{name} for a restart for {causes}: {why}")
 _SWITCH_UNREADABLE = warning(
     "{kind} {namespace}/{name} is not restarted: {annotation} is {value!r}, neither true nor false"
 )
@@ -89,6 +93,8 @@ class RestartPass:
         self._writing = asyncio.Semaphore(_PATCHES_AT_ONCE)
         self._mounts = MountRefresher(context, writing=self._writing) if context.settings.refresh_mounts else None
         self._declined = DeclinedMemory()
+        self._made = MadeRestarts(context, writing=self._writing)
+        self._gone = GoneKeys(context)
         self._finisher = Finisher(context, writing=self._writing, declined=self._declined, on_counted=on_counted)
 
     def is_done(self, secret: ObjectMeta) -> bool:
@@ -100,6 +106,11 @@ class RestartPass:
         uids = {secret.uid for secret in pending}
         self._finisher.forget_all_but(uids)
         self._declined.forget_all_but(uids)
+        self._made.forget_all_but(uids)
+
+    async def look_back(self) -> None:
+        """Look once more at each workload some time after its restart, until cancelled."""
+        await self._made.run()
 
     async def run(self, namespace: str, pending_restarts: Iterable[PendingRestart]) -> PassResult:
         """Make one pass. The next one finds again what this one cannot finish. No failed request raises.
@@ -124,6 +135,8 @@ class RestartPass:
         )
         found = KindResult.merged(kinds)
         self._remember(found.declined, scope)
+        if found.complete:
+            self._gone.forget_all_but_latest(namespace)
         finished = await asyncio.gather(
             *(self._finisher.finish(each, found, stale=name in stale) for name, each in scope.pending.items())
         )
@@ -157,21 +170,31 @@ class RestartPass:
 
     async def _run_kind(self, kind: WorkloadKind, scope: _Scope) -> KindResult:
         done: Counter[str] = Counter()
+        waiting: Counter[str] = Counter()
+        left: Counter[str] = Counter()
         declined: list[DeclinedRestart] = []
         due: list[tuple[Mapping[str, Any], Verdict]] = []
         try:
             # Of each page, only the workloads that must restart stay in memory.
             async for page in self._cluster.pages(kind.resource, scope.namespace):
                 for workload in page.get("items") or ():
+                    self._made.check(workload)
                     verdict = self._judge(kind, workload, scope)
                     done.update(verdict.done)
+                    if why_waiting(workload):
+                        waiting.update(verdict.done)
                     declined += _declined(kind, workload, verdict, scope)
-                    if verdict.due:
+                    self._report_misplaced_switch(kind, workload, verdict)
+                    if verdict.gone:
+                        self._gone.report(kind.resource, ObjectMeta.of(workload), verdict, scope.pending)
+                        left.update(verdict.due.keys())
+                    elif verdict.due:
                         due.append((workload, verdict))
         except ClusterError as error:
             _LIST_FAILED(_log, resource=kind.resource.label, namespace=scope.namespace, error=error)
             return KindResult(PassResult.failure(error), done=done, declined=tuple(declined), complete=False)
-        judged = KindResult(done=done, declined=tuple(declined))
+        held = PassResult(held=bool(left))
+        judged = KindResult(held, left=left, done=done, waiting=waiting, declined=tuple(declined))
         restarts = await asyncio.gather(*(self._restart(kind, *each, scope) for each in due))
         return KindResult.merged((judged, *restarts))
 
@@ -194,7 +217,7 @@ class RestartPass:
             scope.pending,
             policy=scope.policy,
             default=self._default,
-            declined={**self._declined.by(metadata.uid), **now},
+            declined=_highest(self._declined.by(metadata.uid), self._made.by(metadata.uid), now),
         )
 
     async def _restart(
@@ -225,7 +248,11 @@ class RestartPass:
             _RESTART_FAILED(_log, error=error, **about)
             self._metrics.restarted(kind.resource.kind, "failed")
             return KindResult(PassResult.failure(error), left=secrets, declined=tuple(declined[known:]))
-        return KindResult(PassResult(progress=progress), done=secrets, declined=tuple(declined[known:]))
+        more = tuple(declined[known:])
+        if verdict.gone:
+            return KindResult(PassResult(held=True), left=secrets, declined=more)
+        waiting = secrets if why_waiting(workload) else {}
+        return KindResult(PassResult(progress=progress), done=secrets, waiting=waiting, declined=more)
 
     async def _patch(self, kind: WorkloadKind, workload: Mapping[str, Any], verdict: Verdict, scope: _Scope) -> bool:
         """Restart a workload once for all that is due, and touch nothing but two annotations of its template.
@@ -233,7 +260,7 @@ class RestartPass:
         Returns whether anything was due.
         """
         due, template = verdict.due, kind.template_of(workload)
-        if not due or template is None:
+        if not due or template is None or verdict.gone:
             return False
         metadata = ObjectMeta.of(workload)
         stamps = {name: scope.pending[name].stamp for name in due}
@@ -243,10 +270,25 @@ class RestartPass:
         self._metrics.restarted(kind.resource.kind, "done")
         causes = described((scope.pending[name], keys) for name, keys in sorted(due.items()))
         about = {"kind": kind.resource.kind, "namespace": metadata.namespace, "name": metadata.name}
-        _RESTARTED(_log, causes=causes, **about)
-        event = Event(EventReason.RESTARTED, f"restarted for {causes}")
+        self._made.record(kind, workload, {name: scope.pending[name] for name in due}, annotations)
+        if why := why_waiting(workload):
+            _ROLLOUT_WAITS(_log, causes=causes, why=why, **about)
+            event = Event(EventReason.RESTART_WAITING, f"marked for a restart for {causes}: {why}")
+        else:
+            _RESTARTED(_log, causes=causes, **about)
+            event = Event(EventReason.RESTARTED, f"restarted for {causes}")
         self._events.post(About(kind.resource, *metadata.key, metadata.uid), event)
         return True
+
+    def _report_misplaced_switch(self, kind: WorkloadKind, workload: Mapping[str, Any], verdict: Verdict) -> None:
+        """Report a switch without effect when it matters: a key that the workload uses changed."""
+        metadata, template = ObjectMeta.of(workload), kind.template_of(workload)
+        if template is None or not (verdict.due or verdict.declined):
+            return
+        if place := misplaced_switch(metadata, template):
+            message = f"{AUTO_RESTART} has no effect in {place}; set it in the workload's annotations"
+            event = Event(EventReason.AUTO_RESTART_MISPLACED, message, warning=True)
+            self._events.post(About(kind.resource, *metadata.key, metadata.uid), event)
 
     def _remember(self, declined: Iterable[DeclinedRestart], scope: _Scope) -> None:
         for each in declined:
@@ -261,3 +303,11 @@ def _declined(
 ) -> list[DeclinedRestart]:
     metadata = ObjectMeta.of(workload)
     return [DeclinedRestart(kind.resource.kind, metadata, scope.pending[name]) for name in sorted(verdict.declined)]
+
+
+def _highest(*revisions: Mapping[str, int]) -> dict[str, int]:
+    """The highest revision of each Secret."""
+    highest: dict[str, int] = {}
+    for each in revisions:
+        highest.update({uid: max(revision, highest.get(uid, 0)) for uid, revision in each.items()})
+    return highest

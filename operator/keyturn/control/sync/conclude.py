@@ -19,7 +19,7 @@ from keyturn.core.conditions import Status
 from keyturn.core.events import Event, EventReason
 from keyturn.core.outcomes import DEFECT, SUPERSEDED, Outcome
 from keyturn.core.request import Key, SecretRequest
-from keyturn.core.status import WAITING, Failure, Reason, StatusChange, Synced
+from keyturn.core.status import WAITING, CannotRefresh, Failure, Reason, StatusChange, Synced, event_of, is_repeated
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,8 @@ class Conclusion:
         for event in events:
             if not event.warning:
                 _CHANGED(_log, **request.subject, message=event.message, reason=event.reason)
+            if event.only_logged:
+                continue
             for owner in request.owners[:1] if request.has_status else request.owners:
                 about = About(BY_KIND[owner.kind].resource, request.key.namespace, owner.name, owner.uid)
                 self._events.post(about, event)
@@ -121,14 +123,12 @@ class Conclusion:
             written = await self._statuses.write(latest, change)
         if written:
             self._note_recovery(latest)
-        match change:
-            # An Event is forgotten after an hour, and a requester without a status has nothing else: repeat it.
-            case Failure(reason, message) if written or not latest.has_status:
-                if written:
-                    _WARNED(_log, **request.subject, reason=reason, message=message, connection=request.connection)
-                self.post(latest, [Event(reason, message, warning=True)])
-            case Synced(warnings=warnings) if written and (said := warnings.condition()):
-                self.post(latest, [Event(*said, warning=True)])
+        event = event_of(change)
+        if event is not None and (written or (is_repeated(change) and not latest.has_status)):
+            if written and event.warning and not isinstance(change, Synced):
+                about = {"reason": event.reason, "connection": request.connection}
+                _WARNED(_log, **request.subject, message=event.message, **about)
+            self.post(latest, [event])
         return True
 
     def _note_recovery(self, before: SecretRequest) -> None:
@@ -171,6 +171,9 @@ def _then(outcome: Outcome) -> str:
 def _says_so_already(request: SecretRequest, change: StatusChange) -> bool:
     """Whether the status gives that reason already: how exactly a server fails changes from attempt to attempt."""
     status = request.status
+    if isinstance(change, CannotRefresh):
+        warning = status.condition("Warning")
+        return warning is not None and warning.reason == Reason.CANNOT_REFRESH
     return (
         isinstance(change, Failure)
         and change.reason in WAITING

@@ -17,6 +17,7 @@ from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.sync.conclude import Conclusion
+from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.memory import Memory
 from keyturn.control.sync.phases import Phases
 from keyturn.control.sync.reconciler import Reconciler
@@ -24,6 +25,7 @@ from keyturn.control.sync.secret_writer import SecretWriter
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.control.sync.workers import Workers
+from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import BadPath, parse_item_path
 from keyturn.core.pending import PendingChanges
@@ -64,9 +66,16 @@ class SyncController:
         self._pending_of_deleted: dict[Key, PendingChanges] = {}
         self._cooldown: DriftCooldown[Key] = DriftCooldown(time)
         self._queue: WorkQueue[Key] = WorkQueue(time=time)
+        context.cluster.reachability.subscribe(self._queue.wake)
         self._statuses = StatusWriter(context, registry)
         situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
-        self._memory = Memory(confirmations=situations.confirmations, cooldown=self._cooldown)
+        emptied = EmptiedItems(time, hold=SINGLE_HOLD, total=lambda: len(registry))
+        self._memory = Memory(
+            confirmations=situations.confirmations,
+            unrefreshed=situations.unrefreshed,
+            cooldown=self._cooldown,
+            emptied=emptied,
+        )
         conclusion = Conclusion(
             context,
             queue=self._queue,
@@ -97,7 +106,11 @@ class SyncController:
             time=time,
         )
         self._workers = Workers(
-            queue=self._queue, reconciler=reconciler, sharing_item=self._sharing_item, number=settings.workers
+            queue=self._queue,
+            reconciler=reconciler,
+            sharing_item=self._sharing_item,
+            number=settings.workers,
+            time=time,
         )
 
     async def run(self) -> None:

@@ -24,10 +24,12 @@ class Shaped:
     Attributes:
         data: bytes by key.
         skipped: what could not become a key.
+        shared: the keys that several fields or files become.
     """
 
     data: dict[str, bytes] = field(repr=False)
     skipped: tuple[Skipped, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 class _Shared(Generic[_T]):
@@ -106,7 +108,7 @@ class FetchedItem:
                 data[key] = content
         if room < 0:
             raise FileTooLarge(f"the item holds more than the {MAX_SECRET_BYTES} bytes that a Secret can hold")
-        return Shaped(data, plan.skipped)
+        return Shaped(data, plan.skipped, plan.shared)
 
     async def _file(self, file: Field, *, limit: int) -> bytes:
         async with self._lock:

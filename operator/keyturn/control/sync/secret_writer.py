@@ -8,15 +8,16 @@ from typing import Any
 
 from keyturn.base.text import listed
 from keyturn.cluster import SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
-from keyturn.control.requests.kinds import BY_KIND
+from keyturn.control.sync.owners import is_there
 from keyturn.core.keys import keys_of_type
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import MANAGED_BY, PRODUCT, SECRET_MANAGER
+from keyturn.core.ownership import reference_to
 from keyturn.core.pending import PendingChanges, pending_changes
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.restarts import revision_of
-from keyturn.core.secret import Apply, Create, Desired, Keep, plan_frozen, plan_secret
+from keyturn.core.secret import Apply, Create, Desired, Hold, Keep, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
 _ATTEMPTS = 3
@@ -50,6 +51,19 @@ class Written:
     pending: PendingChanges | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A Secret that was not written.
+
+    Attributes:
+        failure: why.
+        version: of the Secret that stands in the way; None if another attempt may end otherwise.
+    """
+
+    failure: Failure
+    version: str | None = None
+
+
 class SecretWriter:
     """Brings a Secret to what it should be.
 
@@ -74,7 +88,18 @@ class SecretWriter:
         """Metadata of a Secret of ours as it was last seen, or None; may lag behind."""
         return self._secrets.get(key)
 
-    async def write(self, desired: Desired) -> Written | Failure | None:
+    async def version(self, key: Key) -> str | None:
+        """Tells one state of a Secret, ours or not, from all others; None if there is none.
+
+        Raises:
+            ClusterError: the API server could not be reached, or did not allow it.
+        """
+        try:
+            return _version(await self._cluster.get_metadata(SECRETS, key.namespace, key.name))
+        except NotFound:
+            return None
+
+    async def write(self, desired: Desired) -> Written | Hold | Refused | None:
         """Create the Secret, change it, or leave it, whichever is right; None if the object that decides is gone.
 
         Raises:
@@ -85,9 +110,11 @@ class SecretWriter:
         present = await self._present(request.key) if expected else None
         for attempt in range(_ATTEMPTS):
             plan = plan_secret(present, desired, pending=self._pending_of_deleted.get(request.key))
-            if isinstance(plan, Failure):
+            if isinstance(plan, Hold):
                 return plan
-            if isinstance(plan, Create) and request.status.is_observed and not await self._is_there(request):
+            if isinstance(plan, Failure):
+                return Refused(plan, version=_version(present) if present else None)
+            if isinstance(plan, Create) and request.status.is_observed and not await self._decider_is_there(request):
                 # A watch can lose a deletion. To make the Secret again would fight the garbage collector.
                 return None
             try:
@@ -97,9 +124,9 @@ class SecretWriter:
                     raise
                 present = await self._present(request.key)
             except Invalid as error:
-                return Failure(Reason.SECRET_INVALID, _why_invalid(desired, error))
+                return Refused(Failure(Reason.SECRET_INVALID, _why_invalid(desired, error)))
             except TooLarge:
-                return Failure(Reason.SECRET_TOO_LARGE, "the API server rejects the Secret as too large")
+                return Refused(Failure(Reason.SECRET_TOO_LARGE, "the API server rejects the Secret as too large"))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def freeze(self, desired: Desired) -> Written | Failure | None:
@@ -172,14 +199,8 @@ class SecretWriter:
         )
         return str(answer["metadata"]["resourceVersion"])
 
-    async def _is_there(self, request: SecretRequest) -> bool:
-        """Whether the object that decides is still there."""
-        owner = request.owners[0]
-        try:
-            metadata = await self._cluster.get_metadata(BY_KIND[owner.kind].resource, request.key.namespace, owner.name)
-        except NotFound:
-            return False
-        return bool(metadata["metadata"]["uid"] == owner.uid)
+    async def _decider_is_there(self, request: SecretRequest) -> bool:
+        return await is_there(self._cluster, request.key.namespace, reference_to(request.owners[0]))
 
     async def _present(self, key: Key) -> dict[str, Any] | None:
         try:
@@ -199,8 +220,12 @@ def _why_invalid(desired: Desired, error: Invalid) -> str:
     return f"the API server rejects the Secret: {error.message.removeprefix('the API server refuses the object: ')}"
 
 
+def _version(secret: Mapping[str, Any]) -> str:
+    return f"{secret['metadata']['uid']} {secret['metadata']['resourceVersion']}"
+
+
 def _with_pending(written: Written, secret: Mapping[str, Any]) -> Written:
     """The same with what the Secret says of itself: its revision, and for which changes restarts are pending."""
     metadata = ObjectMeta.of(secret)
-    pending = pending_changes(metadata.annotations, metadata.managed_fields)
+    pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
     return replace(written, revision=revision_of(metadata.annotations), pending=pending)

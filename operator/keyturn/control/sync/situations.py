@@ -19,8 +19,10 @@ from keyturn.core.outcomes import (
     failure_of,
 )
 from keyturn.core.paths import BadPath
+from keyturn.core.polling import FRESH_GRACE, next_fresh_look
 from keyturn.core.request import SecretRequest
 from keyturn.core.resolve import Unresolved
+from keyturn.core.status import Reason
 from keyturn.core.vault import VaultError
 
 _log = logging.getLogger(__name__)
@@ -30,6 +32,12 @@ _LONGEST_RECHECK = 60.0
 
 _CONFIRM_AFTER = 30.0
 """Seconds after which to look whether a failure is confirmed, if the polling interval is not shorter."""
+
+_REFRESH_GRACE = 10.0
+"""Seconds for which the fetches of an item must fail, about four in a row, until people are told."""
+
+_OF_A_FETCH = frozenset({Reason.VAULT_UNAVAILABLE, Reason.ITEM_UNREADABLE})
+"""Failures that leave the question open whether the item alone is to blame."""
 
 _CLUSTER_FAILED = warning("{kind} {namespace}/{name}: {error}")
 
@@ -44,6 +52,7 @@ class Situations:
 
     Attributes:
         confirmations: failures that a later look must confirm.
+        unrefreshed: items that cannot be fetched although their vault answers.
         confirm_after: seconds until such a look.
     """
 
@@ -52,10 +61,25 @@ class Situations:
         self._time = time
         self._recheck = min(polling_interval, _LONGEST_RECHECK)
         self.confirm_after = min(self._recheck, _CONFIRM_AFTER)
-        self.confirmations = Confirmations(time, min_age=self.confirm_after / 2)
+        self.confirmations = Confirmations(time, min_age=self.confirm_after / 2, grace=FRESH_GRACE)
+        self.unrefreshed = Confirmations(time, min_age=_REFRESH_GRACE)
 
-    def of(self, request: SecretRequest, *, confirmed: bool = True) -> Situation:
-        """The situation of a request now."""
+    def of(
+        self,
+        request: SecretRequest,
+        *,
+        confirmed: bool = True,
+        confirm_after: float | None = None,
+        cannot_refresh: bool = False,
+    ) -> Situation:
+        """The situation of a request now.
+
+        Args:
+            request: whose.
+            confirmed: whether its failure is confirmed.
+            confirm_after: seconds until the look that may confirm it, if it is another than usual.
+            cannot_refresh: whether its item could not be fetched for a while.
+        """
         health = self._connections[request.connection].health
         return Situation(
             was_synced=request.was_synced,
@@ -63,22 +87,18 @@ class Situations:
             connection_down=health.is_down,
             stale=health.staleness(request.vault),
             confirmed=confirmed,
-            confirm_after=self.confirm_after,
+            confirm_after=self.confirm_after if confirm_after is None else confirm_after,
             recheck=self._recheck,
+            cannot_refresh=cannot_refresh,
         )
 
     def after(self, error: Exception, request: SecretRequest) -> Outcome:
         """The outcome of a pass that this error ended. It logs what is no news to the request's own status."""
         match error:
             case VaultError() | Unresolved() | BadPath():
-                confirmed = True
-                if (reason := failure_of(error).reason) in NEEDS_CONFIRMATION:
-                    seen_at = self._time.monotonic()
-                    confirmed = self.confirmations.confirmed(request.key, reason, seen_at=seen_at)
-                health = self._connections[request.connection].health
-                outcome = after_vault_error(error, self.of(request, confirmed=confirmed))
+                outcome = after_vault_error(error, self._situation(error, request))
                 if outcome.vault_failed:
-                    health.report_failure()
+                    self._connections[request.connection].health.report_failure()
                 return outcome
             case ClusterError():
                 terminating = isinstance(error, Forbidden) and error.namespace_terminating
@@ -94,3 +114,29 @@ class Situations:
             case _:
                 log_defect(_log, f"reconciling {request.key}", error, **request.key._asdict())
                 return DEFECT
+
+    def _situation(self, error: VaultError | Unresolved | BadPath, request: SecretRequest) -> Situation:
+        """The situation of a request that met an error of the vault side, which is noted until it is confirmed."""
+        reason = failure_of(error).reason
+        if request.was_synced and reason in _OF_A_FETCH:
+            return self.of(request, cannot_refresh=self._cannot_refresh(request))
+        if reason not in NEEDS_CONFIRMATION:
+            return self.of(request)
+        if request.was_synced:
+            seen_at = self._time.monotonic()
+            return self.of(request, confirmed=self.confirmations.confirmed(request.key, reason, seen_at=seen_at))
+        if request.is_stalled:
+            # It was confirmed before we were started again.
+            return self.of(request)
+        waited = self.confirmations.awaited(request.key, f"{request.uid} {request.generation} {request.item_path}")
+        if waited is None:
+            return self.of(request)
+        return self.of(request, confirmed=False, confirm_after=next_fresh_look(waited))
+
+    def _cannot_refresh(self, request: SecretRequest) -> bool:
+        """Whether fetches have failed for a while, for a reason that is not the connection's or the vault's."""
+        health = self._connections[request.connection].health
+        if health.is_down or health.is_vault_down(request.vault):
+            self.unrefreshed.clear(request.key)
+            return False
+        return self.unrefreshed.confirmed(request.key, "", seen_at=self._time.monotonic())

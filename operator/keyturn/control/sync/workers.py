@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from keyturn.base.log import log_defect
+from keyturn.base.overtime import Overtime
+from keyturn.base.time import Time
 from keyturn.control.queue import WorkQueue
 from keyturn.control.sync.reconciler import Reconciler
 from keyturn.core.request import Key
@@ -17,14 +19,19 @@ _TOGETHER = 200
 """How many keys of one item are reconciled together at most, so that the values of one fetch do not live too long."""
 
 
+_LATE_SHARE = 3
+"""Batches that take long may be so many times the number of workers, beside those that do not."""
+
+
 class Workers:
-    """A number of tasks that work on keys until they are cancelled.
+    """Work on keys until they are cancelled. A worker whose batch takes long is replaced until that batch ends.
 
     Args:
         queue: where keys come from.
         reconciler: what works on them.
         sharing_item: gives the keys that use the same item, so that one fetch can serve them all.
-        number: of tasks.
+        number: of workers.
+        time: for how long a batch takes.
     """
 
     def __init__(
@@ -34,25 +41,27 @@ class Workers:
         reconciler: Reconciler,
         sharing_item: Callable[[Key], Collection[Key]],
         number: int,
+        time: Time,
     ) -> None:
         self._queue = queue
         self._reconciler = reconciler
         self._sharing_item = sharing_item
-        self._number = number
+        self._free = asyncio.Semaphore(number)
+        # One fetch may hang for many seconds, and a dozen of them must not keep all other requests waiting.
+        self._late = Overtime(at_most=lambda: _LATE_SHARE * number, time=time)
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._number):
-                group.create_task(self._work(), name=f"worker {number}")
+            while True:
+                await self._free.acquire()
+                key = await self._queue.take()
+                keys = [key, *self._queue.take_any(self._sharing_item(key), limit=_TOGETHER)]
+                group.create_task(self._work_on(keys), name=f"worker on {key}")
 
-    async def _work(self) -> None:
-        while True:
-            await self._work_on(await self._queue.take())
-
-    async def _work_on(self, key: Key) -> None:
-        keys = [key, *self._queue.take_any(self._sharing_item(key), limit=_TOGETHER)]
-        try:
-            await self._reconciler.reconcile(keys)
-        except Exception as error:  # noqa: BLE001 - a defect of ours; the other keys must go on
-            log_defect(_log, f"reconciling {key}", error, **key._asdict())
+    async def _work_on(self, keys: Sequence[Key]) -> None:
+        with self._late.watch(self._free.release):
+            try:
+                await self._reconciler.reconcile(keys)
+            except Exception as error:  # noqa: BLE001 - a defect of ours; the other keys must go on
+                log_defect(_log, f"reconciling {keys[0]}", error, **keys[0]._asdict())

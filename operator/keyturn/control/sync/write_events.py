@@ -21,7 +21,7 @@ def event_of_write(written: Written, keys: Sequence[str], *, was_there: bool) ->
         held = listed("key", tuple(keys)) if keys else "without keys"
         if was_there:
             return Event(EventReason.RECREATED, f"Secret was missing and is created again ({held})")
-        return Event(EventReason.CREATED, f"Secret created from 1Password ({held})")
+        return Event("Created", f"Secret created from 1Password ({held})", only_logged=True)
     if written.adopted:
         return Event(EventReason.ADOPTED, f"Secret is managed by Keyturn from now on ({_changes(written)})")
     if written.repaired:

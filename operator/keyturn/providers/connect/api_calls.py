@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
+from keyturn.providers.connect.bounds import ANSWER, Bounds
 from keyturn.providers.connect.connect_errors import BadRequest
 
 MEDIA_TYPE = "application/json"
@@ -34,7 +35,8 @@ class Call:
         route: the template of the path; the only part of the target that messages, metrics and logs may name.
         target: path and query as sent; the query may hold a title.
         authorized: whether the bearer token goes with it.
-        limit: decoded bytes that a successful answer may have; None means the client's limit for JSON.
+        limit: decoded bytes that a successful answer may have which is not JSON; None if it is JSON.
+        bounds: what a successful answer in JSON may hold.
         redact: texts of the request that are masked in a message of the server.
     """
 
@@ -46,7 +48,13 @@ class Call:
     authorized: bool = True
     body: bytes | None = field(default=None, repr=False)
     limit: int | None = None
+    bounds: Bounds = ANSWER
     redact: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def place(self) -> str:
+        """What the request is about, by its path: a vault's list, an item, a file; empty for the server as a whole."""
+        return self.target.partition("?")[0] if "{" in self.route else ""
 
 
 HEARTBEAT = Call(
@@ -61,20 +69,28 @@ HEARTBEAT = Call(
 """Needs no token."""
 
 
-def read_call(route: str, *, filter: str | None = None, query: str = "", **ids: str) -> Call:  # noqa: A002 - Connect's word
+def read_call(
+    route: str,
+    *,
+    filter: str | None = None,  # noqa: A002 - Connect's word
+    query: str = "",
+    bounds: Bounds = ANSWER,
+    **ids: str,
+) -> Call:
     """A GET of JSON.
 
     Args:
         route: template, as `/v1/vaults/{vault}`.
         filter: a filter made by `equals`, encoded here as a whole.
         query: any other query, already encoded.
+        bounds: what the answer may hold.
         ids: fill the template.
     """
     redact: tuple[str, ...] = ()
     if filter is not None:
         query = f"filter={quote(filter, safe='')}"
         redact = (filter, filter.split('"', 1)[-1].rstrip('"'))
-    return Call(method="GET", route=route, target=_fill(route, ids, query), redact=redact)
+    return Call(method="GET", route=route, target=_fill(route, ids, query), bounds=bounds, redact=redact)
 
 
 def content_call(route: str, *, limit: int, **ids: str) -> Call:

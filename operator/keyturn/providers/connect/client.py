@@ -9,10 +9,12 @@ from typing import Any
 import httpx
 from pydantic import TypeAdapter
 
+from keyturn.base.errors import translated
 from keyturn.base.time import Time
 from keyturn.core.provider import RequestObserver
 from keyturn.providers.connect.api_calls import HEARTBEAT, content_call, equals, read_call, write_call
-from keyturn.providers.connect.connect_errors import ContentTooLarge
+from keyturn.providers.connect.bounds import Many, list_of
+from keyturn.providers.connect.connect_errors import ContentTooLarge, Misshapen
 from keyturn.providers.connect.connect_settings import ConnectSettings
 from keyturn.providers.connect.models import ActivityPage, ConnectItem, ConnectVault, ItemSummary
 from keyturn.providers.connect.readers import (
@@ -34,7 +36,7 @@ _ITEM = "/v1/vaults/{vault}/items/{item}"
 _CONTENT = "/v1/vaults/{vault}/items/{item}/files/{file}/content"
 _ACTIVITY = "/v1/activity"
 
-_VAULT_LIST = TypeAdapter(tuple[ConnectVault, ...])
+_VAULT_LIST = TypeAdapter(Many[ConnectVault])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +90,25 @@ class ConnectClient:
         await self._sender.close()
 
     async def heartbeat(self) -> None:
-        """Check that the server answers: exactly one request, without token."""
+        """Check that the server answers: one request without token, sent again only if a kept connection turned out closed."""
         await self._sender.send(HEARTBEAT, read_heartbeat)
 
     async def vaults(self) -> Sequence[ConnectVault]:
         """All vaults that the token can see."""
         return await self._sender.send(read_call(_VAULTS), lambda reply: read_json(_VAULT_LIST, reply))
 
-    async def items(self, vault_id: str, *, title: str | None = None) -> Sequence[ItemSummary]:
+    async def items(self, vault_id: str, *, title: str | None = None, size: int | None = None) -> Sequence[ItemSummary]:
         """All active items of a vault, or at least those of a title; letter case may or may not count.
 
         For a title that no filter can hold, all items of the vault come.
+
+        Args:
+            vault_id: of the vault.
+            title: of the items; None for all.
+            size: how many items the vault says that it holds; the answer may be no larger than follows from that.
         """
         filter_ = None if title is None else equals("title", title)
-        call = read_call(_ITEMS, filter=filter_, vault=vault_id)
+        call = read_call(_ITEMS, filter=filter_, bounds=list_of(size), vault=vault_id)
         return await self._sender.send(call, lambda reply: read_items(reply, vault_id=vault_id))
 
     async def item(self, vault_id: str, item_id: str) -> ConnectItem:
@@ -133,12 +140,21 @@ class ConnectClient:
             item_id: of the file.
             file_id: as in the item; the path is built from ids, never taken from an answer.
             limit: bytes that the caller can use; more raise `ContentTooLarge`, without a request if `size` is more.
-            size: as in the item; another number of bytes is a `BadAnswer`.
+            size: as in the item; another number of bytes is `Misshapen`.
         """
-        call = content_call(_CONTENT, limit=limit, vault=vault_id, item=item_id, file=file_id)
+        most = limit if size is None else min(limit, size)
+        call = content_call(_CONTENT, limit=most, vault=vault_id, item=item_id, file=file_id)
         if size is not None and size > limit:
             raise ContentTooLarge(f"{size} bytes, more than {limit}", method=call.method, route=call.route)
-        return await self._sender.send(call, lambda reply: read_content(reply, size=size))
+
+        def longer(error: Exception) -> Exception | None:
+            if size is None or not isinstance(error, ContentTooLarge):
+                return None
+            # The item or the file is wrong, and either may be right again: no reason to call the item too large.
+            return Misshapen(f"more than the {size} bytes that the item says", method=call.method, route=call.route)
+
+        with translated(longer):
+            return await self._sender.send(call, lambda reply: read_content(reply, size=size))
 
     async def activity(self, *, limit: int = 50, offset: int = 0) -> ActivityPage:
         """The requests that Connect remembers, newest first."""

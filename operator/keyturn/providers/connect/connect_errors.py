@@ -23,7 +23,8 @@ ConnectError
 │   ├── Rejected            any other 4xx
 │   └── ServerFailed        5xx
 ├── BadAnswer           success by its status, but not what the API describes
-│   └── Oversized           more decoded bytes than any honest answer has
+│   ├── Misshapen           a complete answer, such as valid JSON, that is not the requested thing
+│   └── Oversized           more bytes or members than any honest answer has
 └── ContentTooLarge     a file beyond the caller's limit
 ```
 
@@ -173,6 +174,7 @@ class Throttled(BadStatus):
 
     Attributes:
         retry_after: seconds to wait, capped; None if the answer names no usable number.
+        whole: whether the server as a whole asks for that, and not only what was asked for.
     """
 
     def __init__(
@@ -187,6 +189,7 @@ class Throttled(BadStatus):
     ) -> None:
         super().__init__(message, status=status, server_message=server_message, method=method, route=route)
         self.retry_after = retry_after
+        self.whole = True
 
 
 class Rejected(BadStatus):
@@ -205,8 +208,12 @@ class BadAnswer(ConnectError):
     may_have_been_applied = True
 
 
+class Misshapen(BadAnswer):
+    """A complete answer that is not the requested thing: JSON of another shape, another item, a file of another length."""
+
+
 class Oversized(BadAnswer):
-    """More decoded bytes than any honest answer has."""
+    """More decoded bytes or members than any honest answer has."""
 
 
 class ContentTooLarge(ConnectError, label="filetoolarge"):

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from keyturn.base.errors import translated
 from keyturn.core import vault
+from keyturn.core.paths import spellings
 from keyturn.providers.connect.api_calls import equals
 from keyturn.providers.connect.client import ConnectClient
 from keyturn.providers.connect.connect_errors import BadRequest, ConnectError, Missing
@@ -35,7 +36,7 @@ class ConnectVaults:
         return self._client.address
 
     async def refresh(self) -> None:
-        """One GET of /heartbeat, never repeated."""
+        """One GET of /heartbeat."""
         with self._translating_errors("", may_be_absent=False):
             await self._client.heartbeat()
 
@@ -49,16 +50,16 @@ class ConnectVaults:
         found: Sequence[ItemSummary] | None = None
         with self._translating_errors(f"the items of vault {scope.id}"):
             if wanted is not None and all(equals("title", text) is not None for text in wanted):
-                found = await self._some(scope.id, wanted)
+                found = await self._some(scope, wanted)
             if found is None:
-                found = await self._client.items(scope.id)
-        active = {item.id: item for item in found if not item.state}
-        return [as_ref(item, scope.id) for item in active.values()]
+                found = await self._client.items(scope.id, size=scope.size)
+        by_id = {item.id: item for item in found}
+        return [as_ref(item, scope.id) for item in by_id.values()]
 
     async def item(self, scope: str, item_id: str) -> vault.Item:
         """One GET of the item. Archived and deleted ones count as not there."""
         what = f"item {item_id} of vault {scope}"
-        with self._translating_errors(what):
+        with self._translating_errors(what, of_one_item=True):
             found = await self._client.item(scope, item_id)
         if found.state:
             raise vault.NotInVault(f"{what}: it is {found.state.lower()}")
@@ -66,14 +67,14 @@ class ConnectVaults:
 
     async def file(self, item: vault.ItemRef, field: vault.Field, *, limit: int) -> bytes:
         """One GET of the content, by ids."""
-        with self._translating_errors(f"file {field.id} of item {item.id} in vault {item.scope}"):
+        with self._translating_errors(f"file {field.id} of item {item.id} in vault {item.scope}", of_one_item=True):
             return await self._client.file_content(item.scope, item.id, field.id, limit=limit, size=field.size)
 
     async def close(self) -> None:
         """Close every connection and forget the token."""
         await self._client.close()
 
-    async def _some(self, scope: str, texts: Iterable[str]) -> Sequence[ItemSummary] | None:
+    async def _some(self, scope: vault.Scope, texts: Iterable[str]) -> Sequence[ItemSummary] | None:
         """Every match of every text, or None if the server refuses a filter: then only a list helps."""
         try:
             matches = await _side_by_side([partial(self._matches, scope, text) for text in sorted(set(texts))])
@@ -81,24 +82,33 @@ class ConnectVaults:
             return None
         return [item for found in matches for item in found]
 
-    async def _matches(self, scope: str, text: str) -> Sequence[ItemSummary]:
+    async def _matches(self, scope: vault.Scope, text: str) -> Sequence[ItemSummary]:
         """The items that a text may mean: the one with that id, or those with that title, which may look like an id."""
         if is_connect_id(text):
             with suppress(Missing, BadRequest):
-                item = await self._client.item(scope, text)
-                if not item.state:
-                    return [item]
-        return await self._client.items(scope, title=text)
+                item = await self._client.item(scope.id, text)
+                return [item, *(await self._titled(scope, text) if item.state else ())]
+        return await self._titled(scope, text)
 
-    def _translating_errors(self, what: str, *, may_be_absent: bool = True) -> AbstractContextManager[None]:
+    async def _titled(self, scope: vault.Scope, title: str) -> list[ItemSummary]:
+        """The items with a title, in any of its spellings."""
+        found: list[ItemSummary] = []
+        for spelling in spellings(title):
+            found += await self._client.items(scope.id, title=spelling, size=scope.size)
+        return found
+
+    def _translating_errors(
+        self, what: str, *, may_be_absent: bool = True, of_one_item: bool = False
+    ) -> AbstractContextManager[None]:
         """Errors of Connect leave the block as errors of `core.vault`."""
-
-        def translate(error: Exception) -> vault.VaultError | None:
-            if not isinstance(error, ConnectError):
-                return None
-            return as_vault_error(error, what, server=f"Connect at {self.address}", may_be_absent=may_be_absent)
-
-        return translated(translate)
+        server = f"Connect at {self.address}"
+        return translated(
+            lambda error: (
+                as_vault_error(error, what, server=server, may_be_absent=may_be_absent, of_one_item=of_one_item)
+                if isinstance(error, ConnectError)
+                else None
+            )
+        )
 
 
 async def _side_by_side(requests: Iterable[Callable[[], Awaitable[_T]]]) -> list[_T]:

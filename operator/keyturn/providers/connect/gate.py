@@ -6,11 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from keyturn.base.overtime import Overtime
 from keyturn.base.time import Time
+
+LATE_SHARE = 2
+"""Requests that the server takes long to answer may be so many times the width, beside those that it answers quickly."""
 
 
 class Gate:
     """The number of requests to one server at once. Each 429 halves it; a full row of successes raises it by one.
+
+    A request that takes long gives up its permit: otherwise a few items that hang would keep all others waiting.
 
     Args:
         width: the number to begin with, and the most that it ever becomes.
@@ -25,10 +31,11 @@ class Gate:
         self._excess = 0
         self._successes = 0
         self._paused_until = float("-inf")
+        self._late = Overtime(at_most=lambda: LATE_SHARE * self._width, time=time)
 
     @property
     def width(self) -> int:
-        """How many requests may be under way now."""
+        """How many requests may be under way now, beside those that take long."""
         return self._width
 
     def pause_left(self) -> float:
@@ -37,12 +44,10 @@ class Gate:
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[None]:
-        """Wait for a permit and hold it."""
+        """Wait for a permit and hold it, but not for long."""
         await self._take_permit()
-        try:
+        with self._late.watch(self._permits.release):
             yield
-        finally:
-            self._permits.release()
 
     async def _take_permit(self) -> None:
         await self._permits.acquire()

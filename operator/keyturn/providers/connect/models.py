@@ -24,6 +24,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from keyturn.providers.connect.bounds import Many
+
 
 class Tolerant(BaseModel):
     """The base of everything read from Connect."""
@@ -93,8 +95,8 @@ class ItemSummary(Tolerant):
     vault: Reference = Reference()
     category: str = ""
     version: int | None = None
-    tags: tuple[str, ...] = ()
-    urls: tuple[ItemUrl, ...] = ()
+    tags: Many[str] = ()
+    urls: Many[ItemUrl] = ()
     favorite: bool = False
     state: str = ""
     last_edited_by: str = ""
@@ -132,9 +134,9 @@ class ItemFile(Tolerant):
 class ConnectItem(ItemSummary):
     """An item with its values. None for `fields` or `files` means that the answer did not have that member."""
 
-    sections: tuple[Section, ...] = ()
-    fields: tuple[ItemField, ...] | None = None
-    files: tuple[ItemFile, ...] | None = None
+    sections: Many[Section] = ()
+    fields: Many[ItemField] | None = None
+    files: Many[ItemFile] | None = None
 
 
 class Actor(Tolerant):

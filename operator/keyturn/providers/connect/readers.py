@@ -6,11 +6,12 @@ import re
 
 from pydantic import TypeAdapter
 
+from keyturn.providers.connect.bounds import Many
 from keyturn.providers.connect.models import Activity, ActivityPage, ConnectItem, ItemSummary
 from keyturn.providers.connect.replies import Reply, read_json
 
-_ACTIVITY = TypeAdapter(tuple[Activity, ...])
-_ITEMS = TypeAdapter(tuple[ItemSummary, ...])
+_ACTIVITY = TypeAdapter(Many[Activity])
+_ITEMS = TypeAdapter(Many[ItemSummary])
 _ITEM = TypeAdapter(ConnectItem)
 
 
@@ -36,9 +37,9 @@ def read_item(reply: Reply, *, vault_id: str, item_id: str) -> ConnectItem:
     """
     item = read_json(_ITEM, reply)
     if item.id != item_id or (item.vault.id and item.vault.id != vault_id):
-        raise reply.bad("its id is not the requested one")
+        raise reply.misshapen("its id is not the requested one")
     if item.fields is None and item.files is None:
-        raise reply.bad("it has neither fields nor files")
+        raise reply.misshapen("it has neither fields nor files")
     return item
 
 
@@ -72,7 +73,7 @@ def read_content(reply: Reply, *, size: int | None) -> bytes:
     if reply.status != 200:
         raise reply.bad("only 200 has content")
     if size is not None and len(reply.body) != size:
-        raise reply.bad(f"the item says {size} bytes")
+        raise reply.misshapen(f"the item says {size} bytes")
     if size is None and "html" in reply.headers.get("content-type", "").lower():
         raise reply.bad("a file comes as octets")
     return reply.body

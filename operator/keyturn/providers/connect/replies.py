@@ -17,6 +17,7 @@ from keyturn.providers.connect.api_calls import Call
 from keyturn.providers.connect.connect_errors import (
     BadAnswer,
     ConnectError,
+    Misshapen,
     Missing,
     Redirected,
     Throttled,
@@ -40,13 +41,15 @@ class Reply:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
-    def bad(self, problem: str) -> BadAnswer:
+    def bad(self, problem: str, *, kind: type[BadAnswer] = BadAnswer) -> BadAnswer:
         """The error for an answer that is not what the API describes; names size and type, never content."""
-        kind = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,40}", self.headers.get("content-type", ""))
-        shown = f"{len(self.body)} bytes of {kind[0].lower() if kind else 'no type'}"
-        return BadAnswer(
-            f"status {self.status}, but {problem} ({shown})", method=self.call.method, route=self.call.route
-        )
+        media = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,40}", self.headers.get("content-type", ""))
+        shown = f"{len(self.body)} bytes of {media[0].lower() if media else 'no type'}"
+        return kind(f"status {self.status}, but {problem} ({shown})", method=self.call.method, route=self.call.route)
+
+    def misshapen(self, problem: str) -> BadAnswer:
+        """The same for an answer that is complete, so that neither the connection nor a proxy is to blame."""
+        return self.bad(problem, kind=Misshapen)
 
 
 def read_json(adapter: TypeAdapter[_T], reply: Reply) -> _T:
@@ -57,16 +60,16 @@ def read_json(adapter: TypeAdapter[_T], reply: Reply) -> _T:
     """
     if reply.status not in {200, 201}:
         raise reply.bad("only 200 has content")
-    with translated(lambda error: reply.bad(_describe(error)) if isinstance(error, ValidationError) else None):
+    with translated(lambda error: _refusal(error, reply) if isinstance(error, ValidationError) else None):
         return adapter.validate_json(reply.body)
 
 
-def _describe(error: ValidationError) -> str:
+def _refusal(error: ValidationError, reply: Reply) -> BadAnswer:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return "its body is not JSON"
+        return reply.bad("its body is not JSON")
     place = ".".join(str(step) for step in first["loc"]) or "its body"
-    return f"{place} has the wrong shape ({first['type']})"
+    return reply.misshapen(f"{place} has the wrong shape ({first['type']})")
 
 
 class _ErrorBody(BaseModel):

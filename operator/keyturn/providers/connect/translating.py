@@ -11,7 +11,9 @@ from keyturn.providers.connect.connect_errors import (
     ConnectError,
     ContentTooLarge,
     Denied,
+    Misshapen,
     Missing,
+    Oversized,
     Throttled,
     TokenRefused,
 )
@@ -27,7 +29,9 @@ _ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
 """Any other error says nothing about the requested thing: `VaultUnavailable`."""
 
 
-def as_vault_error(error: ConnectError, what: str, *, server: str, may_be_absent: bool = True) -> vault.VaultError:
+def as_vault_error(
+    error: ConnectError, what: str, *, server: str, may_be_absent: bool = True, of_one_item: bool = False
+) -> vault.VaultError:
     """The error of `core.vault` for an error of Connect.
 
     Args:
@@ -36,15 +40,18 @@ def as_vault_error(error: ConnectError, what: str, *, server: str, may_be_absent
         server: its name and address. What may be the server's fault names it, so that the reader knows where to look.
         may_be_absent: whether 404 means that the thing does not exist. On a route that always exists, 404 means that the
             address leads elsewhere.
+        of_one_item: whether a complete answer that is not the requested thing says something of one item alone.
     """
     text = f"{what}: {error}" if what else str(error)
     at_server = f"{server}: {text}"
     if not may_be_absent and isinstance(error, Missing | BadRequest):
         return vault.VaultUnavailable(at_server)
     if isinstance(error, Throttled):
-        return vault.RateLimited(at_server, retry_after=error.retry_after)
+        return vault.RateLimited(at_server, retry_after=error.retry_after, whole=error.whole)
     if isinstance(error, BadRequest) and error.malformed_id:
         return vault.NotInVault(text)
+    if of_one_item and isinstance(error, Misshapen | Oversized):
+        return vault.ItemUnreadable(text)
     for connect_class, vault_class in _ERRORS:
         if isinstance(error, connect_class):
             about_server = vault_class is vault.CredentialRefused or not may_be_absent
@@ -74,6 +81,7 @@ def as_ref(found: ItemSummary, scope: str) -> vault.ItemRef:
         tags=found.tags,
         urls=tuple(vault.Url(url.href, url.label, url.primary) for url in found.urls if url.href),
         created_at=found.created_at,
+        state=found.state.lower(),
     )
 
 

@@ -32,6 +32,7 @@ from keyturn.providers.connect.connect_errors import (
 )
 from keyturn.providers.connect.connect_settings import ConnectSettings
 from keyturn.providers.connect.replies import Reply, failure
+from keyturn.providers.connect.reuse import Reuse
 from keyturn.providers.connect.trust import Transports
 
 _AGENT = f"keyturn/{version('keyturn')}"
@@ -75,6 +76,7 @@ class Wire:
     def __init__(self, settings: ConnectSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
         self._transports = Transports(settings, fixed=transport)
+        self._reuse = Reuse()
         self._timeouts = httpx.Timeout(
             connect=settings.connect_timeout,
             read=settings.read_timeout,
@@ -82,32 +84,43 @@ class Wire:
             pool=settings.pool_timeout,
         ).as_dict()
 
-    async def exchange(self, call: Call, *, token: str) -> Reply | ConnectError:
+    async def exchange(self, call: Call, *, token: str, fresh: bool = False) -> Reply | ConnectError:
         """Send one request. An error is returned, not raised: raised here, it would carry one of httpx along.
+
+        Args:
+            call: what to send.
+            token: for the server.
+            fresh: whether to use a new connection, because a kept one turned out closed.
 
         Raises:
             BadCertificates: the CA bundle cannot be read.
         """
         progress = _Progress()
+        reuse = not fresh and self._reuse.permitted()
         request = httpx.Request(
             call.method,
             f"{self._settings.host}{call.target}",
-            headers=_headers(call, token),
+            headers=_headers(call, token, reuse=reuse),
             content=call.body,
             extensions={"timeout": self._timeouts, "trace": progress.trace},
         )
         try:
-            async with self._transports.lease() as transport:
+            async with self._transports.lease(reuse=reuse) as transport:
                 response = await transport.handle_async_request(request)
                 progress.answered = True
+                if reuse and not progress.connected:
+                    self._reuse.worked()
                 try:
                     return await self._receive(call, response, token)
                 finally:
                     await response.aclose()
         except httpx.TransportError as error:
-            return _exchange_failed(error, call, progress, proxied=self._settings.proxy is not None)
+            outcome = _exchange_failed(error, call, progress, proxied=self._settings.proxy is not None)
         except OSError as error:
-            return _broken(f"the connection broke ({type(error).__name__})", call, progress)
+            outcome = _broken(f"the connection broke ({type(error).__name__})", call, progress)
+        if isinstance(outcome, Interrupted) and outcome.on_kept_connection:
+            self._reuse.turned_out_closed()
+        return outcome
 
     async def close(self) -> None:
         """Close every connection."""
@@ -119,11 +132,12 @@ class Wire:
         if not 200 <= status < 300:
             body = b"" if status < 400 else await _error_body(response, headers)
             return failure(call, status=status, headers=headers, body=body, token=token)
-        limit = self._settings.json_limit if call.limit is None else call.limit
+        json = call.limit is None
+        limit = min(self._settings.json_limit, call.bounds.length) if call.limit is None else call.limit
         try:
-            body = await _body(response, headers, limit)
-        except TooMuch:
-            return _too_much(call, limit)
+            body = await _body(response, headers, limit=limit, weight=call.bounds.weight if json else None)
+        except TooMuch as error:
+            return _too_much(call, str(error))
         except Undecodable:
             return BadAnswer(
                 f"status {status}, but the body's encoding is unknown or damaged", method=call.method, route=call.route
@@ -131,7 +145,7 @@ class Wire:
         return Reply(call, status, headers, body)
 
 
-def _headers(call: Call, token: str) -> dict[str, str]:
+def _headers(call: Call, token: str, *, reuse: bool) -> dict[str, str]:
     headers = {
         "Accept": call.accept,
         "Accept-Encoding": "identity" if call.kind is Kind.CONTENT else "gzip",
@@ -139,30 +153,35 @@ def _headers(call: Call, token: str) -> dict[str, str]:
     }
     if call.authorized:
         headers["Authorization"] = f"Bearer {token}"
+    if not reuse:
+        headers["Connection"] = "close"
     if call.body is not None:
         headers["Content-Type"] = MEDIA_TYPE
     return headers
 
 
-async def _body(response: httpx.Response, headers: Mapping[str, str], limit: int) -> bytes:
+async def _body(
+    response: httpx.Response, headers: Mapping[str, str], *, limit: int, weight: int | None = None
+) -> bytes:
     encoding = headers.get("content-encoding", "").strip().lower()
     length = headers.get("content-length", "")
     if encoding in {"", "identity"} and length.isdecimal() and int(length) > limit:
-        raise TooMuch
+        raise TooMuch(f"more than {limit} bytes")
     # httpx's own iterators would inflate whole chunks before their bytes can be counted.
-    return await collect(cast("AsyncIterable[bytes]", response.stream), encoding=encoding, limit=limit)
+    stream = cast("AsyncIterable[bytes]", response.stream)
+    return await collect(stream, encoding=encoding, limit=limit, weight=weight)
 
 
 async def _error_body(response: httpx.Response, headers: Mapping[str, str]) -> bytes:
     try:
-        return await _body(response, headers, _ERROR_BODY_LIMIT)
+        return await _body(response, headers, limit=_ERROR_BODY_LIMIT)
     except (TooMuch, Undecodable, httpx.TransportError):
         return b""
 
 
-def _too_much(call: Call, limit: int) -> ConnectError:
+def _too_much(call: Call, problem: str) -> ConnectError:
     kind = ContentTooLarge if call.kind is Kind.CONTENT else Oversized
-    return kind(f"more than {limit} bytes", method=call.method, route=call.route)
+    return kind(problem, method=call.method, route=call.route)
 
 
 def _exchange_failed(error: httpx.TransportError, call: Call, progress: _Progress, *, proxied: bool) -> ExchangeFailed:
