@@ -57,7 +57,7 @@ async def test_kubectl_shows_what_there_is_to_know(stage, api_server):
     shown = api_server.kubectl("get", "opi", "-n", stage.namespace).stdout.splitlines()
 
     head, *rows = [line.split() for line in shown]
-    assert head == ["NAME", "READY", "REASON", "VERSION", "SYNCED", "AGE"]
+    assert head == ["NAME", "READY", "REASON", "VERSION", "SYNCED", "WARNING", "AGE"]
     assert rows[0][:4] == ["login", "True", "Synced", "1"]
     assert rows[1][:3] == ["lost", "Unknown", "ItemNotFound"]
 
