@@ -77,7 +77,7 @@ kind-demo: ## try Keyturn on a new kind cluster; needs docker, kind, helm and ku
 	docker build --target emulator --tag localhost/keyturn-emulator:$(VERSION) .
 	kind create cluster --config kind-config.yaml
 	kind load docker-image localhost/keyturn:$(VERSION) localhost/keyturn-emulator:$(VERSION) --name keyturn
-	helm install keyturn helm/keyturn --kube-context=kind-keyturn --namespace keyturn --create-namespace --set emulator.enabled=true --set operator.pollingInterval=5 --wait
+	helm install keyturn helm/keyturn --kube-context=kind-keyturn --namespace keyturn --create-namespace --set emulator.enabled=true --wait
 	kubectl --context=kind-keyturn apply -f examples/database.yaml -f examples/web.yaml
 	kubectl --context=kind-keyturn wait --for=condition=Ready opi/database --timeout=60s
 	kubectl --context=kind-keyturn get opi,deployments

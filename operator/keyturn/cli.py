@@ -10,15 +10,20 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from keyturn.app import StartError, run
-from keyturn.base.log import warning
+from keyturn.base.log import info, warning
+from keyturn.base.text import one_line, shorten
 from keyturn.cluster import LeaseLost
 from keyturn.control.kopf_host import KOPF_LOG_LEVELS
+from keyturn.core.hints import closest
 from keyturn.observe import configure
 from keyturn.settings import SettingsError, read_settings
 
 _log = logging.getLogger(__name__)
 
 _WITHOUT_EFFECT = warning("{flag} has no effect: {instead}")
+
+_ENDED = info("Keyturn has ended, because it received a signal")
+_UNKNOWN_VARIABLE = warning("{variable} is not a setting of Keyturn and is ignored{hint}")
 
 USAGE = """usage: keyturn operator [--help] [flags]
        keyturn --version
@@ -50,8 +55,16 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         case ["run", *_]:
             sys.stderr.write(_RENAMED)
             return 2
-    sys.stderr.write(USAGE)
+    sys.stderr.write(f"keyturn: {_mistake(words)}\n{USAGE}")
     return 2
+
+
+def _mistake(words: Sequence[str]) -> str:
+    """What is wrong with a command line that names no command, in one line."""
+    if not words:
+        return "there is no command"
+    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], ("operator", "version", "help"))
+    return f"{unknown!r} is not a command" + (f"; did you mean {similar}?" if similar else "")
 
 
 def _operate(flags: Sequence[str]) -> int:
@@ -60,6 +73,8 @@ def _operate(flags: Sequence[str]) -> int:
         configure(settings.log_level, settings.log_format, hushed=KOPF_LOG_LEVELS)
         for flag, instead in settings.unused:
             _WITHOUT_EFFECT(_log, flag=flag, instead=instead)
+        for variable, hint, _ in settings.unknown:
+            _UNKNOWN_VARIABLE(_log, variable=variable, hint=hint and f"; {hint}")
         asyncio.run(run(settings))
     except (SettingsError, StartError) as error:
         sys.stderr.write(f"keyturn: {error}\n")
@@ -69,9 +84,10 @@ def _operate(flags: Sequence[str]) -> int:
         return 1
     except asyncio.CancelledError:
         # The signal to end came before there was any work to stop.
-        return 0
+        pass
     except KeyboardInterrupt:
         return 130
+    _ENDED(_log)
     return 0
 
 

@@ -20,6 +20,7 @@ from keyturn.core.restarts import parse_switch
 from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
 from keyturn.official import UnusedFlag, add_official_flags, switch, unused, with_two_dashes
 from keyturn.providers.registry import PROVIDERS
+from keyturn.unknown_variables import UnknownVariable, unknown_variables
 
 _LONGEST = 10**9
 """Seconds, some thirty years: a longer interval is a mistake."""
@@ -27,8 +28,6 @@ _LONGEST = 10**9
 _HEALTH, _METRICS = Bind(None, 8081), Bind(None, 8080)
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-# Kubernetes puts variables of these forms into every pod, for each Service of its namespace.
-_SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
 
 
 class SettingsError(Exception):
@@ -62,6 +61,7 @@ class Settings:
         lease_duration: whole seconds without renewal after which another replica takes the Lease.
         pod_name: the name of this replica in the Lease; empty for the host's name.
         unused: the flags of the official operator that were given and change nothing here.
+        unknown: variables that look like settings of the provider and are none, and what to say of each.
     """
 
     provider: Provider[Any]
@@ -88,6 +88,7 @@ class Settings:
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
     unused: tuple[UnusedFlag, ...] = ()
+    unknown: tuple[UnknownVariable, ...] = ()
 
 
 _DEFAULTS = {each.name: each.default for each in fields(Settings)}
@@ -102,12 +103,23 @@ class _Parser(argparse.ArgumentParser):
 
 def operator_parser() -> argparse.ArgumentParser:
     """The flags of `keyturn operator`: those of the official operator that mean something here, and our own."""
-    parser = _Parser(prog="keyturn operator", allow_abbrev=False, description="Run the operator.")
-    for flag, setting in (
-        ("--health-probe-bind-address", "health_address"),
-        ("--metrics-bind-address", "metrics_address"),
+    parser = _Parser(
+        prog="keyturn operator",
+        allow_abbrev=False,
+        description="Run the operator. Most settings are environment variables; see below.",
+        epilog=_describe_variables(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for flag, setting, what in (
+        ("--health-probe-bind-address", "health_address", "address of /healthz and /readyz"),
+        ("--metrics-bind-address", "metrics_address", "address of /metrics"),
     ):
-        parser.add_argument(flag, default=str(_DEFAULTS[setting]), metavar="ADDRESS", help="0 turns it off")
+        parser.add_argument(
+            flag,
+            default=str(_DEFAULTS[setting]),
+            metavar="ADDRESS",
+            help=f"{what}; 0 turns it off (default: %(default)s)",
+        )
     parser.add_argument(
         "--leader-election-namespace", metavar="NAMESPACE", help="default: $POD_NAMESPACE, else the pod's own"
     )
@@ -117,9 +129,21 @@ def operator_parser() -> argparse.ArgumentParser:
         ("--enable-annotations", "copy an object's annotations to its Secret"),
         ("--leader-elect", "work only while holding a Lease, so that several replicas may run"),
     ):
-        parser.add_argument(flag, type=switch, nargs="?", const=True, default=False, metavar="true|false", help=meaning)
-    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default=_DEFAULTS["log_level"])
-    parser.add_argument("--log-format", choices=("console", "json"), default=_DEFAULTS["log_format"])
+        parser.add_argument(
+            flag,
+            type=switch,
+            nargs="?",
+            const=True,
+            default=False,
+            metavar="true|false",
+            help=f"{meaning} (default: false)",
+        )
+    for flag, choices in (
+        ("--log-level", ("debug", "info", "warning", "error")),
+        ("--log-format", ("console", "json")),
+    ):
+        default = _DEFAULTS[flag.removeprefix("--").replace("-", "_")]
+        parser.add_argument(flag, choices=choices, default=default, help="(default: %(default)s)")
     add_official_flags(parser)
     return parser
 
@@ -138,7 +162,7 @@ def read_settings(
         SettingsError: something is unknown, missing or unreadable.
     """
     flags = operator_parser().parse_args(with_two_dashes(arguments))
-    _refuse_unknown(environment, providers)
+    unknown = _unknown(environment, providers)
     provider = _selected(environment, providers)
     with translated(lambda error: SettingsError(str(error)) if isinstance(error, BadProviderSettings) else None):
         provider_settings = provider.read_settings(environment)
@@ -160,6 +184,7 @@ def read_settings(
         log_level=flags.log_level,
         log_format=flags.log_format,
         unused=unused(flags),
+        unknown=unknown,
         **chosen,
     )
     if settings.polling_interval < (shortest := provider.budget.shortest_poll):
@@ -167,19 +192,29 @@ def read_settings(
     return settings
 
 
-def _refuse_unknown(environment: Mapping[str, str], providers: Sequence[Provider[Any]]) -> None:
+def _unknown(environment: Mapping[str, str], providers: Sequence[Provider[Any]]) -> tuple[UnknownVariable, ...]:
     known = variables(providers)
-    prefixes = ("KEYTURN_", *(provider.variable_prefix for provider in providers))
-    for name in sorted(environment):
-        if name.startswith(prefixes) and name not in known and not _SERVICE_LINK.fullmatch(name):
-            raise SettingsError(f"{name} is not a setting; known are {', '.join(known)}")
+    found = unknown_variables(
+        environment,
+        known=known,
+        plain=[each.name for each in _VARIABLES if not each.name.startswith(("KEYTURN_", "POD_"))],
+        shared=tuple(provider.variable_prefix for provider in providers),
+    )
+    for name, hint, refused in found:
+        if refused:
+            raise SettingsError(f"{name} is not a setting; " + (hint or f"known are {', '.join(known)}"))
+    return tuple(found)
 
 
 def _selected(environment: Mapping[str, str], providers: Sequence[Provider[Any]]) -> Provider[Any]:
-    selected = [provider for provider in providers if environment.get(provider.environment[0], "").strip()]
+    selected = [provider for provider in providers if environment.get(_selector(provider), "").strip()]
     if len(selected) > 1:
-        raise SettingsError(f"set only one of {' and '.join(provider.environment[0] for provider in selected)}")
+        raise SettingsError(f"set only one of {' and '.join(map(_selector, selected))}")
     return selected[0] if selected else providers[0]
+
+
+def _selector(provider: Provider[Any]) -> str:
+    return next(iter(provider.environment))
 
 
 def _seconds(name: str, text: str) -> float:
@@ -237,31 +272,52 @@ def _address(flag: str, text: str) -> Bind | None:
 
 
 class _Variable(NamedTuple):
-    """A variable, the setting that it decides, and what reads its text."""
+    """A variable, the setting that it decides, what reads its text, and what it means."""
 
     name: str
     setting: str
     read: Callable[[str, str], Any]
+    meaning: str
+
+    @property
+    def default(self) -> str:
+        """Its default as it would be written; empty if that says nothing."""
+        value = _DEFAULTS[self.setting]
+        if isinstance(value, bool):
+            return str(value).lower()
+        return f"{value:.0f}" if isinstance(value, float) else str(value or "")
 
 
 _VARIABLES = (
-    _Variable("POLLING_INTERVAL", "polling_interval", _seconds),
-    _Variable("WATCH_NAMESPACE", "watch_namespaces", _namespaces),
-    _Variable("AUTO_RESTART", "auto_restart", _switch),
-    _Variable("KEYTURN_FULL_PASS_INTERVAL", "full_pass_interval", _seconds),
-    _Variable("KEYTURN_MAX_STALENESS", "max_staleness", _seconds),
-    _Variable("KEYTURN_REFRESH_MOUNTS", "refresh_mounts", _switch),
-    _Variable("KEYTURN_RESTART_KINDS", "restart_kinds", _kinds),
-    _Variable("KEYTURN_SECRETS_BY_NAME", "secrets_by_name", _switch),
-    _Variable("KEYTURN_WORKERS", "workers", _from(1, 100)),
-    _Variable("KEYTURN_LEASE_NAME", "lease_name", _object),
-    _Variable("KEYTURN_LEASE_DURATION", "lease_duration", _from(5, 300)),
-    _Variable("POD_NAMESPACE", "leader_election_namespace", _namespace),
-    _Variable("POD_NAME", "pod_name", lambda _name, text: text),
+    _Variable("POLLING_INTERVAL", "polling_interval", _seconds, "seconds between two polls of the vaults"),
+    _Variable("WATCH_NAMESPACE", "watch_namespaces", _namespaces, "namespaces to serve, separated by commas; else all"),
+    _Variable("AUTO_RESTART", "auto_restart", _switch, "whether workloads restart if no annotation says so"),
+    _Variable("KEYTURN_FULL_PASS_INTERVAL", "full_pass_interval", _seconds, "seconds between two lists of all vaults"),
+    _Variable("KEYTURN_MAX_STALENESS", "max_staleness", _seconds, "seconds without an answer until Ready turns false"),
+    _Variable("KEYTURN_REFRESH_MOUNTS", "refresh_mounts", _switch, "whether mounted files are refreshed at once"),
+    _Variable("KEYTURN_RESTART_KINDS", "restart_kinds", _kinds, "further kinds to restart, separated by commas"),
+    _Variable("KEYTURN_SECRETS_BY_NAME", "secrets_by_name", _switch, "whether to work without listing Secrets"),
+    _Variable("KEYTURN_WORKERS", "workers", _from(1, 100), "items worked on at the same time"),
+    _Variable("KEYTURN_LEASE_NAME", "lease_name", _object, "name of the Lease for leader election"),
+    _Variable(
+        "KEYTURN_LEASE_DURATION", "lease_duration", _from(5, 300), "seconds until another replica takes the Lease"
+    ),
+    _Variable("POD_NAMESPACE", "leader_election_namespace", _namespace, "namespace of that Lease"),
+    _Variable("POD_NAME", "pod_name", lambda _name, text: text, "name of this replica in the Lease"),
 )
 
 
+def _describe_variables() -> str:
+    """The environment variables, for `--help`."""
+    rows = [(name, meaning) for provider in PROVIDERS for name, meaning in provider.environment.items()]
+    for variable in _VARIABLES:
+        default = f" (default: {variable.default})" if variable.default else ""
+        rows.append((variable.name, f"{variable.meaning}{default}"))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(["environment variables:", *(f"  {name:{width}}  {meaning}" for name, meaning in rows)])
+
+
 def variables(providers: Sequence[Provider[Any]] = PROVIDERS) -> tuple[str, ...]:
-    """The variables that are read. Others with the prefix `KEYTURN_` or that of a provider are mistakes, and refused."""
+    """The variables that are read. Others with the prefix `KEYTURN_` are mistakes, and refused."""
     own = tuple(name for provider in providers for name in provider.environment)
     return (*own, *(variable.name for variable in _VARIABLES))

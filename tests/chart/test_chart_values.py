@@ -110,7 +110,6 @@ def test_the_metadata_of_the_chart_name_what_is_true():
 @pytest.mark.parametrize(
     ("value", "setting"),
     [
-        ("operator.pollingInterval", "polling_interval"),
         ("operator.fullPassInterval", "full_pass_interval"),
         ("operator.maxStaleness", "max_staleness"),
         ("operator.workers", "workers"),

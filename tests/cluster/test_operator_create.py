@@ -4,7 +4,7 @@ import secrets
 import pytest
 from operator_fixtures import GET_ITEM, GET_ITEMS, VAULT, annotations_of, decoded
 
-from keyturn.cluster.resources import NAMESPACES, ONEPASSWORD_ITEMS
+from keyturn.cluster.resources import NAMESPACES, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 
 pytestmark = pytest.mark.cluster
@@ -57,7 +57,7 @@ async def test_kubectl_shows_what_there_is_to_know(stage, api_server):
     shown = api_server.kubectl("get", "opi", "-n", stage.namespace).stdout.splitlines()
 
     head, *rows = [line.split() for line in shown]
-    assert head == ["NAME", "READY", "REASON", "VERSION", "SYNCED", "AGE"]
+    assert head == ["NAME", "READY", "REASON", "VERSION", "SYNCED", "WARNING", "AGE"]
     assert rows[0][:4] == ["login", "True", "Synced", "1"]
     assert rows[1][:3] == ["lost", "Unknown", "ItemNotFound"]
 
@@ -81,7 +81,7 @@ async def test_many_objects_cost_two_writes_and_one_request_each(stage):
     for name in keys:
         await stage.ready(name)
 
-    assert 0 < sum(operator.api_writes().values()) <= 2 * number
+    assert 0 < sum(operator.settled_writes().values()) <= 2 * number
     assert len(stage.connect.requests()) <= number + 2 * len(vaults) + 3
     assert {name: await stage.data(name) for name in keys} == {name: {"password": b"x"} for name in keys}
 
@@ -113,7 +113,11 @@ async def test_an_idle_operator_asks_twice_per_poll_and_writes_nothing(stage):
     for name in ("one", "two", "three"):
         await stage.provide(name)
     await operator.polls(2)
-    before, written, versions = stage.connect.last_request(), operator.api_writes(), await stage.versions("one", "two")
+    before, written, versions = (
+        stage.connect.last_request(),
+        operator.settled_writes(),
+        await stage.versions("one", "two"),
+    )
 
     await operator.polls(2)
 
@@ -157,3 +161,26 @@ async def test_objects_elsewhere_are_left_alone(stage, elsewhere):
 
     untouched = await stage.cluster.get(ONEPASSWORD_ITEMS, elsewhere, "login")
     assert untouched["status"] == {"observedGeneration": -1}
+
+
+async def test_success_is_told_in_events_and_in_the_log(stage):
+    """Whoever describes an object or reads the log finds when its Secret was made again or mended, not only failures."""
+    operator = stage.operator()
+    stage.put_item("login")
+    await stage.ask("login", "login")
+    await stage.says("login", "InvalidPath", ready="False")
+    await stage.edit("login", {"spec": {"itemPath": f"vaults/{VAULT}/items/login"}})
+    await stage.ready("login")
+    recovered = await stage.event("login", "Recovered")
+    await stage.cluster.delete(SECRETS, stage.namespace, "login")
+    recreated = await stage.event("login", "Recreated")
+    assert operator.terminate() == 0
+
+    assert {event["type"] for event in (recovered, recreated)} == {"Normal"}
+    logged = operator.logged()
+    subject = f"OnePasswordItem {stage.namespace}/login: "
+    assert f"connected to Connect at {stage.variables()['OP_CONNECT_HOST']}: 1 vault, " in logged
+    assert f"{subject}Secret created from 1Password (key password)" in logged
+    assert f"{subject}ready again; the failure was InvalidPath" in logged
+    assert f"{subject}Secret was missing and is created again (key password)" in logged
+    assert logged.rstrip().endswith("Keyturn has ended, because it received a signal")

@@ -54,7 +54,9 @@ async def test_an_outage_changes_nothing_and_ends_by_itself(stage, failure):
     assert await stage.asked("late") == late
     status, words = operator.get("/readyz")
     assert status == 503
-    assert "connect failed: " in words
+    assert f"connect failed: Connect at {stage.variables()['OP_CONNECT_HOST']}: " in words
+    assert f"Connect at {stage.variables()['OP_CONNECT_HOST']}: " in outage_lines(operator)[0]
+    assert condition_of(late, "Ready")["message"].startswith("Connect at ")
     assert operator.get("/healthz")[0] == 200
     assert len(outage_lines(operator)) == 1
 
@@ -109,7 +111,7 @@ async def test_nothing_is_written_for_a_blink(stage):
     """One failed answer of each kind of request changes no object and posts no Event."""
     operator = stage.operator()
     await stage.provide("login")
-    versions, writes = await stage.versions("login"), operator.api_writes()
+    versions, writes = await stage.versions("login"), operator.settled_writes()
 
     for route in (HEARTBEAT, GET_VAULTS):
         stage.connect.fault(route, status=502, count=1)

@@ -27,7 +27,7 @@ async def test_the_status_counts_who_was_restarted(stage):
     assert said["changedAt"].endswith("Z")
 
     before = await stage.versions("login")
-    writes = operator.api_writes()
+    writes = operator.settled_writes()
     await operator.polls(2)
     assert await stage.versions("login") == before
     assert operator.api_writes() == writes

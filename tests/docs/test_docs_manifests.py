@@ -119,7 +119,7 @@ def test_every_page_with_commands_is_run():
     """A command that nobody runs is the first to be wrong."""
     run = {
         *("README.md", "CONTRIBUTING.md"),  # test_readme_commands.py
-        *("install.md", "tenants.md", "troubleshooting.md"),  # test_docs_install.py
+        *("install.md", "restore.md", "tenants.md", "troubleshooting.md"),  # test_docs_install.py
         "migration.md",  # test_docs_migration.py
         "restarts.md",  # below
     }

@@ -202,7 +202,7 @@ async def test_flux_applies_again_without_undoing_a_restart_and_prunes_with_the_
     await stage.paid("database")
     web = await stage.cluster.get(DEPLOYMENTS, stage.namespace, "web")
     assert names.LAST_RESTARTED in annotations_of(web["spec"]["template"])
-    writes = operator.api_writes()
+    writes = operator.settled_writes()
 
     await fleet.again()
     await operator.polls(2)

@@ -51,7 +51,7 @@ async def test_what_is_applied_again_changes_nothing(stage, api_server, way):
     web = await eventually(restarted)
     await stage.paid("database")
     item = await stage.ready("database", itemVersion="2")
-    writes = operator.api_writes()
+    writes = operator.settled_writes()
 
     await apply()
     await operator.polls(2)

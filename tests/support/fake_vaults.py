@@ -26,6 +26,7 @@ class FakeVaults:
         files: bytes by the field's id.
         gate: fetches of items wait for it if it is not None.
         closed: whether it was closed.
+        address: of the server.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class FakeVaults:
         self.files: dict[str, bytes] = {}
         self.gate: asyncio.Event | None = None
         self.closed = False
+        self.address = "http://fake:8080"
 
     # What a test arranges.
 
@@ -147,7 +149,7 @@ FAKE: Provider[None] = Provider(
     label="Fake",
     credential="the fake token",
     is_id=lambda text: len(text) == 1,
-    environment=("FAKE_HOST",),
+    environment={"FAKE_HOST": "address"},
     variable_prefix="FAKE_",
     read_settings=_read_settings,
     open=_open,

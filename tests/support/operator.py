@@ -141,6 +141,17 @@ class OperatorProcess:
 
         await eventually(polled, within=within)
 
+    def settled_writes(self) -> dict[str, int]:
+        """The same once no write came for a moment: Events are posted in the background, a little after all else."""
+        deadline = time.monotonic() + PATIENCE_S
+        before: dict[str, int] | None = None
+        while (now := self.api_writes()) != before:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the operator still writes after {PATIENCE_S:.0f} s")
+            before = now
+            time.sleep(0.3)
+        return now
+
     def api_writes(self) -> dict[str, int]:
         """How many writes it made to the API server, by `verb resource`; reads are left out."""
         writes: dict[str, int] = {}

@@ -154,6 +154,10 @@ class World:
         """The message of each Event."""
         return [event.message for _, event in self._kept.posted]
 
+    def forget_events(self) -> None:
+        """The Events posted so far are not of interest."""
+        self._kept.posted.clear()
+
     @property
     def warned(self) -> list[bool]:
         """Whether each Event is a Warning."""
@@ -290,6 +294,7 @@ class SyncParts(World):
         self.watch()
         self.vaults.take_asked()
         self.api.calls.clear()
+        self.forget_events()
         latest = self.registry.get(request.key)
         assert latest is not None
         return latest

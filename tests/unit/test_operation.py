@@ -226,7 +226,7 @@ async def test_a_deletion_that_our_own_write_noticed_first_makes_way_for_workloa
 async def test_readiness_names_what_cannot_be_read(world):
     """The vaults and the cluster each say what is wrong with them."""
     assert world.operator.kubernetes_not_ready() == "the Secrets have not been listed yet"
-    assert world.operator.connections.not_ready() == "Connect has not been polled yet"
+    assert world.operator.connections.not_ready() == "Connect at http://fake:8080 has not been polled yet"
     world.vaults.error = VaultUnavailable("down")
 
     async with world.running():

@@ -31,7 +31,6 @@ def test_a_provider_is_selected_by_its_first_variable():
     ("environment", "message"),
     [
         ({"TOY_BOX": " "}, "OP_CONNECT_HOST is not set"),
-        ({"TOY_BOX": "Toys", "TOY_COLOUR": "red"}, "TOY_COLOUR is not a setting"),
         ({"TOY_BOX": "Toys", "OP_CONNECT_HOST": "http://connect"}, "set only one of OP_CONNECT_HOST and TOY_BOX"),
         ({"TOY_BOX": "Toys", "POLLING_INTERVAL": "59"}, "POLLING_INTERVAL must be at least 60 seconds for The toy"),
     ],
@@ -42,6 +41,11 @@ def test_a_mistake_in_a_providers_variables_is_one_line(environment, message):
         read(**environment)
 
     assert mistake.value.__context__ is None
+
+
+def test_an_unknown_variable_of_a_provider_is_no_mistake():
+    """An environment may be shared with other tools for the same product."""
+    assert [each.name for each in read(TOY_BOX="Toys", TOY_COLOUR="red").unknown] == ["TOY_COLOUR"]
 
 
 async def test_a_path_is_resolved_by_title_and_by_the_providers_own_ids():
@@ -76,7 +80,8 @@ def test_each_provider_registers_all_that_the_rest_needs(provider):
     others = [other for other in REGISTERED if other is not provider]
 
     assert provider.name == provider.name.lower()
-    assert provider.environment[0].startswith(provider.variable_prefix)
+    assert next(iter(provider.environment)).startswith(provider.variable_prefix)
+    assert all(provider.environment.values())
     assert provider.metrics_prefix == f"keyturn_{provider.name}"
     assert provider.budget.requests_at_once >= 1
     for field in ("name", "label", "variable_prefix", "metrics_prefix"):

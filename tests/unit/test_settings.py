@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.observe import Bind
-from keyturn.settings import SettingsError, read_settings
+from keyturn.settings import SettingsError, operator_parser, read_settings, variables
 
 GOOD = {"OP_CONNECT_HOST": "http://connect:8080", "OP_CONNECT_TOKEN": "canary-token"}
 
@@ -74,7 +74,17 @@ def test_everything_can_be_chosen():
         ([], {**GOOD, "KEYTURN_LEASE_NAME": "a..b"}, "KEYTURN_LEASE_NAME"),
         ([], {**GOOD, "POD_NAMESPACE": "Ops"}, "POD_NAMESPACE"),
         (["--leader-election-namespace=a/b"], GOOD, "--leader-election-namespace"),
-        ([], {**GOOD, "OP_CONNECT_TIMEOUT": "5"}, "OP_CONNECT_TIMEOUT"),
+        ([], {**GOOD, "KEYTURN_WORKER": "5"}, "did you mean KEYTURN_WORKERS?"),
+        ([], {**GOOD, "KEYTURN_COLOUR": "red"}, "known are OP_CONNECT_HOST, "),
+        ([], {**GOOD, "WATCH_NAMESPACES": "team-a"}, "did you mean WATCH_NAMESPACE?"),
+        ([], {**GOOD, "POLING_INTERVAL": "5"}, "did you mean POLLING_INTERVAL?"),
+        ([], {**GOOD, "AUTORESTART": "true"}, "did you mean AUTO_RESTART?"),
+        ([], {**GOOD, "OP_CONNECT_HOST": "http://connect:8080/v1"}, "must not end in /v1"),
+        ([], {**GOOD, "OP_CONNECT_HOST": "https://gate/connect/V1/"}, "must not end in /v1"),
+        ([], {**GOOD, "OP_CONNECT_TOKEN": "ops_canary"}, "service account"),
+        ([], {**GOOD, "OP_CONNECT_TOKEN": "op://vault/canary/token"}, "secret reference"),
+        ([], {**GOOD, "OP_CONNECT_TOKEN": '"eyJcanary"'}, "quotation mark"),
+        ([], {**GOOD, "OP_CONNECT_TOKEN": "ZXlKcanary"}, "base64"),
         ([], {**GOOD, "MANAGE_CONNECT": "true"}, "connect.create=true"),
         ([], {**GOOD, "MANAGE_CONNECT": "maybe"}, "MANAGE_CONNECT"),
         ([], {**GOOD, "OP_SERVICE_ACCOUNT_TOKEN": "canary"}, "OP_SERVICE_ACCOUNT_TOKEN"),
@@ -93,6 +103,40 @@ def test_a_mistake_is_one_line_that_names_it(arguments, environment, named):
     assert named in str(mistake.value)
     assert "\n" not in str(mistake.value)
     assert "canary" not in str(mistake.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("OP_CONNECT_JSON", ""),
+        ("OP_CONNECT_CLIENT_REQ_TIMEOUT", ""),
+        ("OP_CONNECT_HOSTS", "did you mean OP_CONNECT_HOST?"),
+    ],
+)
+def test_an_unknown_variable_of_connect_is_only_worth_a_warning(name, hint):
+    """An environment that is shared with 1Password's other tools must not keep the operator from starting."""
+    assert read_settings([], {**GOOD, name: "canary"}).unknown == ((name, hint, False),)
+
+
+@pytest.mark.parametrize("name", ["PATH", "NAMESPACE", "WATCH", "RESTART", "INTERVAL", "AUTO", "POD_NAMESPACES"])
+def test_a_variable_of_somebody_else_is_left_alone(name):
+    """Only what can hardly mean anything else counts as a misspelling."""
+    assert read_settings([], {**GOOD, name: "x"}).unknown == ()
+
+
+def test_an_empty_variable_is_no_misspelling():
+    """It asks for nothing."""
+    assert read_settings([], {**GOOD, "WATCH_NAMESPACES": ""}).watch_namespaces == ()
+
+
+def test_help_names_every_variable_and_every_default():
+    """Nearly all settings are variables, so a help without them is of no help."""
+    said = " ".join(operator_parser().format_help().split())
+
+    for name in variables():
+        assert f" {name} " in said
+    for default in ("600", "3600", "86400", "10", "15", "keyturn", ":8081", ":8080", "info", "console", "false"):
+        assert f"(default: {default})" in said
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,11 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end -}}
 {{- end -}}
 
+{{/* Seconds between two polls. A trial asks only its own emulator, so there a rotation need not take minutes. */}}
+{{- define "keyturn.pollingInterval" -}}
+{{- .Values.operator.pollingInterval | default (include "keyturn.emulated" . | empty | ternary 600 5) | int64 -}}
+{{- end -}}
+
 {{- define "keyturn.environment" -}}
 {{- $operator := .Values.operator -}}
 - name: OP_CONNECT_HOST
@@ -71,7 +76,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 - name: WATCH_NAMESPACE
   value: {{ include "keyturn.watched" . | fromJsonArray | join "," | quote }}
 - name: POLLING_INTERVAL
-  value: {{ $operator.pollingInterval | default 600 | int64 | quote }}
+  value: {{ include "keyturn.pollingInterval" . | quote }}
 - name: AUTO_RESTART
   value: {{ include "keyturn.on" (list . $operator.autoRestart) | default "false" | quote }}
 - name: KEYTURN_FULL_PASS_INTERVAL

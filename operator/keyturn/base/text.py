@@ -26,6 +26,11 @@ def listed(noun: str, names: Sequence[str]) -> str:
     return f"{noun}{'s' if len(names) > 1 else ''} {enumerated(names)}"
 
 
+def plural(number: int, noun: str) -> str:
+    """A number of things: `1 key`, `2 keys`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Seconds as people write them: `34 s`, `12 min`, `3 h 20 min`."""
     whole = max(0, round(seconds))

@@ -156,7 +156,7 @@ class EventPoster:
         cluster: the API server.
         instance: name of our pod, for `reportingInstance`.
         ledger: of what was posted so far; None for an empty one.
-        capacity: Events that may wait for the API server.
+        capacity: Events that may wait for the API server; half as many of those that are no warnings.
         on_outcome: called with `posted`, `failed` or `dropped`, for metrics.
         time: for repetitions and timestamps.
     """
@@ -174,7 +174,8 @@ class EventPoster:
         self._cluster = cluster
         self._instance = instance
         self._ledger = Ledger() if ledger is None else ledger
-        self._waiting: asyncio.Queue[Post] = asyncio.Queue(capacity)
+        self._capacity = capacity
+        self._waiting: asyncio.Queue[Post] = asyncio.Queue()
         self._on_outcome = on_outcome
         self._time = time
         self._state = StateLog(_log, failed=_NOT_WRITTEN, recovered=_WRITTEN_AGAIN, time=time)
@@ -190,11 +191,12 @@ class EventPoster:
         post = self._ledger.observe(about, event, now=self._time.monotonic())
         if post is None:
             return
-        try:
-            self._waiting.put_nowait(post)
-        except asyncio.QueueFull:
+        # Half of the queue is for warnings: thousands of Secrets that changed or were taken over must not push them out.
+        if self._waiting.qsize() >= (self._capacity if event.warning else self._capacity // 2):
             self._ledger.forget(about, event)
             self._on_outcome("dropped")
+            return
+        self._waiting.put_nowait(post)
 
     async def run(self) -> None:
         """Write what waits, one after the other, until cancelled."""

@@ -9,10 +9,16 @@ from enum import StrEnum
 class EventReason(StrEnum):
     """Why an Event is posted; the reasons of a status are further ones. The words are public: people and alerts search for them."""
 
+    RECREATED = "Recreated"
+    """The Secret was missing and was created again."""
+    ADOPTED = "Adopted"
+    """Keyturn manages the Secret from now on; it was somebody else's before."""
     UPDATED = "Updated"
-    """The Secret got new bytes from its item."""
+    """The keys of the Secret were changed to those of its item."""
     REPAIRED = "Repaired"
     """A foreign edit of the Secret was undone."""
+    RECOVERED = "Recovered"
+    """The object is ready again after a failure."""
     RESTARTED = "Restarted"
     """The workload was restarted, because a Secret that it uses changed."""
     RESTART_WAITING = "RestartWaiting"
@@ -37,8 +43,10 @@ class Event:
         reason: an `EventReason`, or the reason of a condition.
         message: names ids and keys, never a value.
         warning: True for the type Warning, False for Normal.
+        only_logged: whether it is a line of the log alone, because it would cost a write for each of thousands of new objects.
     """
 
     reason: str
     message: str
     warning: bool = False
+    only_logged: bool = False

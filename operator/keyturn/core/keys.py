@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 MAX_LENGTH = 253
@@ -57,6 +57,19 @@ def secret_name(text: str) -> str:
     # One code point for one, as Go lower-cases: Python's own `lower` makes two of a dotted capital I.
     lowered = "".join(char.lower()[0] for char in text)
     return _ILLEGAL_NAME_RUN.sub("-", lowered)[:MAX_LENGTH].strip("-.")
+
+
+_KEYS_OF_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+}
+
+
+def keys_of_type(secret_type: str) -> tuple[str, ...]:
+    """The keys without which the API server rejects a Secret of this type; none for types that it does not know."""
+    return _KEYS_OF_TYPES.get(secret_type, ())
 
 
 def recordable(keys: Iterable[str]) -> tuple[str, ...]:

@@ -59,8 +59,8 @@ class Provider(Generic[_Settings]):
         label: its name in messages, as the subject of a sentence.
         credential: what it authenticates with, in messages.
         is_id: whether a text has the form of its ids.
-        environment: the variables that it reads. The first one selects the provider.
-        variable_prefix: variables that begin with it belong to the provider: an unknown one is a mistake.
+        environment: the variables that it reads, and what each means. The first one selects the provider.
+        variable_prefix: variables that begin with it belong to the provider: an unknown one is worth a warning.
         read_settings: reads the variables; raises `BadProviderSettings`.
         open: makes its `Vaults`.
         budget: how much one connection may ask of its server.
@@ -71,7 +71,7 @@ class Provider(Generic[_Settings]):
     label: str
     credential: str
     is_id: Callable[[str], bool]
-    environment: tuple[str, ...]
+    environment: Mapping[str, str]
     variable_prefix: str
     read_settings: Callable[[Mapping[str, str]], _Settings]
     open: OpenVaults[_Settings]

@@ -8,8 +8,18 @@ from typing import Any, Final, NamedTuple
 
 from keyturn.core.conditions import Status
 from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
-from keyturn.core.names import API_VERSION, AUTO_RESTART, KIND, OPAQUE, REFRESH_MOUNTS, is_copied, is_tracking
-from keyturn.core.paths import BadPath, parse_item_path
+from keyturn.core.hints import closest
+from keyturn.core.names import (
+    API_VERSION,
+    AUTO_RESTART,
+    ITEM_PATH,
+    KIND,
+    OPAQUE,
+    REFRESH_MOUNTS,
+    is_copied,
+    is_tracking,
+)
+from keyturn.core.paths import BadPath, ItemPath, parse_item_path
 
 _SWITCHES = frozenset({AUTO_RESTART, REFRESH_MOUNTS})
 """Annotations of an object that say what must happen when its Secret changes; they are copied to the Secret."""
@@ -90,6 +100,12 @@ class SecretRequest:
         return self.is_synced or self.status.was_synced(self.generation)
 
     @property
+    def subject(self) -> dict[str, str]:
+        """The object that decides, for a line of the log: `kind`, `namespace` and `name`."""
+        kind, name = (self.owners[0].kind, self.owners[0].name) if self.owners else ("Secret", self.key.name)
+        return {"kind": kind, "namespace": self.key.namespace, "name": name}
+
+    @property
     def is_stalled(self) -> bool:
         """Whether the status says of this very generation that a human must act."""
         stalled = self.status.condition("Stalled")
@@ -102,6 +118,22 @@ class SecretRequest:
             return parse_item_path(self.status.item_path).vault
         except BadPath:
             return None
+
+
+def requested_path(request: SecretRequest) -> ItemPath:
+    """The path of the item that a request names.
+
+    Raises:
+        BadPath: it has another form, or there is none; the message names the annotation if that is missing.
+    """
+    if request.item_path or request.has_status:
+        return parse_item_path(request.item_path)
+    prefix, _, name = ITEM_PATH.rpartition("/")
+    # Compared without the prefix, which would make room for more mistakes in the name.
+    names = (key.removeprefix(f"{prefix}/") for key in request.annotations if key.startswith(f"{prefix}/"))
+    similar = closest(name, names)
+    hint = f"; did you mean it by {prefix}/{similar}?" if similar else ""
+    raise BadPath(f"the annotation {ITEM_PATH}, vaults/<vault>/items/<item>, is missing{hint}")
 
 
 def request_from_item(

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from keyturn.base.text import listed, one_line, shorten
+from keyturn.base.text import listed, one_line, plural, shorten
 from keyturn.core import names
 from keyturn.core.conditions import Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
@@ -256,8 +256,8 @@ def _legible(said: _Said) -> _Said:
     return kind, status, reason, shorten(one_line(message), _LONGEST_MESSAGE)
 
 
-def _holds(keys: int, version: str) -> str:
-    return f"the Secret holds {keys} keys of the item at version {version}"
+def _in_sync(keys: int, version: str) -> str:
+    return f"the Secret is in sync with the item at version {version} ({plural(keys, 'key')})"
 
 
 def event_of(change: StatusChange) -> Event | None:
@@ -285,10 +285,10 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
     match change:
         case Synced():
             warning = change.warnings.condition()
-            conditions = [("Ready", "True", Reason.SYNCED, _holds(len(change.keys), change.item_revision))]
+            conditions = [("Ready", "True", Reason.SYNCED, _in_sync(len(change.keys), change.item_revision))]
             conditions += [("Warning", "True", *warning)] if warning else []
         case Held(message):
-            said = _holds(len(request.status.keys or ()), request.status.item_version)
+            said = _in_sync(len(request.status.keys or ()), request.status.item_version)
             conditions = [("Ready", "True", Reason.SYNCED, said), ("Warning", "True", Reason.ITEM_EMPTIED, message)]
         case Frozen():
             said = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"

@@ -170,6 +170,10 @@ class Item:
 class Vaults(Protocol):
     """A provider of items. Every method may raise any `VaultError`, and obeys cancellation."""
 
+    @property
+    def address(self) -> str:
+        """Where its server is, for messages: host and port, never a credential."""
+
     async def refresh(self) -> None:
         """Check cheaply that the provider answers, and sync if it needs that; reads after it are consistent."""
 

@@ -123,7 +123,11 @@ _WATCHES_FAILING = _gauge(
     Label("reason", _CAMEL_CASE),
 )
 
-_RECONCILES = _counter("keyturn_reconciles", "Reconciles of one item, by result.", Label("reason", _CAMEL_CASE))
+_RECONCILES = _counter(
+    "keyturn_reconciles",
+    "Reconciles of one item, by result: the reason of Ready after a failure, else what was done.",
+    Label("reason", _CAMEL_CASE),
+)
 _RECONCILE_SECONDS = _histogram(
     "keyturn_reconcile_duration_seconds",
     "Duration of one reconcile of one item, without its time in the queue.",

@@ -17,6 +17,7 @@ class ToyVaults:
     """The `Vaults` of one box: a single vault with a single item."""
 
     def __init__(self, box: str, *, time: Time, observer: RequestObserver) -> None:
+        self.address = "a box"
         self._scope = Scope(id=VAULT, title=box, version=1, size=1)
         self._item = ItemRef(id=ITEM, scope=VAULT, title="database", revision="1")
         self._time = time
@@ -63,7 +64,7 @@ TOY: Provider[str] = Provider(
     label="The toy",
     credential="the toy's key",
     is_id=is_uuid,
-    environment=("TOY_BOX",),
+    environment={"TOY_BOX": "title of the vault"},
     variable_prefix="TOY_",
     read_settings=read_box,
     open=ToyVaults,

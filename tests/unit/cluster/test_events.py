@@ -215,6 +215,18 @@ async def test_a_full_queue_drops_and_never_waits():
     assert posted.outcomes == ["dropped"] * 3
 
 
+async def test_good_news_leaves_room_for_warnings():
+    """A take-over posts an Event for each of thousands of Secrets, and a warning among them must not be lost."""
+    posted = Posted(capacity=4)
+    for number in range(3):
+        posted.poster.post(ABOUT, Event(EventReason.ADOPTED, str(number)))
+    assert posted.outcomes == ["dropped"]
+
+    for number in range(3):
+        posted.post(str(number))
+    assert posted.outcomes == ["dropped"] * 2
+
+
 async def test_reasons_of_keyturn_are_written_as_text():
     """They are members of an enum, which JSON must show as a plain word."""
     posted = Posted(answer({"metadata": {}}))

@@ -299,10 +299,60 @@ TRANSLATIONS = [
 )
 def test_every_error_has_its_class_at_the_seam(error, kind):
     """Only an answer about the thing itself says something about the thing; any other is VaultUnavailable."""
-    found = as_vault_error(error, "item i")
+    found = as_vault_error(error, "item i", server="Connect at http://c:8080")
 
     assert type(found) is kind
-    assert str(found) == "item i: x"
+    # What may be the server's fault says where the server is.
+    about_server = kind in {vault.CredentialRefused, vault.RateLimited, vault.VaultUnavailable}
+    assert str(found) == ("Connect at http://c:8080: item i: x" if about_server else "item i: x")
+
+
+async def test_a_token_that_may_not_list_vaults_is_a_failure_of_the_whole_server():
+    """It concerns no item, so the reader must know which server and token are meant."""
+    bench = Bench(fault(403), host="http://connect.test:8080")
+
+    with pytest.raises(vault.AccessDenied, match=r"^Connect at http://connect\.test:8080: the vaults: "):
+        await ConnectVaults(bench.client).scopes()
+
+
+async def test_a_failure_names_the_server_and_no_path_of_it():
+    """Which server is meant is the first question, and a path of its address may be nobody's business."""
+    bench = Bench(fault(401), host="https://connect.test:8443/hidden")
+
+    with pytest.raises(vault.CredentialRefused) as caught:
+        await ConnectVaults(bench.client).scopes()
+
+    assert str(caught.value).startswith("Connect at https://connect.test:8443: the vaults: GET /v1/vaults: status 401")
+
+
+async def test_a_failure_behind_a_proxy_names_the_proxy():
+    """A proxy that was meant for other servers is seldom thought of."""
+    bench = Bench(httpx.ConnectError("no"), host="http://connect.test:8080", proxy="http://proxy.test:3128")
+
+    with pytest.raises(vault.VaultUnavailable) as caught:
+        await ConnectVaults(bench.client).refresh()
+
+    assert str(caught.value) == (
+        "Connect at http://connect.test:8080 through the proxy http://proxy.test:3128: "
+        "GET /heartbeat: no connection to the proxy: refused or broken off"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx.ConnectTimeout("no"), "no connection to the proxy in time"),
+        (httpx.ProxyError("502 Bad canary"), r"the proxy refuses the connection \(status 502\)$"),
+        (httpx.ProxyError("canary"), "the proxy refuses the connection$"),
+    ],
+)
+async def test_what_a_proxy_does_is_called_the_proxys(error, words):
+    """And its own words are left out."""
+    bench = Bench(error, proxy="http://proxy.test:3128")
+
+    with pytest.raises(vault.VaultUnavailable, match=words) as caught:
+        await ConnectVaults(bench.client).refresh()
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +368,7 @@ def test_every_error_has_its_class_at_the_seam(error, kind):
 )
 def test_an_answer_that_is_no_item_is_the_items_own_trouble(error, kind):
     """Connect is well, so nobody must be sent there; a page of a proxy says nothing of the item."""
-    assert type(as_vault_error(error, "item i", of_one_item=True)) is kind
+    assert type(as_vault_error(error, "item i", server="Connect at http://c", of_one_item=True)) is kind
 
 
 async def test_an_item_with_a_number_for_a_value_is_unreadable():

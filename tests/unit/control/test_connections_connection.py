@@ -61,7 +61,7 @@ async def test_while_one_connection_is_down_the_other_works(connections):
 
 async def test_readiness_names_every_connection_that_is_not_ready(connections):
     """None of them is hidden by another."""
-    assert connections.not_ready() == "Fake has not been polled yet; Fake has not been polled yet"
+    assert connections.not_ready() == "; ".join(["Fake at http://fake:8080 has not been polled yet"] * 2)
     for each in connections:
         await each.poller.poll()
     assert connections.not_ready() is None

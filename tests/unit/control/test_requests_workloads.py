@@ -105,6 +105,14 @@ def test_a_workload_whose_annotations_cannot_be_met_is_warned(world, annotations
     assert world.keys == []
 
 
+def test_a_mistake_is_logged_once_with_the_kind_and_name_of_the_workload(world, caplog):
+    """Who searches the log for a workload finds it, and a busy workload does not fill the log."""
+    world.deploy(annotations={PATH: "p"})
+    world.edit(labels={"a": "b"})
+
+    assert caplog.text.count("Deployment app/web: InvalidAnnotations: ") == 1
+
+
 def test_a_workload_that_asks_for_another_item_than_the_oldest_is_warned_at_each_change(world):
     """Its pods get the item of the other one."""
     world.deploy("first", creationTimestamp="2029-01-01T00:00:00Z")

@@ -100,8 +100,89 @@ async def test_a_failure_is_a_status_an_event_and_a_log_line(world, caplog):
 
     assert reasons(world.status()) == {"Ready": ("False", "ItemNotFound"), "Stalled": ("True", "ItemNotFound")}
     assert world.events == [("db", "ItemNotFound")]
-    assert "app/db: ItemNotFound: there is no such item" in caplog.text
+    assert "OnePasswordItem app/db: ItemNotFound: there is no such item" in caplog.text
     assert caplog.records[-1].about["reason"] == "ItemNotFound"
+
+
+async def test_a_new_secret_is_a_log_line_and_no_event(world, caplog):
+    """An Event for each of thousands of new objects would be a third write for each."""
+    caplog.set_level("INFO")
+    created = Event("Created", "Secret created (key password)", only_logged=True)
+    await world.conclude(Outcome("Created", change=SYNCED, events=(created, UPDATED)))
+
+    assert world.events == [("db", "Updated")]
+    assert "OnePasswordItem app/db: Secret created (key password)" in caplog.text
+
+
+async def test_the_end_of_a_failure_is_an_event_and_a_log_line(world, caplog):
+    """Otherwise the last thing that an object tells stays a warning."""
+    caplog.set_level("INFO")
+    await world.conclude(Outcome("ItemNotFound", change=MISSING))
+    for _ in range(2):
+        await world.conclude(Outcome("Kept", change=SYNCED))
+
+    assert world.events == [("db", "ItemNotFound"), ("db", "Recovered")]
+    assert world.messages[-1] == "ready again; the failure was ItemNotFound"
+    assert "OnePasswordItem app/db: ready again; the failure was ItemNotFound" in caplog.text
+
+
+async def test_the_announcement_of_a_new_generation_does_not_hide_the_end_of_a_failure(world):
+    """People mend a failure by an edit, and that is a new generation."""
+    await world.conclude(Outcome("ItemNotFound", change=MISSING))
+    world.edit_item(spec={"itemPath": "vaults/Prod/items/api"})
+    await world.conclusion.report(world.registry.get(DB), Progressing())
+    await world.conclude(Outcome("Kept", change=SYNCED))
+
+    assert world.events == [("db", "ItemNotFound"), ("db", "Recovered")]
+
+
+async def test_a_failure_before_the_operator_started_ends_with_an_event_too():
+    """The status still shows it."""
+    world = Concluding()
+    ready = {"type": "Ready", "status": "False", "reason": "SecretNotOurs"}
+    world.add_item(status={"observedGeneration": 1, "conditions": [ready]})
+    await world.conclude(Outcome("Kept", change=SYNCED))
+
+    assert world.messages == ["ready again; the failure was SecretNotOurs"]
+
+
+@pytest.mark.parametrize(
+    "change", [DOWN, Stale("unreachable"), Progressing()], ids=lambda change: type(change).__name__
+)
+async def test_what_no_object_can_help_ends_without_an_event(world, change):
+    """It ends for thousands at once, and the log says of the connection that it is back."""
+    await world.conclude(Outcome("Any", change=change))
+    world.forget_events()
+    await world.conclude(Outcome("Kept", change=SYNCED))
+
+    assert world.events == []
+
+
+async def test_a_workload_is_logged_by_its_kind_and_name(caplog):
+    """The name of its Secret is not what people search for."""
+    world = Concluding()
+    world.add_workload("web")
+    await world.conclude(Outcome("ItemNotFound", change=MISSING))
+
+    assert "Deployment app/web: ItemNotFound: there is no such item" in caplog.text
+    assert caplog.records[-1].about["kind"] == "Deployment"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "line"),
+    [
+        (CURRENT, "Secret app/db: Current"),
+        (Outcome("Any", requeue=NOW), "Secret app/db: Any; again in 0 s"),
+        (Outcome("Any", requeue=BACKOFF), "Secret app/db: Any; again after a growing pause"),
+        (Outcome("Any", waits_for_vault=True), "Secret app/db: Any; again when the vaults can be reached"),
+    ],
+)
+async def test_each_end_is_logged_for_debugging(world, caplog, outcome, line):
+    """With the time of the next look."""
+    caplog.set_level("DEBUG")
+    await world.conclude(outcome)
+
+    assert caplog.messages == [line]
 
 
 async def test_what_may_be_late_is_no_warning_yet(caplog):
@@ -128,7 +209,7 @@ async def test_an_item_that_cannot_be_fetched_is_said_once_however_it_fails(capl
 
     assert reasons(world.status()) == {"Ready": ("True", "Synced"), "Warning": ("True", "CannotRefresh")}
     assert world.events == [("db", "CannotRefresh")]
-    assert [record.getMessage() for record in caplog.records] == ["app/db: CannotRefresh: status 500"]
+    assert [record.getMessage() for record in caplog.records] == ["OnePasswordItem app/db: CannotRefresh: status 500"]
     assert world.results()["CannotRefresh"] == 3
     assert world.status_writes == 2
 

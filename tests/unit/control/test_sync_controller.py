@@ -23,6 +23,7 @@ async def _synced(world):
     await world.work_and_watch()
     world.vaults.take_asked()
     world.api.calls.clear()
+    world.forget_events()
     return world
 
 
@@ -51,6 +52,7 @@ async def test_a_poll_wakes_only_those_whose_item_moved(synced):
     """The others would cost a look each, however many there are."""
     synced.add_item("api", path="vaults/Prod/items/api")
     await synced.work_and_watch()
+    synced.forget_events()
     poller = synced.connection.poller
     await poller.poll()
     await synced.work()
@@ -275,6 +277,48 @@ async def test_pending_restarts_of_a_deleted_secret_need_no_status_and_are_used_
 
     assert synced.data() == {"password": "rotated"}
     assert names.RESTART_OWED not in synced.secrets[DB].annotations
+
+
+async def test_the_log_says_why_a_key_is_looked_at_and_what_was_decided(synced, caplog):
+    """At debug level, one can follow a key from its reason to its end."""
+    caplog.set_level("DEBUG")
+    lines = []
+
+    async def work():
+        caplog.clear()
+        await synced.work()
+        return [record.getMessage() for record in caplog.records if "Secret app/db" in record.getMessage()]
+
+    synced.sync.request_changed(DB)
+    lines += caplog.messages + await work()
+    caplog.clear()
+    synced.vaults.edit("a", value="rotated", revision="2")
+    await synced.connection.poller.poll()
+    lines += [line for line in caplog.messages if "is looked at" in line] + await work()
+    caplog.clear()
+    synced.api.remove(SECRETS, *DB)
+    synced.watch()
+    lines += [line for line in caplog.messages if "is looked at" in line]
+
+    assert lines == [
+        "Secret app/db is looked at: what requests it changed or was listed",
+        "Secret app/db: Current",
+        "Secret app/db is looked at: its path means another item or version",
+        "Secret app/db: Updated",
+        "Secret app/db is looked at: it is gone",
+    ]
+
+
+async def test_a_secret_that_was_deleted_is_created_again_and_that_is_told(synced, caplog):
+    """Whoever deleted it, or looks for who did, finds the hour."""
+    caplog.set_level("INFO")
+    synced.api.remove(SECRETS, *DB)
+    synced.watch()
+    await synced.work()
+
+    assert synced.data() == {"password": FIRST}
+    assert synced.events == [("db", "Recreated")]
+    assert "OnePasswordItem app/db: Secret was missing and is created again (key password)" in caplog.text
 
 
 class Late(SyncWorld):

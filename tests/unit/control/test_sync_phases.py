@@ -5,6 +5,7 @@ import pytest
 from keyturn.cluster import ONEPASSWORD_ITEMS, SECRETS, Conflict, Unavailable
 from keyturn.control.sync.fetching import Batch
 from keyturn.core import names
+from keyturn.core.events import Event
 from keyturn.core.outcomes import FINALIZER_REMOVED, GONE, VANISHED, Ended, Requeue
 from keyturn.core.paths import BadPath, ItemPath
 from keyturn.core.resolve import ItemUnresolved
@@ -44,7 +45,8 @@ async def test_a_first_pass_writes_the_secret_and_leaves_the_status_to_the_concl
 
     assert outcome.result == "Created"
     assert outcome.change == Synced("vaults/v/items/a", "1", ("password",), revision=1)
-    assert (outcome.events, outcome.certain, outcome.drifted) == ((), True, False)
+    assert outcome.events == (Event("Created", "Secret created from 1Password (key password)", only_logged=True),)
+    assert (outcome.certain, outcome.drifted) == (True, False)
     assert world.data() == FIRST
     assert [call.resource for call in world.api.writes] == [SECRETS.label]
     assert world.memory.users.get(DB).ref.id == "a"
@@ -373,7 +375,7 @@ async def test_an_undone_edit_is_a_repair_and_counts_as_drift(world):
 
     assert (outcome.result, outcome.drifted) == ("Repaired", True)
     assert [(event.reason, event.message) for event in outcome.events] == [
-        ("Repaired", "a foreign edit was undone: keys extra, password")
+        ("Repaired", "reverted a change of the Secret that was made outside Keyturn (keys extra, password)")
     ]
 
 
@@ -387,7 +389,7 @@ async def test_a_rotation_is_an_event_and_no_drift(world):
 
     assert (outcome.result, outcome.drifted) == ("Updated", False)
     assert [(event.reason, event.message) for event in outcome.events] == [
-        ("Updated", "new bytes from 1Password: key password")
+        ("Updated", "Secret updated from 1Password (changed: password)")
     ]
     assert (outcome.change.revision, outcome.change.pending.keys) == (2, ("password",))
 

@@ -62,8 +62,18 @@ async def test_new_bytes_are_applied_with_the_restarts_that_they_make_pending(wo
 
     assert (written.applied, written.changed, written.repaired, written.revision) == (True, ("password",), False, 2)
     assert written.pending.keys == ("password",)
+    assert not written.adopted
     assert [call.verb for call in world.api.writes] == ["apply"]
     assert world.annotation(names.RESTART_OWED) is not None
+
+
+async def test_keys_that_come_and_go_are_told_apart(world):
+    """A removal is no new value, and whoever reads of it must not look for one."""
+    await world.write({"kept": b"1", "gone": b"1"})
+
+    written = await world.write({"kept": b"2", "new": b"1"}, "2")
+
+    assert (written.changed, written.added, written.removed) == (("gone", "kept", "new"), ("new",), ("gone",))
 
 
 async def test_a_foreign_edit_is_taken_back_with_its_keys(world):
@@ -116,6 +126,7 @@ async def test_a_secret_of_the_official_operator_is_taken_over_without_a_change_
     written = await world.write()
 
     assert (written.created, written.applied, written.changed, written.pending) == (False, True, (), None)
+    assert written.adopted
     assert world.writer.last_seen(DB).labels[names.MANAGED_BY] == names.PRODUCT
 
 
@@ -186,6 +197,29 @@ async def test_a_refused_secret_is_a_failure_that_a_human_must_end(world, failur
     written = await world.write()
 
     assert (written.failure.reason, written.version) == (reason, None)
+
+
+@pytest.mark.parametrize(
+    ("secret_type", "data", "message"),
+    [
+        (
+            "kubernetes.io/tls",
+            {"tls.crt": b"x"},
+            (
+                "the API server rejects the Secret: its type kubernetes.io/tls needs keys tls.crt, tls.key; "
+                "the item lacks tls.key"
+            ),
+        ),
+        ("kubernetes.io/tls", {"tls.crt": b"x", "tls.key": b"x"}, "the API server rejects the Secret: "),
+        ("Opaque", {"a": b"x"}, "the API server rejects the Secret: "),
+    ],
+)
+async def test_a_type_that_needs_other_keys_is_explained_by_them(world, secret_type, data, message):
+    """The words of the API server name a rule of its code, not what the item lacks."""
+    world.edit_item(type=secret_type)
+    world.api.fail("create", SECRETS, status=422, reason="Invalid")
+
+    assert (await world.write(data)).failure.message.startswith(message)
 
 
 async def test_a_secret_is_made_again_with_the_pending_restarts_of_the_deleted_one(world):

@@ -65,7 +65,6 @@ def test_every_text_is_a_path_or_refused(text):
         "vaults/x/item/y",
         "/vaults/x/items/y",
         "vaults/x/items/y/",
-        "op://vault/item/field",
         "vaults/x",
         "vaults/x/items",
         "vaults/items/x",

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from keyturn.core.conditions import Condition, Status
 from keyturn.core.names import API_VERSION, KIND, TRACKING, is_copied, is_tracking
-from keyturn.core.request import Key, Owner, request_from_item
+from keyturn.core.paths import BadPath
+from keyturn.core.request import Key, Owner, SecretRequest, request_from_item, requested_path
 
 
 def manifest(**changes):
@@ -221,6 +222,33 @@ def test_the_labels_of_known_tools_are_tracking(key):
 def test_labels_that_describe_an_object_are_not_tracking(key):
     """Other objects select by them, so they are copied, as the official operator does."""
     assert not is_tracking(key)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "hint"),
+    [
+        ({}, "is missing$"),
+        ({"operator.1password.io/itempath": "x"}, r"did you mean it by operator\.1password\.io/itempath\?$"),
+        ({"operator.1password.io/item_path": "x"}, r"did you mean it by operator\.1password\.io/item_path\?$"),
+        ({"operator.1password.io/item-name": "x"}, "is missing$"),
+    ],
+)
+def test_a_missing_annotation_is_named_and_so_is_its_misspelling(annotations, hint):
+    """A workload has no `spec.itemPath`, so a path that is empty would be a riddle."""
+    request = SecretRequest(Key("n", "s"), "u", 1, None, has_status=False, annotations=annotations)
+
+    with pytest.raises(BadPath, match=hint) as refusal:
+        requested_path(request)
+    assert "the annotation operator.1password.io/item-path" in str(refusal.value)
+
+
+def test_the_subject_of_a_line_of_the_log_is_the_object_that_decides():
+    """People search for the object that they wrote; the Secret of a workload may have any name."""
+    owner = Owner("apps/v1", "Deployment", "web", "u")
+    request = SecretRequest(Key("n", "s"), "u", 1, None, owners=(owner,), has_status=False)
+
+    assert request.subject == {"kind": "Deployment", "namespace": "n", "name": "web"}
+    assert replace(request, owners=()).subject == {"kind": "Secret", "namespace": "n", "name": "s"}
 
 
 @pytest.mark.parametrize(

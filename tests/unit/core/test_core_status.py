@@ -300,6 +300,14 @@ def test_counted_restarts_change_nothing_else():
     assert status_with_restarts(status, COUNTED) == replace(status, restarts=COUNTED)
 
 
+@pytest.mark.parametrize(("keys", "said"), [((), "0 keys"), (("a",), "1 key"), (("a", "b"), "2 keys")])
+def test_the_keys_are_counted_in_words_that_fit_their_number(keys, said):
+    """The message of a good object is read most of all."""
+    status = after(replace(SYNCED, keys=keys))
+
+    assert status.condition("Ready").message == f"the Secret is in sync with the item at version 3 ({said})"
+
+
 def test_a_message_is_one_bounded_line():
     """Titles and paths are quoted in it: one must not forge a line, turn it around, or make the status too large to be written."""
     message = f"\x00\nforged\u202e\ud83d 🔑 {'x' * 100_000}"

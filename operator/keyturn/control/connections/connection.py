@@ -64,7 +64,8 @@ class Connections:
             vaults: the provider's, opened.
         """
         settings, time = self._context.settings, self._context.time
-        health = ConnectionHealth(provider.label, max_staleness=settings.max_staleness, time=time)
+        label = f"{provider.label} at {vaults.address}"
+        health = ConnectionHealth(label, max_staleness=settings.max_staleness, time=time)
         index = ItemIndex(
             vaults, connection=name, wanted=lambda: self._wanted(name), health=health, provider=provider, time=time
         )

@@ -13,7 +13,7 @@ class ConnectionHealth:
     """Shared by the poller, which finds out, and by everything that asks before it sends a request.
 
     Args:
-        label: of the provider, for messages.
+        label: of the provider and its address, for messages.
         max_staleness: seconds without an answer after which objects are no longer called ready.
         time: for the age of the last answer.
 

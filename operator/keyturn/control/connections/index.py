@@ -108,6 +108,15 @@ class ItemIndex:
         self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
 
+    @property
+    def address(self) -> str:
+        """Where the vaults are, for messages."""
+        return self._vaults.address
+
+    def sizes(self) -> tuple[int, int]:
+        """How many vaults the credential can see, and how many requests use them."""
+        return len(self._scopes), len(self._wanted())
+
     async def refresh(self, *, everything: bool = False) -> Refreshed:
         """Ask whether the vault side is there, which vaults moved, and what these hold.
 

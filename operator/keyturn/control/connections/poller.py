@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from keyturn.base.backoff import Backoff, jittered
-from keyturn.base.log import StateLog, info, warning
+from keyturn.base.log import StateLog, debug, info, warning
+from keyturn.base.text import plural
 from keyturn.control.connections.health import ConnectionHealth
-from keyturn.control.connections.index import ItemIndex
+from keyturn.control.connections.index import ItemIndex, Refreshed
 from keyturn.control.context import Context
 from keyturn.core.provider import Provider
 from keyturn.core.vault import RateLimited, VaultError
@@ -20,6 +21,8 @@ _log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 60.0
 """Seconds at most until a connection that is down is polled again, however long the interval: recovery should not wait for it."""
 
+_CONNECTED = info("connected to {provider} at {address}: {vaults}, {requests}, polled every {interval} s")
+_POLLED = debug("{provider} polled: {listed} of {vaults} listed{others}")
 _FAILED = warning("{provider} {state}: {detail}")
 _RECOVERED = info("{provider} is back after {duration}")
 
@@ -79,6 +82,7 @@ class Poller:
         self._unlisted = 0
         self._full_pass_at = context.time.monotonic()
         self._was_stale = False
+        self._connected = False
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -108,6 +112,7 @@ class Poller:
             self._full_pass_at = started
         self._failures = 0
         self._was_stale = False
+        self._log_success(refreshed)
         moved = bool(refreshed.listed) or refreshed.other_vaults
         self._on_polled(Polled(self._connection, reachable=True, moved=moved))
         if refreshed.failed:
@@ -115,6 +120,21 @@ class Poller:
             return self._backoff.delay(self._unlisted, random=self._time.random())
         self._unlisted = 0
         return jittered(self._interval, random=self._time.random())
+
+    def _log_success(self, refreshed: Refreshed) -> None:
+        vaults, requests = self._index.sizes()
+        about = {"provider": self._provider.label, "connection": self._connection, "vaults": plural(vaults, "vault")}
+        if not self._connected:
+            self._connected = True
+            _CONNECTED(
+                _log,
+                address=self._index.address,
+                requests=plural(requests, "requested Secret"),
+                interval=f"{self._interval:.0f}",
+                **about,
+            )
+        others = ", other vaults than before" if refreshed.other_vaults else ""
+        _POLLED(_log, listed=refreshed.listed, others=others, **about)
 
     def _failed(self, error: VaultError) -> float:
         self._failures += 1

@@ -39,6 +39,7 @@ _LONGEST_STILL = 300.0
 """Seconds after which an informer that shows no life counts as stuck."""
 
 _NOT_REMOVED = warning("{kind} {namespace}/{name}: the official operator's finalizer cannot be removed: {error}")
+_MISTAKEN = warning("{kind} {namespace}/{name}: {reason}: {message}")
 _REMOVED = info("{kind} {namespace}/{name}: the official operator's finalizer was removed")
 
 
@@ -121,6 +122,8 @@ class WorkloadRequests:
             if new.has_legacy_finalizer:
                 self._queue.add_after(new.key, self._cooldown.delay(new.key))
             self._warn_mistake(new)
+            if new.mistake is not None and (old is None or old.mistake != new.mistake):
+                _MISTAKEN(_log, **new.key._asdict(), reason=EventReason.INVALID_ANNOTATIONS, message=new.mistake)
         elif old is not None:
             self._cooldown.forget(old.key)
             self._queue.forget(old.key)

@@ -15,16 +15,17 @@ from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.sync.memory import Memory
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
-from keyturn.core.events import Event
+from keyturn.core.conditions import Status
+from keyturn.core.events import Event, EventReason
 from keyturn.core.outcomes import DEFECT, SUPERSEDED, Outcome
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.status import WAITING, CannotRefresh, Failure, Reason, StatusChange, Synced, event_of, is_repeated
 
 _log = logging.getLogger(__name__)
 
-_CONCLUDED = debug("{namespace}/{name}: {result}")
-_WARNED = warning("{namespace}/{name}: {reason}: {message}")
-_CHANGED = info("{namespace}/{name}: {message}")
+_CONCLUDED = debug("Secret {namespace}/{name}: {result}{then}")
+_WARNED = warning("{kind} {namespace}/{name}: {reason}: {message}")
+_CHANGED = info("{kind} {namespace}/{name}: {message}")
 
 _WRITES = frozenset({"Created", "Updated", "Repaired"})
 """Results that wrote a Secret's data."""
@@ -62,12 +63,15 @@ class Conclusion:
         self._situations = situations
         self._memory = memory
         self._slots = slots
+        self._failed: dict[Key, str] = {}
 
     def post(self, request: SecretRequest, events: Iterable[Event]) -> None:
         """Post Events about all that ask, or, if the object that decides has a status, about that one alone."""
         for event in events:
             if not event.warning:
-                _CHANGED(_log, **request.key._asdict(), message=event.message, reason=event.reason)
+                _CHANGED(_log, **request.subject, message=event.message, reason=event.reason)
+            if event.only_logged:
+                continue
             for owner in request.owners[:1] if request.has_status else request.owners:
                 about = About(BY_KIND[owner.kind].resource, request.key.namespace, owner.name, owner.uid)
                 self._events.post(about, event)
@@ -97,10 +101,11 @@ class Conclusion:
             outcome = await self._report_outcome(request, outcome)
         if self._registry.get(key) is None:
             self._memory.forget(key)
+            self._failed.pop(key, None)
         self._metrics.reconciled(outcome.result, seconds=seconds)
         if outcome.result in _WRITES:
             self._metrics.secret_written(outcome.result.lower())
-        _CONCLUDED(_log, **key._asdict(), result=outcome.result)
+        _CONCLUDED(_log, **key._asdict(), result=outcome.result, then=_then(outcome))
         return outcome
 
     async def report(self, request: SecretRequest, change: StatusChange) -> bool:
@@ -116,13 +121,28 @@ class Conclusion:
             if _says_so_already(latest, change):
                 return True
             written = await self._statuses.write(latest, change)
+        if written:
+            self._note_recovery(latest)
         event = event_of(change)
         if event is not None and (written or (is_repeated(change) and not latest.has_status)):
             if written and event.warning and not isinstance(change, Synced):
                 about = {"reason": event.reason, "connection": request.connection}
-                _WARNED(_log, **request.key._asdict(), message=event.message, **about)
+                _WARNED(_log, **request.subject, message=event.message, **about)
             self.post(latest, [event])
         return True
+
+    def _note_recovery(self, before: SecretRequest) -> None:
+        """Post that a failure is over. The announcement of a new generation may have replaced it in the status meanwhile."""
+        key = before.key
+        current = self._registry.get(key)
+        if current is None:
+            return
+        if (failure := _failure_in(current.status)) is not None:
+            self._failed[key] = failure
+        elif current.status.is_synced(current.generation):
+            failure = self._failed.pop(key, None) or _failure_in(before.status)
+            if failure is not None:
+                self.post(current, [Event(EventReason.RECOVERED, f"ready again; the failure was {failure}")])
 
     async def _report_outcome(self, request: SecretRequest, outcome: Outcome) -> Outcome:
         try:
@@ -132,6 +152,20 @@ class Conclusion:
             return self._situations.after(error, request)
         self.post(request, outcome.events)
         return outcome
+
+
+def _failure_in(status: Status) -> str | None:
+    """The failure of one object that a status shows. One that concerns everything at once is the connection's to log."""
+    ready = status.condition("Ready")
+    return ready.reason if ready and ready.status == "False" and ready.reason != Reason.SOURCE_SILENT else None
+
+
+def _then(outcome: Outcome) -> str:
+    """When the key is looked at again, for a line of the log."""
+    after, vault = outcome.requeue.after, "; again when the vaults can be reached" if outcome.waits_for_vault else ""
+    if outcome.requeue.backoff:
+        return f"; again after a growing pause{vault}"
+    return vault if after is None else f"; again in {after:.0f} s{vault}"
 
 
 def _says_so_already(request: SecretRequest, change: StatusChange) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from keyturn.base.log import debug
+from keyturn.base.text import duration
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.control.connections.poller import Polled
@@ -29,6 +32,10 @@ from keyturn.core.pending import PendingChanges
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.resolve import Unresolved
 from keyturn.core.triggers import Wake, pending_of_deleted, wake_ups
+
+_log = logging.getLogger(__name__)
+
+_QUEUED = debug("Secret {namespace}/{name} is looked at{when}: {why}")
 
 _WRITES_AT_ONCE = 10
 """Writes under way at once: more would only wait for a connection, with their deadline running."""
@@ -133,7 +140,7 @@ class SyncController:
     def request_changed(self, key: Key) -> None:
         """A request must be looked at; or is gone."""
         if self._registry.get(key) is not None:
-            self._queue.add(key)
+            self._add(key, "what requests it changed or was listed")
             return
         self._memory.forget(key)
         self._queue.forget(key)
@@ -150,20 +157,32 @@ class SyncController:
         elif (pending := pending_of_deleted(old, new)) is not None:
             self._pending_of_deleted[key] = pending
         if Wake.SYNC in wake_ups(new, request):
-            self._queue.add_after(key, self._cooldown.delay(key))
+            delay = self._cooldown.delay(key)
+            when = f" in {duration(delay)}" if delay else ""
+            _QUEUED(_log, **key._asdict(), when=when, why="it changed" if new is not None else "it is gone")
+            self._queue.add_after(key, delay)
 
     def polled(self, polled: Polled) -> None:
         """A connection was polled."""
         if polled.reachable:
             for key in self._memory.take_waiting(polled.connection):
-                self._queue.add(key)
+                self._add(key, "the vaults can be reached again")
         if not (polled.moved or polled.newly_stale):
             return
         for request in self._registry:
             if request.connection == polled.connection and (
                 polled.newly_stale or (polled.moved and self._names_something_else(request))
             ):
-                self._queue.add(request.key)
+                why = (
+                    "its path means another item or version"
+                    if polled.moved
+                    else "the vaults were not reached for too long"
+                )
+                self._add(request.key, why)
+
+    def _add(self, key: Key, why: str) -> None:
+        _QUEUED(_log, **key._asdict(), when="", why=why)
+        self._queue.add(key)
 
     def _sharing_item(self, key: Key) -> Collection[Key]:
         return {*self._memory.users.sharing_item(key), *self._registry.sharing_path(key)} - {key}

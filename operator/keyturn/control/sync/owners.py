@@ -17,7 +17,7 @@ from keyturn.core.request import SecretRequest
 
 _log = logging.getLogger(__name__)
 
-_REFUSED = warning("{namespace}/{name}: an owner of the Secret cannot be added: {error}")
+_REFUSED = warning("{kind} {namespace}/{name}: an owner of the Secret cannot be added: {error}")
 
 
 def owners_to_add(
@@ -63,7 +63,7 @@ async def add_owners(
         if error.namespace_terminating:
             raise
         # Some clusters, such as OpenShift, let only those change owners that may delete the object.
-        _REFUSED(_log, **request.key._asdict(), error=error)
+        _REFUSED(_log, **request.subject, error=error)
         return Event(
             EventReason.OWNER_REFUSED,
             f"not added as an owner of the Secret {request.key.name}, which can be garbage-collected early: "

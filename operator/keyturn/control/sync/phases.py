@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from keyturn.base.text import listed
 from keyturn.cluster import ClusterError
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.index import ResolvedItem
@@ -19,8 +18,9 @@ from keyturn.control.sync.owners import add_owners, owners_to_add
 from keyturn.control.sync.secret_writer import Refused, SecretWriter, Written
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
+from keyturn.control.sync.write_events import event_of_write
 from keyturn.core import names
-from keyturn.core.events import Event, EventReason
+from keyturn.core.events import Event
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.outcomes import (
     FINALIZER_REMOVED,
@@ -36,9 +36,9 @@ from keyturn.core.outcomes import (
     when_frozen,
 )
 from keyturn.core.ownership import is_ours
-from keyturn.core.paths import BadPath, parse_item_path
+from keyturn.core.paths import BadPath
 from keyturn.core.polling import is_older
-from keyturn.core.request import Key, SecretRequest
+from keyturn.core.request import Key, SecretRequest, requested_path
 from keyturn.core.resolve import Unresolved
 from keyturn.core.restart_status import keys_gone
 from keyturn.core.restarts import unreadable_switch
@@ -165,7 +165,7 @@ class Phases:
         unconfirmed_since = confirmations.since(key)
         since = max(self._registry.changed_at(key), unconfirmed_since, confirmations.awaited_since(key))
         try:
-            path = parse_item_path(request.item_path)
+            path = requested_path(request)
             item = await self._connections[request.connection].index.find(path, since=since, at_least=unconfirmed_since)
         except (BadPath, Unresolved, VaultError):
             self._memory.users.record(key, None)
@@ -265,7 +265,8 @@ class Phases:
         # Nothing new came from the vault: somebody else changed the Secret.
         drifted = written.applied and request.is_synced and request.status.item_version == fetched.revision
         frozen = names.IGNORE_TAG in fetched.tags
-        return after_write(_result(written), synced, event=_event(written), drifted=drifted, frozen=frozen)
+        event = event_of_write(written, synced.keys, was_there=request.status.keys is not None)
+        return after_write(_result(written), synced, event=event, drifted=drifted, frozen=frozen)
 
 
 def _result(written: Written) -> str:
@@ -275,11 +276,3 @@ def _result(written: Written) -> str:
     if written.repaired:
         return "Repaired"
     return "Updated" if written.changed else "Kept"
-
-
-def _event(written: Written) -> Event | None:
-    if written.repaired:
-        return Event(EventReason.REPAIRED, f"a foreign edit was undone: {listed('key', written.changed)}")
-    if written.changed:
-        return Event(EventReason.UPDATED, f"new bytes from 1Password: {listed('key', written.changed)}")
-    return None

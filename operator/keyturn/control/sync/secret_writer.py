@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from keyturn.base.text import listed
 from keyturn.cluster import SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
 from keyturn.control.sync.owners import is_there
+from keyturn.core.keys import keys_of_type
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import SECRET_MANAGER
+from keyturn.core.names import MANAGED_BY, PRODUCT, SECRET_MANAGER
 from keyturn.core.ownership import reference_to
 from keyturn.core.pending import PendingChanges, pending_changes
 from keyturn.core.request import Key, SecretRequest
@@ -29,7 +31,10 @@ class Written:
     Attributes:
         created: there was none before.
         applied: it was there and was written.
-        changed: names of the keys that were given other bytes.
+        adopted: it was somebody else's before.
+        changed: names of the keys that were given other bytes, were added or were removed.
+        added: those of them that were added.
+        removed: those of them that were removed.
         repaired: what was changed had been edited by somebody else.
         revision: of the Secret.
         pending: changes for which restarts are pending now; None if there are none.
@@ -37,7 +42,10 @@ class Written:
 
     created: bool = False
     applied: bool = False
+    adopted: bool = False
     changed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
     repaired: bool = False
     revision: int = 0
     pending: PendingChanges | None = None
@@ -116,9 +124,9 @@ class SecretWriter:
                     raise
                 present = await self._present(request.key)
             except Invalid as error:
-                return Refused(Failure(Reason.SECRET_INVALID, f"the Secret is refused: {error.message}"))
+                return Refused(Failure(Reason.SECRET_INVALID, _why_invalid(desired, error)))
             except TooLarge:
-                return Refused(Failure(Reason.SECRET_TOO_LARGE, "the API server refuses the Secret as too large"))
+                return Refused(Failure(Reason.SECRET_TOO_LARGE, "the API server rejects the Secret as too large"))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def freeze(self, desired: Desired) -> Written | Failure | None:
@@ -155,7 +163,16 @@ class SecretWriter:
         answer = await self._cluster.apply(
             SECRETS, request.key.namespace, request.key.name, manifest, field_manager=SECRET_MANAGER
         )
-        return _with_pending(Written(applied=True, changed=plan.changed, repaired=plan.repairs), answer)
+        before, after = present.get("data") or {}, plan.manifest["data"]
+        written = Written(
+            applied=True,
+            adopted=ObjectMeta.of(present).labels.get(MANAGED_BY) != PRODUCT,
+            changed=plan.changed,
+            added=tuple(key for key in plan.changed if key not in before),
+            removed=tuple(key for key in plan.changed if key not in after),
+            repaired=plan.repairs,
+        )
+        return _with_pending(written, answer)
 
     async def _create(self, plan: Create, request: SecretRequest) -> dict[str, Any]:
         """Create by POST, which refuses where an apply would overwrite a Secret that appeared meanwhile."""
@@ -190,6 +207,17 @@ class SecretWriter:
             return await self._cluster.get(SECRETS, key.namespace, key.name)
         except NotFound:
             return None
+
+
+def _why_invalid(desired: Desired, error: Invalid) -> str:
+    """Why the API server rejects a Secret, in words about the item if its type needs keys that the item lacks."""
+    needed = keys_of_type(desired.request.secret_type)
+    if missing := [key for key in needed if key not in desired.data]:
+        return (
+            f"the API server rejects the Secret: its type {desired.request.secret_type} needs "
+            f"{listed('key', needed)}; the item lacks {', '.join(missing)}"
+        )
+    return f"the API server rejects the Secret: {error.message.removeprefix('the API server refuses the object: ')}"
 
 
 def _version(secret: Mapping[str, Any]) -> str:

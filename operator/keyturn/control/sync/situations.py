@@ -39,7 +39,7 @@ _REFRESH_GRACE = 10.0
 _OF_A_FETCH = frozenset({Reason.VAULT_UNAVAILABLE, Reason.ITEM_UNREADABLE})
 """Failures that leave the question open whether the item alone is to blame."""
 
-_CLUSTER_FAILED = warning("{namespace}/{name}: {error}")
+_CLUSTER_FAILED = warning("{kind} {namespace}/{name}: {error}")
 
 
 class Situations:
@@ -103,7 +103,7 @@ class Situations:
             case ClusterError():
                 terminating = isinstance(error, Forbidden) and error.namespace_terminating
                 if not terminating:
-                    _CLUSTER_FAILED(_log, **request.key._asdict(), error=error, connection=request.connection)
+                    _CLUSTER_FAILED(_log, **request.subject, error=error, connection=request.connection)
                 return after_cluster_error(
                     error.message,
                     self.of(request),

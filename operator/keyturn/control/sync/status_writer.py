@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 """How often to look at an object again at once that changes while its status is written."""
 
-_FINALIZER_REMOVED = info("{namespace}/{name}: the official operator's finalizer was removed")
+_FINALIZER_REMOVED = info("{kind} {namespace}/{name}: the official operator's finalizer was removed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class StatusWriter:
                 field_manager=names.STATUS_MANAGER,
             )
             self.registry.removed_finalizer(request, resource_version=answer["metadata"]["resourceVersion"])
-            _FINALIZER_REMOVED(_log, **request.key._asdict(), kind=owner.kind)
+            _FINALIZER_REMOVED(_log, **request.subject)
 
     async def _write(
         self, request: SecretRequest, status_of: Callable[[SecretRequest], Status], *, same_request: bool

@@ -10,6 +10,8 @@ from keyturn.base.errors import translated
 from keyturn.providers.connect.connect_errors import BadAddress
 
 _UNUSABLE_CHARACTER = re.compile(r"[\s\\\x00-\x1f\x7f]")
+_VERSION = re.compile(r"(.*/)?v1", re.IGNORECASE)
+"""A path that ends like the API's own routes begin."""
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
 
 
@@ -79,4 +81,6 @@ def _prefix(path: str) -> str:
         return ""
     if any(segment in {"", ".", ".."} for segment in prefix.split("/")):
         raise _Unusable("must not hold empty, '.' or '..' segments in its path")
+    if _VERSION.fullmatch(prefix):
+        raise _Unusable("must not end in /v1: Keyturn appends that itself")
     return f"/{prefix}"

@@ -67,6 +67,9 @@ class ConnectClient:
         time: for deadlines and pauses.
         observer: observes each request as it ends.
         transport: stands in for the network, in tests.
+
+    Attributes:
+        address: of the server, for messages.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class ConnectClient:
         observer: RequestObserver | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self.address = settings.address
         wire = Wire(settings, transport=transport)
         self._sender = Sender(settings, token, wire=wire, time=time, observer=observer)
 

@@ -16,16 +16,17 @@ from keyturn.providers.proxies import proxy_for
 
 BUDGET = Budget(requests_at_once=10, shortest_poll=1.0)
 
-VARIABLES = (
-    "OP_CONNECT_HOST",
-    "OP_CONNECT_TOKEN",
-    "OP_CONNECT_TOKEN_FILE",
-    "OP_CONNECT_CA_FILE",
-    "SSL_CERT_FILE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-)
+VARIABLES: Mapping[str, str] = {
+    "OP_CONNECT_HOST": "base URL of the Connect server, without /v1",
+    "OP_CONNECT_TOKEN": "its bearer token; set this or OP_CONNECT_TOKEN_FILE",
+    "OP_CONNECT_TOKEN_FILE": "a file with the token, read again when it changes",
+    "OP_CONNECT_CA_FILE": "certificates to trust instead of the public ones",
+    "SSL_CERT_FILE": "the same; OP_CONNECT_CA_FILE takes precedence",
+    "HTTP_PROXY": "the proxy for a Connect server at an http:// address",
+    "HTTPS_PROXY": "the proxy for a Connect server at an https:// address",
+    "NO_PROXY": "hosts and networks to reach without a proxy",
+}
+"""The variables that are read, and what each means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,17 @@ class ConnectSettings:
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"the Connect setting {name} must be greater than zero")
+
+    @property
+    def address(self) -> str:
+        """Scheme, host and port of the server, and the proxy on the way to it, for messages. A path prefix is left out."""
+        server = _origin(self.host)
+        return server if self.proxy is None else f"{server} through the proxy {_origin(self.proxy)}"
+
+
+def _origin(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 _POSITIVE = (

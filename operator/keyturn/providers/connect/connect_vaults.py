@@ -30,20 +30,25 @@ class ConnectVaults:
     def __init__(self, client: ConnectClient) -> None:
         self._client = client
 
+    @property
+    def address(self) -> str:
+        """Scheme, host and port of the server, and the proxy on the way to it."""
+        return self._client.address
+
     async def refresh(self) -> None:
         """One GET of /heartbeat."""
-        with _translating_errors("the Connect server", may_be_absent=False):
+        with self._translating_errors("", may_be_absent=False):
             await self._client.heartbeat()
 
     async def scopes(self) -> Sequence[vault.Scope]:
         """One GET of the vaults."""
-        with _translating_errors("the vaults", may_be_absent=False):
+        with self._translating_errors("the vaults", may_be_absent=False):
             return [as_scope(found) for found in await self._client.vaults()]
 
     async def items(self, scope: vault.Scope, *, wanted: Collection[str] | None) -> Sequence[vault.ItemRef]:
         """One GET of the whole list, or a GET or a filter for each wanted item if a filter can hold all of them."""
         found: Sequence[ItemSummary] | None = None
-        with _translating_errors(f"the items of vault {scope.id}"):
+        with self._translating_errors(f"the items of vault {scope.id}"):
             if wanted is not None and all(equals("title", text) is not None for text in wanted):
                 found = await self._some(scope, wanted)
             if found is None:
@@ -54,7 +59,7 @@ class ConnectVaults:
     async def item(self, scope: str, item_id: str) -> vault.Item:
         """One GET of the item. Archived and deleted ones count as not there."""
         what = f"item {item_id} of vault {scope}"
-        with _translating_errors(what, of_one_item=True):
+        with self._translating_errors(what, of_one_item=True):
             found = await self._client.item(scope, item_id)
         if found.state:
             raise vault.NotInVault(f"{what}: it is {found.state.lower()}")
@@ -62,7 +67,7 @@ class ConnectVaults:
 
     async def file(self, item: vault.ItemRef, field: vault.Field, *, limit: int) -> bytes:
         """One GET of the content, by ids."""
-        with _translating_errors(f"file {field.id} of item {item.id} in vault {item.scope}", of_one_item=True):
+        with self._translating_errors(f"file {field.id} of item {item.id} in vault {item.scope}", of_one_item=True):
             return await self._client.file_content(item.scope, item.id, field.id, limit=limit, size=field.size)
 
     async def close(self) -> None:
@@ -92,18 +97,18 @@ class ConnectVaults:
             found += await self._client.items(scope.id, title=spelling, size=scope.size)
         return found
 
-
-def _translating_errors(
-    what: str, *, may_be_absent: bool = True, of_one_item: bool = False
-) -> AbstractContextManager[None]:
-    """Errors of Connect leave the block as errors of `core.vault`."""
-    return translated(
-        lambda error: (
-            as_vault_error(error, what, may_be_absent=may_be_absent, of_one_item=of_one_item)
-            if isinstance(error, ConnectError)
-            else None
+    def _translating_errors(
+        self, what: str, *, may_be_absent: bool = True, of_one_item: bool = False
+    ) -> AbstractContextManager[None]:
+        """Errors of Connect leave the block as errors of `core.vault`."""
+        server = f"Connect at {self.address}"
+        return translated(
+            lambda error: (
+                as_vault_error(error, what, server=server, may_be_absent=may_be_absent, of_one_item=of_one_item)
+                if isinstance(error, ConnectError)
+                else None
+            )
         )
-    )
 
 
 async def _side_by_side(requests: Iterable[Callable[[], Awaitable[_T]]]) -> list[_T]:

@@ -13,6 +13,10 @@ from keyturn.providers.connect.connect_errors import BadToken, ConfigError
 _LOOK_EVERY = 1.0
 """Seconds between two looks at the stamp of a token file."""
 
+_QUOTES = "\"'`"
+_ENCODED_TOKEN = "ZXlK"  # noqa: S105 - how every token begins in base64, not a token
+"""A Connect token is a JWT and begins with `eyJ`; so this is how one begins after `base64`."""
+
 _MAX_BYTES = 64 * 1024
 """A Connect token has about one thousand characters; a larger file is some other file."""
 
@@ -45,11 +49,14 @@ def clean_token(text: str, *, origin: str) -> str:
         origin: where it comes from, for the message.
 
     Raises:
-        BadToken: empty, or with inner whitespace, control or non-ASCII characters. The message never repeats the token.
+        BadToken: empty, of a form that is known to be something else, or with inner whitespace, control or non-ASCII characters.
+            The message never repeats the token.
     """
     token = text.strip()
     if not token:
         raise BadToken(f"the Connect token in {origin} is empty")
+    if (form := _foreign_form(token)) is not None:
+        raise BadToken(f"the Connect token in {origin} {form}")
     if any(char.isspace() for char in token):
         raise BadToken(
             f"the Connect token in {origin} has whitespace inside: was it copied with a line break, or with 'Bearer'?"
@@ -57,6 +64,21 @@ def clean_token(text: str, *, origin: str) -> str:
     if not token.isascii() or not token.isprintable():
         raise BadToken(f"the Connect token in {origin} has characters that no token has: was it cut or encoded?")
     return token
+
+
+def _foreign_form(token: str) -> str | None:
+    """What a text is instead of a Connect token, as the end of a sentence; None if it has none of these well-known forms."""
+    if token[0] in _QUOTES or token[-1] in _QUOTES:
+        return "begins or ends with a quotation mark: write it without quotes"
+    if token.startswith("op://"):
+        return "is a secret reference (op://...) that nobody resolved: put the token itself there"
+    if token.startswith("ops_"):
+        return (
+            "is the token of a 1Password service account (ops_...): Keyturn needs the access token of a Connect server"
+        )
+    if token.startswith(_ENCODED_TOKEN):
+        return "is encoded in base64 once more than a Secret needs: decode it once"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

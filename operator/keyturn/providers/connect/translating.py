@@ -30,30 +30,33 @@ _ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
 
 
 def as_vault_error(
-    error: ConnectError, what: str, *, may_be_absent: bool = True, of_one_item: bool = False
+    error: ConnectError, what: str, *, server: str, may_be_absent: bool = True, of_one_item: bool = False
 ) -> vault.VaultError:
     """The error of `core.vault` for an error of Connect.
 
     Args:
         error: its text is safe to publish, like all of its tree.
-        what: names the requested thing, by ids.
+        what: names the requested thing, by ids; empty for the server as a whole.
+        server: its name and address. What may be the server's fault names it, so that the reader knows where to look.
         may_be_absent: whether 404 means that the thing does not exist. On a route that always exists, 404 means that the
             address leads elsewhere.
         of_one_item: whether a complete answer that is not the requested thing says something of one item alone.
     """
-    text = f"{what}: {error}"
+    text = f"{what}: {error}" if what else str(error)
+    at_server = f"{server}: {text}"
     if not may_be_absent and isinstance(error, Missing | BadRequest):
-        return vault.VaultUnavailable(text)
+        return vault.VaultUnavailable(at_server)
     if isinstance(error, Throttled):
-        return vault.RateLimited(text, retry_after=error.retry_after, whole=error.whole)
+        return vault.RateLimited(at_server, retry_after=error.retry_after, whole=error.whole)
     if isinstance(error, BadRequest) and error.malformed_id:
         return vault.NotInVault(text)
     if of_one_item and isinstance(error, Misshapen | Oversized):
         return vault.ItemUnreadable(text)
     for connect_class, vault_class in _ERRORS:
         if isinstance(error, connect_class):
-            return vault_class(text)
-    return vault.VaultUnavailable(text)
+            about_server = vault_class is vault.CredentialRefused or not may_be_absent
+            return vault_class(at_server if about_server else text)
+    return vault.VaultUnavailable(at_server)
 
 
 def as_scope(found: ConnectVault) -> vault.Scope:

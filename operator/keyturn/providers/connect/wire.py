@@ -6,6 +6,10 @@ titles, keeps cookies, and reads the environment.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import socket
 import ssl
 from collections.abc import AsyncIterable, Mapping
 from importlib.metadata import version
@@ -111,7 +115,7 @@ class Wire:
                 finally:
                     await response.aclose()
         except httpx.TransportError as error:
-            outcome = _exchange_failed(error, call, progress)
+            outcome = _exchange_failed(error, call, progress, proxied=self._settings.proxy is not None)
         except OSError as error:
             outcome = _broken(f"the connection broke ({type(error).__name__})", call, progress)
         if isinstance(outcome, Interrupted) and outcome.on_kept_connection:
@@ -180,12 +184,17 @@ def _too_much(call: Call, problem: str) -> ConnectError:
     return kind(problem, method=call.method, route=call.route)
 
 
-def _exchange_failed(error: httpx.TransportError, call: Call, progress: _Progress) -> ExchangeFailed:
+def _exchange_failed(error: httpx.TransportError, call: Call, progress: _Progress, *, proxied: bool) -> ExchangeFailed:
     if isinstance(error, httpx.TimeoutException):
         phase = _PHASES.get(type(error), "read")
-        return TimedOut(_SLOW[phase], phase=phase, method=call.method, route=call.route)
-    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-        return _no_connection(error, {"method": call.method, "route": call.route})
+        problem = "no connection to the proxy in time" if proxied and phase == "connect" else _SLOW[phase]
+        return TimedOut(problem, phase=phase, method=call.method, route=call.route)
+    if isinstance(error, httpx.ProxyError):
+        status = re.match(r"[0-9]{3}\b", str(error))
+        said = f" (status {status[0]})" if status else ""
+        return Unreachable(f"the proxy refuses the connection{said}", method=call.method, route=call.route)
+    if isinstance(error, httpx.ConnectError):
+        return _no_connection(error, {"method": call.method, "route": call.route}, proxied=proxied)
     if isinstance(error, httpx.RemoteProtocolError):
         return _broken("the answer was cut short or is not HTTP", call, progress)
     return _broken(f"the connection broke ({type(error).__name__})", call, progress)
@@ -196,15 +205,25 @@ def _broken(problem: str, call: Call, progress: _Progress) -> Interrupted:
     return Interrupted(problem, on_kept_connection=kept, method=call.method, route=call.route)
 
 
-def _no_connection(error: BaseException, where: Mapping[str, str]) -> ExchangeFailed:
+def _no_connection(error: BaseException, where: Mapping[str, str], *, proxied: bool) -> ExchangeFailed:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return UntrustedServer(f"the server's certificate is not trusted: {cause.verify_message}", **where)
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return UntrustedServer(f"the TLS handshake failed ({cause.reason or 'no reason given'})", **where)
-    reasons = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    return Unreachable(f"no connection: {reasons[-1] if reasons else 'refused or broken off'}", **where)
+    reasons = [reason for cause in causes if isinstance(cause, OSError) and (reason := _reason(cause))]
+    place = " to the proxy" if proxied else ""
+    return Unreachable(f"no connection{place}: {reasons[-1] if reasons else 'refused or broken off'}", **where)
+
+
+def _reason(error: OSError) -> str:
+    """Why the operating system made no connection. The text of asyncio is not used: it names numbers, not the server."""
+    if isinstance(error, socket.gaierror):
+        return f"the host name cannot be resolved ({error.strerror})"
+    if error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)
+    return error.strerror or ""
 
 
 def _causes(error: BaseException) -> list[BaseException]:
