@@ -57,6 +57,9 @@ def corrected(pending: PendingChanges | None, metadata: ObjectMeta, *, revision:
 def _is_forged(metadata: ObjectMeta, own: int, possible: int) -> bool:
     """Whether we wrote the revision and somebody else changed it since; we never wrote one that another operator's Secret lacks."""
     fields = metadata.managed_fields
+    if not owned_metadata(fields):
+        # Restored from a backup, or another operator's: nothing here was written by us, so nothing of ours was edited.
+        return False
     if REVISION in owned_by_others(fields):
         return True
     return not 0 < own <= possible and ITEM_VERSION in owned_metadata(fields)
