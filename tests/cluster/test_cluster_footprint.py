@@ -9,12 +9,11 @@ import pytest
 SCRIPT = """
 import asyncio, json, sys
 import keyturn.cluster
-from keyturn.base.time import Time
 from keyturn.cluster import ALL_NAMESPACES, Access, Cluster, ClusterError, Informer, SECRETS
 from kubernetes.aio.client import Configuration
 
 async def use():
-    access = Access(Configuration(host="http://127.0.0.1:9"), in_cluster=False, namespace="default", time=Time())
+    access = Access(Configuration(host="http://127.0.0.1:9"), in_cluster=False, namespace="default")
     async with Cluster.at(access) as cluster:
         for call in (
             cluster.get(SECRETS, "a", "b"),

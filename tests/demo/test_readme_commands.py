@@ -34,6 +34,8 @@ MAKE = {
     "make kind-demo": "kind create cluster",
     "make cluster-up": "-m localcluster up",
     "make cluster-down": "-m localcluster down",
+    "make node-up": "-m localnode up",
+    "make node-down": "-m localnode down",
 }
 OURS = "OP_CONNECT_HOST", "OP_CONNECT_TOKEN_FILE"
 
