@@ -218,7 +218,9 @@ def judge(
         created_at = workload.creation_timestamp
         if exposure(pending.changes, keys, seen=seen, created_at=created_at).done:
             done.add(name)
-        skipped = max(seen, declined.get(pending.secret.uid, 0))
+        # A revision that the Secret has not reached was remembered of a forged record, and speaks of no change.
+        remembered = declined.get(pending.secret.uid, 0)
+        skipped = max(seen, remembered if remembered <= pending.revision else 0)
         left = exposure(pending.changes, keys, seen=skipped, created_at=created_at).due
         if not left:
             continue
