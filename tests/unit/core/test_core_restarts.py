@@ -130,6 +130,14 @@ def verdict(found, pods, *, of=None, policy=None, default=True, declined=None):
     )
 
 
+@pytest.mark.parametrize(("remembered", "due"), [(2, False), (3, True), (10**18 - 1, True)])
+def test_a_remembered_revision_that_the_secret_has_not_reached_hides_no_change(remembered, due):
+    """A forged record was restarted for once; the changes after it have lower numbers."""
+    found = pending(Change(2, ("a",)))
+
+    assert bool(verdict(found, template(db=None), declined={found.secret.uid: remembered}).due) is due
+
+
 def test_a_secret_without_the_annotation_has_no_pending_restart():
     """Most Secrets, most of the time."""
     assert PendingRestart.of(replace(secret(), annotations={})) is None
