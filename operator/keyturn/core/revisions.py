@@ -15,11 +15,11 @@ _ALWAYS_BELIEVED: Final = 1_000_000
 
 
 def highest_possible(metadata: ObjectMeta) -> int:
-    """The highest revision that a Secret can have reached.
+    """The highest revision that a Secret can have reached, such that its next one is possible, too.
 
     Each revision took a write, and each write of the cluster raises the `resourceVersion`, so no revision is higher than that.
     """
-    return max(_writes(metadata), _ALWAYS_BELIEVED)
+    return max(_writes(metadata), _ALWAYS_BELIEVED) - 1
 
 
 def known_revision(metadata: ObjectMeta, pending: PendingChanges | None, *, by_status: int) -> int:
@@ -37,8 +37,7 @@ def known_revision(metadata: ObjectMeta, pending: PendingChanges | None, *, by_s
     own = parse_revision(metadata.annotations.get(REVISION, ""))
     possible = highest_possible(metadata)
     known = (own, pending.revision if pending else 0, by_status)
-    # Below the highest: the next one must be possible, too.
-    believed = max((revision for revision in known if revision < possible), default=0)
+    believed = max((revision for revision in known if revision <= possible), default=0)
     fresh = _writes(metadata) if _is_forged(metadata, own, possible) else 0
     return max(believed, fresh, 1)
 
