@@ -83,7 +83,7 @@ _SHARE = pytest.StashKey[_Share]()
 
 @pytest.fixture(scope="session")
 def api_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ApiServer:
-    """A running API server, or the one that KEYTURN_TEST_KUBECONFIG names."""
+    """A running API server, or the one that TEST_KUBECONFIG names."""
     base = tmp_path_factory.getbasetemp()
     existing = existing_kubeconfig()
     if existing is not None:

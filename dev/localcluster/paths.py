@@ -41,16 +41,16 @@ def pinned(file: Path, pattern: str) -> str:
 def existing_kubeconfig() -> Path | None:
     """Return the kubeconfig of an existing cluster that tests shall use instead of a local one, if asked for.
 
-    Only the environment variable `KEYTURN_TEST_KUBECONFIG` asks for it. `KUBECONFIG` is ignored on purpose: it may well
+    Only the environment variable `TEST_KUBECONFIG` asks for it. `KUBECONFIG` is ignored on purpose: it may well
     name a production cluster, and tests create and delete objects.
 
     Raises:
         ClusterSetupError: the variable names a file that does not exist.
     """
-    configured = os.environ.get("KEYTURN_TEST_KUBECONFIG", "")
+    configured = os.environ.get("TEST_KUBECONFIG", "")
     if not configured:
         return None
     path = Path(configured).expanduser()
     if not path.is_file():
-        raise ClusterSetupError(f"KEYTURN_TEST_KUBECONFIG names {path}, which is no file: correct it, or unset it")
+        raise ClusterSetupError(f"TEST_KUBECONFIG names {path}, which is no file: correct it, or unset it")
     return path

@@ -123,11 +123,11 @@ def test_cache_follows_the_xdg_specification(monkeypatch):
 
 
 def test_existing_cluster_is_used_only_when_asked_for(tmp_path, monkeypatch):
-    """KUBECONFIG alone never leads tests to a cluster; KEYTURN_TEST_KUBECONFIG does, and must name a file."""
-    monkeypatch.delenv("KEYTURN_TEST_KUBECONFIG", raising=False)
+    """KUBECONFIG alone never leads tests to a cluster; TEST_KUBECONFIG does, and must name a file."""
+    monkeypatch.delenv("TEST_KUBECONFIG", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path))
     assert existing_kubeconfig() is None
-    monkeypatch.setenv("KEYTURN_TEST_KUBECONFIG", str(tmp_path / "missing"))
+    monkeypatch.setenv("TEST_KUBECONFIG", str(tmp_path / "missing"))
     with pytest.raises(ClusterSetupError, match="which is no file"):
         existing_kubeconfig()
     (tmp_path / "missing").touch()

@@ -8,10 +8,10 @@ from localnode import obstacle
 
 
 def need_real_node() -> None:
-    """Leave the test out where no node can run; with `KEYTURN_TEST_NODE=required`, as in CI, it fails there instead."""
+    """Leave the test out where no node can run; with `TEST_NODE=required`, as in CI, it fails there instead."""
     why = obstacle()
     if why is None:
         return
-    if os.environ.get("KEYTURN_TEST_NODE") == "required":
+    if os.environ.get("TEST_NODE") == "required":
         pytest.fail(why, pytrace=False)
     pytest.skip(why)

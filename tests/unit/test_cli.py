@@ -34,6 +34,13 @@ def test_an_unknown_command_is_named_before_the_usage(arguments, mistake, capsys
     assert capsys.readouterr().err == f"keyturn: {mistake}\n{USAGE}"
 
 
+@pytest.fixture(autouse=True)
+def only_variables_of_the_test(monkeypatch):
+    """A variable of whoever runs the tests is no setting of the operator."""
+    for name in [name for name in os.environ if name.startswith(("OP_", "KEYTURN_"))]:
+        monkeypatch.delenv(name)
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_the_end_is_a_line_of_the_log(monkeypatch, capsys, early):
     """Otherwise the log just stops, as after a crash."""
@@ -72,10 +79,7 @@ def test_the_usage_can_be_asked_for(capsys):
     assert capsys.readouterr().out == USAGE
 
 
-def test_a_mistake_in_the_settings_is_one_line(monkeypatch, capsys):
+def test_a_mistake_in_the_settings_is_one_line(capsys):
     """Nothing is started."""
-    for name in [name for name in os.environ if name.startswith(("OP_", "KEYTURN_"))]:
-        monkeypatch.delenv(name)
-
     assert run_command(["operator"]) == 2
     assert capsys.readouterr().err == "keyturn: OP_CONNECT_HOST is not set; it is the base URL of the Connect server\n"

@@ -49,7 +49,7 @@ def test_tests_are_skipped_only_if_no_real_node_can_run():
     }
 
     assert skipping == {"support/real_node.py"}
-    assert "KEYTURN_TEST_NODE=required" in (ROOT / ".ci" / "run").read_text()
+    assert "TEST_NODE=required" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_the_operator_is_imported_without_the_generated_kubernetes_models():
