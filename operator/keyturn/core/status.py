@@ -31,6 +31,8 @@ class Reason(StrEnum):
     """The Secret holds what the item holds."""
     FROZEN = "Frozen"
     """The item is tagged to be ignored: the Secret is left as it is."""
+    SUSPENDED = "Suspended"
+    """`spec.suspend` is true: the Secret is left as it is."""
     PROGRESSING = "Progressing"
     """A new generation is being worked on."""
 
@@ -63,6 +65,20 @@ class Reason(StrEnum):
     """The type of an existing Secret cannot change."""
     TYPE_REFUSED = "TypeRefused"
     """Secrets of that type are credentials of the cluster itself, and Keyturn never makes them."""
+    INVALID_TEMPLATE = "InvalidTemplate"
+    """A key or template of the spec is wrong whatever the items hold."""
+    FIELD_NOT_FOUND = "FieldNotFound"
+    """A field that a key or template requires does not exist, or has no value."""
+    FIELD_AMBIGUOUS = "FieldAmbiguous"
+    """Several fields fit a reference, and nothing says which one is meant."""
+    VALUE_INVALID = "ValueInvalid"
+    """A value is not what its filter or template can take."""
+    KEY_CONFLICT = "KeyConflict"
+    """Fields of two items become the same key."""
+    TEMPLATE_TOO_EXPENSIVE = "TemplateTooExpensive"
+    """The filters of the object would process more bytes than is allowed."""
+    OVERRULED = "Overruled"
+    """Another object asks for the same Secret, and decides what it holds."""
 
     DUPLICATE_TITLE = "DuplicateTitle"
     """Several vaults or items have that title; the oldest is used."""
@@ -87,11 +103,14 @@ class Reason(StrEnum):
 MOST_NAMED = 10
 """How many keys a message names at most: an item may hold thousands."""
 
-GOOD = frozenset({Reason.SYNCED, Reason.FROZEN})
+GOOD = frozenset({Reason.SYNCED, Reason.FROZEN, Reason.SUSPENDED})
 """Reasons why `Ready` is true."""
 
 WAITING = frozenset({Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED, Reason.CLUSTER_FORBIDDEN})
 """Reasons that end by themselves; a human must end every other failure."""
+
+_NOT_STALLED = frozenset({Reason.OVERRULED})
+"""Reasons of a `Ready` that is false on purpose, as while one object takes over from another: tools that wait must not give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +204,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """The item is tagged to be ignored: the Secret is left as it is."""
+    """The Secret is left as it is.
+
+    Attributes:
+        suspended: whether its object says so; else an item is tagged to be ignored.
+    """
+
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +315,8 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
         case Held(message):
             said = _in_sync(len(request.status.keys or ()), request.status.item_version)
             conditions = [("Ready", "True", Reason.SYNCED, said), ("Warning", "True", Reason.ITEM_EMPTIED, message)]
+        case Frozen(suspended=True):
+            conditions = [("Ready", "True", Reason.SUSPENDED, "spec.suspend is true: the Secret is left as it is")]
         case Frozen():
             said = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
             conditions = [("Ready", "True", Reason.FROZEN, said)]
@@ -309,7 +336,8 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
             conditions = [*_all_but_warning(request), ("Warning", "True", Reason.CANNOT_REFRESH, message)]
         case Failure(reason, message):
             ready, beside = ("Unknown", "Reconciling") if change.passes else ("False", "Stalled")
-            conditions = [("Ready", ready, reason, message), (beside, "True", reason, message)]
+            conditions = [("Ready", ready, reason, message)]
+            conditions += [(beside, "True", reason, message)] if reason not in _NOT_STALLED else []
     return conditions
 
 

@@ -35,6 +35,7 @@ CHANGES = (
     SYNCED,
     Held("m"),
     Frozen(),
+    Frozen(suspended=True),
     Progressing(),
     Stale("m"),
     Failure(Reason.ITEM_NOT_FOUND, "m", awaited=True),
@@ -80,6 +81,8 @@ def argo(status):
         pytest.param(after(Progressing()), "InProgress", "Progressing", id="work under way"),
         pytest.param(after(SYNCED), "Current", "Healthy", id="synced"),
         pytest.param(after(Frozen()), "Current", "Healthy", id="frozen"),
+        pytest.param(after(Frozen(suspended=True)), "Current", "Healthy", id="suspended"),
+        pytest.param(after(Failure(Reason.OVERRULED, "m")), "InProgress", "Degraded", id="overruled"),
         pytest.param(
             after(Failure(Reason.VAULT_UNAVAILABLE, "m")),
             "InProgress",
