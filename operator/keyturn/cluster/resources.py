@@ -83,6 +83,7 @@ PODS = Resource("", "v1", "pods", "Pod")
 # Core v1 and not events.k8s.io/v1; `events.py` has the reason.
 EVENTS = Resource("", "v1", "events", "Event", quotable=True)
 ONEPASSWORD_ITEMS = Resource("onepassword.com", "v1", "onepassworditems", "OnePasswordItem", quotable=True)
+KEYTURN_SECRETS = Resource("keyturn.dev", "v1alpha1", "keyturnsecrets", "KeyturnSecret", quotable=True)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")

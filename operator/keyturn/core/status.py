@@ -251,6 +251,9 @@ def status_after(request: SecretRequest, change: StatusChange, *, now: datetime)
             request.status, map(_legible, _conditions(request, change)), generation=request.generation, now=now
         ),
     )
+    if isinstance(change, Failure) and change.reason == Reason.OVERRULED:
+        # What the Secret holds is another object's to say from now on.
+        return Status(observed_generation=status.observed_generation, conditions=status.conditions)
     if not isinstance(change, Synced):
         return status
     return replace(
@@ -283,6 +286,15 @@ def _legible(said: _Said) -> _Said:
 
 def _in_sync(keys: int, version: str) -> str:
     return f"the Secret is in sync with the item at version {version} ({plural(keys, 'key')})"
+
+
+def overruled_by(decider: SecretRequest) -> Failure:
+    """What the status of an object says that requests the same Secret as another one, which decides what that holds."""
+    owner = decider.owners[0]
+    return Failure(
+        Reason.OVERRULED,
+        f"the Secret {decider.key.name} follows {owner.kind} {owner.name}; this object decides again once that one is deleted",
+    )
 
 
 def event_of(change: StatusChange) -> Event | None:
