@@ -15,6 +15,7 @@ from keyturn.cluster.events import Ledger
 from keyturn.cluster.resources import (
     DAEMONSETS,
     DEPLOYMENTS,
+    KEYTURN_SECRETS,
     NAMESPACES,
     ONEPASSWORD_ITEMS,
     PODS,
@@ -44,7 +45,8 @@ def guarded(tmp_path_factory, helm_program):
     with LocalCluster.start(audit_policy=policy) as local:
         helm = Helm(helm_program, folder=folder, kubeconfig=local.kubeconfig)
         helm("install", "keyturn", CHART, f"--namespace={HOME}", "--create-namespace", values=VALUES)
-        local.wait_for_kind("onepassworditems.onepassword.com")
+        for kind in ("onepassworditems.onepassword.com", "keyturnsecrets.keyturn.dev"):
+            local.wait_for_kind(kind)
         yield local
 
 
@@ -195,6 +197,14 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
     await stage.annotate_secret("foreign", {names.ADOPT: "true"})
     await stage.ready("foreign")
     await stage.holds("foreign", {"password": "first"})
+
+    # The other kind: from a request to a Secret that is made again, and a move from a OnePasswordItem.
+    await stage.shape("login", keys={"PASSWORD": "password"})
+    await stage.ready("login", kind=KEYTURN_SECRETS)
+    await stage.says("login", "Overruled")
+    await stage.holds("login", {"PASSWORD": "second"})
+    await stage.cluster.delete(SECRETS, stage.namespace, "login")
+    await stage.holds("login", {"PASSWORD": "second"})
 
     # An item to be left alone, one that is not there, and the end of one.
     stage.put_item("frozen", tags=[names.IGNORE_TAG])
