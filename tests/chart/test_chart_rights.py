@@ -146,6 +146,15 @@ async def touched(stage):
     await eventually(check)
 
 
+async def move_to_another_kind(stage, name, values):
+    """From a OnePasswordItem to a KeyturnSecret, whose Secret is deleted and made again."""
+    await stage.shape(name)
+    await stage.ready(name, kind=KEYTURN_SECRETS)
+    await stage.says(name, "Overruled")
+    await stage.cluster.delete(SECRETS, stage.namespace, name)
+    await stage.holds(name, values)
+
+
 async def restarted(stage, resource):
     """Wait until a workload's template was changed once, and the finalizer of 1Password's operator is gone."""
 
@@ -198,13 +207,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
     await stage.ready("foreign")
     await stage.holds("foreign", {"password": "first"})
 
-    # The other kind: from a request to a Secret that is made again, and a move from a OnePasswordItem.
-    await stage.shape("login", keys={"PASSWORD": "password"})
-    await stage.ready("login", kind=KEYTURN_SECRETS)
-    await stage.says("login", "Overruled")
-    await stage.holds("login", {"PASSWORD": "second"})
-    await stage.cluster.delete(SECRETS, stage.namespace, "login")
-    await stage.holds("login", {"PASSWORD": "second"})
+    await move_to_another_kind(stage, "login", {"password": "second"})
 
     # An item to be left alone, one that is not there, and the end of one.
     stage.put_item("frozen", tags=[names.IGNORE_TAG])

@@ -71,7 +71,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a long hole": (with_(keys={"a": "x" * 1025}), "spec.keys[a]: Too long"),
     "too many templates": (with_(templates={f"k{number}": "x" for number in range(65)}), "spec.templates: Too many"),
     "a long template": (with_(templates={"a": "x" * 16385}), "spec.templates[a]: Too long"),
-    "a key twice": (with_(keys={"a": "x"}, templates={"a": "y"}), "spec.templates: the key a is in both keys and templates"),
+    "a key twice": (
+        with_(keys={"a": "x"}, templates={"a": "y"}),
+        "spec.templates: the key a is in both keys and templates",
+    ),
     "an empty pattern": (with_(include=[""]), "spec.include[0]"),
     "a type of tokens": (
         with_(secret={"type": "kubernetes.io/service-account-token"}),
@@ -114,7 +117,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         with_(previous={"for": "1h", "keys": {"a": "b"}}, templates={"a": "x"}),
         "spec.previous: the key a of previous.keys is in templates, too; give it another name",
     ),
-    "a previous key that is none": (with_(previous={"for": "1h", "keys": {"a b": "b"}}), "spec.previous.keys: \"a b\""),
+    "a previous key that is none": (with_(previous={"for": "1h", "keys": {"a b": "b"}}), 'spec.previous.keys: "a b"'),
     "a number": (with_(keys={"a": 1}), "spec.keys[a]"),
     "a switch in words": (with_(autoRestart="true"), "spec.autoRestart"),
     "no spec": (None, "spec: Required value"),
@@ -144,7 +147,9 @@ async def test_what_could_never_become_a_secret_is_refused_at_the_door(api_serve
 
     assert refused.returncode != 0
     # What the API server puts before each message.
-    plain = re.sub(r'Invalid value: (?:null: |"(?:[^"\\]|\\.)*": |map\[.*?\]: )?', "", refused.stderr.replace('\\"', '"'))
+    plain = re.sub(
+        r'Invalid value: (?:null: |"(?:[^"\\]|\\.)*": |map\[.*?\]: )?', "", refused.stderr.replace('\\"', '"')
+    )
     assert said in plain
 
 
@@ -163,8 +168,8 @@ async def test_a_wrong_edit_of_a_right_object_is_refused_too(cluster, crds, name
     """The rules hold for every write."""
     await cluster.create(KEYTURN_SECRETS, namespace, "login", {"spec": FULL}, field_manager="kubectl")
 
+    patch = {"spec": {"keys": {"LEVEL": "level"}}}
     with pytest.raises(Invalid, match="the key LEVEL is in both keys and templates"):
-        patch = {"spec": {"keys": {"LEVEL": "level"}}}
         await cluster.merge_patch(KEYTURN_SECRETS, namespace, "login", patch, field_manager="kubectl-edit")
 
 

@@ -1,6 +1,5 @@
 """KeyturnSecrets on a real API server: made, changed, deleted, and beside OnePasswordItems of the same name."""
 
-
 import pytest
 from official_operator import labels_of
 from operator_fixtures import GET_ITEM, VAULT, annotations_of, condition_of, decoded
