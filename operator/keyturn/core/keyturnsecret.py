@@ -10,8 +10,8 @@ from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
 from keyturn.core.names import (
     AUTO_RESTART,
     KEYTURN_API_VERSION,
-    SHAPED_KIND,
     OPAQUE,
+    SHAPED_KIND,
     is_own,
     issues_token,
 )
