@@ -12,6 +12,15 @@ from keyturn.base.backoff import capped_retry_after
 from keyturn.core.events import Event
 from keyturn.core.paths import BadPath
 from keyturn.core.resolve import Unresolved, VaultUnresolved
+from keyturn.core.shape_errors import (
+    FieldAmbiguous,
+    FieldNotFound,
+    KeyConflict,
+    ShapeError,
+    ShapeTooLarge,
+    TemplateTooExpensive,
+    ValueInvalid,
+)
 from keyturn.core.status import (
     WAITING,
     CannotRefresh,
@@ -148,8 +157,8 @@ _REFETCHED: Final = frozenset({Reason.SECRET_INVALID, Reason.SECRET_TOO_LARGE})
 """Failures that may end by a policy of the cluster, or because an answer of the vault was wrong: only another fetch shows it."""
 
 
-def failure_of(error: VaultError | Unresolved | BadPath) -> Failure:
-    """The reason and message for what resolving or fetching raised."""
+def failure_of(error: VaultError | Unresolved | BadPath | ShapeError) -> Failure:
+    """The reason and message for what resolving, fetching or shaping raised."""
     match error:
         case BadPath():
             reason = Reason.INVALID_PATH
@@ -159,12 +168,24 @@ def failure_of(error: VaultError | Unresolved | BadPath) -> Failure:
             reason = Reason.ITEM_NOT_FOUND
         case AccessDenied():
             reason = Reason.ACCESS_DENIED
-        case FileTooLarge():
+        case FileTooLarge() | ShapeTooLarge():
             reason = Reason.SECRET_TOO_LARGE
         case ItemUnreadable():
             reason = Reason.ITEM_UNREADABLE
         case CredentialRefused():
             reason = Reason.CREDENTIAL_REFUSED
+        case FieldNotFound():
+            reason = Reason.FIELD_NOT_FOUND
+        case FieldAmbiguous():
+            reason = Reason.FIELD_AMBIGUOUS
+        case ValueInvalid():
+            reason = Reason.VALUE_INVALID
+        case KeyConflict():
+            reason = Reason.KEY_CONFLICT
+        case TemplateTooExpensive():
+            reason = Reason.TEMPLATE_TOO_EXPENSIVE
+        case ShapeError():
+            reason = Reason.INVALID_TEMPLATE
         case _:
             reason = Reason.VAULT_UNAVAILABLE
     return Failure(reason, str(error))
@@ -260,9 +281,13 @@ def when_emptied(message: str, situation: Situation, *, remaining: float) -> Out
     return Outcome("Held", change=change, requeue=Requeue(after=remaining))
 
 
-def when_frozen() -> Outcome:
-    """The end of a pass over a request whose item is tagged to be ignored."""
-    return Outcome(Reason.FROZEN, change=Frozen())
+def when_frozen(*, suspended: bool = False) -> Outcome:
+    """The end of a pass over a request whose Secret is left as it is.
+
+    Args:
+        suspended: whether its object says so; else an item is tagged to be ignored.
+    """
+    return Outcome(Reason.SUSPENDED if suspended else Reason.FROZEN, change=Frozen(suspended=suspended))
 
 
 def after_write(result: str, synced: Synced, *, event: Event | None, drifted: bool, frozen: bool) -> Outcome:
@@ -273,7 +298,7 @@ def after_write(result: str, synced: Synced, *, event: Event | None, drifted: bo
         synced: what the status must say.
         event: what people should know, or None.
         drifted: whether an edit by somebody else was undone.
-        frozen: whether the item is tagged to be ignored. A Secret that was made for it is left alone from the next look on,
+        frozen: whether an item is tagged to be ignored, or the object is suspended. A Secret that was made for it is left alone from the next look on,
             which is due at once, so that the status says so.
     """
     events = () if event is None else (event,)

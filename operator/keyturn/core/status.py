@@ -31,6 +31,8 @@ class Reason(StrEnum):
     """The Secret holds what the item holds."""
     FROZEN = "Frozen"
     """The item is tagged to be ignored: the Secret is left as it is."""
+    SUSPENDED = "Suspended"
+    """`spec.suspend` is true: the Secret is left as it is."""
     PROGRESSING = "Progressing"
     """A new generation is being worked on."""
 
@@ -63,6 +65,20 @@ class Reason(StrEnum):
     """The type of an existing Secret cannot change."""
     TYPE_REFUSED = "TypeRefused"
     """Secrets of that type are credentials of the cluster itself, and Keyturn never makes them."""
+    INVALID_TEMPLATE = "InvalidTemplate"
+    """A key or template of the spec is wrong whatever the items hold."""
+    FIELD_NOT_FOUND = "FieldNotFound"
+    """A field that a key or template requires does not exist, or has no value."""
+    FIELD_AMBIGUOUS = "FieldAmbiguous"
+    """Several fields fit a reference, and nothing says which one is meant."""
+    VALUE_INVALID = "ValueInvalid"
+    """A value is not what its filter or template can take."""
+    KEY_CONFLICT = "KeyConflict"
+    """Fields of two items become the same key."""
+    TEMPLATE_TOO_EXPENSIVE = "TemplateTooExpensive"
+    """The filters of the object would process more bytes than is allowed."""
+    OVERRULED = "Overruled"
+    """Another object requests the same Secret, and decides what it holds."""
 
     DUPLICATE_TITLE = "DuplicateTitle"
     """Several vaults or items have that title; the oldest is used."""
@@ -87,11 +103,14 @@ class Reason(StrEnum):
 MOST_NAMED = 10
 """How many keys a message names at most: an item may hold thousands."""
 
-GOOD = frozenset({Reason.SYNCED, Reason.FROZEN})
+GOOD = frozenset({Reason.SYNCED, Reason.FROZEN, Reason.SUSPENDED})
 """Reasons why `Ready` is true."""
 
 WAITING = frozenset({Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED, Reason.CLUSTER_FORBIDDEN})
 """Reasons that end by themselves; a human must end every other failure."""
+
+_NOT_STALLED = frozenset({Reason.OVERRULED})
+"""Reasons of a `Ready` that is false on purpose, as while one object takes over from another: tools that wait must not give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +204,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """The item is tagged to be ignored: the Secret is left as it is."""
+    """The Secret is left as it is.
+
+    Attributes:
+        suspended: whether its object says so; else an item is tagged to be ignored.
+    """
+
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +251,9 @@ def status_after(request: SecretRequest, change: StatusChange, *, now: datetime)
             request.status, map(_legible, _conditions(request, change)), generation=request.generation, now=now
         ),
     )
+    if isinstance(change, Failure) and change.reason == Reason.OVERRULED:
+        # What the Secret holds is another object's to say from now on.
+        return Status(observed_generation=status.observed_generation, conditions=status.conditions)
     if not isinstance(change, Synced):
         return status
     return replace(
@@ -260,6 +288,15 @@ def _in_sync(keys: int, version: str) -> str:
     return f"the Secret is in sync with the item at version {version} ({plural(keys, 'key')})"
 
 
+def overruled_by(decider: SecretRequest) -> Failure:
+    """What the status of an object says that requests the same Secret as another one, which decides what that holds."""
+    owner = decider.owners[0]
+    return Failure(
+        Reason.OVERRULED,
+        f"the Secret {decider.key.name} follows {owner.kind} {owner.name}; this object decides again once that one is deleted",
+    )
+
+
 def event_of(change: StatusChange) -> Event | None:
     """The Event that goes with a change of a status; None if people need not know."""
     match change:
@@ -290,6 +327,8 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
         case Held(message):
             said = _in_sync(len(request.status.keys or ()), request.status.item_version)
             conditions = [("Ready", "True", Reason.SYNCED, said), ("Warning", "True", Reason.ITEM_EMPTIED, message)]
+        case Frozen(suspended=True):
+            conditions = [("Ready", "True", Reason.SUSPENDED, "spec.suspend is true: the Secret is left as it is")]
         case Frozen():
             said = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
             conditions = [("Ready", "True", Reason.FROZEN, said)]
@@ -309,7 +348,8 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
             conditions = [*_all_but_warning(request), ("Warning", "True", Reason.CANNOT_REFRESH, message)]
         case Failure(reason, message):
             ready, beside = ("Unknown", "Reconciling") if change.passes else ("False", "Stalled")
-            conditions = [("Ready", ready, reason, message), (beside, "True", reason, message)]
+            conditions = [("Ready", ready, reason, message)]
+            conditions += [(beside, "True", reason, message)] if reason not in _NOT_STALLED else []
     return conditions
 
 

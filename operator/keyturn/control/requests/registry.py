@@ -86,6 +86,14 @@ class RequestRegistry:
         """The annotated workloads that ask for a Secret."""
         return self._workloads.get(key, {}).values()
 
+    def overruled(self, key: Key) -> list[SecretRequest]:
+        """The objects that request a Secret and do not decide what it holds, since another object does; also those being deleted."""
+        request = self._requests.get(key)
+        objects = self._objects.get(key, {})
+        if request is None or request.uid not in objects:
+            return []
+        return [each for uid, each in objects.items() if uid != request.uid]
+
     def paths(self, connection: str) -> list[ItemPath]:
         """The paths that requests use of a connection; those that are not well formed are left out."""
         paths = []
@@ -102,11 +110,12 @@ class RequestRegistry:
         return self._changed_at.get(key, 0.0)
 
     def observe(self, seen: SecretRequest) -> bool:
-        """Take note of an object as it was seen. Returns whether the request for its Secret differs from before."""
+        """Take note of an object as it was seen. Returns whether it, or the request for its Secret, differs from before."""
         if seen.uid in self._tombstones:
             return False
         objects = self._objects.setdefault(seen.key, {})
         owner = seen.owners[0]
+        before = objects.get(seen.uid)
         for uid, known in list(objects.items()):
             if (known.owners[0].kind, known.owners[0].name) != (owner.kind, owner.name):
                 continue
@@ -115,7 +124,8 @@ class RequestRegistry:
             # Also an object that was made again under the same name.
             del objects[uid]
         objects[seen.uid] = seen
-        return self._compose(seen.key)
+        # What changes on an object that does not decide must be answered in its status, too.
+        return self._compose(seen.key) or before != seen
 
     def observe_workload(self, old: AnnotatedWorkload | None, new: AnnotatedWorkload | None) -> Collection[Key]:
         """Take note of a change to an annotated workload. Returns the keys whose request differs from before."""
@@ -131,14 +141,14 @@ class RequestRegistry:
 
     def wrote_status(self, request: SecretRequest, status: Status, *, resource_version: str) -> None:
         """Take note of our own status write before the watch reports it, unless something newer is known already."""
+        written = replace(request, resource_version=resource_version)
         known = self._requests.get(request.key)
-        if known is None or known.uid != request.uid:
-            return
-        if not _is_older(replace(request, resource_version=resource_version), known):
+        if known is not None and known.uid == request.uid and not _is_older(written, known):
             self._requests[request.key] = replace(known, status=status, resource_version=resource_version)
-            objects = self._objects.get(request.key, {})
-            if request.uid in objects:
-                objects[request.uid] = replace(objects[request.uid], status=status, resource_version=resource_version)
+        objects = self._objects.get(request.key, {})
+        seen = objects.get(request.uid)
+        if seen is not None and not _is_older(written, seen):
+            objects[request.uid] = replace(seen, status=status, resource_version=resource_version)
 
     def removed_finalizer(self, request: SecretRequest, *, resource_version: str) -> None:
         """Take note that we took the official operator's finalizer off an object, before the watch reports it."""
@@ -184,15 +194,17 @@ class RequestRegistry:
     def _composed(self, key: Key) -> SecretRequest | None:
         workloads = self.workloads(key)
         of_workloads = request_from_workloads(key, workloads, mapping=self._mapping)
-        # The kind that comes first decides; of one kind, the object whose name does.
+        # The kind that comes first decides; of one kind, the object whose name does. All own the Secret, which outlives the first.
         objects = sorted(
             self._objects.get(key, {}).values(),
             key=lambda each: (self._precedence.get(each.owners[0].kind, 0), each.owners[0].name),
         )
-        for request in objects:
+        for place, request in enumerate(objects):
             going = request.deleting and LEGACY_FINALIZER not in request.finalizers
-            if not (going and of_workloads is not None):
-                return with_co_owners(request, workloads)
+            if not (going and (of_workloads is not None or len(objects) > place + 1)):
+                others = [each for each in objects if each is not request and not each.deleting]
+                owners = (each for other in others for each in other.owners)
+                return with_co_owners(replace(request, owners=(*request.owners, *owners)), workloads)
         if of_workloads is None:
             return None
         before = self._requests.get(key)

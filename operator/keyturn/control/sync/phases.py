@@ -119,14 +119,18 @@ class Phases:
         return await self._write(request, item, fetched, shaped)
 
     async def _remove_legacy_finalizer(self, request: SecretRequest) -> None:
-        if names.LEGACY_FINALIZER not in request.finalizers:
+        """Remove it from the object that decides, and from those that do not: the deletion of each would wait for ever."""
+        everyone = (request, *self._registry.overruled(request.key))
+        held = [each for each in everyone if names.LEGACY_FINALIZER in each.finalizers]
+        if not held:
             return
         if (pause := self._cooldown.delay(request.key)) > 0:
             # The official operator still runs, and puts it back each time.
             raise Ended(Outcome("Contested", requeue=Requeue(after=pause)))
         self._cooldown.record(request.key)
         async with self._slots:
-            await self._statuses.remove_legacy_finalizer(request)
+            for each in held:
+                await self._statuses.remove_legacy_finalizer(each)
         raise Ended(FINALIZER_REMOVED)
 
     def _stop_if_deleting(self, request: SecretRequest) -> None:
