@@ -27,7 +27,6 @@ _POLICIES: Final = {
 _ENGINES: Final = {"": "", "v2": "v2"}
 _MERGED: Final = {"": False, "Replace": False, "Merge": True}
 _DROPPED: Final = ("data", "dataFrom", "secretStoreRef", "target")
-_SERVICE_ACCOUNT: Final = "kubernetes.io/service-account."
 
 
 def convert_external_secret(manifest: Mapping[str, Any], vault: str | None) -> Converted:
@@ -77,10 +76,6 @@ def _secret(metadata: Mapping[str, Any], template: Mapping[str, Any]) -> dict[st
         # Without a template, External Secrets copies them from its object.
         found = fields.texts(metadata, "annotations", "metadata")
         secret["annotations"] = {key: each for key, each in found.items() if is_copied(key) and _is_users(key)}
-    for key in secret.get("annotations", {}):
-        if key.startswith(_SERVICE_ACCOUNT):
-            why = "Kubernetes would issue a token for this service account"
-            raise NotConvertible(fields.at(f"{where}.metadata.annotations", key), why)
     secret = {name: each for name, each in secret.items() if each}
     return {"secret": secret} if secret else {}
 

@@ -19,8 +19,7 @@ KIND: Final = "KeyturnSecret"
 TODO_VAULT: Final = "vaults//items/"
 """Begins the path of an item whose vault is not known; on purpose, the API server refuses it."""
 
-MOST_ITEMS, MOST_KEYS, MOST_TEMPLATES = 16, 256, 64
-LONGEST_HOLE, LONGEST_TEMPLATE = 1024, 16 * 1024
+_LONGEST_PATH: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +72,12 @@ def keyturn_secret(*, metadata: Mapping[str, Any], spec: Mapping[str, Any], note
 
 
 def _check_spec(spec: Mapping[str, Any]) -> None:
-    for name, most in (("items", MOST_ITEMS), ("keys", MOST_KEYS), ("templates", MOST_TEMPLATES)):
-        if len(spec.get(name, {})) > most:
-            raise NotConvertible("spec", f"a KeyturnSecret has at most {most} {name}")
-    for name, longest in (("keys", LONGEST_HOLE), ("templates", LONGEST_TEMPLATE)):
-        for key, text in spec.get(name, {}).items():
-            # What Flux substitutes is no key yet.
-            if not is_legal_key(key) and "${" not in key:
-                raise NotConvertible("data", f"{quoted(key)} is no legal key of a Secret")
-            if len(text) > longest:
-                raise NotConvertible(fields.at("data", key), f"this is longer than {longest} characters")
+    if any(len(path) > _LONGEST_PATH for path in (spec["itemPath"], *spec.get("items", {}).values())):
+        raise NotConvertible("spec", f"the path of an item is longer than {_LONGEST_PATH} characters")
+    for key in (*spec.get("keys", {}), *spec.get("templates", {})):
+        # What Flux substitutes is no key yet.
+        if not is_legal_key(key) and "${" not in key:
+            raise NotConvertible("data", f"{quoted(key)} is no legal key of a Secret")
     _check_secret(spec.get("secret", {}))
     try:
         plan_shape(Shape.read(spec))
@@ -96,5 +91,8 @@ def _check_secret(secret: Mapping[str, Any]) -> None:
         raise NotConvertible("the type of the Secret", "Kubernetes itself uses Secrets of this type")
     for kind in ("labels", "annotations"):
         for key in secret.get(kind, {}):
-            if key == names.MANAGED_BY or key.startswith(("keyturn.dev/", "operator.1password.io/")):
+            if names.is_own(key):
                 raise NotConvertible(fields.at(f"the {kind} of the Secret", key), "Keyturn writes this one itself")
+            if kind == "annotations" and names.issues_token(key):
+                why = "Kubernetes would issue a token for this service account"
+                raise NotConvertible(fields.at("the annotations of the Secret", key), why)
