@@ -15,9 +15,10 @@ from keyturn.convert.errors import BadInput, BadUsage, NotConvertible
 from keyturn.convert.external_secrets import GROUP, convert_external_secret
 from keyturn.convert.manifests import Document, read_documents
 from keyturn.convert.onepassword_items import convert_onepassword_item
-from keyturn.convert.outputs import Converted
+from keyturn.convert.outputs import Converted, item_path
 from keyturn.convert.writing import write_anything, write_manifest
 from keyturn.core import names
+from keyturn.core.paths import BadPath, parse_item_path
 
 _EXTERNAL_SECRET, _ONEPASSWORD_ITEM = "externalsecret", "onepassworditem"
 
@@ -70,7 +71,7 @@ def convert(arguments: Sequence[str]) -> int:
     """
     try:
         flags = convert_parser().parse_args(arguments)
-        if flags.vault is not None and (not flags.vault or not flags.vault.isprintable()):
+        if flags.vault is not None and not _is_vault(flags.vault):
             raise BadUsage("argument --vault: this is no name of a vault")
     except BadUsage as error:
         sys.stderr.write(f"keyturn: {one_line(str(error))}\n")
@@ -84,6 +85,14 @@ def convert(arguments: Sequence[str]) -> int:
         # The reader has seen enough. Nothing more can be flushed at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _is_vault(name: str) -> bool:
+    """Whether a path with this vault means an item of this vault."""
+    try:
+        return name.isprintable() and parse_item_path(item_path(name, "item")).vault == name
+    except BadPath:
+        return False
 
 
 @dataclass(slots=True)

@@ -103,7 +103,7 @@ def only(value: Mapping[str, Any], where: str, allowed: Iterable[str]) -> None:
     """
     for name in sorted(value.keys() - set(allowed), key=str):
         if value[name] not in (None, False, "", [], {}):
-            raise NotConvertible(inside(where, name), _REASONS.get(name, "a KeyturnSecret has no such field"))
+            raise NotConvertible(inside(where, name), _REASONS.get(name, "a field that the converter does not know"))
 
 
 def inside(where: str, name: object) -> str:

@@ -128,6 +128,7 @@ class _Hole:
             self.position = comment.end()
             if (end := _TOKEN.match(self._template, self.position)) is None or end.lastgroup != "end":
                 raise self._mistake("a comment that shares its hole")
+            self.position = end.end()
             self._ends(end.group())
             return None
         tokens = list(self._tokens())

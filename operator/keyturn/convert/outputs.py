@@ -13,9 +13,6 @@ from keyturn.core.keys import is_legal_key
 from keyturn.core.shape import Shape, plan_shape
 from keyturn.core.shape_errors import ShapeError
 
-API_VERSION: Final = "keyturn.dev/v1alpha1"
-KIND: Final = "KeyturnSecret"
-
 TODO_VAULT: Final = "vaults//items/"
 """Begins the path of an item whose vault is not known; on purpose, the API server refuses it."""
 
@@ -68,7 +65,8 @@ def keyturn_secret(*, metadata: Mapping[str, Any], spec: Mapping[str, Any], note
         NotConvertible: it would break a limit or a rule.
     """
     _check_spec(spec)
-    return Converted({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}, tuple(notes))
+    head = {"apiVersion": names.KEYTURN_API_VERSION, "kind": names.SHAPED_KIND}
+    return Converted(head | {"metadata": metadata, "spec": spec}, tuple(notes))
 
 
 def _check_spec(spec: Mapping[str, Any]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import yaml
 
 from keyturn.convert.outputs import TODO_VAULT
+
+_OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
+"""What some readers of YAML take for the end of a line."""
 
 _TODO: Final = "  # TODO vault"
 
@@ -25,7 +29,13 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = dumper.default_style
+    if _OTHER_BREAKS.search(text):
+        style = '"'
+    elif "\n" in text:
+        # Several line feeds at the end would need a mark that few readers know.
+        style = '"' if text.endswith("\n\n") or not text.strip() else "|"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)
@@ -44,15 +54,27 @@ def write_anything(value: Mapping[str, Any]) -> str:
 def _lines(mapping: Mapping[str, Any]) -> Iterator[str]:
     for key, value in mapping.items():
         if isinstance(value, Mapping) and value:
-            yield _dumped({key: None}).removesuffix(" null")
+            yield f"{_key(key)}:"
             yield from (line and f"  {line}" for line in _lines(value))
             continue
-        written = _dumped({key: value})
+        written = _key(key) + _dumped({"k": value}).removeprefix("k")
         todo = isinstance(value, str) and value.startswith(TODO_VAULT)
         yield from (f"{written}{_TODO}" if todo else written).split("\n")
 
 
-def _dumped(value: Mapping[str, Any]) -> str:
+def _key(key: str) -> str:
+    """The name of a field on one line, however odd it is."""
+    *lines, last = _dumped({key: 1}).split("\n")
+    return last.removesuffix(": 1") if not lines else _dumped(key, style='"')
+
+
+def _dumped(value: Mapping[str, Any] | str, style: str | None = None) -> str:
     return yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**9
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
+        default_style=style,
+        width=10**9,
     ).rstrip("\n")
