@@ -25,7 +25,7 @@ _POLICIES: Final = {
     "Orphan": "creationPolicy Orphan: the Secret will go with its KeyturnSecret; to keep it, delete with --cascade=orphan",
 }
 _ENGINES: Final = {"": "", "v2": "v2"}
-_MERGED: Final = {"": False, "Replace": False, "Merge": True}
+_MERGED: Final = {"": "", "Replace": "", "Merge": "Merge"}
 _DROPPED: Final = ("data", "dataFrom", "secretStoreRef", "target")
 
 

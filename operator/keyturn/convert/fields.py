@@ -21,7 +21,7 @@ _REASONS: Final = {
 """What is known of a field that no KeyturnSecret can say."""
 
 
-def mapping(value: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+def mapping(value: Mapping[str, Any], name: str, where: str) -> Mapping[Any, Any]:
     """An object in a field; an absent one is empty.
 
     Raises:

@@ -38,7 +38,7 @@ _DEEPEST_LIST: Final = 5
 class _Loader(yaml.SafeLoader):
     """Reads what Kubernetes reads: a date stays a text, and a field that stands twice is a mistake."""
 
-    yaml_implicit_resolvers: Final = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

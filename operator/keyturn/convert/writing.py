@@ -10,6 +10,8 @@ import yaml
 
 from keyturn.convert.outputs import TODO_VAULT
 
+_STYLE: Final[Mapping[str, Any]] = {"sort_keys": False, "allow_unicode": True, "width": 10**9}
+
 _OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 """What some readers of YAML take for the end of a line."""
 
@@ -29,7 +31,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = dumper.default_style
+    style = None
     if _OTHER_BREAKS.search(text):
         style = '"'
     elif "\n" in text:
@@ -48,7 +50,7 @@ def write_manifest(manifest: Mapping[str, Any]) -> str:
 
 def write_anything(value: Mapping[str, Any]) -> str:
     """An object of any shape as one document; parts that stand in it several times stay references."""
-    return yaml.dump(value, Dumper=yaml.SafeDumper, sort_keys=False, allow_unicode=True, width=10**9)
+    return str(yaml.safe_dump(value, **_STYLE))
 
 
 def _lines(mapping: Mapping[str, Any]) -> Iterator[str]:
@@ -64,17 +66,10 @@ def _lines(mapping: Mapping[str, Any]) -> Iterator[str]:
 
 def _key(key: str) -> str:
     """The name of a field on one line, however odd it is."""
-    *lines, last = _dumped({key: 1}).split("\n")
-    return last.removesuffix(": 1") if not lines else _dumped(key, style='"')
+    written = yaml.safe_dump({key: 1}, **_STYLE).removesuffix(": 1\n")
+    simple = len(written.splitlines()) == 1 and not written.startswith("? ")
+    return str(written if simple else yaml.safe_dump(key, default_style='"', **_STYLE)).rstrip("\n")
 
 
-def _dumped(value: Mapping[str, Any] | str, style: str | None = None) -> str:
-    return yaml.dump(
-        value,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=False,
-        default_style=style,
-        width=10**9,
-    ).rstrip("\n")
+def _dumped(value: Mapping[str, Any]) -> str:
+    return str(yaml.dump(value, Dumper=_Dumper, default_flow_style=False, **_STYLE)).rstrip("\n")

@@ -79,6 +79,6 @@ def test_what_the_rules_make_of_a_label_leads_back_to_it(label, affixes):
     rules = [regexp("(.*)", f"{before}${{1}}{after}") for before, after in affixes]
     name = label
     for before, after in affixes:
-        name = re.sub(r"^(.*)$", lambda found, b=before, a=after: f"{b}{found[1]}{a}", name)
+        name = re.sub(r"^(.*)$", rf"{before}\g<1>{after}", name)
 
     assert label_behind(name, read_rewrites(rules, "rewrite")) == label
