@@ -106,7 +106,6 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 _REFERENCE = re.compile(r"(?:[^|,)}\n]|\}(?!\}))+")
 _FILTER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_MARKS = (",", ")", "}")
 _INTEGER = re.compile(r"[0-9]{1,9}(?=[ \t\r\n]*[,)])")
 
 
@@ -247,9 +246,9 @@ class _Parser:
         return Hole(line, operand, fallbacks, tuple(calls[1:]))
 
     def _stray(self, otherwise: str) -> str:
-        """What is wrong with the next character, if a label may have been meant."""
-        found = self._text[self.at : self.at + 1]
-        return f"'{found}' is unexpected; a label that contains it is named by its id" if found in _MARKS else otherwise
+        """What is wrong with what comes next, if a label may have been meant."""
+        found = next((mark for mark in (",", ")", "}}") if self._text.startswith(mark, self.at)), None)
+        return otherwise if found is None else f"'{found}' is unexpected; a label that contains it is named by its id"
 
     def _space(self) -> None:
         if found := _SPACE.match(self._text, self.at):

@@ -50,8 +50,8 @@ def made_by(filters, value, *others):
         ("urlencode", "a b/ß~-_.%".encode(), b"a%20b%2F%C3%9F~-_.%25"),
         ("urlencode", b"\xff", b"%FF"),
         ("shell", b"it's $x", b"'it'\"'\"'s $x'"),
-        ("shell", b"", None),
         ("shell", b"plain", b"plain"),
+        ('default("") | shell', b"", b"''"),
         ("b64encode", b"\xfb\xff", b"+/8="),
         ('b64encode("url")', b"\xfb\xff", b"-_8="),
         ("b64decode", b"+/8=", b"\xfb\xff"),
@@ -66,8 +66,7 @@ def made_by(filters, value, *others):
 )
 def test_a_filter_makes_of_a_value(filters, value, expected):
     """Each filter of the documentation, at its edges."""
-    if expected is not None:
-        assert made_by(filters, value) == expected
+    assert made_by(filters, value) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ def test_a_filter_makes_of_a_value(filters, value, expected):
         ("trim", b"\xff", '"value" | trim: the bytes are no UTF-8 text; use b64encode'),
         ("json", b"\xc3", "no UTF-8"),
         ("shell", b"a\0b", "NUL byte"),
-        ("replace(a, b)", b"v", "the text to replace is empty"),
+        ('replace("", "x")', b"v", "the text to replace is empty"),
         ("b64decode", b"+/8", "the value is no base64 "),
         ("b64decode", b"-_8=", 'for base64url: b64decode("url")'),
         ("b64decode", b"YQ==YQ==", "no base64"),
@@ -91,7 +90,7 @@ def test_a_filter_makes_of_a_value(filters, value, expected):
 def test_a_filter_refuses_a_value(filters, value, message):
     """Nothing is silenced, and the message names key, line, reference and filter."""
     with pytest.raises(ValueInvalid) as raised:
-        made_by(filters.replace("replace(a, b)", 'replace("", "x")'), value)
+        made_by(filters, value)
 
     assert message in str(raised.value)
     assert str(raised.value).startswith('key "k", line 1: "value" | ')
@@ -127,7 +126,7 @@ def test_an_argument_of_a_text_filter_is_text():
         ("v | b64decode(url)", 'the argument of b64decode is "url"'),
         ("v | b64decode(1)", 'the argument of b64decode is "url"'),
         ("v | trim | default(a)", "default is always the first filter"),
-        ("v | dotenv", 'dotenv stands directly after "*"'),
+        ("v | dotenv", "dotenv stands directly after '*'"),
         ("v | trim | json | properties", "properties stands directly after"),
         ("* | trim", "after '*' stands one of dotenv, json, properties"),
         ("*", "after '*' stands one of"),
@@ -142,7 +141,7 @@ def test_a_misused_filter_is_found_without_a_vault(hole, message):
     with pytest.raises(InvalidTemplate) as raised:
         data_of({"keys": {"k": hole}})
 
-    assert message.replace('"*"', "'*'") in str(raised.value).replace('"*"', "'*'")
+    assert message in str(raised.value)
     assert str(raised.value).startswith('key "k", line 1: ')
 
 
@@ -228,17 +227,10 @@ def test_bytes_are_encoded_as_the_standard_library_does(value):
 @given(WILD)
 def test_a_long_text_is_changed_as_a_short_one(value):
     """Long texts are processed in slices, which must not show."""
-    long = value + "a" * text_filters._SLICE + value
+    long = value + "a" * 64 * 1024 + value
 
-    for change in (text_filters.upper, text_filters.json_string):
-        pieces = [
-            change(part.encode()).decode().strip('"' if change is text_filters.json_string else "")
-            for part in (value, "a" * text_filters._SLICE)
-        ]
-        if change is text_filters.upper:
-            assert change(long.encode()).decode() == pieces[0] + pieces[1] + pieces[0]
-        else:
-            assert json.loads(change(long.encode())) == long
+    assert text_filters.upper(long.encode()).decode() == long.upper()
+    assert json.loads(text_filters.json_string(long.encode())) == long
 
 
 _MEBIBYTE = b"x" * MAX_SECRET_BYTES
