@@ -50,7 +50,7 @@ class StoreContent:
     trusted: tuple[bytes, ...] = field(repr=False)
 
 
-def read_store(store: bytes, password: str) -> StoreContent | None:
+def read_store(store: bytes, password: bytes) -> StoreContent | None:
     """Read a store; None if it is not ours, is damaged, or has another password.
 
     Raises:
@@ -74,14 +74,14 @@ def read_store(store: bytes, password: str) -> StoreContent | None:
         return None
 
 
-def _authentic(content: bytes, mac: Element, password: str) -> bool:
+def _authentic(content: bytes, mac: Element, password: bytes) -> bool:
     """Whether the whole store is as it was when it was written with this password."""
     info, salt, rounds = mac.inner
     algorithm, digest = info.inner
     if algorithm[0].content != _SHA256 or rounds.number > ROUNDS:
         return False
     # RFC 7292, appendix B.2: the purpose, then salt and password, each repeated until it fills blocks; 32 bytes are one round's output.
-    key = b"\3" * _BLOCK + _filled(salt.content) + _filled(password.encode("utf-16-be") + b"\0\0")
+    key = b"\3" * _BLOCK + _filled(salt.content) + _filled(password.decode().encode("utf-16-be") + b"\0\0")
     for _ in range(rounds.number):
         key = hashlib.sha256(key).digest()
     return hmac.compare_digest(hmac.digest(key, content, "sha256"), digest.content)
@@ -92,7 +92,7 @@ def _filled(part: bytes) -> bytes:
     return (part * size)[:size]
 
 
-def _bags(part: Element, password: str) -> tuple[Element, ...]:
+def _bags(part: Element, password: bytes) -> tuple[Element, ...]:
     """The bags of one part, which holds them as they are, or encrypted as a whole."""
     kind, content = part.inner
     if kind.content == _DATA:
@@ -103,7 +103,7 @@ def _bags(part: Element, password: str) -> tuple[Element, ...]:
     return der.read(_decrypted(algorithm, encrypted, password)).inner
 
 
-def _decrypted(algorithm: Element, encrypted: Element, password: str) -> bytes:
+def _decrypted(algorithm: Element, encrypted: Element, password: bytes) -> bytes:
     with needs_extra():
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
         from cryptography.hazmat.primitives.padding import PKCS7
@@ -113,7 +113,7 @@ def _decrypted(algorithm: Element, encrypted: Element, password: str) -> bytes:
     kinds = tuple(each[0].content for each in (algorithm, derivation, function, cipher))
     if kinds != (_PBES2, _PBKDF2, _HMAC_SHA256, _AES_256_CBC) or rounds.number > ROUNDS:
         raise ValueError("an encryption that is not ours")
-    key = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.content, rounds.number, 32)
+    key = hashlib.pbkdf2_hmac("sha256", password, salt.content, rounds.number, 32)
     decryptor = Cipher(algorithms.AES(key), modes.CBC(cipher[1].content)).decryptor()
     padding = PKCS7(128).unpadder()
     padded = decryptor.update(encrypted.content) + decryptor.finalize()
@@ -125,4 +125,5 @@ def _certificate(bag: Element) -> bytes:
 
 
 def _is_trusted(bag: Element) -> bool:
-    return any(attribute[0].content == _JAVA_TRUSTED for attribute in bag[2].inner)
+    attributes = bag[2].inner if len(bag.inner) > 2 else ()
+    return any(attribute[0].content == _JAVA_TRUSTED for attribute in attributes)

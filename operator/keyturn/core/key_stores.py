@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from keyturn.base.errors import translated
@@ -25,7 +26,7 @@ def pkcs12(value: bytes, cert: bytes, password: bytes) -> bytes:
         password: of the store and of the key in it.
 
     Raises:
-        ValueInvalid: the key or a certificate cannot be read, they do not belong together, or the password is empty.
+        ValueInvalid: the key or a certificate cannot be read, they do not belong together, or Java refuses the password.
         InvalidTemplate: the extra `crypto` is missing.
     """
     private, (leaf, *authorities) = _pair(value, cert)
@@ -43,7 +44,7 @@ def pkcs12_holds(old: bytes, value: bytes, cert: bytes, password: bytes) -> bool
         InvalidTemplate: the extra `crypto` is missing.
     """
     private, certificates = _pair(value, cert)
-    content = read_store(old, _text(password))
+    content = read_store(old, _checked(password))
     return content is not None and content.keys == (private.encoded,) and content.certificates == _encoded(certificates)
 
 
@@ -51,7 +52,7 @@ def truststore(value: bytes, password: bytes) -> bytes:
     """A key store of the certificates in a bundle, which Java trusts; other bytes at each call. Its entries have no alias.
 
     Raises:
-        ValueInvalid: a certificate cannot be read, there is none, or the password is empty.
+        ValueInvalid: a certificate cannot be read, there is none, or Java refuses the password.
         InvalidTemplate: the extra `crypto` is missing.
     """
     certificates = _certificates(value)
@@ -69,7 +70,7 @@ def truststore_holds(old: bytes, value: bytes, password: bytes) -> bool:
         InvalidTemplate: the extra `crypto` is missing.
     """
     certificates = _certificates(value)
-    content = read_store(old, _text(password))
+    content = read_store(old, _checked(password))
     return (
         content is not None and not content.keys and content.trusted == content.certificates == _encoded(certificates)
     )
@@ -114,15 +115,12 @@ def _encryption(password: bytes) -> KeySerializationEncryption:
         from cryptography.hazmat.primitives.serialization import PrivateFormat
         from cryptography.hazmat.primitives.serialization.pkcs12 import PBES
 
-    _text(password)
     builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(ROUNDS)
     builder = builder.key_cert_algorithm(PBES.PBESv2SHA256AndAES256CBC).hmac_hash(hashes.SHA256())
-    return builder.build(password)
+    return builder.build(_checked(password))
 
 
-def _text(password: bytes) -> str:
-    with translated(lambda _: ValueInvalid("the password is not text in UTF-8")):
-        text = password.decode()
-    if not text:
-        raise ValueInvalid("the password is empty: a key store needs one")
-    return text
+def _checked(password: bytes) -> bytes:
+    if not re.fullmatch(rb"[ -~]+", password):
+        raise ValueInvalid("the password is empty, or has other characters than printable ASCII, which Java refuses")
+    return password
