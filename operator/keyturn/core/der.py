@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+INTEGER, OCTETS, NULL, OBJECT, SEQUENCE, EXPLICIT = 0x02, 0x04, 0x05, 0x06, 0x30, 0xA0
+"""Tags. The last one is that of an element which an optional or chosen one is wrapped into."""
+
 
 @dataclass(frozen=True, slots=True)
 class Element:
@@ -27,6 +30,17 @@ class Element:
             ValueError: the content is no DER.
         """
         return tuple(_elements(self.content))
+
+    def of(self, *tags: int) -> tuple[Element, ...]:
+        """The elements inside, which must have these tags.
+
+        Raises:
+            ValueError: they have others.
+        """
+        inner = self.inner
+        if tuple(element.tag for element in inner) != tags:
+            raise ValueError("DER of another form")
+        return inner
 
     @property
     def number(self) -> int:

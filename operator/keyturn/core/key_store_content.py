@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from keyturn.core import der
 from keyturn.core.crypto_extra import needs_extra
-from keyturn.core.der import Element
+from keyturn.core.der import EXPLICIT, INTEGER, NULL, OBJECT, OCTETS, SEQUENCE, Element
 
 ROUNDS = 20_000
 """Of the function that makes a key out of the password; also the most that is read."""
@@ -57,8 +57,13 @@ def read_store(store: bytes, password: bytes) -> StoreContent | None:
         InvalidTemplate: the extra `crypto` is missing.
     """
     try:
-        _version, safe, mac = der.read(store).inner
-        parts = safe[1][0]
+        # What the check of the whole does not cover must be just as we write it.
+        [whole] = Element(SEQUENCE, store).of(SEQUENCE)
+        version, safe, mac = whole.of(INTEGER, SEQUENCE, SEQUENCE)
+        kind, wrapped = safe.of(OBJECT, EXPLICIT)
+        [parts] = wrapped.of(OCTETS)
+        if (version.number, kind.content) != (3, _DATA):
+            return None
         if not _authentic(parts.content, mac, password) or len(parts[0].inner) > _MOST_PARTS:
             return None
         bags = [bag for part in parts[0].inner for bag in _bags(part, password)]
@@ -76,9 +81,10 @@ def read_store(store: bytes, password: bytes) -> StoreContent | None:
 
 def _authentic(content: bytes, mac: Element, password: bytes) -> bool:
     """Whether the whole store is as it was when it was written with this password."""
-    info, salt, rounds = mac.inner
-    algorithm, digest = info.inner
-    if algorithm[0].content != _SHA256 or rounds.number > ROUNDS:
+    info, salt, rounds = mac.of(SEQUENCE, OCTETS, INTEGER)
+    algorithm, digest = info.of(SEQUENCE, OCTETS)
+    function, _none = algorithm.of(OBJECT, NULL)
+    if function.content != _SHA256 or rounds.number > ROUNDS:
         return False
     # RFC 7292, appendix B.2: the purpose, then salt and password, each repeated until it fills blocks; 32 bytes are one round's output.
     key = b"\3" * _BLOCK + _filled(salt.content) + _filled(password.decode().encode("utf-16-be") + b"\0\0")

@@ -79,4 +79,4 @@ def blocks(value: bytes) -> Iterator[Block]:
                 yield Block(label.decode(errors="replace"), b"\n".join(lines) + b"\n")
                 lines = []
     if lines:
-        raise ValueInvalid("a PEM block of the value has no end")
+        raise ValueInvalid("a PEM block of the value has no end, or has lost its line breaks")

@@ -44,6 +44,16 @@ def test_an_integer_is_signed():
     assert der.read(b"\x02\x01\xff").number == -1
 
 
+def test_elements_of_another_form_are_an_error():
+    """A caller may rely on what it names."""
+    pair = der.read(encoded(0x30, encoded(2, b"\1") + encoded(4, b"x")))
+
+    assert [each.content for each in pair.of(der.INTEGER, der.OCTETS)] == [b"\1", b"x"]
+    for tags in ((), (2,), (4, 2), (2, 4, 4)):
+        with pytest.raises(ValueError):
+            pair.of(*tags)
+
+
 def test_an_element_does_not_print_its_content():
     """It may be a private key."""
     assert "canary" not in repr(der.read(encoded(4, b"canary")))

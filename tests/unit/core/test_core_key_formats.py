@@ -155,7 +155,7 @@ REFUSED = {
     ),
     "a certificate under a false name": (
         lambda keys: certificate_pem([certificate("x", keys["p256"])]).replace(b"CERTIFICATE", b"PRIVATE KEY"),
-        "",
+        "none of RSA",
     ),
     "RSA numbers that do not fit": (lambda keys: broken_rsa(keys["rsa"]), "cannot be read"),
     "X25519": (lambda keys: private_pem(x25519.X25519PrivateKey.generate()), "none of RSA"),
