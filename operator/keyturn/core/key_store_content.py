@@ -71,7 +71,7 @@ def read_store(store: bytes, password: bytes) -> StoreContent | None:
         if len(keys) > 1:
             return None
         return StoreContent(
-            keys=tuple(_decrypted(*bag[1][0].inner, password) for bag in keys),
+            keys=tuple(_private_key(bag, password) for bag in keys),
             certificates=tuple(map(_certificate, certificates)),
             trusted=tuple(_certificate(bag) for bag in certificates if _is_trusted(bag)),
         )
@@ -124,6 +124,11 @@ def _decrypted(algorithm: Element, encrypted: Element, password: bytes) -> bytes
     padding = PKCS7(128).unpadder()
     padded = decryptor.update(encrypted.content) + decryptor.finalize()
     return padding.update(padded) + padding.finalize()
+
+
+def _private_key(bag: Element, password: bytes) -> bytes:
+    algorithm, encrypted = bag[1][0].inner
+    return _decrypted(algorithm, encrypted, password)
 
 
 def _certificate(bag: Element) -> bytes:

@@ -82,14 +82,12 @@ def _load(block: Block) -> Key:
             return ValueInvalid(_PROTECTED)
         return ValueInvalid(_UNKNOWN if isinstance(error, UnsupportedAlgorithm) else _BROKEN)
 
-    known = True
     with translated(refusal):
-        if block.label == PKCS8:
-            known = der.read(block.body)[1][0].content in _ALGORITHMS
-        if known:
-            load = serialization.load_ssh_private_key if block.label == OPENSSH else serialization.load_pem_private_key
-            key = load(block.text, None, unsafe_skip_rsa_key_validation=True)
-    if not known or not isinstance(
+        if block.label == PKCS8 and der.read(block.body)[1][0].content not in _ALGORITHMS:
+            raise UnsupportedAlgorithm(_UNKNOWN)
+        load = serialization.load_ssh_private_key if block.label == OPENSSH else serialization.load_pem_private_key
+        key = load(block.text, None, unsafe_skip_rsa_key_validation=True)
+    if not isinstance(
         key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
     ):
         raise ValueInvalid(_UNKNOWN)
