@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from keyturn.core import text_filters
 from keyturn.core.content import MAX_SECRET_BYTES
-from keyturn.core.filters import FILTERS
+from keyturn.core.filters import FILTERS, Filter
+from keyturn.core.shape import Shape, plan_shape
 from keyturn.core.shape_errors import InvalidTemplate, ShapeTooLarge, ValueInvalid
 from support.shapes import a_file, an_item, data_of, text
 
@@ -167,7 +168,7 @@ def test_many_fields_become_one_text(hole, expected):
 
 def test_dotenv_refuses_names_that_are_no_variables():
     """A file that no shell can read is worse than none."""
-    with pytest.raises(ValueInvalid, match=r'key "k", line 1: "\*" | dotenv: "API-key" is no name of a variable'):
+    with pytest.raises(ValueInvalid, match=r'key "k", line 1: "\*" \| dotenv: "API-key" is no name of a variable'):
         data_of({"keys": {"k": "* | dotenv"}}, an_item(text("API key", "v")))
 
 
@@ -267,3 +268,59 @@ def test_all_letters_and_digits_are_unreserved():
 def test_every_filter_has_its_own_name():
     """The table is looked up by it."""
     assert all(name == each.name for name, each in FILTERS.items())
+
+
+@pytest.mark.parametrize("name", ["openssh", "pkcs12", "truststore", "bcrypt", "htpasswd"])
+def test_a_random_filter_makes_the_whole_value_of_a_key(name):
+    """Only then can the old bytes be checked, and kept if they are still right."""
+    written = f"a | {name}" + {"pkcs12": '(b, "c")', "truststore": '("c")', "htpasswd": '("c")'}.get(name, "")
+
+    assert plan_shape(Shape.read({"keys": {"k": written}})).uses_random
+    assert plan_shape(Shape.read({"templates": {"k": f"{{{{ {written} }}}}"}})).uses_random
+    with pytest.raises(InvalidTemplate, match=f'key "k", line 1: {name} is always the last filter'):
+        plan_shape(Shape.read({"keys": {"k": f"{written} | b64encode"}}))
+    with pytest.raises(InvalidTemplate, match=f'key "k", line 2: {name} stands in a hole that is the whole value'):
+        plan_shape(Shape.read({"templates": {"k": f"\n{{{{ {written} }}}}"}}))
+
+
+def test_a_random_filter_keeps_old_bytes_that_hold():
+    """A new hash of the same password would restart every workload at each look."""
+    spec = {"keys": {"k": "password | bcrypt"}, "templates": {"t": "user:{{ @k }}"}}
+    first = data_of(spec)
+
+    assert data_of(spec, old=first) == first
+    assert data_of(spec, old=first | {"k": b"x"})["k"] != first["k"]
+    changed = an_item(text("password", "another"))
+    assert data_of(spec, changed, old=first)["k"] != first["k"]
+    assert data_of({"keys": {"k": "password | sha256"}}, old={"k": b"x"})["k"] != b"x"
+
+
+def test_an_object_has_only_a_few_hashes():
+    """Each takes 60 ms on purpose."""
+    plan_shape(Shape.read({"keys": {f"k{number}": "a | bcrypt" for number in range(16)}}))
+    with pytest.raises(InvalidTemplate, match="17 password hashes; at most 16 are allowed"):
+        plan_shape(Shape.read({"keys": {f"k{number}": 'a | htpasswd("u")' for number in range(17)}}))
+
+
+def test_a_kind_of_blocks_is_a_string():
+    """So that a mistake is found without a vault."""
+    with pytest.raises(InvalidTemplate, match=r'the argument of pem is "CERTIFICATE" or "PRIVATE KEY" or "KEY"'):
+        plan_shape(Shape.read({"keys": {"k": "a | pem(CERTIFICATE)"}}))
+    with pytest.raises(ValueInvalid, match=r'key "k", line 1: "password" \| pem: the value has no PEM block'):
+        data_of({"keys": {"k": 'password | pem("CERTIFICATE")'}})
+
+
+def test_a_foreign_error_of_a_filter_is_one_of_the_language(monkeypatch):
+    """A library may quote the value in its error, and one value must not end the operator."""
+
+    def broken(value):
+        raise RuntimeError(value)
+
+    row = Filter("trim", broken)
+    monkeypatch.setitem(FILTERS, "trim", row)  # type: ignore[arg-type]
+
+    with pytest.raises(ValueInvalid) as raised:
+        data_of({"keys": {"k": "password | trim"}})
+
+    assert str(raised.value) == 'key "k", line 1: "password" | trim: the value cannot be processed (RuntimeError)'
+    assert raised.value.__context__ is None

@@ -3,7 +3,7 @@
 import pytest
 
 from keyturn.core.holes import MAX_FILTERS, Hole, parse_hole, parse_template
-from keyturn.core.references import KeyReference, Reference
+from keyturn.core.references import FieldReference, KeyReference
 from keyturn.core.shape_errors import InvalidTemplate
 from support.shapes import WEB, an_item, data_of, text
 
@@ -13,17 +13,17 @@ ALIASES = {"smtp", "ca"}
 @pytest.mark.parametrize(
     ("written", "operand"),
     [
-        ("password", Reference("password", "", None, "password")),
-        ("  private key ", Reference("private key", "", None, "private key")),
-        ("smtp/password", Reference("smtp/password", "smtp", None, "password")),
-        ("Replica/password", Reference("Replica/password", "", "Replica", "password")),
-        ("smtp/Replica/password", Reference("smtp/Replica/password", "smtp", "Replica", "password")),
-        ("smtp", Reference("smtp", "", None, "smtp")),
-        ("SMTP/password", Reference("SMTP/password", "", "SMTP", "password")),
-        ("smtp / password", Reference("smtp / password", "smtp", None, "password")),
-        ("Größe (cm", Reference("Größe (cm", "", None, "Größe (cm")),
-        ('my "own" {key}', Reference('my "own" {key}', "", None, 'my "own" {key}')),
-        ("a*b", Reference("a*b", "", None, "a*b")),
+        ("password", FieldReference("password", "", None, "password")),
+        ("  private key ", FieldReference("private key", "", None, "private key")),
+        ("smtp/password", FieldReference("smtp/password", "smtp", None, "password")),
+        ("Replica/password", FieldReference("Replica/password", "", "Replica", "password")),
+        ("smtp/Replica/password", FieldReference("smtp/Replica/password", "smtp", "Replica", "password")),
+        ("smtp", FieldReference("smtp", "", None, "smtp")),
+        ("SMTP/password", FieldReference("SMTP/password", "", "SMTP", "password")),
+        ("smtp / password", FieldReference("smtp / password", "smtp", None, "password")),
+        ("Größe (cm", FieldReference("Größe (cm", "", None, "Größe (cm")),
+        ('my "own" {key}', FieldReference('my "own" {key}', "", None, 'my "own" {key}')),
+        ("a*b", FieldReference("a*b", "", None, "a*b")),
         ("@tunnel.json", KeyReference("@tunnel.json", "tunnel.json")),
         ('"text"', "text"),
         (r'"\"\\\n\t{{}}|,)"', '"\\\n\t{{}}|,)'),
@@ -40,7 +40,7 @@ def test_many_fields_stand_before_their_filters(written):
     """Of an item or a section, of the main item or a further one."""
     operand = parse_hole(written, ALIASES).operand
 
-    assert isinstance(operand, Reference)
+    assert isinstance(operand, FieldReference)
     assert operand.name == "*"
 
 
@@ -48,7 +48,7 @@ def test_filters_and_arguments_are_read():
     """White space, line breaks included, means nothing between tokens."""
     hole = parse_hole('a\n | default ( smtp/b , "x, |)" , @k )|indent(4)|  trim', ALIASES)
 
-    assert hole.fallbacks == (Reference("smtp/b", "smtp", None, "b"), "x, |)", KeyReference("@k", "k"))
+    assert hole.fallbacks == (FieldReference("smtp/b", "smtp", None, "b"), "x, |)", KeyReference("@k", "k"))
     assert [(call.filter.name, call.arguments) for call in hole.calls] == [("indent", (4,)), ("trim", ())]
     assert hole.line == 1
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keyturn.core.references import Fields, Reference, parse_reference
+from keyturn.core.references import FieldReference, Fields, parse_reference
 from keyturn.core.shape_errors import FieldAmbiguous, FieldNotFound
 from keyturn.core.vault import Field, Url
 from support.shapes import a_file, an_item, data_of, text
@@ -11,7 +11,7 @@ from support.shapes import a_file, an_item, data_of, text
 def found(written, item):
     """The value, or the name of the file, that a reference means; None for none."""
     reference = parse_reference(written, ())
-    assert isinstance(reference, Reference)
+    assert isinstance(reference, FieldReference)
     field = Fields(item, "").find(reference)
     return field and (field.value or field.id)
 

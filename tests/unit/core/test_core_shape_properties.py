@@ -6,7 +6,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, plan_content
-from keyturn.core.references import is_reserved
+from keyturn.core.references import is_reserved_label
 from keyturn.core.shape import Shape, plan_shape
 from keyturn.core.shape_errors import FieldNotFound, ShapeError
 from keyturn.core.vault import Field, FieldKind, Item, ItemRef, Url
@@ -74,9 +74,9 @@ def contents_of(item, draw):
 def test_a_plain_shape_is_what_the_item_alone_gives(item, allow_empty):
     """Moving from a OnePasswordItem to a KeyturnSecret must move no byte."""
     options = MappingOptions(allow_empty_values=allow_empty)
-    open_fields = tuple(each for each in item.fields if not is_reserved(each.label))
+    open_fields = tuple(each for each in item.fields if not is_reserved_label(each.label))
     item = Item(
-        ItemRef("i", "v", "t", "1", urls=tuple(u for u in item.ref.urls if not is_reserved(u.label))), open_fields
+        ItemRef("i", "v", "t", "1", urls=tuple(u for u in item.ref.urls if not is_reserved_label(u.label))), open_fields
     )
     expected = plan_content(item, options)
     shape = Shape.read({"itemPath": "vaults/a/items/b"})
