@@ -15,6 +15,7 @@ from operator_fixtures import VAULT, annotations_of
 from keyturn.cluster.resources import KEYTURN_SECRETS
 from keyturn.convert.command import convert_parser
 from keyturn.convert.functions import FUNCTIONS
+from support.operator import eventually
 from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
@@ -67,7 +68,13 @@ def shell(stage, api_server, tmp_path):
 
     def run(block):
         done = subprocess.run(
-            ["bash", "-euc", block], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONG_S
+            ["bash", "-euc", block],
+            cwd=tmp_path,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=LONG_S,
         )
         assert done.returncode == 0, done.stderr
 
@@ -106,6 +113,10 @@ async def test_the_commands_of_the_page_take_a_secret_over(stage, api_server, sh
 
 async def deleted(stage, eso):
     """Wait for the deletion, and let External Secrets agree to it."""
-    while "deletionTimestamp" not in (await stage.cluster.get(EXTERNAL_SECRETS, stage.namespace, "web"))["metadata"]:
-        await asyncio.sleep(0.05)
+
+    async def waiting():
+        found = await stage.cluster.get(EXTERNAL_SECRETS, stage.namespace, "web")
+        assert "deletionTimestamp" in found["metadata"]
+
+    await eventually(waiting)
     await eso.finalize("web")
