@@ -10,13 +10,26 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from keyturn.core.content import MappingOptions, Skipped
+from keyturn.core.key_plans import MAX_HOLE_CHARS, KeyPlan, check_most, plan_keys
+from keyturn.core.keys import is_legal_key
+from keyturn.core.references import MANY, Fields, quoted
+from keyturn.core.rendering import Renderer
+from keyturn.core.selection import Patterns, Selection, parse_pattern
+from keyturn.core.shape_errors import InvalidTemplate
+from keyturn.core.text_filters import check_size
 from keyturn.core.vault import Field, Item
+
+MAX_ITEMS: Final = 16
+MAX_PATTERNS: Final = 256
+MIN_PREVIOUS_S: Final = 60
+MAX_PREVIOUS_S: Final = 720 * 3600
 
 _DIGEST_DIGITS: Final = 12
 
 _SECONDS: Final[Mapping[str, float]] = {
     "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9,
 }  # fmt: skip
+_ALIAS = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|m|s|us|µs|ns)")
 
 
@@ -115,6 +128,9 @@ class ShapePlan:
 
     origins: tuple[tuple[str, tuple[str, ...]], ...]
     uses_random: bool
+    _keys: tuple[KeyPlan, ...] = field(repr=False)
+    _selection: Selection = field(repr=False)
+    _taken: frozenset[str] = field(repr=False)
 
     def files(self, items: Mapping[str, Item], options: MappingOptions) -> tuple[tuple[str, Field], ...]:
         """The files to download before rendering, as (alias, file); the main item's alias is empty.
@@ -129,7 +145,19 @@ class ShapePlan:
             KeyConflict: two items give the same key.
             ShapeTooLarge: what is known of the sizes is too much already.
         """
-        raise NotImplementedError
+        included = self._selection.included(items, options, taken=self._taken)
+        size = sum(map(len, included.data.values())) + sum(file.size or 0 for _, file in included.files.values())
+        found = {(alias, file.id): file for alias, file in included.files.values()}
+        fields = _fields(items)
+        for each in self._keys:
+            needed = each.files(fields)
+            found |= {(alias, file.id): file for alias, file in needed}
+            # Filters may make less of a file, but what they are given is bounded, too.
+            declared = [file.size or 0 for _, file in needed]
+            check_size(max(declared, default=0))
+            size += declared[0] if declared and each.is_verbatim else 0
+        check_size(size)
+        return tuple((alias, file) for (alias, _), file in found.items())
 
     def render(
         self,
@@ -149,7 +177,18 @@ class ShapePlan:
         Raises:
             ShapeError: why some key cannot be made.
         """
-        raise NotImplementedError
+        included = self._selection.included(items, options, taken=self._taken)
+        data = dict(included.data)
+        for key, (alias, file) in included.files.items():
+            content = files[alias, file.id]
+            if content or options.allow_empty_values:
+                data[key] = content
+        size = sum(map(len, data.values()))
+        check_size(size)
+        renderer = Renderer(_fields(items), files, old=old, size=size)
+        for each in self._keys:
+            renderer.render(each.name, each.parts, is_text=each.is_text)
+        return Rendered(data | renderer.data, included.skipped, included.shared)
 
 
 def plan_shape(shape: Shape) -> ShapePlan:
@@ -158,7 +197,66 @@ def plan_shape(shape: Shape) -> ShapePlan:
     Raises:
         InvalidTemplate: what is wrong, with key and line.
     """
-    raise NotImplementedError
+    aliases = _checked_aliases(shape)
+    keys = plan_keys(shape.keys, shape.templates, aliases)
+    explicit = frozenset(each.name for each in keys)
+    include = shape.include
+    if include is None:
+        include = () if explicit else (MANY,)
+    return ShapePlan(
+        origins=tuple(sorted((each.name, each.origins) for each in keys)),
+        uses_random=any(call.filter.is_random for each in keys for hole in each.holes for call in hole.calls),
+        _keys=keys,
+        _selection=Selection(
+            _patterns_of(include, aliases, "include"), _patterns_of(shape.exclude, aliases, "exclude")
+        ),
+        _taken=explicit | _checked_previous(shape.previous, explicit),
+    )
+
+
+def _checked_aliases(shape: Shape) -> frozenset[str]:
+    check_most(len(shape.items), MAX_ITEMS, "items")
+    for alias, _ in shape.items:
+        if _ALIAS.fullmatch(alias) is None:
+            raise InvalidTemplate(
+                f"items: {quoted(alias)} is no alias: a lower-case letter, then at most 31 of a-z, 0-9 and '-'"
+            )
+    return frozenset(alias for alias, _ in shape.items)
+
+
+def _patterns_of(written: tuple[str, ...], aliases: frozenset[str], where: str) -> Patterns:
+    check_most(len(written), MAX_PATTERNS, f"patterns in {where}")
+    found = []
+    for each in written:
+        check_most(len(each), MAX_HOLE_CHARS, f"characters in a pattern in {where}")
+        try:
+            found.append(parse_pattern(each, aliases))
+        except InvalidTemplate as error:
+            why = str(error)
+        else:
+            continue
+        raise InvalidTemplate(f"{where}: {why}")
+    return Patterns(found)
+
+
+def _checked_previous(previous: Previous | None, explicit: frozenset[str]) -> frozenset[str]:
+    """The keys that hold previous bytes."""
+    if previous is None:
+        return frozenset()
+    if not MIN_PREVIOUS_S <= previous.seconds <= MAX_PREVIOUS_S:
+        raise InvalidTemplate("previous: a time is from 1m to 720h")
+    for key, other in previous.keys:
+        if not is_legal_key(key):
+            raise InvalidTemplate(f"previous: {quoted(key)} is no legal key of a Secret")
+        if key in explicit:
+            raise InvalidTemplate(f"previous: {quoted(key)} stands in keys or templates, too")
+        if other not in explicit:
+            raise InvalidTemplate(f"previous: {quoted(other)} names no key of keys or templates")
+    return frozenset(key for key, _ in previous.keys)
+
+
+def _fields(items: Mapping[str, Item]) -> Mapping[str, Fields]:
+    return {alias: Fields(item, alias) for alias, item in items.items()}
 
 
 def _texts(value: Any) -> tuple[tuple[str, str], ...]:
