@@ -28,7 +28,7 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
     ),
     "operator.1password.io/item-name": ("the same", "you", "the name of that Secret"),
     "operator.1password.io/auto-restart": (
-        "OnePasswordItem, workload, Namespace",
+        "OnePasswordItem, KeyturnSecret, workload, Namespace",
         "you",
         '`"true"` or `"false"`: whether workloads restart ([restarts](restarts.md#which-workloads-restart))',
     ),
@@ -50,7 +50,7 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
         '`"true"`: Keyturn may take over this Secret, which it did not create (reason [`SecretNotOurs`](status.md#reasons))',
     ),
     "keyturn.dev/refresh-mounts": (
-        "OnePasswordItem, pod template",
+        "OnePasswordItem, KeyturnSecret, pod template",
         "you",
         '`"true"` or `"false"`: whether [mounted files are refreshed at once](mounts.md)',
     ),
@@ -159,6 +159,8 @@ def _fields(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         path = f"{prefix}{name}{'[]' if listed and 'properties' in part['items'] else ''}"
         if "description" in part:
             kind = f"list of {part['items']['type']}s" if listed else part["type"]
+            if "additionalProperties" in part:
+                kind = f"map of {part['additionalProperties']['type']}s"
             yield path, kind, _text(part["description"])
         yield from _fields(part["items"] if listed else part, f"{path}.")
 
@@ -180,8 +182,8 @@ def _names() -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            "Each Secret that Keyturn manages has the label `app.kubernetes.io/managed-by: keyturn`. Labels of a `OnePasswordItem` are copied to its",
-            "Secret, except those by which other tools track their objects:",
+            "Each Secret that Keyturn manages has the label `app.kubernetes.io/managed-by: keyturn`. Labels of a `OnePasswordItem` or `KeyturnSecret`",
+            "are copied to its Secret, except those by which other tools track their objects:",
             "",
             *(f"- `{entry}{'*' if entry.endswith('/') else ''}`" for entry in _tuple(CORE / "names.py", "TRACKING")),
             "",

@@ -10,8 +10,8 @@ from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
 from keyturn.core.names import (
     AUTO_RESTART,
     KEYTURN_API_VERSION,
-    KEYTURN_SECRET_KIND,
     OPAQUE,
+    SHAPED_KIND,
     is_own,
     issues_token,
 )
@@ -38,7 +38,7 @@ def request_from_keyturn_secret(
     secret_type = secret.get("type")
     return replace(
         request,
-        owners=(Owner(KEYTURN_API_VERSION, KEYTURN_SECRET_KIND, metadata["name"], metadata["uid"]),),
+        owners=(Owner(KEYTURN_API_VERSION, SHAPED_KIND, metadata["name"], metadata["uid"]),),
         secret_type=secret_type if isinstance(secret_type, str) and secret_type else OPAQUE,
         labels={**request.labels, **_permitted(secret.get("labels"))},
         annotations={**request.annotations, **_permitted(secret.get("annotations")), **switches},

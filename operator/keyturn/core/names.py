@@ -12,9 +12,9 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 KEYTURN_GROUP: Final = "keyturn.dev"
 KEYTURN_VERSION: Final = "v1alpha1"
 KEYTURN_API_VERSION: Final = f"{KEYTURN_GROUP}/{KEYTURN_VERSION}"
-KEYTURN_SECRET_KIND: Final = "KeyturnSecret"
+SHAPED_KIND: Final = "KeyturnSecret"
 
-OWN_KINDS: Final = frozenset({KIND, KEYTURN_SECRET_KIND})
+OWN_KINDS: Final = frozenset({KIND, SHAPED_KIND})
 
 # Annotations of 1Password's own operator, with the meaning they have there.
 ITEM_PATH: Final = "operator.1password.io/item-path"

@@ -59,7 +59,7 @@ class Reason(StrEnum):
     TEMPLATE_TOO_EXPENSIVE = "TemplateTooExpensive"
     """The filters of the object would process more bytes than is allowed."""
     OVERRULED = "Overruled"
-    """Another object asks for the same Secret, and decides what it holds."""
+    """Another object requests the same Secret, and decides what it holds."""
 
     DUPLICATE_TITLE = "DuplicateTitle"
     """Several vaults or items have that title; the oldest is used."""

@@ -58,7 +58,9 @@ async def test_with_nothing_but_a_path_the_same_secret_is_made(world):
     await world.work_and_watch()
 
     def compared(secret):
-        annotations = {key: text for key, text in secret["metadata"]["annotations"].items() if key != names.SHAPE}
+        annotations = {
+            key: text for key, text in secret["metadata"]["annotations"].items() if key != "keyturn.dev/shape"
+        }
         return secret["type"], secret["data"], secret["metadata"]["labels"], annotations
 
     assert compared(world.secret) == compared(of_item)

@@ -261,7 +261,7 @@ def test_the_status_of_workloads_stays_off_an_object_that_is_being_deleted(reque
 
 
 SHAPED = replace(
-    A, uid="s", owners=(Owner(names.KEYTURN_API_VERSION, names.KEYTURN_SECRET_KIND, "a", "s"),), resource_version="8"
+    A, uid="s", owners=(Owner(names.KEYTURN_API_VERSION, names.SHAPED_KIND, "a", "s"),), resource_version="8"
 )
 
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyturn.core import names
 from keyturn.core.conditions import Status
 from keyturn.core.content import Skipped
 from keyturn.core.pending import Change, PendingChanges
-from keyturn.core.request import Key, SecretRequest
+from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.status import (
     GOOD,
     WAITING,
@@ -23,6 +24,8 @@ from keyturn.core.status import (
     Stale,
     Synced,
     Warnings,
+    event_of,
+    overruled_by,
     status_after,
     status_with_restarts,
 )
@@ -126,7 +129,27 @@ def test_a_success_names_the_item_its_version_and_the_keys():
     assert conditions(status) == {"Ready": ("True", "Synced")}
 
 
-@pytest.mark.parametrize("change", CHANGES[1:], ids=str)
+OWN_CHANGES = [change for change in CHANGES if change != Failure(Reason.OVERRULED, "m")]
+"""Those of an object that decides what its Secret holds."""
+
+
+def test_an_object_that_does_not_decide_names_the_one_that_does():
+    """It keeps nothing of what it knew of the Secret, which is another's now, and no tool takes it for a failure."""
+    decider = replace(NEW, owners=(Owner(names.KEYTURN_API_VERSION, names.SHAPED_KIND, "db", "s"),))
+    good = replace(NEW, status=status_with_restarts(after(SYNCED), {"revision": 4, "keys": ["password"], "owed": 1}))
+
+    change = overruled_by(decider)
+    status = after(change, good, LATER)
+
+    assert conditions(status) == {"Ready": ("False", "Overruled")}
+    assert "follows KeyturnSecret db" in status.conditions[0].message
+    assert status.to_manifest(secret="db").keys() == {"observedGeneration", "conditions"}
+    assert status.observed_generation == 2
+    event = event_of(change)
+    assert (event.reason, event.warning) == ("Overruled", True)
+
+
+@pytest.mark.parametrize("change", OWN_CHANGES[1:], ids=str)
 def test_whatever_is_not_a_sync_keeps_what_is_known_of_the_secret(change):
     """The Secret is still there, and so is what was said of it."""
     good = replace(NEW, status=after(SYNCED))
@@ -288,7 +311,7 @@ def test_a_status_names_pending_restarts_before_they_begin():
     assert status.restarts == {"revision": 4, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"]}
 
 
-@pytest.mark.parametrize("change", [replace(SYNCED, revision=4, pending=PENDING), *CHANGES], ids=str)
+@pytest.mark.parametrize("change", [replace(SYNCED, revision=4, pending=PENDING), *OWN_CHANGES], ids=str)
 def test_no_other_status_loses_the_counted_restarts(change):
     """Restarts are counted while the request is worked on, too."""
     request = replace(NEW, status=status_with_restarts(Status(), COUNTED))

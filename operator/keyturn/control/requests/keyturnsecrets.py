@@ -13,9 +13,7 @@ from keyturn.settings import Settings
 
 
 def _read(manifest: Mapping[str, Any], settings: Settings) -> SecretRequest:
-    return request_from_keyturn_secret(
-        manifest, mapping=settings.mapping, copy_annotations=settings.enable_annotations
-    )
+    return request_from_keyturn_secret(manifest, mapping=settings.mapping, copy_annotations=settings.enable_annotations)
 
 
 SHAPED: Final = Requester(KEYTURN_SECRETS, read=_read, has_status=True, required=False)

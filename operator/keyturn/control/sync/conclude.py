@@ -165,7 +165,6 @@ class Conclusion:
         self.post(request, outcome.events)
         return outcome
 
-
     async def _report_overruled(self, key: Key, outcome: Outcome) -> Outcome:
         """Report to each object that requests the Secret and does not decide, which one does; the pass ends as it ended."""
         if not self._registry.overruled(key):

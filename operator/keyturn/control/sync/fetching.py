@@ -26,12 +26,14 @@ class Shaped:
         skipped: what could not become a key.
         shared: the keys that several fields or files become.
         origins: explicit keys with the references that each is made of.
+        remade: the keys whose bytes differ each time they are made.
     """
 
     data: dict[str, bytes] = field(repr=False)
     skipped: tuple[Skipped, ...] = ()
     shared: tuple[str, ...] = ()
     origins: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    remade: frozenset[str] = frozenset()
 
 
 class _Shared(Generic[_T]):

@@ -292,7 +292,9 @@ class Phases:
             self._memory.emptied.clear(request.key)
         async with self._slots:
             # Only now: others may have held the slots for a while.
-            desired = replace(desired, data=shaped.data, may_empty=not remaining, at=self._time.now())
+            desired = replace(
+                desired, data=shaped.data, remade=shaped.remade, may_empty=not remaining, at=self._time.now()
+            )
             written = await self._writer.write(desired, read=read)
         if written is None:
             raise Ended(VANISHED)

@@ -90,7 +90,7 @@ class Shaper:
                 rendered = await asyncio.to_thread(plan.render, items, files, request.mapping, old)
         else:
             rendered = plan.render(items, files, request.mapping, old)
-        return Shaped(dict(rendered.data), rendered.skipped, rendered.shared, plan.origins)
+        return Shaped(dict(rendered.data), rendered.skipped, rendered.shared, plan.origins, plan.random_keys)
 
 
 def _values(fetched: FetchedItems) -> dict[str, Item]:
