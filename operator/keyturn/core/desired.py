@@ -61,7 +61,7 @@ class Desired:
         """Annotations that the Secret must carry, except its revision and its pending restarts."""
         optional = {
             names.OPTIONS: self.options,
-            names.ITEMS: self.further,
+            names.FURTHER_ITEMS: self.further,
             names.SHAPE: self.shape,
             names.PREVIOUS: self.previous,
         }

@@ -56,7 +56,7 @@ def keep_previous(
         moved = source in old and old[source] != new[source]
         if moved and source in trusted:
             data[key], until[key] = old[source], now + lasting
-        elif key in noted and noted[key] > now and key in trusted:
+        elif key in old and key in trusted and key in noted and noted[key] > now:
             # Not beyond what the spec allows now, whatever the annotation says.
             data[key], until[key] = old[key], min(noted[key], now + lasting)
         else:

@@ -215,7 +215,7 @@ def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
         and annotations.get(names.ITEM_PATH) == str(desired.path)
         and annotations.get(names.ITEM_VERSION) == desired.item_revision
         and annotations.get(names.OPTIONS, "") == desired.options
-        and annotations.get(names.ITEMS, "") == desired.further
+        and annotations.get(names.FURTHER_ITEMS, "") == desired.further
         and annotations.get(names.SHAPE, "") == desired.shape
     )
 
