@@ -154,6 +154,9 @@ class LastingReads:
                 state.permit()
 
     async def _page(self, kind: Resource, state: WatchState, query: Mapping[str, str]) -> JsonObject:
+        if "limit" in query:
+            # The client has one size of pages for all kinds.
+            query = {**query, "limit": str(min(int(query["limit"]), kind.page))}
         while True:
             await state.pause(on_beat=self._on_beat)
             self._on_beat()

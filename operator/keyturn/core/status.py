@@ -14,10 +14,10 @@ from typing import Any
 
 from keyturn.base.text import listed, one_line, plural, shorten
 from keyturn.core import names
-from keyturn.core.conditions import Status, conditions_after, timestamp
+from keyturn.core.conditions import Origins, Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
 from keyturn.core.events import Event
-from keyturn.core.keys import recordable
+from keyturn.core.keys import fits_record, recordable
 from keyturn.core.pending import PendingChanges
 from keyturn.core.reasons import GOOD, WAITING, Reason
 from keyturn.core.request import SecretRequest
@@ -134,7 +134,7 @@ class Synced:
     revision: int = 0
     pending: PendingChanges | None = None
     items: tuple[tuple[str, str, str], ...] = ()
-    origins: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    origins: Origins = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +205,14 @@ def status_after(request: SecretRequest, change: StatusChange, *, now: datetime)
         last_sync_time=timestamp(now),
         keys=recordable(change.keys),
         items=change.items,
-        origins=change.origins,
+        origins=_recordable(change.origins),
         restarts=after_sync(request.status.restarts, change.revision, change.pending) or {},
     )
+
+
+def _recordable(origins: Origins) -> Origins:
+    """The references that keys are made of, as a status may hold them: none if they are too many to name."""
+    return origins if fits_record(name for key, references in origins for name in (key, *references)) else ()
 
 
 def status_with_restarts(status: Status, restarts: Mapping[str, Any]) -> Status:

@@ -254,6 +254,18 @@ def with_optional(*script, **more):
 
 
 OWN_GROUP = "/apis/keyturn.dev/v1alpha1"
+
+
+@pytest.mark.parametrize(("path", "limit"), [(ITEMS, "500"), (f"{OWN_GROUP}/keyturnsecrets", "50")])
+async def test_a_page_of_large_objects_holds_fewer_of_them(path, limit):
+    """A whole page is in memory at once, and one object of a hostile tenant may be a megabyte."""
+    world = with_optional(listing(), listing())
+    await world.reads.get(path, {"limit": "500", "continue": "token"})
+    await world.reads.get(path, {})
+
+    assert [request.query for request in world.transport.requests] == [{"limit": limit, "continue": "token"}, {}]
+
+
 VERSION = {"groupVersion": "keyturn.dev/v1alpha1", "version": "v1alpha1"}
 LATER = {"groupVersion": "keyturn.dev/v2", "version": "v2"}
 

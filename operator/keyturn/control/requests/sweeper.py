@@ -84,7 +84,12 @@ class Sweeper:
         present: set[str] = set()
         for namespace in namespaces_or_all(self._settings.watch_namespaces):
             try:
-                manifests = await self._cluster.list(requester.resource, namespace)
+                # Page by page: together, the objects may need more memory than there is.
+                async for page in self._cluster.pages(requester.resource, namespace, size=requester.resource.page):
+                    for manifest in page.get("items") or ():
+                        request = read(manifest, self._settings)
+                        present.add(request.uid)
+                        self._registry.observe(request)
             except (Forbidden, NotFound) as error:
                 if isinstance(error, NotFound) and requester.required:
                     raise
@@ -92,11 +97,6 @@ class Sweeper:
                 if isinstance(error, Forbidden):
                     _FORBIDDEN(_log, kind=kind, place=namespace or "all namespaces", namespace=namespace, error=error)
                 present |= {uid for uid, key in remembered.items() if namespace in {ALL_NAMESPACES, key.namespace}}
-                continue
-            for manifest in manifests:
-                request = read(manifest, self._settings)
-                present.add(request.uid)
-                self._registry.observe(request)
         # Only what was remembered before the listing: an object made meanwhile may be missing from it.
         for uid in remembered.keys() - present:
             self._gone(remembered[uid], uid)
