@@ -76,9 +76,10 @@ def ends(annotation: str) -> dict[str, datetime]:
 
 
 def seconds_left(annotation: str, *, now: datetime) -> float | None:
-    """Seconds until the first key must return to its current value, at least 0; None if none holds previous bytes."""
-    first = min(ends(annotation).values(), default=None)
-    return None if first is None else max(0.0, (first - now).total_seconds())
+    """Seconds until the next key must return to its current value; None if none must. What is over is not waited for."""
+    return min(
+        (left for left in ((at - now).total_seconds() for at in ends(annotation).values()) if left > 0), default=None
+    )
 
 
 def _written(until: Mapping[str, datetime]) -> str:

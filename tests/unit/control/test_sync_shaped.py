@@ -480,6 +480,35 @@ async def test_an_edit_by_somebody_else_never_becomes_a_previous_value(world):
     assert world.owed() == ()
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({"P_OLD": "2026-01-01T00:00:00Z"}, id="a time that is over"),
+        pytest.param({"P_OLD": "2099-01-01T00:00:00Z"}, id="a time that is too long"),
+    ],
+)
+async def test_an_edited_record_of_previous_values_ends_all_the_same(world, record):
+    """Nothing is looked at again and again for it."""
+    user = await with_previous(world)
+    await rotated(world, user, "new", "2")
+    edited = {"metadata": {"annotations": {names.PREVIOUS: json.dumps(record)}}}
+    world.api.edit(SECRETS, *DB, edited, manager="kubectl-annotate")
+    world.watch()
+    await world.look()
+    await world.look()
+    await rotated(world, user, "new", "3")
+    for _ in range(3):
+        await world.pass_time(43_200)
+        await world.poll()
+    assert world.data()["P_OLD"] == "new"
+
+    await world.look()
+    await world.look()
+    world.begin()
+    await world.look()
+    assert (world.api.writes, world.vaults.take_asked()) == ([], [])
+
+
 async def test_a_spec_without_previous_values_takes_their_keys_away(world):
     """As any other key that is not asked for any more."""
     user = await with_previous(world)

@@ -11,7 +11,7 @@ from keyturn.core.content import MAX_SECRET_BYTES
 from keyturn.core.outcomes import Ended
 from keyturn.core.shape import Shape
 from keyturn.core.shape_errors import FieldNotFound, InvalidTemplate
-from keyturn.core.status import Reason
+from keyturn.core.status import Failure, Reason
 from keyturn.core.vault import FileTooLarge, VaultUnavailable
 from support.sync_world import SyncParts
 
@@ -80,8 +80,7 @@ async def test_a_file_of_a_further_item_that_cannot_be_fetched_is_named_by_its_a
 
     with pytest.raises(Ended) as ended:
         await world.downloaded(keys={"A": "mail/cert"})
-    assert ended.value.outcome.result == Reason.VAULT_UNAVAILABLE
-    assert ended.value.outcome.change.message == "item 'mail': half-broken"
+    assert ended.value.outcome.change == Failure(Reason.VAULT_UNAVAILABLE, "item 'mail': half-broken")
 
 
 async def test_files_that_are_together_too_large_end_the_download(world, monkeypatch):
