@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from keyturn.core import names
-from keyturn.core.managed_fields import data_owners
+from keyturn.core.managed_fields import data_owners, owned_by_others
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.previous import ends, keep_previous
@@ -61,7 +61,7 @@ class Desired:
         """Annotations that the Secret must carry, except its revision and its pending restarts."""
         optional = {
             names.OPTIONS: self.options,
-            names.ITEMS: self.further,
+            names.FURTHER_ITEMS: self.further,
             names.SHAPE: self.shape,
             names.PREVIOUS: self.previous,
         }
@@ -89,15 +89,22 @@ class Desired:
             new=self.data,
             now=self.at,
         )
-        return replace(self, data={**self.data, **kept.data}, previous=kept.annotation), kept.ended
+        # An apply removes only what is ours: an annotation that somebody else edited is emptied instead.
+        edited = metadata is not None and names.PREVIOUS in owned_by_others(metadata.managed_fields)
+        annotation = kept.annotation or ("{}" if edited else "")
+        return replace(self, data={**self.data, **kept.data}, previous=annotation), kept.ended
 
-    def with_recorded_previous(self, metadata: ObjectMeta) -> Self:
-        """The same with what the Secret records of previous bytes, unless the time of some of them is over."""
-        if _previous_of(self.request) is None or self.at is None:
+    def with_recorded_previous(self, metadata: ObjectMeta) -> Self | None:
+        """The same with what the Secret records of previous bytes; None if some of them have stayed, or would stay, too long."""
+        previous = _previous_of(self.request)
+        if previous is None or self.at is None:
             return self
         recorded = metadata.annotations.get(names.PREVIOUS, "")
-        first = min(ends(recorded).values(), default=None)
-        return self if first is None or first <= self.at else replace(self, previous=recorded)
+        until = ends(recorded).values()
+        latest = self.at + timedelta(seconds=previous.seconds)
+        if not all(self.at < at <= latest for at in until):
+            return None
+        return replace(self, previous=recorded) if until else self
 
 
 def previous_keys(request: SecretRequest) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def keep_previous(
         moved = source in old and old[source] != new[source]
         if moved and source in trusted:
             data[key], until[key] = old[source], now + lasting
-        elif key in noted and noted[key] > now and key in trusted:
+        elif key in old and key in trusted and key in noted and noted[key] > now:
             # Not beyond what the spec allows now, whatever the annotation says.
             data[key], until[key] = old[key], min(noted[key], now + lasting)
         else:
@@ -76,9 +76,10 @@ def ends(annotation: str) -> dict[str, datetime]:
 
 
 def seconds_left(annotation: str, *, now: datetime) -> float | None:
-    """Seconds until the first key must return to its current value, at least 0; None if none holds previous bytes."""
-    first = min(ends(annotation).values(), default=None)
-    return None if first is None else max(0.0, (first - now).total_seconds())
+    """Seconds until the next key must return to its current value; None if none must. What is over is not waited for."""
+    return min(
+        (left for left in ((at - now).total_seconds() for at in ends(annotation).values()) if left > 0), default=None
+    )
 
 
 def _written(until: Mapping[str, datetime]) -> str:

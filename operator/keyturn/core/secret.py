@@ -82,11 +82,12 @@ class Hold:
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
     """Whether the metadata alone shows that a Secret is right, so that no value need be fetched."""
     status = desired.request.status
-    desired = desired.with_recorded_previous(metadata)
+    expected = desired.with_recorded_previous(metadata)
     return (
-        is_ours(metadata, desired.request, desired.path)
+        expected is not None
+        and is_ours(metadata, desired.request, desired.path)
         and metadata.deletion_timestamp is None
-        and _describes(metadata, desired)
+        and _describes(metadata, expected)
         and not is_drifted(metadata.managed_fields, status.keys or ())
         and (names.RESTART_OWED in metadata.annotations or not restarts_pending(status.restarts))
     )
@@ -215,7 +216,7 @@ def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
         and annotations.get(names.ITEM_PATH) == str(desired.path)
         and annotations.get(names.ITEM_VERSION) == desired.item_revision
         and annotations.get(names.OPTIONS, "") == desired.options
-        and annotations.get(names.ITEMS, "") == desired.further
+        and annotations.get(names.FURTHER_ITEMS, "") == desired.further
         and annotations.get(names.SHAPE, "") == desired.shape
     )
 

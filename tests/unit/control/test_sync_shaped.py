@@ -105,7 +105,7 @@ async def test_a_secret_is_made_of_three_items(world):
     assert sorted(each for each in world.vaults.asked if each.startswith("item ")) == ["item a", "item c", "item s"]
     annotations = world.annotations()
     assert annotations[names.ITEM_PATH] == "vaults/v/items/a"
-    assert annotations[names.ITEMS] == "ca=vaults/v/items/c@1,smtp=vaults/v/items/s@1"
+    assert annotations[names.FURTHER_ITEMS] == "ca=vaults/v/items/c@1,smtp=vaults/v/items/s@1"
     assert annotations[names.SHAPE] == world.registry.get(DB).shape.digest()
     status = world.status(resource=KEYTURN_SECRETS)
     assert reasons(status) == SYNCED
@@ -160,7 +160,7 @@ async def test_a_rotation_of_a_further_item_changes_the_keys_made_of_it(world):
 
     assert world.data() == {**FIRST, "BOTH": "secret of a+new"}
     assert world.owed() == ("BOTH",)
-    assert world.annotations()[names.ITEMS] == "ca=vaults/v/items/c@1,smtp=vaults/v/items/s@2"
+    assert world.annotations()[names.FURTHER_ITEMS] == "ca=vaults/v/items/c@1,smtp=vaults/v/items/s@2"
     assert world.status(resource=KEYTURN_SECRETS).items[1] == ("smtp", "vaults/v/items/s", "2")
     assert {call.name for call in world.api.writes} == {"db"}
 
@@ -173,7 +173,7 @@ async def test_a_version_with_equal_bytes_restarts_nothing(world):
 
     assert (world.data(), world.owed()) == (FIRST, ())
     assert world.annotations()[names.REVISION] == "1"
-    assert world.annotations()[names.ITEMS].endswith("smtp=vaults/v/items/s@2")
+    assert world.annotations()[names.FURTHER_ITEMS].endswith("smtp=vaults/v/items/s@2")
     world.begin()
     await world.look()
     assert (world.api.calls, world.vaults.take_asked()) == ([], [])
@@ -202,7 +202,7 @@ async def test_a_way_back_to_all_fields_leaves_no_trace_of_the_shape(world):
     await world.work_and_watch()
 
     assert world.data() == {"password": "secret of a"}
-    assert world.annotations().keys().isdisjoint({names.SHAPE, names.ITEMS})
+    assert world.annotations().keys().isdisjoint({names.SHAPE, names.FURTHER_ITEMS})
     assert world.status(resource=KEYTURN_SECRETS).items == ()
 
 
@@ -321,7 +321,8 @@ async def test_an_older_version_of_a_further_item_is_not_believed_at_once(world)
     world.vaults.edit("s", value="new", revision="5")
     await world.synced(**THREE)
     world.vaults.edit("s", value="old", revision="4")
-    await world.poll()
+    await world.connection.poller.poll()
+    await world.pass_time(1)
     assert world.data()["BOTH"] == "secret of a+new"
 
     await world.pass_time(31)
@@ -337,7 +338,7 @@ async def test_the_ignore_tag_on_any_item_freezes_the_whole(world):
     assert await world.poll() == []
 
     assert (world.data(), world.says()) == (FIRST, {"Ready": ("True", "Frozen")})
-    assert world.annotations()[names.ITEMS].endswith("smtp=vaults/v/items/s@2")
+    assert world.annotations()[names.FURTHER_ITEMS].endswith("smtp=vaults/v/items/s@2")
     assert world.annotations()[names.SHAPE] == shape
 
     world.vaults.edit("s", revision="3", tags=())
@@ -403,23 +404,26 @@ async def rotated(world, user, value, revision):
 
 
 async def test_a_previous_value_stays_for_its_time(world):
-    """Both keys count as changed at the rotation; the end of the time restarts nobody."""
+    """Bytes decide about restarts, as everywhere; the end of the time restarts nobody."""
     user = await with_previous(world)
     assert world.data() == {"P": "secret of a", "P_OLD": "secret of a", "OTHER": "me"}
     assert names.PREVIOUS not in world.annotations()
 
     await rotated(world, user, "new", "2")
     assert world.data() == {"P": "new", "P_OLD": "secret of a", "OTHER": "me"}
-    assert world.owed() == ("P", "P_OLD")
+    assert world.owed() == ("P",)
     assert list(json.loads(world.annotations()[names.PREVIOUS])) == ["P_OLD"]
     revision = world.annotations()[names.REVISION]
     world.restarted()
+    await world.look()
     world.begin()
 
     await world.look()
     assert (world.api.writes, world.vaults.take_asked()) == ([], [])
     await world.pass_time(86_300)
     assert world.data()["P_OLD"] == "secret of a"
+    # Or it would be stale by then.
+    await world.poll()
     await world.pass_time(200)
 
     assert world.data() == {"P": "new", "P_OLD": "new", "OTHER": "me"}
@@ -455,8 +459,10 @@ async def test_a_second_rotation_within_the_time_replaces_the_previous_value(wor
     user = await with_previous(world)
     await rotated(world, user, "second", "2")
     world.time.advance(3600)
+    world.restarted()
     await rotated(world, user, "third", "3")
     assert world.data()["P_OLD"] == "second"
+    assert world.owed() == ("P", "P_OLD")
     await world.pass_time(86_400 - 3600)
     assert world.data()["P_OLD"] == "second"
     await world.pass_time(3601)
@@ -472,6 +478,35 @@ async def test_an_edit_by_somebody_else_never_becomes_a_previous_value(world):
 
     assert world.data() == {"P": "secret of a", "P_OLD": "secret of a", "OTHER": "me"}
     assert world.owed() == ()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({"P_OLD": "2026-01-01T00:00:00Z"}, id="a time that is over"),
+        pytest.param({"P_OLD": "2099-01-01T00:00:00Z"}, id="a time that is too long"),
+    ],
+)
+async def test_an_edited_record_of_previous_values_ends_all_the_same(world, record):
+    """Nothing is looked at again and again for it."""
+    user = await with_previous(world)
+    await rotated(world, user, "new", "2")
+    edited = {"metadata": {"annotations": {names.PREVIOUS: json.dumps(record)}}}
+    world.api.edit(SECRETS, *DB, edited, manager="kubectl-annotate")
+    world.watch()
+    await world.look()
+    await world.look()
+    await rotated(world, user, "new", "3")
+    for _ in range(3):
+        await world.pass_time(43_200)
+        await world.poll()
+    assert world.data()["P_OLD"] == "new"
+
+    await world.look()
+    await world.look()
+    world.begin()
+    await world.look()
+    assert (world.api.writes, world.vaults.take_asked()) == ([], [])
 
 
 async def test_a_spec_without_previous_values_takes_their_keys_away(world):

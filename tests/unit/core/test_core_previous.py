@@ -105,7 +105,7 @@ def test_what_cannot_be_read_counts_as_absent(text):
 def test_the_first_end_decides_when_to_look_again():
     """Each later one has its own look."""
     assert seconds_left(IN_AN_HOUR, now=NOW) == 3600
-    assert seconds_left(AN_HOUR_AGO, now=NOW) == 0
+    assert seconds_left(AN_HOUR_AGO, now=NOW) is None
     assert seconds_left('{"a":"2026-11-21T13:00:00Z","b":"2026-11-21T12:30:00Z"}', now=NOW) == 1800
 
 
