@@ -112,6 +112,8 @@ def _bags(part: Element, password: bytes) -> tuple[Element, ...]:
 def _decrypted(algorithm: Element, encrypted: Element, password: bytes) -> bytes:
     with needs_extra():
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
         from cryptography.hazmat.primitives.padding import PKCS7
 
     derivation, cipher = algorithm[1].inner
@@ -119,7 +121,7 @@ def _decrypted(algorithm: Element, encrypted: Element, password: bytes) -> bytes
     kinds = tuple(each[0].content for each in (algorithm, derivation, function, cipher))
     if kinds != (_PBES2, _PBKDF2, _HMAC_SHA256, _AES_256_CBC) or rounds.number > ROUNDS:
         raise ValueError("an encryption that is not ours")
-    key = hashlib.pbkdf2_hmac("sha256", password, salt.content, rounds.number, 32)
+    key = PBKDF2HMAC(SHA256(), 32, salt.content, rounds.number).derive(password)
     decryptor = Cipher(algorithms.AES(key), modes.CBC(cipher[1].content)).decryptor()
     padding = PKCS7(128).unpadder()
     padded = decryptor.update(encrypted.content) + decryptor.finalize()
