@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
-
 Origins = tuple[tuple[str, tuple[str, ...]], ...]
 """Keys with the references that each is made of."""
 

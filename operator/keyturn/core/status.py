@@ -37,9 +37,9 @@ __all__ = [
     "StatusChange",
     "Synced",
     "Warnings",
+    "conflict_with",
     "event_of",
     "is_repeated",
-    "overruled_by",
     "status_after",
     "status_with_restarts",
 ]
@@ -237,7 +237,7 @@ def _in_sync(keys: int, version: str) -> str:
     return f"the Secret is in sync with the item at version {version} ({plural(keys, 'key')})"
 
 
-def overruled_by(decider: SecretRequest) -> Failure:
+def conflict_with(decider: SecretRequest) -> Failure:
     """What the status of an object says that requests the same Secret as another one, which decides what that holds."""
     owner = decider.owners[0]
     return Failure(

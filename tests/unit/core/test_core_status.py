@@ -24,8 +24,8 @@ from keyturn.core.status import (
     Stale,
     Synced,
     Warnings,
+    conflict_with,
     event_of,
-    overruled_by,
     status_after,
     status_with_restarts,
 )
@@ -146,7 +146,7 @@ def test_an_object_that_does_not_decide_names_the_one_that_does():
     decider = replace(NEW, owners=(Owner(names.KEYTURN_API_VERSION, names.SHAPED_KIND, "db", "s"),))
     good = replace(NEW, status=status_with_restarts(after(SYNCED), {"revision": 4, "keys": ["password"], "owed": 1}))
 
-    change = overruled_by(decider)
+    change = conflict_with(decider)
     status = after(change, good, LATER)
 
     assert conditions(status) == {"Ready": ("False", "Overruled")}
