@@ -1,6 +1,6 @@
 """Writes docs/reference.md, the page that lists every public name: kinds and fields, annotations and labels, reasons, settings.
 
-Its sources are `crds/`, `core/names.py`, `core/status.py`, `core/events.py`, and the README's tables of settings, which a test compares with
+Its sources are `crds/`, `core/names.py`, `core/reasons.py`, `core/events.py`, and the README's tables of settings, which a test compares with
 `settings.py`. Only the meaning of an annotation stands here, because no other file needs it.
 """
 
@@ -79,6 +79,21 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
         "Secret",
         "Keyturn",
         "on the Secret of an annotated workload, the names of its keys",
+    ),
+    "keyturn.dev/items": (
+        "Secret",
+        "Keyturn",
+        "on the Secret of a KeyturnSecret, alias, path with ids and version of each further item",
+    ),
+    "keyturn.dev/shape": (
+        "Secret",
+        "Keyturn",
+        "on the Secret of a KeyturnSecret, a digest of the fields of `spec` that shape it; nothing of it comes from a value",
+    ),
+    "keyturn.dev/previous": (
+        "Secret",
+        "Keyturn",
+        "until when which keys of `spec.previous` hold the value of before the last change",
     ),
     "keyturn.dev/refreshed": ("Pod", "Keyturn", "the revisions for which its mounted files were refreshed"),
 }
@@ -177,7 +192,7 @@ def _names() -> str:
 
 
 def _reasons() -> str:
-    status = dict(_members(CORE / "status.py", "Reason"))
+    status = dict(_members(CORE / "reasons.py", "Reason"))
     events = dict(_members(CORE / "events.py", "EventReason"))
     return "\n".join(
         [

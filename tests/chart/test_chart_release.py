@@ -146,7 +146,7 @@ def test_a_crd_that_exists_is_taken_over_if_the_flag_is_set(helm, local):
 
 def test_a_crd_may_be_left_to_an_administrator(helm, local):
     """Teams without rights on the cluster install the chart beside a CRD that an administrator keeps."""
-    definition = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())
+    definition = yaml.safe_load(definition_of(CHART).read_text())
     local.kubectl("create", "-f", "-", input=json.dumps(definition))
 
     helm("install", "keyturn", CHART, "--namespace=apart", "--create-namespace", values={"crds": {"enabled": False}})

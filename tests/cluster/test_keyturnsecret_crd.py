@@ -17,7 +17,7 @@ PATH = f"vaults/{VAULT}/items/login"
 FULL: dict[str, Any] = {
     "itemPath": PATH,
     "items": {"smtp": f"vaults/{VAULT}/items/SMTP", "ca-2": "vaults/Shared/items/team/Internal CA"},
-    "keys": {"DB_PASSWORD": "password", "ca.crt": "ca-2/bundle.pem", ".env": "notesPlain", "...": "x", "id": "a | b"},
+    "keys": {"DB_PASSWORD": "password", "ca.crt": "ca-2/bundle.pem", ".env": "notesPlain", "id": "a | b"},
     "templates": {"LEVEL": "info", "URL": 'postgres://{{ username | urlencode }}@{{ server | default("db") }}'},
     "include": ["*"],
     "exclude": ["notesPlain", "Replica/*"],
@@ -68,9 +68,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an endless key": (with_(keys={"k" * 254: "x"}), _LEGAL),
     "an empty key": (with_(keys={"": "x"}), f'spec.keys: "" {_LEGAL}'),
     "too many keys": (with_(keys={f"k{number}": "x" for number in range(257)}), "spec.keys: Too many"),
-    "a long hole": (with_(keys={"a": "x" * 1025}), "spec.keys[a]: Too long"),
+    "a long hole": (with_(keys={"a": "x" * 1025}), "spec.keys.a: Too long"),
     "too many templates": (with_(templates={f"k{number}": "x" for number in range(65)}), "spec.templates: Too many"),
-    "a long template": (with_(templates={"a": "x" * 16385}), "spec.templates[a]: Too long"),
+    "a long template": (with_(templates={"a": "x" * 16385}), "spec.templates.a: Too long"),
     "a key twice": (
         with_(keys={"a": "x"}, templates={"a": "y"}),
         "spec.templates: the key a is in both keys and templates",
@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "no name of a label": (with_(secret={"labels": {"a b": "c"}}), 'spec.secret.labels: "a b" cannot be the name'),
     "a label with two slashes": (with_(secret={"labels": {"a/b/c": "d"}}), '"a/b/c" cannot be the name'),
     "no value of a label": (with_(secret={"labels": {"a": "b c"}}), "spec.secret.labels[a]: the value of a label must"),
-    "a long value of a label": (with_(secret={"labels": {"a": "x" * 64}}), "spec.secret.labels[a]: Too long"),
+    "a long value of a label": (with_(secret={"labels": {"a": "x" * 64}}), "spec.secret.labels.a: Too long"),
     "a short time": (with_(previous={"for": "59s", "keys": {"b": "a"}}), "spec.previous.for: must be from 1m to 720h"),
     "a long time": (with_(previous={"for": "721h", "keys": {"b": "a"}}), "spec.previous.for: must be from 1m to 720h"),
     "a time in words": (with_(previous={"for": "1 day", "keys": {"b": "a"}}), "spec.previous.for"),
@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "spec.previous: the key a of previous.keys is in templates, too; give it another name",
     ),
     "a previous key that is none": (with_(previous={"for": "1h", "keys": {"a b": "b"}}), 'spec.previous.keys: "a b"'),
-    "a number": (with_(keys={"a": 1}), "spec.keys[a]"),
+    "a number": (with_(keys={"a": 1}), "spec.keys.a"),
     "a switch in words": (with_(autoRestart="true"), "spec.autoRestart"),
     "no spec": (None, "spec: Required value"),
 }

@@ -122,7 +122,6 @@ async def test_failures_are_told_as_for_a_onepassworditem(stage):
 
     stage.put_item("login")
     await stage.ready("login", kind=SHAPED)
-    await stage.event("login", "Recovered")
 
 
 @pytest.mark.parametrize(("switch", "restarts"), [(True, 1), (False, 0)])
@@ -278,6 +277,7 @@ async def test_somebody_elses_secret_is_left_alone(stage):
 
     await stage.holds("login", {"password": "first"})
     await stage.ready("login", kind=SHAPED)
+    await stage.event("login", "Recovered")
 
 
 async def test_an_edit_of_its_secret_is_undone(stage):

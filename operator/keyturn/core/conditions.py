@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
+Origins = tuple[tuple[str, tuple[str, ...]], ...]
+"""Keys with the references that each is made of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -65,7 +68,7 @@ class Status:
     last_sync_time: str = ""
     keys: tuple[str, ...] | None = None
     items: tuple[tuple[str, str, str], ...] = ()
-    origins: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    origins: Origins = ()
     restarts: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -123,11 +123,21 @@ class SecretRequest:
 
     @property
     def vault(self) -> str | None:
-        """The id of the vault that the Secret was last filled from; None before the first sync."""
-        try:
-            return parse_item_path(self.status.item_path).vault
-        except BadPath:
-            return None
+        """The id of the vault of the main item that the Secret was last filled from; None before the first sync."""
+        return _vault_of(self.status.item_path)
+
+    @property
+    def vaults(self) -> tuple[str, ...]:
+        """The ids of the vaults that the Secret was last filled from; none before the first sync."""
+        paths = (self.status.item_path, *(path for _, path, _ in self.status.items))
+        return tuple(dict.fromkeys(filter(None, map(_vault_of, paths))))
+
+
+def _vault_of(path: str) -> str | None:
+    try:
+        return parse_item_path(path).vault
+    except BadPath:
+        return None
 
 
 def requested_path(request: SecretRequest) -> ItemPath:

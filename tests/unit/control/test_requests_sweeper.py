@@ -59,7 +59,12 @@ async def test_an_object_made_while_the_listing_was_under_way_is_not_taken_for_g
     """A watch reports it, and the listing that was begun before does not show it."""
     manifest = world.put("new")
     world.api.remove(ONEPASSWORD_ITEMS, NAMESPACE, "new")
-    world.api.before = lambda call: world.requests.seen(ONEPASSWORD_ITEMS.kind, manifest)
+
+    def report(call):
+        if call.resource == ONEPASSWORD_ITEMS.label:
+            world.requests.seen(ONEPASSWORD_ITEMS.kind, manifest)
+
+    world.api.before = report
 
     await world.sweeper.sweep_until_done()
 

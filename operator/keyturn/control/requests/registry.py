@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from keyturn.base.time import Time
 from keyturn.control.requests.requester import Requester
+from keyturn.control.sharing import Sharing
 from keyturn.core.conditions import Status
 from keyturn.core.content import MappingOptions
 from keyturn.core.metadata import ObjectMeta
@@ -52,7 +53,8 @@ class RequestRegistry:
         self._workloads: dict[Key, dict[WorkloadKey, AnnotatedWorkload]] = {}
         self._requests: dict[Key, SecretRequest] = {}
         self._changed_at: dict[Key, float] = {}
-        self._by_path: dict[tuple[str, str], set[Key]] = {}
+        # By the name of the connection and the path as written.
+        self._by_path: Sharing[Key, tuple[str, str]] = Sharing()
         self._tombstones: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -98,9 +100,9 @@ class RequestRegistry:
         """The paths that requests use of a connection; those that are not well formed are left out."""
         paths = []
         for request in self._requests.values():
-            if request.connection == connection:
+            for _, path in request.paths if request.connection == connection else ():
                 try:
-                    paths.append(parse_item_path(request.item_path))
+                    paths.append(parse_item_path(path))
                 except BadPath:
                     continue
         return paths
@@ -172,21 +174,18 @@ class RequestRegistry:
         return True
 
     def sharing_path(self, key: Key) -> Collection[Key]:
-        """The keys of all requests that name the same item in the same words, this one among them."""
-        request = self._requests.get(key)
-        return self._by_path.get(_place(request), ()) if request else ()
+        """The keys of all requests that name the same items in the same words, one through another, this one among them."""
+        return self._by_path.together(key) or ()
 
     def _compose(self, key: Key) -> bool:
         """Put together what is asked under a key. Returns whether that differs from before."""
         before, now = self._requests.get(key), self._composed(key)
-        if before is not None:
-            self._unindex(before)
+        self._by_path.record(key, () if now is None else ((now.connection, path or "") for _, path in now.paths))
         if now is None:
             self._requests.pop(key, None)
             self._changed_at.pop(key, None)
             return before is not None
         self._requests[key] = now
-        self._by_path.setdefault(_place(now), set()).add(key)
         if before is None or (before.uid, before.generation) != (now.uid, now.generation):
             self._changed_at[key] = self._time.monotonic()
         return before != now
@@ -214,17 +213,6 @@ class RequestRegistry:
         # Workloads have no generation of their own for what they ask: any difference makes a new one, except who asks.
         same = replace(of_workloads, generation=before.generation, uid=before.uid, owners=before.owners) == before
         return replace(of_workloads, generation=before.generation + (not same), status=before.status)
-
-    def _unindex(self, request: SecretRequest) -> None:
-        keys = self._by_path.get(_place(request))
-        if keys is not None:
-            keys.discard(request.key)
-            if not keys:
-                del self._by_path[_place(request)]
-
-
-def _place(request: SecretRequest) -> tuple[str, str]:
-    return request.connection, request.item_path or ""
 
 
 def _is_older(seen: SecretRequest, known: SecretRequest) -> bool:

@@ -27,9 +27,9 @@ from keyturn.core.status import (
     Reason,
     StatusChange,
     Synced,
+    conflict_with,
     event_of,
     is_repeated,
-    overruled_by,
 )
 
 _log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Conclusion:
             if outcome.gone:
                 self._registry.remove(key, uid=request.uid)
             outcome = await self._report_outcome(request, outcome)
-            outcome = await self._report_overruled(key, outcome)
+            outcome = await self._report_conflicts(key, outcome)
         if self._registry.get(key) is None:
             self._memory.forget(key)
             self._failed.pop(key, None)
@@ -165,7 +165,7 @@ class Conclusion:
         self.post(request, outcome.events)
         return outcome
 
-    async def _report_overruled(self, key: Key, outcome: Outcome) -> Outcome:
+    async def _report_conflicts(self, key: Key, outcome: Outcome) -> Outcome:
         """Report to each object that requests the Secret and does not decide, which one does; the pass ends as it ended."""
         if not self._registry.overruled(key):
             return outcome
@@ -175,7 +175,7 @@ class Conclusion:
             for each in self._registry.overruled(key):
                 if decider is None or each.deleting:
                     continue
-                change = overruled_by(decider)
+                change = conflict_with(decider)
                 try:
                     written = await self._statuses.write(each, change)
                 except ClusterError as error:
