@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 from keyturn.base.text import one_line, shorten
 from keyturn.convert.errors import BadInput, BadUsage, NotConvertible
-from keyturn.convert.external_secrets import GROUP, convert_external_secret
+from keyturn.convert.external_secrets import EXTERNAL_GROUP, convert_external_secret
 from keyturn.convert.manifests import Document, read_documents
 from keyturn.convert.onepassword_items import convert_onepassword_item
 from keyturn.convert.outputs import Converted, item_path
@@ -152,7 +152,7 @@ class _Run:
         """The kind of an object that is to be converted; empty for all else."""
         kind = ""
         match manifest:
-            case {"kind": "ExternalSecret", "apiVersion": str(version)} if version.startswith(f"{GROUP}/"):
+            case {"kind": "ExternalSecret", "apiVersion": str(version)} if version.startswith(f"{EXTERNAL_GROUP}/"):
                 kind = _EXTERNAL_SECRET
             case {"kind": names.KIND, "apiVersion": names.API_VERSION}:
                 kind = _ONEPASSWORD_ITEM

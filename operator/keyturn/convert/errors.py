@@ -39,6 +39,6 @@ class NotConvertible(ConvertError):
         super().__init__(f"{where}: {why}")
 
 
-def quoted(name: object) -> str:
+def named(name: object) -> str:
     """A name of the input as messages quote it: on one line, and not too long."""
     return f"`{shorten(one_line(str(name)), 80)}`"

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from keyturn.convert import fields
-from keyturn.convert.errors import NotConvertible, quoted
+from keyturn.convert.errors import NotConvertible, named
 from keyturn.convert.functions import NoFilter, Surroundings, joined, translate
 from keyturn.convert.go_templates import UnreadTemplate, parse
-from keyturn.convert.holes import Finished, Hole, Piece, Reference, Unwritable, checked_label, write_hole, write_text
+from keyturn.convert.holes import Finished, NewHole, Piece, Sourced, Unwritable, checked_label, write_hole, write_text
 from keyturn.convert.outputs import Converted, item_path, kept_metadata, keyturn_secret
 from keyturn.convert.sources import Sources, read_sources
 from keyturn.core.names import is_copied
 
-GROUP: Final = "external-secrets.io"
+EXTERNAL_GROUP: Final = "external-secrets.io"
 VERSIONS: Final = ("v1", "v1beta1")
 
 _POLICIES: Final = {
@@ -39,7 +39,7 @@ def convert_external_secret(manifest: Mapping[str, Any], vault: str | None) -> C
     Raises:
         NotConvertible: it uses something that a KeyturnSecret cannot say.
     """
-    if manifest["apiVersion"].removeprefix(f"{GROUP}/") not in VERSIONS:
+    if manifest["apiVersion"].removeprefix(f"{EXTERNAL_GROUP}/") not in VERSIONS:
         raise NotConvertible("apiVersion", f"only {' and '.join(VERSIONS)} can be converted")
     metadata = fields.mapping(manifest, "metadata", "")
     spec = fields.mapping(manifest, "spec", "")
@@ -82,22 +82,22 @@ def _secret(metadata: Mapping[str, Any], template: Mapping[str, Any]) -> dict[st
 
 def _is_users(annotation: str) -> bool:
     """Whether an annotation is not one of External Secrets' own."""
-    return annotation != "force-sync" and GROUP not in annotation.partition("/")[0]
+    return annotation != "force-sync" and EXTERNAL_GROUP not in annotation.partition("/")[0]
 
 
 def _constant(template: str, where: str) -> str:
     """A text that must not hold values, since everybody may read it."""
     pieces = _translated(template, where, Surroundings(resolve=_no_value, finished=_no_key))
-    if any(isinstance(piece, Hole) for piece in pieces):
+    if any(isinstance(piece, NewHole) for piece in pieces):
         raise NotConvertible(where, "a value of an item, where everybody can read it")
     return "".join(str(piece) for piece in pieces)
 
 
-def _no_value(_: str) -> Hole:
+def _no_value(_: str) -> NewHole:
     raise NoFilter("a value of an item, where everybody can read it")
 
 
-def _no_key(_: Sequence[Piece]) -> Hole:
+def _no_key(_: Sequence[Piece]) -> NewHole:
     raise NoFilter("a composed text")
 
 
@@ -123,7 +123,7 @@ class _Content:
     sources: Sources
     notes: list[str]
     _texts: dict[str, list[Piece]] = field(default_factory=dict)
-    _included: list[Reference] = field(default_factory=list)
+    _included: list[Sourced] = field(default_factory=list)
 
     def read(self, target: Mapping[str, Any]) -> None:
         """Read which keys the Secret gets."""
@@ -152,16 +152,16 @@ class _Content:
     def _translate(self, key: str, template: str, where: str) -> None:
         helpers = 0
 
-        def finished(pieces: Sequence[Piece]) -> Hole:
+        def finished(pieces: Sequence[Piece]) -> NewHole:
             """A further key, which holds the composed text, so that a filter can take it."""
             nonlocal helpers
             helpers += 1
             helper = f"{key}.text" if helpers == 1 else f"{key}.text-{helpers}"
             if helper in self._texts:
-                raise NoFilter(f"a function of a composed text, for which the key {quoted(helper)} is needed")
+                raise NoFilter(f"a function of a composed text, for which the key {named(helper)} is needed")
             self._texts[helper] = list(pieces)
-            self.notes.append(f"the Secret gets a further key {quoted(helper)}, of which {quoted(key)} is made")
-            return Hole(Finished(helper))
+            self.notes.append(f"the Secret gets a further key {named(helper)}, of which {named(key)} is made")
+            return NewHole(Finished(helper))
 
         self._texts[key] = _translated(template, where, Surroundings(self.sources.resolve, finished))
 
@@ -173,7 +173,7 @@ class _Content:
         for key, pieces in self._texts.items():
             try:
                 match pieces:
-                    case [Hole() as hole]:
+                    case [NewHole() as hole]:
                         keys[key] = write_hole(hole, aliases)
                     case _:
                         templates[key] = write_text(pieces, aliases)
@@ -191,14 +191,14 @@ class _Content:
 
     def _used_items(self) -> list[str]:
         """The items that the Secret is made of, in the order of the ExternalSecret; if there is none, the first one."""
-        holes = [piece for pieces in self._texts.values() for piece in pieces if isinstance(piece, Hole)]
-        used = {operand.item for hole in holes for operand in hole.operands if isinstance(operand, Reference)}
+        holes = [piece for pieces in self._texts.values() for piece in pieces if isinstance(piece, NewHole)]
+        used = {operand.item for hole in holes for operand in hole.operands if isinstance(operand, Sourced)}
         used |= {each.item for each in self._included}
         return [item for item in self.sources.items if item in used] or [self.sources.items[0]]
 
     def _patterns(self, aliases: Mapping[str, str]) -> list[str]:
         """`include`; nothing if it would say what holds without it."""
-        if self._included == [Reference(next(iter(aliases)), "*")] and not self._texts:
+        if self._included == [Sourced(next(iter(aliases)), "*")] and not self._texts:
             return []
         patterns = []
         for each in self._included:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from keyturn.convert.errors import quoted
-from keyturn.convert.go_templates import Call, Expression, Number, Text, Variable
-from keyturn.convert.holes import Hole, Operand, Piece, String
+from keyturn.convert.errors import named
+from keyturn.convert.go_templates import Expression, GoCall, GoNumber, GoText, GoVariable
+from keyturn.convert.holes import NewHole, NewOperand, Piece, String
 
 
 class NoFilter(ValueError):
@@ -26,8 +26,8 @@ class Surroundings:
         finished: makes a key of its own from pieces, and gives the hole that takes its finished bytes.
     """
 
-    resolve: Callable[[str], Hole]
-    finished: Callable[[Sequence[Piece]], Hole]
+    resolve: Callable[[str], NewHole]
+    finished: Callable[[Sequence[Piece]], NewHole]
 
 
 def translate(expression: Expression, around: Surroundings) -> list[Piece]:
@@ -37,24 +37,24 @@ def translate(expression: Expression, around: Surroundings) -> list[Piece]:
         NoFilter: a part of it cannot be said.
     """
     match expression:
-        case Text(text=text):
+        case GoText(text=text):
             return [text]
-        case Number(value=value):
+        case GoNumber(value=value):
             return [str(value)]
-        case Variable(name=""):
+        case GoVariable(name=""):
             raise NoFilter("`.`, all values at once")
-        case Variable(name=name):
+        case GoVariable(name=name):
             return [around.resolve(name)]
-        case Call(function=function) if (rule := FUNCTIONS.get(function)) is not None:
+        case GoCall(function=function) if (rule := FUNCTIONS.get(function)) is not None:
             return rule(function, expression.arguments, around)
-        case Call(function=function):
-            raise NoFilter(f"the function {quoted(function)}, which has no filter here")
+        case GoCall(function=function):
+            raise NoFilter(f"the function {named(function)}, which has no filter here")
 
 
-Rule = Callable[[str, Sequence[Expression], Surroundings], list[Piece]]
+Translation = Callable[[str, Sequence[Expression], Surroundings], list[Piece]]
 
 
-def _filter(name: str, *kinds: type[str | int]) -> Rule:
+def _filter(name: str, *kinds: type[str | int]) -> Translation:
     """A function of some constants and, last, a value; it becomes a filter with the same constants."""
 
     def rule(function: str, arguments: Sequence[Expression], around: Surroundings) -> list[Piece]:
@@ -75,7 +75,7 @@ def _base64(function: str, arguments: Sequence[Expression], around: Surroundings
     """`b64enc`; of `user:password` it is `basicauth`."""
     [value] = _exactly(1, function, arguments)
     match pieces := translate(value, around):
-        case [Hole() as user, ":", Hole(operand=password, is_bare=True)]:
+        case [NewHole() as user, ":", NewHole(operand=password, is_bare=True)]:
             return [user.through("basicauth", password)]
     return [_one_hole(pieces, around).through("b64encode")]
 
@@ -90,22 +90,22 @@ def _coalesce(function: str, arguments: Sequence[Expression], around: Surroundin
     return [_first_of(function, arguments, around)]
 
 
-def _first_of(function: str, values: Sequence[Expression], around: Surroundings) -> Hole:
+def _first_of(function: str, values: Sequence[Expression], around: Surroundings) -> NewHole:
     """The first of several values that is not empty; none but the first may have been through a filter, nor that one."""
-    operands: list[Operand] = []
+    operands: list[NewOperand] = []
     for value in values:
         match translate(value, around):
-            case [Hole(filters=()) as hole]:
+            case [NewHole(filters=()) as hole]:
                 operands += hole.operands
             case [str(text)]:
                 operands.append(String(text))
             case []:
                 operands.append(String(""))
             case _:
-                raise NoFilter(f"{quoted(function)} of a value that is no plain field or string")
+                raise NoFilter(f"{named(function)} of a value that is no plain field or string")
     if not operands:
-        raise NoFilter(f"{quoted(function)} of nothing")
-    return Hole(operands[0], tuple(dict.fromkeys(operands[1:])))
+        raise NoFilter(f"{named(function)} of nothing")
+    return NewHole(operands[0], tuple(dict.fromkeys(operands[1:])))
 
 
 _VERB = re.compile(r"%(.)", re.DOTALL)
@@ -113,8 +113,8 @@ _VERB = re.compile(r"%(.)", re.DOTALL)
 
 def _printf(function: str, arguments: Sequence[Expression], around: Surroundings) -> list[Piece]:
     """`printf` with nothing but `%s`, `%v` and `%q`."""
-    if not arguments or not isinstance(arguments[0], Text):
-        raise NoFilter(f"{quoted(function)} of a format that is no string")
+    if not arguments or not isinstance(arguments[0], GoText):
+        raise NoFilter(f"{named(function)} of a format that is no string")
     *texts, last = _VERB.split(arguments[0].text)
     verbs, texts = texts[1::2], texts[::2]
     values = list(arguments[1:])
@@ -127,9 +127,9 @@ def _printf(function: str, arguments: Sequence[Expression], around: Surroundings
             value = values.pop(0)
             pieces += _quoted(value, around) if verb == "q" else translate(value, around)
         else:
-            raise NoFilter(f"{quoted(function)} with another verb than %s, %v and %q for each value")
+            raise NoFilter(f"{named(function)} with another verb than %s, %v and %q for each value")
     if values:
-        raise NoFilter(f"{quoted(function)} with more values than verbs")
+        raise NoFilter(f"{named(function)} with more values than verbs")
     return joined([*pieces, last])
 
 
@@ -140,7 +140,7 @@ def _quote(function: str, arguments: Sequence[Expression], around: Surroundings)
 
 def _quoted(value: Expression, around: Surroundings) -> list[Piece]:
     """A text in double quotes, with what is odd in it escaped."""
-    if isinstance(value, Text):
+    if isinstance(value, GoText):
         return [json.dumps(value.text, ensure_ascii=False)]
     return [_one_hole(translate(value, around), around).through("json")]
 
@@ -150,7 +150,7 @@ def _indent(function: str, arguments: Sequence[Expression], around: Surroundings
     width, value = _exactly(2, function, arguments)
     spaces = _constant(function, width, int)
     if not isinstance(spaces, int):
-        raise NoFilter(f"{quoted(function)} by no number")
+        raise NoFilter(f"{named(function)} by no number")
     hole = _one_hole(translate(value, around), around).through("indent", spaces)
     return ["\n" * (function == "nindent") + " " * spaces, hole]
 
@@ -166,13 +166,13 @@ _LITERALS: Final = {"true": "true", "false": "false", "nil": "null"}
 
 def _json_pieces(value: Expression, around: Surroundings) -> list[Piece]:
     match value:
-        case Number(value=number):
+        case GoNumber(value=number):
             return [str(number)]
-        case Call(function=function, arguments=()) if function in _LITERALS:
+        case GoCall(function=function, arguments=()) if function in _LITERALS:
             return [_LITERALS[function]]
-        case Call(function="dict", arguments=arguments):
+        case GoCall(function="dict", arguments=arguments):
             return _bracketed("{}", [_json_member(*each, around) for each in _members(arguments)])
-        case Call(function="list", arguments=arguments):
+        case GoCall(function="list", arguments=arguments):
             return _bracketed("[]", [_json_pieces(each, around) for each in arguments])
     return _quoted(value, around)
 
@@ -183,7 +183,7 @@ def _members(arguments: Sequence[Expression]) -> list[tuple[str, Expression]]:
     if len(arguments) % 2:
         raise NoFilter("`dict` with a name that has no value")
     for name, value in zip(arguments[::2], arguments[1::2], strict=True):
-        if not isinstance(name, Text):
+        if not isinstance(name, GoText):
             raise NoFilter("`dict` with a name that is no string")
         members[name.text] = value
     return sorted(members.items())
@@ -203,25 +203,25 @@ def _bracketed(brackets: str, members: Sequence[list[Piece]]) -> list[Piece]:
 def _pem(function: str, arguments: Sequence[Expression], around: Surroundings) -> list[Piece]:
     """`filterPEM` with a type that the filter `pem` knows by the same name."""
     match arguments:
-        case [Text(text="CERTIFICATE" | "PRIVATE KEY"), _]:
+        case [GoText(text="CERTIFICATE" | "PRIVATE KEY"), _]:
             return _filter("pem", str)(function, arguments, around)
-    raise NoFilter(f"{quoted(function)} of other blocks than CERTIFICATE and PRIVATE KEY")
+    raise NoFilter(f"{named(function)} of other blocks than CERTIFICATE and PRIVATE KEY")
 
 
 def _htpasswd(function: str, arguments: Sequence[Expression], around: Surroundings) -> list[Piece]:
     """`htpasswd USER PASSWORD`."""
     user, password = _exactly(2, function, arguments)
     match translate(user, around):
-        case [Hole(operand=operand, is_bare=True)]:
-            name: Operand = operand
+        case [NewHole(operand=operand, is_bare=True)]:
+            name: NewOperand = operand
         case [str(text)]:
             name = String(text)
         case _:
-            raise NoFilter(f"{quoted(function)} of a user who is no plain field or string")
+            raise NoFilter(f"{named(function)} of a user who is no plain field or string")
     return [_one_hole(translate(password, around), around).through("htpasswd", name)]
 
 
-FUNCTIONS: Final[Mapping[str, Rule]] = {
+FUNCTIONS: Final[Mapping[str, Translation]] = {
     "b64enc": _base64,
     "b64dec": _filter("b64decode"),
     "bcrypt": _filter("bcrypt"),
@@ -256,28 +256,28 @@ def joined(pieces: Sequence[Piece]) -> list[Piece]:
     return result
 
 
-def _one_hole(pieces: Sequence[Piece], around: Surroundings) -> Hole:
+def _one_hole(pieces: Sequence[Piece], around: Surroundings) -> NewHole:
     """A value to which a filter can be applied."""
     match pieces:
-        case [Hole() as hole]:
+        case [NewHole() as hole]:
             return hole
         case [str(text)]:
-            return Hole(String(text))
+            return NewHole(String(text))
         case []:
-            return Hole(String(""))
+            return NewHole(String(""))
     return around.finished(pieces)
 
 
 def _exactly(number: int, function: str, arguments: Sequence[Expression]) -> Sequence[Expression]:
     if len(arguments) != number:
-        raise NoFilter(f"{quoted(function)} with another number of arguments than {number}")
+        raise NoFilter(f"{named(function)} with another number of arguments than {number}")
     return arguments
 
 
 def _constant(function: str, argument: Expression, kind: type[str | int]) -> String | int:
     match argument:
-        case Text(text=text) if kind is str:
+        case GoText(text=text) if kind is str:
             return String(text)
-        case Number(value=value) if kind is int:
+        case GoNumber(value=value) if kind is int:
             return value
-    raise NoFilter(f"{quoted(function)} with an argument that is no constant")
+    raise NoFilter(f"{named(function)} with an argument that is no constant")

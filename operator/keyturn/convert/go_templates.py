@@ -7,39 +7,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from keyturn.convert.errors import quoted
+from keyturn.convert.errors import named
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class GoText:
     """Text between holes, or a string in a hole."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class GoNumber:
     """An integer in a hole."""
 
     value: int
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class GoVariable:
     """`.NAME` or `index . "NAME"`; `.` itself has the empty name."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class GoCall:
     """A function with its arguments; what is piped into it is the last one, as in Go."""
 
     function: str
     arguments: tuple[Expression, ...]
 
 
-Expression = Text | Number | Variable | Call
+Expression = GoText | GoNumber | GoVariable | GoCall
 
 
 class UnreadTemplate(ValueError):
@@ -84,9 +84,9 @@ def parse(template: str) -> tuple[Expression, ...]:
         text = template[position:] if start < 0 else template[position:start]
         text = text.lstrip(_SPACE) if trims else text
         if start < 0:
-            return _joined([*parts, Text(text)])
+            return _joined([*parts, GoText(text)])
         reader = _Hole(template, start)
-        parts.append(Text(text.rstrip(_SPACE) if reader.trims_before else text))
+        parts.append(GoText(text.rstrip(_SPACE) if reader.trims_before else text))
         hole = reader.read()
         if hole is not None:
             parts.append(hole)
@@ -100,9 +100,9 @@ _SPACE: Final = " \t\r\n"
 def _joined(parts: list[Expression]) -> tuple[Expression, ...]:
     joined: list[Expression] = []
     for part in parts:
-        if isinstance(part, Text) and joined and isinstance(joined[-1], Text):
-            joined[-1] = Text(joined[-1].text + part.text)
-        elif part != Text(""):
+        if isinstance(part, GoText) and joined and isinstance(joined[-1], GoText):
+            joined[-1] = GoText(joined[-1].text + part.text)
+        elif part != GoText(""):
             joined.append(part)
     return tuple(joined)
 
@@ -134,7 +134,7 @@ class _Hole:
         tokens = list(self._tokens())
         expression, rest = self._pipeline(tokens, depth=0)
         if rest:
-            raise self._mistake(f"{quoted(rest[0][1])} in an odd place")
+            raise self._mistake(f"{named(rest[0][1])} in an odd place")
         return expression
 
     def _tokens(self) -> Iterator[tuple[str, str]]:
@@ -190,37 +190,37 @@ class _Hole:
     def _command(self, function: str, words: list[Expression], piped: Expression | None) -> Expression:
         arguments = (*words, piped) if piped is not None else tuple(words)
         match function, arguments:
-            case "index", (Variable(name=""), Text(text=name)):
-                return Variable(name)
+            case "index", (GoVariable(name=""), GoText(text=name)):
+                return GoVariable(name)
             case "", (only,) if piped is None:
                 return only
             case "", ():
                 raise self._mistake("an empty hole")
             case "", _:
                 raise self._mistake("a value that is called as a function")
-        return Call(function, arguments)
+        return GoCall(function, arguments)
 
     def _checked(self, word: str) -> str:
         if word in _KEYWORDS:
-            raise self._mistake(f"control flow, {quoted(word)}")
+            raise self._mistake(f"control flow, {named(word)}")
         return word
 
     def _operand(self, kind: str, text: str) -> Expression:
         match kind:
             case "string":
-                return Text(self._unescaped(text[1:-1]))
+                return GoText(self._unescaped(text[1:-1]))
             case "raw":
-                return Text(text[1:-1])
+                return GoText(text[1:-1])
             case "number":
-                return Number(int(text))
+                return GoNumber(int(text))
             case "dot":
-                return Variable("")
+                return GoVariable("")
             case "field" if "." not in _SUBSTITUTED.sub("", text[1:]):
-                return Variable(text[1:])
+                return GoVariable(text[1:])
             case "field":
-                raise self._mistake(f"a path of several names, {quoted(text)}")
+                raise self._mistake(f"a path of several names, {named(text)}")
         # A function without arguments, or a constant, in the place of an argument.
-        return Call(self._checked(text), ())
+        return GoCall(self._checked(text), ())
 
     def _unescaped(self, text: str) -> str:
         def one(found: re.Match[str]) -> str:

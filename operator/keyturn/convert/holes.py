@@ -13,8 +13,8 @@ class Unwritable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """A field of an item, both by what the input calls them."""
+class Sourced:
+    """A field of an item, `alias/label`; both are known by what the input calls them."""
 
     item: str
     label: str
@@ -34,19 +34,19 @@ class String:
     text: str
 
 
-Operand = Reference | Finished | String
+NewOperand = Sourced | Finished | String
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class NewFilter:
     """A filter with its arguments."""
 
     name: str
-    arguments: tuple[Operand | int, ...] = ()
+    arguments: tuple[NewOperand | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class NewHole:
     """A value: the first operand that has one, through filters.
 
     Attributes:
@@ -55,13 +55,13 @@ class Hole:
         filters: applied from left to right.
     """
 
-    operand: Operand
-    others: tuple[Operand, ...] = ()
-    filters: tuple[Filter, ...] = ()
+    operand: NewOperand
+    others: tuple[NewOperand, ...] = ()
+    filters: tuple[NewFilter, ...] = ()
 
-    def through(self, name: str, *arguments: Operand | int) -> Hole:
+    def through(self, name: str, *arguments: NewOperand | int) -> NewHole:
         """The same value through one more filter."""
-        return replace(self, filters=(*self.filters, Filter(name, arguments)))
+        return replace(self, filters=(*self.filters, NewFilter(name, arguments)))
 
     @property
     def is_bare(self) -> bool:
@@ -69,13 +69,13 @@ class Hole:
         return not self.others and not self.filters
 
     @property
-    def operands(self) -> tuple[Operand, ...]:
+    def operands(self) -> tuple[NewOperand, ...]:
         """Everything that it takes, arguments of filters included."""
         arguments = [each for used in self.filters for each in used.arguments if not isinstance(each, int)]
         return (self.operand, *self.others, *arguments)
 
 
-Piece = str | Hole
+Piece = str | NewHole
 """A part of a text: plain text, or a hole."""
 
 _ODD = re.compile(r"[/|,)\x00-\x1f]|\}\}|\{[{%]")
@@ -83,7 +83,7 @@ _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}
 _BRACES = re.compile(r"\{[{%]")
 
 
-def write_hole(hole: Hole, aliases: Mapping[str, str]) -> str:
+def write_hole(hole: NewHole, aliases: Mapping[str, str]) -> str:
     """A hole without its braces.
 
     Args:
@@ -93,7 +93,7 @@ def write_hole(hole: Hole, aliases: Mapping[str, str]) -> str:
     Raises:
         Unwritable: a label cannot be written.
     """
-    filters = [Filter("default", hole.others)] if hole.others else []
+    filters = [NewFilter("default", hole.others)] if hole.others else []
     written = [_write_operand(hole.operand, aliases)]
     for each in (*filters, *hole.filters):
         arguments = ", ".join(
@@ -112,7 +112,7 @@ def write_text(pieces: Sequence[Piece], aliases: Mapping[str, str]) -> str:
     """
     written = ""
     for piece in reversed(pieces):
-        if isinstance(piece, Hole):
+        if isinstance(piece, NewHole):
             written = f"{{{{ {write_hole(piece, aliases)} }}}}{written}"
             continue
         plain = _BRACES.sub(r'{{ "\g<0>" }}', piece)
@@ -122,13 +122,13 @@ def write_text(pieces: Sequence[Piece], aliases: Mapping[str, str]) -> str:
     return written
 
 
-def _write_operand(operand: Operand, aliases: Mapping[str, str]) -> str:
+def _write_operand(operand: NewOperand, aliases: Mapping[str, str]) -> str:
     match operand:
         case Finished(key=key):
             return f"@{key}"
         case String(text=text):
             return quoted_string(text)
-        case Reference(item=item, label=label):
+        case Sourced(item=item, label=label):
             alias = aliases[item]
             return f"{alias}/{checked_label(label)}" if alias else checked_label(label)
 

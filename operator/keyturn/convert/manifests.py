@@ -103,8 +103,8 @@ def _read(number: int, text: str) -> Document | None:
     try:
         found = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = "this is no YAML" + (f" (line {mark.line + 1} of the document)" if mark is not None else "")
+        place = getattr(error, "problem_mark", None)
+        problem = "this is no YAML" + (f" (line {place.line + 1} of the document)" if place is not None else "")
     except RecursionError:
         problem = "this is nested too deeply"
     except ValueError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from keyturn.convert import fields
-from keyturn.convert.errors import NotConvertible, quoted
+from keyturn.convert.errors import NotConvertible, named
 from keyturn.core import names
 from keyturn.core.keys import is_legal_key
 from keyturn.core.shape import Shape, plan_shape
@@ -75,7 +75,7 @@ def _check_spec(spec: Mapping[str, Any]) -> None:
     for key in (*spec.get("keys", {}), *spec.get("templates", {})):
         # What Flux substitutes is no key yet.
         if not is_legal_key(key) and "${" not in key:
-            raise NotConvertible("data", f"{quoted(key)} is no legal key of a Secret")
+            raise NotConvertible("data", f"{named(key)} is no legal key of a Secret")
     _check_secret(spec.get("secret", {}))
     try:
         plan_shape(Shape.read(spec))

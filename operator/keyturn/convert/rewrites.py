@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from keyturn.convert.errors import NotConvertible
-from keyturn.convert.go_templates import Text, UnreadTemplate, Variable, parse
+from keyturn.convert.go_templates import GoText, GoVariable, UnreadTemplate, parse
 
 # Regular expressions that match a whole name and remember it as their first group.
 _WHOLE: Final = frozenset(
@@ -62,10 +62,10 @@ class Replacement:
         return name if re.sub(self.characters, self.by, name) == name else None
 
 
-Rule = Affix | Renaming | Replacement
+Rewrite = Affix | Renaming | Replacement
 
 
-def label_behind(name: str, rules: Sequence[Rule]) -> str | None:
+def label_behind(name: str, rules: Sequence[Rewrite]) -> str | None:
     """The label of which several rules, one after another, make a name; None if they make no such name."""
     label: str | None = name
     for rule in reversed(rules):
@@ -73,7 +73,7 @@ def label_behind(name: str, rules: Sequence[Rule]) -> str | None:
     return label
 
 
-def read_rewrites(rules: Sequence[Any], where: str) -> tuple[Rule, ...]:
+def read_rewrites(rules: Sequence[Any], where: str) -> tuple[Rewrite, ...]:
     """Read rules that can be followed backwards.
 
     Raises:
@@ -82,8 +82,8 @@ def read_rewrites(rules: Sequence[Any], where: str) -> tuple[Rule, ...]:
     return tuple(_read(rule, f"{where}[{number}]") for number, rule in enumerate(rules))
 
 
-def _read(rule: Any, where: str) -> Rule:
-    found: Rule | None = None
+def _read(rule: Any, where: str) -> Rewrite:
+    found: Rewrite | None = None
     match rule:
         case {"regexp": {"source": str(source), "target": str(target), **more}, **others} if not more and not others:
             found = _regexp(source, target)
@@ -94,7 +94,7 @@ def _read(rule: Any, where: str) -> Rule:
     return found
 
 
-def _regexp(source: str, target: str) -> Rule | None:
+def _regexp(source: str, target: str) -> Rewrite | None:
     if "$" not in target:
         return _literal(source, target)
     found = _TARGET.fullmatch(target)
@@ -104,7 +104,7 @@ def _regexp(source: str, target: str) -> Rule | None:
     return Affix(found["before"], found["after"]) if source in remembered else None
 
 
-def _literal(source: str, target: str) -> Rule | None:
+def _literal(source: str, target: str) -> Rewrite | None:
     """A rule whose target is the same for all that it matches."""
     if source in {"^", "$"}:
         return Affix(target, "") if source == "^" else Affix("", target)
@@ -123,18 +123,18 @@ def _compiles(source: str) -> bool:
     return True
 
 
-def _transform(template: str) -> Rule | None:
+def _transform(template: str) -> Rewrite | None:
     try:
         parts = parse(template)
     except UnreadTemplate:
         return None
     match parts:
-        case [Variable(name="value")]:
+        case [GoVariable(name="value")]:
             return Affix("", "")
-        case [Text(text=before), Variable(name="value")]:
+        case [GoText(text=before), GoVariable(name="value")]:
             return Affix(before, "")
-        case [Variable(name="value"), Text(text=after)]:
+        case [GoVariable(name="value"), GoText(text=after)]:
             return Affix("", after)
-        case [Text(text=before), Variable(name="value"), Text(text=after)]:
+        case [GoText(text=before), GoVariable(name="value"), GoText(text=after)]:
             return Affix(before, after)
     return None

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from keyturn.convert import fields
-from keyturn.convert.errors import NotConvertible, quoted
+from keyturn.convert.errors import NotConvertible, named
 from keyturn.convert.functions import NoFilter
-from keyturn.convert.holes import Hole, Reference, String
-from keyturn.convert.rewrites import Rule, label_behind, read_rewrites
+from keyturn.convert.holes import NewHole, Sourced, String
+from keyturn.convert.rewrites import Rewrite, label_behind, read_rewrites
 
 _URL: Final = String("url")
 _DECODED: Final = {"": "", "None": "", "Base64": "b64decode", "Base64URL": "b64decode-url"}
@@ -28,7 +28,7 @@ class _Remote:
     label: str
     decoding: str
 
-    def decoded(self, hole: Hole) -> Hole:
+    def decoded(self, hole: NewHole) -> NewHole:
         """A field of this item, through the decoding that is asked for."""
         match self.decoding:
             case "b64decode":
@@ -43,7 +43,7 @@ class Extract:
     """All fields of an item, or one, each under the name that rules make of its label."""
 
     remote: _Remote
-    rules: tuple[Rule, ...]
+    rules: tuple[Rewrite, ...]
     where: str
 
     def label_of(self, name: str) -> str | None:
@@ -51,7 +51,7 @@ class Extract:
         label = label_behind(name, self.rules)
         return label if label is not None and self.remote.label in {"", label} else None
 
-    def included(self) -> Reference:
+    def included(self) -> Sourced:
         """The pattern of fields that come under their own labels.
 
         Raises:
@@ -63,7 +63,7 @@ class Extract:
             )
         if self.remote.decoding:
             raise NotConvertible(f"{self.where}.extract.decodingStrategy", "decoded values without a template")
-        return Reference(self.remote.item, self.remote.label or "*")
+        return Sourced(self.remote.item, self.remote.label or "*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,11 @@ class Sources:
         items: all items in the order in which External Secrets reads them, each once.
     """
 
-    single: Mapping[str, Hole]
+    single: Mapping[str, NewHole]
     extracts: Sequence[Extract]
     items: Sequence[str] = field(default=())
 
-    def resolve(self, name: str) -> Hole:
+    def resolve(self, name: str) -> NewHole:
         """The value of a name, wherever it may come from.
 
         Raises:
@@ -90,11 +90,11 @@ class Sources:
             return self.single[name]
         found = [(each.remote, label) for each in reversed(self.extracts) if (label := each.label_of(name)) is not None]
         if not found:
-            raise NoFilter(f"the name {quoted(name)}, which is in no entry of data or dataFrom")
+            raise NoFilter(f"the name {named(name)}, which is in no entry of data or dataFrom")
         if len({remote.decoding for remote, _ in found}) > 1:
-            raise NoFilter(f"the name {quoted(name)}, whose sources have different decoding strategies")
-        first, *others = dict.fromkeys(Reference(remote.item, label) for remote, label in found)
-        return found[0][0].decoded(Hole(first, tuple(others)))
+            raise NoFilter(f"the name {named(name)}, whose sources have different decoding strategies")
+        first, *others = dict.fromkeys(Sourced(remote.item, label) for remote, label in found)
+        return found[0][0].decoded(NewHole(first, tuple(others)))
 
 
 def read_sources(spec: Mapping[str, Any], where: str) -> Sources:
@@ -117,11 +117,9 @@ def read_sources(spec: Mapping[str, Any], where: str) -> Sources:
         _check_store(each, here, store)
         remote = _read_remote(fields.mapping(each, "remoteRef", here), f"{here}.remoteRef")
         if not remote.label and "/" in remote.item:
-            why = (
-                f"{quoted(remote.item)} without a property may be an item, or an item with a field; write the property"
-            )
+            why = f"{named(remote.item)} without a property may be an item, or an item with a field; write the property"
             raise NotConvertible(f"{here}.remoteRef.key", why)
-        single[key] = remote.decoded(Hole(Reference(remote.item, remote.label or "password")))
+        single[key] = remote.decoded(NewHole(Sourced(remote.item, remote.label or "password")))
         items.append(remote.item)
     if not items:
         raise NotConvertible(where, "it has neither data nor dataFrom, so no item")

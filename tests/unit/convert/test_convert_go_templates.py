@@ -4,40 +4,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.convert.go_templates import Call, Number, Text, UnreadTemplate, Variable, parse
+from keyturn.convert.go_templates import GoCall, GoNumber, GoText, GoVariable, UnreadTemplate, parse
 
-X = Variable("X")
+X = GoVariable("X")
 
 
 @pytest.mark.parametrize(
     ("template", "parts"),
     [
         ("", []),
-        ("plain } text {", [Text("plain } text {")]),
+        ("plain } text {", [GoText("plain } text {")]),
         ("{{ .X }}", [X]),
         ("{{.X}}", [X]),
         ("{{ (.X) }}", [X]),
         ('{{ index . "X" }}', [X]),
-        ('{{ . | index "X" }}', [Call("index", (Text("X"), Variable("")))]),
-        ("{{ .größe }}", [Variable("größe")]),
-        ("{{ .A_${CLUSTER^^}_B }}", [Variable("A_${CLUSTER^^}_B")]),
-        ("{{ .${A.B} }}", [Variable("${A.B}")]),
-        ("a{{ .X }}b{{ .Y }}", [Text("a"), X, Text("b"), Variable("Y")]),
-        ("a {{- .X -}} b", [Text("a"), X, Text("b")]),
-        ("a \n {{- .X }} b", [Text("a"), X, Text(" b")]),
-        ("{{ .X -}}\n\n{{ .Y }}", [X, Variable("Y")]),
-        ("a{{/* not here */}}b", [Text("ab")]),
-        ("a {{- /* not here */ -}} b", [Text("ab")]),
-        ('{{ "{{" }}x{{ `}}` }}', [Text("{{x}}")]),
-        (r'{{ "a\n\t\"\\\u00fc\x41" }}', [Text('a\n\t"\\üA')]),
-        ("{{ `a\\n` }}", [Text("a\\n")]),
-        ("{{ .X | b64enc }}", [Call("b64enc", (X,))]),
-        ("{{ b64enc .X }}", [Call("b64enc", (X,))]),
-        ('{{ .X | default "a" | upper }}', [Call("upper", (Call("default", (Text("a"), X)),))]),
-        ('{{ printf "%s" (lower .X) }}', [Call("printf", (Text("%s"), Call("lower", (X,))))]),
-        ("{{ indent 4 .X }}", [Call("indent", (Number(4), X))]),
-        ('{{ toJson (dict "a" true) }}', [Call("toJson", (Call("dict", (Text("a"), Call("true", ()))),))]),
-        ("{{ .X\n  | upper }}", [Call("upper", (X,))]),
+        ('{{ . | index "X" }}', [GoCall("index", (GoText("X"), GoVariable("")))]),
+        ("{{ .größe }}", [GoVariable("größe")]),
+        ("{{ .A_${CLUSTER^^}_B }}", [GoVariable("A_${CLUSTER^^}_B")]),
+        ("{{ .${A.B} }}", [GoVariable("${A.B}")]),
+        ("a{{ .X }}b{{ .Y }}", [GoText("a"), X, GoText("b"), GoVariable("Y")]),
+        ("a {{- .X -}} b", [GoText("a"), X, GoText("b")]),
+        ("a \n {{- .X }} b", [GoText("a"), X, GoText(" b")]),
+        ("{{ .X -}}\n\n{{ .Y }}", [X, GoVariable("Y")]),
+        ("a{{/* not here */}}b", [GoText("ab")]),
+        ("a {{- /* not here */ -}} b", [GoText("ab")]),
+        ('{{ "{{" }}x{{ `}}` }}', [GoText("{{x}}")]),
+        (r'{{ "a\n\t\"\\\u00fc\x41" }}', [GoText('a\n\t"\\üA')]),
+        ("{{ `a\\n` }}", [GoText("a\\n")]),
+        ("{{ .X | b64enc }}", [GoCall("b64enc", (X,))]),
+        ("{{ b64enc .X }}", [GoCall("b64enc", (X,))]),
+        ('{{ .X | default "a" | upper }}', [GoCall("upper", (GoCall("default", (GoText("a"), X)),))]),
+        ('{{ printf "%s" (lower .X) }}', [GoCall("printf", (GoText("%s"), GoCall("lower", (X,))))]),
+        ("{{ indent 4 .X }}", [GoCall("indent", (GoNumber(4), X))]),
+        ('{{ toJson (dict "a" true) }}', [GoCall("toJson", (GoCall("dict", (GoText("a"), GoCall("true", ()))),))]),
+        ("{{ .X\n  | upper }}", [GoCall("upper", (X,))]),
     ],
 )  # fmt: skip
 def test_a_template_is_read(template, parts):
@@ -78,4 +78,4 @@ def test_any_text_is_read_or_refused(template):
         parts = parse(template)
     except UnreadTemplate:
         return
-    assert all(each != Text("") for each in parts)
+    assert all(each != GoText("") for each in parts)
