@@ -113,9 +113,14 @@ class ItemIndex:
         """Where the vaults are, for messages."""
         return self._vaults.address
 
-    def sizes(self) -> tuple[int, int]:
-        """How many vaults the credential can see, and how many requests use them."""
-        return len(self._scopes), len(self._wanted())
+    @property
+    def vaults(self) -> int:
+        """How many vaults the credential can see."""
+        return len(self._scopes)
+
+    def requested(self) -> int:
+        """How many items are requested, each counted once for each way in which its path is written."""
+        return len(set(self._wanted()))
 
     async def refresh(self, *, everything: bool = False) -> Refreshed:
         """Ask whether the vault side is there, which vaults moved, and what these hold.
