@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from keyturn.core.content import MAX_SECRET_BYTES, encode
-from keyturn.core.filters import Filter, Number, Value, Word
-from keyturn.core.holes import Argument, FilterCall, Hole, Operand, Parts
+from keyturn.core.filters import Filter, Value
+from keyturn.core.holes import FilterCall, Hole, Operand, Parts
 from keyturn.core.references import MANY, FieldReference, Fields, KeyReference, quoted
 from keyturn.core.shape_errors import ShapeError, ShapeTooLarge, TemplateTooExpensive, ValueInvalid
 from keyturn.core.vault import Field, FieldKind
@@ -16,6 +16,9 @@ _T = TypeVar("_T")
 
 MAX_FILTERED_BYTES: Final = 16 * 1024 * 1024
 """What may go into and come out of the filters of one object: some tens of milliseconds."""
+
+_FIELD_BYTES: Final = 256
+"""What one of many fields counts beside its name and its value."""
 
 
 class Renderer:
@@ -125,20 +128,27 @@ class Renderer:
         values = fields.many(reference)
         if not values or taker.many is None:
             raise fields.missing(reference)
-        self._charge(*map(len, values), *map(len, values.values()))
+        self._charge(sum(map(len, values)) + sum(map(len, values.values())) + _FIELD_BYTES * len(values))
         value = _result(taker, quoted(reference.text), taker.many, values)
         self._charge(len(value))
         return value
 
     def _applied(self, key: str, hole: Hole, call: FilterCall, value: bytes) -> bytes:
         """What a filter makes of a value; the old bytes of the key, if they are still right for a random filter."""
-        taker = call.filter
-        arguments = [self._argument(kind, each) for kind, each in zip(taker.takes, call.arguments, strict=False)]
-        texts = [value, *(each for each in arguments if isinstance(each, bytes))]
+        taker, size = call.filter, len(value)
         if taker.is_text:
-            for text in texts:
-                _check_text(text, f"{hole.source} | {taker.name}")
-        self._charge(*map(len, texts))
+            _check_text(value, hole.source, taker)
+        arguments: list[bytes | int | str] = []
+        for kind, written in zip(taker.takes, call.arguments, strict=False):
+            argument = self._first((written,)) if isinstance(kind, Value) and not isinstance(written, int) else written
+            if isinstance(argument, bytes):
+                size += len(argument)
+                if taker.is_text:
+                    _check_text(argument, hole.source, taker)
+            arguments.append(argument)
+        if taker.effort is not None:
+            size += taker.effort(value, *arguments)
+        self._charge(size)
         old = self._old.get(key)
         if (
             taker.holds is not None
@@ -154,13 +164,8 @@ class Renderer:
             raise ShapeTooLarge(f"what {taker.name} makes is larger than the {MAX_SECRET_BYTES} bytes of a Secret")
         return made
 
-    def _argument(self, kind: Value | Number | Word, argument: Argument) -> bytes | int | str:
-        if isinstance(kind, Value) and not isinstance(argument, int):
-            return self._first((argument,))
-        return argument if isinstance(argument, int) else str(argument)
-
-    def _charge(self, *sizes: int) -> None:
-        self._filtered += sum(sizes)
+    def _charge(self, size: int) -> None:
+        self._filtered += size
         if self._filtered > MAX_FILTERED_BYTES:
             raise TemplateTooExpensive(
                 f"the filters of one object may process {MAX_FILTERED_BYTES} bytes; up to here they are more"
@@ -215,11 +220,12 @@ def _result(taker: Filter, source: str, function: Callable[..., _T], *arguments:
     raise failure
 
 
-def _check_text(value: bytes, source: str) -> None:
+def _check_text(value: bytes, source: str, taker: Filter | None = None) -> None:
     try:
         value.decode()
     except UnicodeDecodeError:
         pass
     else:
         return
-    raise ValueInvalid(f"{source}: the bytes are no UTF-8 text; use b64encode")
+    where = source if taker is None else f"{source} | {taker.name}"
+    raise ValueInvalid(f"{where}: the bytes are no UTF-8 text; use b64encode")
