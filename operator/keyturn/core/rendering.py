@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from keyturn.core.content import MAX_SECRET_BYTES, encode
-from keyturn.core.filters import Filter, Value
-from keyturn.core.holes import FilterCall, Hole, Operand, Parts
+from keyturn.core.filters import Filter, Number, Value, Word
+from keyturn.core.holes import Argument, FilterCall, Hole, Operand, Parts
 from keyturn.core.references import MANY, FieldReference, Fields, KeyReference, quoted
 from keyturn.core.shape_errors import ShapeError, ShapeTooLarge, TemplateTooExpensive, ValueInvalid
 from keyturn.core.vault import Field, FieldKind
@@ -140,7 +140,7 @@ class Renderer:
             _check_text(value, hole.source, taker)
         arguments: list[bytes | int | str] = []
         for kind, written in zip(taker.takes, call.arguments, strict=False):
-            argument = self._first((written,)) if isinstance(kind, Value) and not isinstance(written, int) else written
+            argument = self._argument(kind, written)
             if isinstance(argument, bytes):
                 size += len(argument)
                 if taker.is_text:
@@ -163,6 +163,11 @@ class Renderer:
         if len(made) > MAX_SECRET_BYTES:
             raise ShapeTooLarge(f"what {taker.name} makes is larger than the {MAX_SECRET_BYTES} bytes of a Secret")
         return made
+
+    def _argument(self, kind: Value | Number | Word, written: Argument) -> bytes | int | str:
+        if isinstance(written, int):
+            return written
+        return self._first((written,)) if isinstance(kind, Value) else str(written)
 
     def _charge(self, size: int) -> None:
         self._filtered += size
