@@ -197,17 +197,18 @@ class Fields:
 
     def _index(self, place: _Name | None, *, by_id: bool) -> Mapping[_Name, _Group]:
         """The fields of a section, or all, by name; made when it is first needed."""
+        known = self._indexes.get((place, by_id))
+        if known is not None:
+            return known
         if place is not None and place not in self._by_section():
             return {}
-        if (place, by_id) not in self._indexes:
-            fields = self._all if place is None else self._by_section()[place]
-            groups: dict[_Name, _Group] = {}
-            for ranked in fields:
-                name = ranked[1].id if by_id else ranked[1].label
-                for spelling in _spellings(name):
-                    groups.setdefault(spelling, _Group()).fields.append(ranked)
-            self._indexes[place, by_id] = groups
-        return self._indexes[place, by_id]
+        fields = self._all if place is None else self._by_section()[place]
+        groups: dict[_Name, _Group] = {}
+        for ranked in fields:
+            for spelling in _spellings(ranked[1].id if by_id else ranked[1].label):
+                groups.setdefault(spelling, _Group()).fields.append(ranked)
+        self._indexes[place, by_id] = groups
+        return groups
 
     def _in(self, section: str) -> Sequence[_Ranked]:
         """The fields and files of all sections that a name fits."""
