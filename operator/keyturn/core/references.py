@@ -187,7 +187,7 @@ class Fields:
             else:
                 inside = (each for _, each in self._in(section))
                 item = Item(replace(self._item.ref, urls=()), tuple(inside))
-            chosen = choose(item, lambda each: each.kind is not FieldKind.FILE and not is_reserved_label(each.label))
+            chosen = choose(item, lambda each: not is_reserved_label(each.label))
             self._many[section] = dict(sorted(plan_content(chosen, DEFAULT_MAPPING).data.items()))
         return self._many[section]
 
