@@ -90,32 +90,37 @@ def read(operand, spec, items, files, made):
     alias = next(alias for alias, each in items.items() if each is item)
     name = parts[-1]
     section = parts[0] if len(parts) == 2 else None
-    things = [("field", each) for each in item.fields if each.kind is not FieldKind.FILE]
-    urls = [("url", each) for each in item.ref.urls if each.primary] or [("url", each) for each in item.ref.urls]
-    things += urls[-1:]
-    things += [("file", each) for each in item.fields if each.kind is FieldKind.FILE]
-    if section is not None:
+    return best(candidates(item, name, section), section, lambda file: files[alias, file.id])
+
+
+def candidates(item, name, section):
+    """What fits a reference, as (kind, field or URL)."""
+    things = [("file" if each.kind is FieldKind.FILE else "field", each) for each in item.fields]
+    if section is None:
+        things += [("url", each) for each in item.ref.urls]
+    else:
+        wanted = section.lower()
         things = [
             (kind, each)
             for kind, each in things
-            if kind != "url" and each.section and section.lower() in (each.section.lower(), each.section_id.lower())
+            if each.section and wanted in (each.section.lower(), each.section_id.lower())
         ]
     named = [thing for thing in things if thing[1].label.lower() == name.lower()]
     exact = [thing for thing in named if thing[1].label == name]
-    if not named:
-        named = [thing for thing in things if thing[0] != "url" and thing[1].id.lower() == name.lower()]
-    fits = exact or named
+    return exact or named or [thing for thing in things if thing[0] != "url" and thing[1].id.lower() == name.lower()]
+
+
+def best(fits, section, content):
+    """The value of the best fit, or None."""
     for wanted in ("field", "url", "file"):
         group = [each for kind, each in fits if kind == wanted]
-        if section is None and wanted != "url" and any(each.section is None for each in group):
-            group = [each for each in group if each.section is None]
         if wanted == "url":
-            values = [each.href.encode() for each in group]
-        elif wanted == "field":
-            values = [(each.value or "").encode() for each in group]
+            values = [each.href for each in [each for each in group if each.primary] or group][-1:]
         else:
-            values = [files[alias, each.id] for each in group if each.size != 0]
-        values = [each for each in values if each]
+            outside = [each for each in group if each.section is None]
+            group = outside if section is None and outside else group
+            values = [content(each) if wanted == "file" else each.value for each in group if each.size != 0]
+        values = [each.encode() if isinstance(each, str) else each for each in values if each]
         if len(values) > 1:
             raise NaiveError("FieldAmbiguous")
         if values:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from keyturn.core import text_filters
+from keyturn.core import key_formats, key_stores, password_hashes, text_filters
+from keyturn.core.pem import KINDS, pem
 
 MAX_INDENT: Final = 64
 """Spaces."""
@@ -119,6 +120,13 @@ _ROWS: Final = (
     Filter("sha256", text_filters.sha256),
     Filter("dotenv", None, many=text_filters.dotenv),
     Filter("properties", None, many=text_filters.properties),
+    Filter("pem", pem, (Word(KINDS),)),
+    Filter("openssh", key_formats.openssh, holds=key_formats.openssh_holds),
+    Filter("pkcs8", key_formats.pkcs8),
+    Filter("pkcs12", key_stores.pkcs12, (_VALUE, _VALUE), holds=key_stores.pkcs12_holds),
+    Filter("truststore", key_stores.truststore, (_VALUE,), holds=key_stores.truststore_holds),
+    Filter("bcrypt", password_hashes.bcrypt, holds=password_hashes.bcrypt_holds, is_hash=True),
+    Filter("htpasswd", password_hashes.htpasswd, (_VALUE,), holds=password_hashes.htpasswd_holds, is_hash=True),
 )
 
 FILTERS: Final[Mapping[str, Filter]] = {row.name: row for row in _ROWS}

@@ -16,20 +16,20 @@ from typing import Final, TypeAlias
 
 from keyturn.core.filters import FILTERS, Filter
 from keyturn.core.hints import closest
-from keyturn.core.references import MANY, KeyReference, Reference, parse_reference, quoted
+from keyturn.core.references import MANY, FieldReference, KeyReference, parse_reference, quoted
 from keyturn.core.shape_errors import InvalidTemplate
 
 MAX_FILTERS: Final = 8
 """Filters in one hole."""
 
-Operand: TypeAlias = Reference | KeyReference | str
+Operand: TypeAlias = FieldReference | KeyReference | str
 """What a hole begins with; a `str` is a text of the spec itself."""
 
 Argument: TypeAlias = Operand | int
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FilterCall:
     """A filter with its arguments."""
 
     filter: Filter
@@ -49,7 +49,7 @@ class Hole:
     line: int
     operand: Operand
     fallbacks: tuple[Operand, ...]
-    calls: tuple[Call, ...]
+    calls: tuple[FilterCall, ...]
 
     @property
     def source(self) -> str:
@@ -106,7 +106,6 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 _REFERENCE = re.compile(r"(?:[^|,)}\n]|\}(?!\}))+")
 _FILTER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_MARKS = (",", ")", "}")
 _INTEGER = re.compile(r"[0-9]{1,9}(?=[ \t\r\n]*[,)])")
 
 
@@ -138,7 +137,7 @@ class _Parser:
         self._space()
         line = self._line_here()
         operand = self._operand()
-        calls: list[Call] = []
+        calls: list[FilterCall] = []
         self._space()
         while self.skip("|"):
             if len(calls) == MAX_FILTERS:
@@ -191,7 +190,7 @@ class _Parser:
         self.at = found.end()
         return _ESCAPE.sub(lambda escape: _ESCAPES[escape[1]], found[1])
 
-    def _call(self) -> Call:
+    def _call(self) -> FilterCall:
         self._space()
         found = _FILTER.match(self._text, self.at)
         if found is None:
@@ -216,21 +215,21 @@ class _Parser:
                     break
         if (why := known.misuse(arguments)) is not None:
             raise self._refused(why)
-        return Call(known, tuple(arguments))
+        return FilterCall(known, tuple(arguments))
 
     def _argument(self) -> Argument:
         if found := _INTEGER.match(self._text, self.at):
             self.at = found.end()
             return int(found[0])
         argument = self._operand()
-        if isinstance(argument, Reference) and argument.name == MANY:
+        if isinstance(argument, FieldReference) and argument.name == MANY:
             raise self._refused(f"{quoted(argument.text)} is no argument")
         return argument
 
-    def _checked(self, line: int, operand: Operand, calls: list[Call]) -> Hole:
+    def _checked(self, line: int, operand: Operand, calls: list[FilterCall]) -> Hole:
         """The hole, if its filters may stand where they do."""
         names = [call.filter.name for call in calls]
-        many = isinstance(operand, Reference) and operand.name == MANY
+        many = isinstance(operand, FieldReference) and operand.name == MANY
         if many and not (calls and calls[0].filter.many):
             takers = ", ".join(sorted(name for name, each in FILTERS.items() if each.many))
             raise self._refused(f"after '*' stands one of {takers}", line)
@@ -247,9 +246,9 @@ class _Parser:
         return Hole(line, operand, fallbacks, tuple(calls[1:]))
 
     def _stray(self, otherwise: str) -> str:
-        """What is wrong with the next character, if a label may have been meant."""
-        found = self._text[self.at : self.at + 1]
-        return f"'{found}' is unexpected; a label that contains it is named by its id" if found in _MARKS else otherwise
+        """What is wrong with what comes next, if a label may have been meant."""
+        found = next((sign for sign in (",", ")", "}}") if self._text.startswith(sign, self.at)), None)
+        return otherwise if found is None else f"'{found}' is unexpected; a label that contains it is named by its id"
 
     def _space(self) -> None:
         if found := _SPACE.match(self._text, self.at):

@@ -10,7 +10,7 @@ from keyturn.core.hints import closest
 from keyturn.core.holes import Hole, Parts, parse_hole, parse_template
 from keyturn.core.keys import is_legal_key
 from keyturn.core.references import Fields, KeyReference, quoted
-from keyturn.core.rendering import located, needed_files
+from keyturn.core.rendering import needed_files, with_place
 from keyturn.core.shape_errors import InvalidTemplate, ShapeError
 from keyturn.core.vault import Field
 
@@ -65,7 +65,7 @@ class KeyPlan:
             try:
                 found += needed_files(hole, fields)
             except ShapeError as error:
-                failure = located(error, self.name, hole)
+                failure = with_place(error, self.name, hole)
             else:
                 continue
             # Outside of `except`, so that the error has no context.
@@ -130,7 +130,7 @@ def _check_filters(keys: Collection[KeyPlan]) -> None:
     check_most(hashes, MAX_HASHES, "password hashes")
     for key, hole, each in calls:
         if each.is_random and len(key.parts) > 1:
-            raise located(
+            raise with_place(
                 InvalidTemplate(f"{each.name} stands in a hole that is the whole value of its key"), key.name, hole
             )
 
@@ -165,5 +165,5 @@ def _keys_in(plan: KeyPlan, planned: Mapping[str, KeyPlan]) -> Iterator[KeyRefer
                 meant = closest(each.key, planned)
                 hint = f"; did you mean {quoted('@' + meant)}?" if meant else ""
                 why = f"{quoted(each.text)} names no key of keys or templates{hint}"
-                raise located(InvalidTemplate(why), plan.name, hole)
+                raise with_place(InvalidTemplate(why), plan.name, hole)
             yield each

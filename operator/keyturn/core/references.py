@@ -25,7 +25,7 @@ _URLS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class FieldReference:
     """A field of an item, or all of them.
 
     Attributes:
@@ -54,7 +54,7 @@ class KeyReference:
     key: str
 
 
-def parse_reference(text: str, aliases: Collection[str]) -> Reference | KeyReference:
+def parse_reference(text: str, aliases: Collection[str]) -> FieldReference | KeyReference:
     """Read a reference. Which part is an alias depends on the spec alone, so nothing in a vault changes the meaning.
 
     Args:
@@ -79,7 +79,7 @@ def parse_reference(text: str, aliases: Collection[str]) -> Reference | KeyRefer
         raise InvalidTemplate(
             f"{quoted(text)}: '*' stands alone, or at the end; name a label that begins with it by its id"
         )
-    return Reference(text=text, alias=alias, section=section, name=name)
+    return FieldReference(text=text, alias=alias, section=section, name=name)
 
 
 class Fields:
@@ -104,7 +104,7 @@ class Fields:
         self._ids: dict[str, list[tuple[int, Field]]] | None = None
         self._many: dict[str | None, Mapping[str, bytes]] = {}
 
-    def find(self, reference: Reference) -> Field | None:
+    def find(self, reference: FieldReference) -> Field | None:
         """The field that a reference means, or None if there is none that has a value.
 
         Letters of any case fit. Of several fields, those in the exact case come first, then fields before URLs before
@@ -125,7 +125,7 @@ class Fields:
                 return valued[0]
         return None
 
-    def missing(self, reference: Reference) -> FieldNotFound:
+    def missing(self, reference: FieldReference) -> FieldNotFound:
         """Why a reference finds no value, with the name that was probably meant."""
         wanted = quoted(reference.text)
         if self._named(reference):
@@ -141,7 +141,7 @@ class Fields:
         labels = {each.label for kind in self._kinds for each in kind if section is None or _is_in(each, section)}
         return FieldNotFound(f"{wanted} is no field of {self._where}{_hint(reference.name, sorted(labels))}")
 
-    def many(self, reference: Reference) -> Mapping[str, bytes]:
+    def many(self, reference: FieldReference) -> Mapping[str, bytes]:
         """What all fields of an item or a section hold, by the keys that `include` would make of them, sorted.
 
         Files, empty values and reserved labels are left out.
@@ -152,14 +152,14 @@ class Fields:
                 self._item,
                 lambda each: (
                     each.kind is not FieldKind.FILE
-                    and not is_reserved(each.label)
+                    and not is_reserved_label(each.label)
                     and (section is None or _is_in(each, section))
                 ),
             )
             self._many[section] = dict(sorted(plan_content(chosen, DEFAULT_MAPPING).data.items()))
         return self._many[section]
 
-    def _named(self, reference: Reference) -> Sequence[tuple[int, Field]]:
+    def _named(self, reference: FieldReference) -> Sequence[tuple[int, Field]]:
         """Everything that a reference fits: by label, else by id; only the exact case if it occurs."""
         name, section = reference.name, reference.section
         folded = name.casefold()
@@ -171,7 +171,7 @@ class Fields:
         found = _within(self._ids.get(folded, ()), section)
         return [each for each in found if each[1].id == name] or found
 
-    def _ambiguous(self, reference: Reference, fits: Sequence[Field]) -> FieldAmbiguous:
+    def _ambiguous(self, reference: FieldReference, fits: Sequence[Field]) -> FieldAmbiguous:
         names = [f"{_path(each)} (id {one_line(shorten(each.id, 80))})" for each in fits]
         return FieldAmbiguous(
             f"{quoted(reference.text)} fits {len(fits)} fields of {self._where}: {enumerated(names, _MOST_NAMED)};"
@@ -184,7 +184,7 @@ def has_value(field: Field) -> bool:
     return field.size != 0 if field.kind is FieldKind.FILE else bool(field.value)
 
 
-def is_reserved(label: str) -> bool:
+def is_reserved_label(label: str) -> bool:
     """Whether a field is left out unless a spec names it."""
     return label.startswith(RESERVED_PREFIX)
 

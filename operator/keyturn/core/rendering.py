@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 
 from keyturn.core.content import MAX_SECRET_BYTES, encode
 from keyturn.core.filters import Filter, Number, Value, Word
-from keyturn.core.holes import Argument, Call, Hole, Operand, Parts
-from keyturn.core.references import MANY, Fields, KeyReference, Reference, quoted
+from keyturn.core.holes import Argument, FilterCall, Hole, Operand, Parts
+from keyturn.core.references import MANY, FieldReference, Fields, KeyReference, quoted
 from keyturn.core.shape_errors import ShapeError, ShapeTooLarge, TemplateTooExpensive, ValueInvalid
 from keyturn.core.vault import Field, FieldKind
 
@@ -72,7 +72,7 @@ class Renderer:
             if is_text:
                 _check_text(value, hole.source)
         except ShapeError as error:
-            failure = located(error, key, hole)
+            failure = with_place(error, key, hole)
         else:
             return value
         # Outside of `except`, so that the error has no context.
@@ -80,7 +80,7 @@ class Renderer:
 
     def _value(self, key: str, hole: Hole) -> bytes:
         calls, operand = hole.calls, hole.operand
-        if isinstance(operand, Reference) and operand.name == MANY:
+        if isinstance(operand, FieldReference) and operand.name == MANY:
             value, calls = self._many(operand, calls[0].filter), calls[1:]
         else:
             value = self._first((operand, *hole.fallbacks))
@@ -92,11 +92,13 @@ class Renderer:
         """The bytes of the first operand that has a value; a string or a key has one even if it is empty."""
         for operand in operands:
             value = self._read(operand)
-            if value or not isinstance(operand, Reference):
+            if value or not isinstance(operand, FieldReference):
                 return value
         missing = operands[0]
         raise (
-            self._fields[missing.alias].missing(missing) if isinstance(missing, Reference) else ValueInvalid("no value")
+            self._fields[missing.alias].missing(missing)
+            if isinstance(missing, FieldReference)
+            else ValueInvalid("no value")
         )
 
     def _read(self, operand: Operand) -> bytes:
@@ -104,7 +106,7 @@ class Renderer:
         match operand:
             case KeyReference():
                 return self.data[operand.key]
-            case Reference():
+            case FieldReference():
                 found = self._fields[operand.alias].find(operand)
                 if found is None:
                     return b""
@@ -118,17 +120,17 @@ class Renderer:
             case _:
                 return encode(operand)
 
-    def _many(self, reference: Reference, taker: Filter) -> bytes:
+    def _many(self, reference: FieldReference, taker: Filter) -> bytes:
         fields = self._fields[reference.alias]
         values = fields.many(reference)
         if not values or taker.many is None:
             raise fields.missing(reference)
         self._charge(*map(len, values), *map(len, values.values()))
-        value = _result(taker, reference.text, taker.many, values)
+        value = _result(taker, quoted(reference.text), taker.many, values)
         self._charge(len(value))
         return value
 
-    def _applied(self, key: str, hole: Hole, call: Call, value: bytes) -> bytes:
+    def _applied(self, key: str, hole: Hole, call: FilterCall, value: bytes) -> bytes:
         """What a filter makes of a value; the old bytes of the key, if they are still right for a random filter."""
         taker = call.filter
         arguments = [self._argument(kind, each) for kind, each in zip(taker.takes, call.arguments, strict=False)]
@@ -172,7 +174,7 @@ def needed_files(hole: Hole, fields: Mapping[str, Fields]) -> list[tuple[str, Fi
         FieldNotFound: a field that it needs does not exist or has no value; the message does not name the place.
         FieldAmbiguous: a reference fits several fields; neither does this one.
     """
-    is_many = isinstance(hole.operand, Reference) and hole.operand.name == MANY
+    is_many = isinstance(hole.operand, FieldReference) and hole.operand.name == MANY
     needs: list[Sequence[Operand]] = [] if is_many else [(hole.operand, *hole.fallbacks)]
     needs += [(each,) for call in hole.calls for each in call.arguments if not isinstance(each, int)]
     return [file for operands in needs for file in _files_of(operands, fields)]
@@ -182,7 +184,7 @@ def _files_of(operands: Sequence[Operand], fields: Mapping[str, Fields]) -> list
     """The files of which one may give the value, because it comes first, or because those before it may be empty."""
     files: list[tuple[str, Field]] = []
     for operand in operands:
-        if not isinstance(operand, Reference):
+        if not isinstance(operand, FieldReference):
             return files
         found = fields[operand.alias].find(operand)
         if found is None:
@@ -192,12 +194,12 @@ def _files_of(operands: Sequence[Operand], fields: Mapping[str, Fields]) -> list
         files.append((operand.alias, found))
         if found.size is not None:
             return files
-    if not files and isinstance(operands[0], Reference):
+    if not files and isinstance(operands[0], FieldReference):
         raise fields[operands[0].alias].missing(operands[0])
     return files
 
 
-def located(error: ShapeError, key: str, hole: Hole) -> ShapeError:
+def with_place(error: ShapeError, key: str, hole: Hole) -> ShapeError:
     """The same error, with its place."""
     return type(error)(f"key {quoted(key)}, line {hole.line}: {error}")
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from keyturn.core.content import MappingOptions, Skipped, plan_content
 from keyturn.core.references import (
     MANY,
+    FieldReference,
     KeyReference,
-    Reference,
     choose,
-    is_reserved,
+    is_reserved_label,
     item_name,
     parse_reference,
     quoted,
@@ -36,7 +36,7 @@ class _Names:
         label = field.label.casefold()
         if label in self.exact or (field.id and field.id.casefold() in self.exact):
             return True
-        return label.startswith(self.prefixes) and not is_reserved(field.label)
+        return label.startswith(self.prefixes) and not is_reserved_label(field.label)
 
 
 class Patterns:
@@ -46,7 +46,7 @@ class Patterns:
         found: the patterns as references.
     """
 
-    def __init__(self, found: Iterable[Reference]) -> None:
+    def __init__(self, found: Iterable[FieldReference]) -> None:
         sorted_out: dict[str, dict[str | None, list[str]]] = {}
         for each in found:
             section = None if each.section is None else each.section.casefold()
@@ -128,14 +128,14 @@ class Selection:
         return choose(item, lambda each: self.include.fit(each, alias) and not self.exclude.fit(each, alias))
 
 
-def parse_pattern(text: str, aliases: Collection[str]) -> Reference:
+def parse_pattern(text: str, aliases: Collection[str]) -> FieldReference:
     """Read a pattern: a reference that may end in one `*`.
 
     Raises:
         InvalidTemplate: it is none.
     """
     written = text.strip()
-    if any(mark in written for mark in ("|", ",", ")", "}}")):
+    if any(sign in written for sign in ("|", ",", ")", "}}")):
         raise InvalidTemplate(
             f"{quoted(text)} is no pattern; a label that contains '|', ',', ')' or '}}}}' is named by its id"
         )

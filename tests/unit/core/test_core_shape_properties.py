@@ -6,7 +6,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, plan_content
-from keyturn.core.references import is_reserved
+from keyturn.core.references import is_reserved_label
 from keyturn.core.shape import Shape, plan_shape
 from keyturn.core.shape_errors import FieldNotFound, ShapeError
 from keyturn.core.vault import Field, FieldKind, Item, ItemRef, Url
@@ -60,8 +60,8 @@ URLS = st.builds(
 
 @st.composite
 def any_item(draw):
-    fields = [draw(field_of(number)) for number in range(draw(st.integers(0, 5)))]
-    fields += [draw(file_of(number)) for number in range(draw(st.integers(0, 2)))]
+    fields = [draw(field_of(number)) for number in range(draw(st.integers(0, 3)))]
+    fields += [draw(file_of(number)) for number in range(draw(st.integers(0, 1)))]
     urls = tuple(draw(st.lists(URLS, max_size=2)))
     return Item(ItemRef(id="i" * 26, scope="v" * 26, title="db", revision="1", urls=urls), tuple(fields))
 
@@ -74,9 +74,9 @@ def contents_of(item, draw):
 def test_a_plain_shape_is_what_the_item_alone_gives(item, allow_empty):
     """Moving from a OnePasswordItem to a KeyturnSecret must move no byte."""
     options = MappingOptions(allow_empty_values=allow_empty)
-    open_fields = tuple(each for each in item.fields if not is_reserved(each.label))
+    open_fields = tuple(each for each in item.fields if not is_reserved_label(each.label))
     item = Item(
-        ItemRef("i", "v", "t", "1", urls=tuple(u for u in item.ref.urls if not is_reserved(u.label))), open_fields
+        ItemRef("i", "v", "t", "1", urls=tuple(u for u in item.ref.urls if not is_reserved_label(u.label))), open_fields
     )
     expected = plan_content(item, options)
     shape = Shape.read({"itemPath": "vaults/a/items/b"})
@@ -180,7 +180,7 @@ def test_a_template_means_what_it_means_to_jinja(parts, values):
     remaining = iter(holes)
     template = "".join(part if isinstance(part, str) else "{{ " + " | ".join(next(remaining)) + " }}" for part in parts)
     assume(any(not isinstance(part, str) for part in parts))
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - no HTML
     # A field without a value is as good as none.
     variables = {name: value for name, value in values.items() if value}
     item = an_item(*(text(name, value) for name, value in values.items()))
@@ -196,38 +196,24 @@ def test_a_template_means_what_it_means_to_jinja(parts, values):
 
 TOKENS = st.sampled_from(
     [
+        *'|(),"\\/@* \né\0',
         "{{",
         "}}",
         "{%",
-        "|",
-        "(",
-        ")",
-        ",",
-        '"',
-        "\\",
-        "/",
-        "@",
         "@k",
-        "*",
         "* | json",
         "password",
         "smtp/",
         "Replica/",
-        " ",
-        "\n",
-    ]
-    + [
+        "b64decode",
+        "sha256",
         "default(",
+        "basicauth(",
         "indent(3)",
         'replace("a", "b")',
-        "b64decode",
         "dotenv",
-        "99",
-        "é",
-        "\0",
         "json",
-        "basicauth(",
-        "sha256",
+        "99",
     ]
 )
 WILD = st.lists(TOKENS, max_size=14).map("".join) | st.text(max_size=20)
@@ -258,21 +244,27 @@ def with_canaries(item):
     return Item(ItemRef("i", "v", "t", "1", urls=urls), tuple(fields))
 
 
-@given(WILD_SPECS, any_item(), any_item())
-def test_whatever_is_written_only_errors_of_a_shape_come_out_and_none_quotes_a_value(spec, main, other):
-    """A tenant writes the spec, and another one the item; neither may crash a pass or read a value in a status."""
-    items = {"": with_canaries(main)} | dict.fromkeys(spec.get("items", {}), with_canaries(other))
+def outcome(spec, items):
+    """The data that a spec makes, or its error; with the reprs that may get into a log."""
     try:
         plan = plan_shape(Shape.read(spec))
         files = {(alias, file.id): CANARY.encode() + b"\xff" for alias, file in plan.files(items, MappingOptions())}
         made = plan.render(items, files, MappingOptions(), {})
     except ShapeError as error:
-        assert CANARY.lower() not in f"{error} {error!r}".lower()
-        assert str(error).isprintable()
-        assert error.__context__ is None
-    else:
-        assert CANARY not in repr((plan, made))
-        assert sum(map(len, made.data.values())) <= MAX_SECRET_BYTES
+        return {}, f"{error} {error!r} {error.__context__}"
+    return made.data, repr((plan, made))
+
+
+@given(WILD_SPECS, any_item(), any_item())
+def test_whatever_is_written_only_errors_of_a_shape_come_out_and_none_quotes_a_value(spec, main, other):
+    """A tenant writes the spec, and another one the item; neither may crash a pass or read a value in a status."""
+    items = {"": with_canaries(main)} | dict.fromkeys(spec.get("items", {}), with_canaries(other))
+
+    data, shown = outcome(spec, items)
+
+    assert CANARY.lower() not in shown.lower()
+    assert shown.isprintable()
+    assert sum(map(len, data.values())) <= MAX_SECRET_BYTES
 
 
 @pytest.mark.parametrize("anything", [None, 3, "x", [], [3, None], {"a": 3}, {3: "a"}, {"for": 3, "keys": {"a": "b"}}])
