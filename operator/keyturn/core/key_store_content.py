@@ -84,7 +84,7 @@ def _authentic(content: bytes, mac: Element, password: bytes) -> bool:
     info, salt, rounds = mac.of(SEQUENCE, OCTETS, INTEGER)
     algorithm, digest = info.of(SEQUENCE, OCTETS)
     function, _none = algorithm.of(OBJECT, NULL)
-    if function.content != _SHA256 or rounds.number > ROUNDS:
+    if function.content != _SHA256 or not 0 < rounds.number <= ROUNDS:
         return False
     # RFC 7292, appendix B.2: the purpose, then salt and password, each repeated until it fills blocks; 32 bytes are one round's output.
     key = b"\3" * _BLOCK + _filled(salt.content) + _filled(password.decode().encode("utf-16-be") + b"\0\0")
@@ -95,7 +95,7 @@ def _authentic(content: bytes, mac: Element, password: bytes) -> bool:
 
 def _filled(part: bytes) -> bytes:
     size = -(-len(part) // _BLOCK) * _BLOCK
-    return (part * size)[:size]
+    return (part * _BLOCK)[:size] if len(part) < _BLOCK else (part + part)[:size]
 
 
 def _bags(part: Element, password: bytes) -> tuple[Element, ...]:
@@ -112,14 +112,16 @@ def _bags(part: Element, password: bytes) -> tuple[Element, ...]:
 def _decrypted(algorithm: Element, encrypted: Element, password: bytes) -> bytes:
     with needs_extra():
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
         from cryptography.hazmat.primitives.padding import PKCS7
 
     derivation, cipher = algorithm[1].inner
     salt, rounds, function = derivation[1].inner
     kinds = tuple(each[0].content for each in (algorithm, derivation, function, cipher))
-    if kinds != (_PBES2, _PBKDF2, _HMAC_SHA256, _AES_256_CBC) or rounds.number > ROUNDS:
+    if kinds != (_PBES2, _PBKDF2, _HMAC_SHA256, _AES_256_CBC) or not 0 < rounds.number <= ROUNDS:
         raise ValueError("an encryption that is not ours")
-    key = hashlib.pbkdf2_hmac("sha256", password, salt.content, rounds.number, 32)
+    key = PBKDF2HMAC(SHA256(), 32, salt.content, rounds.number).derive(password)
     decryptor = Cipher(algorithms.AES(key), modes.CBC(cipher[1].content)).decryptor()
     padding = PKCS7(128).unpadder()
     padded = decryptor.update(encrypted.content) + decryptor.finalize()

@@ -51,8 +51,6 @@ def pem(value: bytes, kind: str) -> bytes:
     Raises:
         ValueInvalid: there is none, or one has no end.
     """
-    if kind not in _CHOSEN:
-        raise ValueInvalid(f"its kind must be one of {', '.join(KINDS)}")
     chosen = [block.text for block in blocks(value) if _CHOSEN[kind](block.label)]
     if not chosen:
         raise ValueInvalid(f"the value has no PEM block of the kind {kind}")

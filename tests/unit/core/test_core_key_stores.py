@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyturn.core import der
+from keyturn.core.crypto_extra import needs_extra
 from keyturn.core.key_store_content import read_store
 from keyturn.core.key_stores import pkcs12, pkcs12_holds, truststore, truststore_holds
 from keyturn.core.shape_errors import InvalidTemplate, ValueInvalid
@@ -166,6 +168,24 @@ def test_a_store_that_asks_for_many_rounds_costs_nothing(key, value, certificate
     assert time.process_time() - began < 1
 
 
+def encoded(tag, content):
+    """An element of DER, with its length in five bytes."""
+    return bytes([tag, 0x84]) + len(content).to_bytes(4, "big") + content
+
+
+@pytest.mark.parametrize("rounds", [b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"", b"\x7f" * 100_000])
+@pytest.mark.parametrize("salt", [b"", b"x", b"x" * 64, b"x" * 2**20])
+def test_a_check_of_a_store_costs_little_whatever_it_asks_for(value, bundle, store, rounds, salt):
+    """The numbers of a store are those of whoever wrote it, and memory has an end, too."""
+    version, safe, mac = der.read(store).inner
+    seal = encoded(0x30, encoded(0x30, mac[0].content) + encoded(4, salt) + encoded(2, rounds))
+    hostile = encoded(0x30, encoded(2, version.content) + encoded(0x30, safe.content) + seal)
+    began = time.process_time()
+
+    assert not pkcs12_holds(hostile, value, bundle, PASSWORD)
+    assert time.process_time() - began < 1
+
+
 @given(st.data())
 def test_a_store_with_a_byte_changed_does_not_hold(value, bundle, store, data):
     """It is drift, and Java would refuse it."""
@@ -250,3 +270,9 @@ def test_without_the_extra_the_template_is_invalid(bundle, monkeypatch, library)
     with pytest.raises(InvalidTemplate, match='the extra "crypto"') as invalid:
         truststore(bundle, PASSWORD)
     assert invalid.value.__context__ is None
+
+
+def test_other_errors_than_a_missing_library_pass():
+    """They are defects, and must not be taken for an installation that lacks something."""
+    with pytest.raises(KeyError), needs_extra():
+        raise KeyError

@@ -53,7 +53,6 @@ def test_blocks_are_chosen_by_kind_in_their_order(value, kind, chosen):
         (PKCS1, "PRIVATE KEY", "no PEM block of the kind PRIVATE KEY"),
         (LEAF + PUBLIC, "KEY", "no PEM block of the kind KEY"),
         (LEAF.replace("\n", " "), "CERTIFICATE", "has lost its line breaks"),
-        (LEAF, "SECRET", "its kind must be one of CERTIFICATE, PRIVATE KEY, KEY"),
         (LEAF + AUTHORITY[:-10], "CERTIFICATE", "has no end"),
         (LEAF[:-10] + "\n" + AUTHORITY, "CERTIFICATE", "has no end"),
         (LEAF + PKCS8[:-10], "CERTIFICATE", "has no end"),
