@@ -53,6 +53,11 @@ class KeyPlan:
         """Whether its bytes are those of its operand."""
         return not self.is_text and not any(hole.calls for hole in self.holes)
 
+    @property
+    def is_random(self) -> bool:
+        """Whether its bytes differ at each rendering, so that the old ones must be at hand."""
+        return any(call.filter.is_random for hole in self.holes for call in hole.calls)
+
     def files(self, fields: Mapping[str, Fields]) -> list[tuple[str, Field]]:
         """The files, with their alias, that it may need; of several for one hole, the likeliest comes first.
 

@@ -132,6 +132,16 @@ class ShapePlan:
     _selection: Selection = field(repr=False)
     _taken: frozenset[str] = field(repr=False)
 
+    @property
+    def random_keys(self) -> frozenset[str]:
+        """The keys whose bytes differ at each rendering without the old ones, also through other keys."""
+        found: set[str] = set()
+        # Each key comes after those that it is made of.
+        for each in self._keys:
+            if each.is_random or any(f"@{key}" in each.origins for key in found):
+                found.add(each.name)
+        return frozenset(found)
+
     def files(self, items: Mapping[str, Item], options: MappingOptions) -> tuple[tuple[str, Field], ...]:
         """The files to download before rendering, as (alias, file); the main item's alias is empty.
 
@@ -205,7 +215,7 @@ def plan_shape(shape: Shape) -> ShapePlan:
         include = () if explicit else (MANY,)
     return ShapePlan(
         origins=tuple(sorted((each.name, each.origins) for each in keys)),
-        uses_random=any(call.filter.is_random for each in keys for hole in each.holes for call in hole.calls),
+        uses_random=any(each.is_random for each in keys),
         _keys=keys,
         _selection=Selection(
             _patterns_of(include, aliases, "include"), _patterns_of(shape.exclude, aliases, "exclude")
