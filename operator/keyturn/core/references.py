@@ -69,7 +69,7 @@ def parse_reference(text: str, aliases: Collection[str]) -> FieldReference | Key
         InvalidTemplate: it is none; the message does not say where it stands.
     """
     if text.startswith("@"):
-        return KeyReference(text=text, key=text[1:].strip())
+        return KeyReference(text=text, key=text[1:])
     parts = [part.strip() for part in text.split("/")]
     alias = parts.pop(0) if len(parts) > 1 and parts[0] in aliases else ""
     if len(parts) > 2:

@@ -100,6 +100,7 @@ ITEM = an_item(
     [
         ("passwrod", '"passwrod" is no field of the main item; did you mean "password"?'),
         ("websites", '"websites" is no field of the main item; did you mean "website"?'),
+        ("bell\a", '"bell\\x07" is no field of the main item'),
         ("entirely different", '"entirely different" is no field of the main item'),
         ("user name", '"user name" has no value in the main item'),
         ("Replca/token", '"Replca/token": the main item has no section "Replca"; did you mean "Replica"?'),
