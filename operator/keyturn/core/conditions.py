@@ -54,6 +54,7 @@ class Status:
         last_sync_time: of the last sync that had news, in RFC 3339.
         keys: names of the Secret's keys, sorted; None before the first sync.
         restarts: what is said of restarts, as `core/restart_status.py` writes it.
+        last_sync_requested: text of the last sync request that was answered.
     """
 
     observed_generation: int = -1
@@ -63,6 +64,7 @@ class Status:
     last_sync_time: str = ""
     keys: tuple[str, ...] | None = None
     restarts: Mapping[str, Any] = field(default_factory=dict)
+    last_sync_requested: str = ""
 
     @classmethod
     def read(cls, manifest: Mapping[str, Any] | None) -> Self:
@@ -77,6 +79,7 @@ class Status:
             last_sync_time=given.get("lastSyncTime") or "",
             keys=tuple(secret.get("keys") or ()) if secret else None,
             restarts=given.get("restarts") or {},
+            last_sync_requested=given.get("lastSyncRequested") or "",
         )
 
     def to_manifest(self, *, secret: str) -> dict[str, Any]:
@@ -91,6 +94,7 @@ class Status:
             "lastSyncTime": self.last_sync_time,
             "secret": None if self.keys is None else {"name": secret, "keys": list(self.keys)},
             "restarts": dict(self.restarts),
+            "lastSyncRequested": self.last_sync_requested,
         }
         return {
             **{name: value for name, value in known.items() if value},
@@ -173,5 +177,5 @@ def _condition(given: Mapping[str, Any]) -> Condition:
 
 def _timeless(status: Status) -> tuple[object, ...]:
     conditions = {(c.type, c.status, c.reason, c.message, c.generation) for c in status.conditions}
-    rest = (status.observed_generation, status.item_path, status.item_version, status.keys, status.restarts)
-    return (conditions, len(status.conditions), *rest)
+    texts = (status.item_path, status.item_version, status.last_sync_requested)
+    return (conditions, len(status.conditions), status.observed_generation, *texts, status.keys, status.restarts)

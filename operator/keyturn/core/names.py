@@ -30,6 +30,7 @@ OPTIONS: Final = "keyturn.dev/options"
 KEYS: Final = "keyturn.dev/keys"
 REFRESH_MOUNTS: Final = "keyturn.dev/refresh-mounts"
 REFRESHED: Final = "keyturn.dev/refreshed"
+SYNC_REQUESTED: Final = "keyturn.dev/sync-requested"
 
 OPAQUE: Final = "Opaque"
 
