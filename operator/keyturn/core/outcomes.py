@@ -77,6 +77,7 @@ class Outcome:
         waits_for_vault: whether to look again as soon as the connection is back.
         drifted: whether an edit by somebody else was undone.
         gone: whether the object that asked turned out to be gone.
+        sync_requested: text of the sync request that the pass answers, which the status must say; empty if there is none.
     """
 
     result: str
@@ -88,6 +89,18 @@ class Outcome:
     waits_for_vault: bool = False
     drifted: bool = False
     gone: bool = False
+    sync_requested: str = ""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the pass found out how the request stands, so that it can answer a sync request."""
+        match self.change:
+            case None:
+                return self.certain
+            case Failure(reason):
+                return reason not in WAITING
+            case change:
+                return isinstance(change, Synced | Frozen | Held)
 
 
 class Ended(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,10 +132,21 @@ class ItemIndex:
         """How many items are requested, each counted once for each way in which its path is written."""
         return len(set(self._wanted()))
 
-    async def refresh(self, *, everything: bool = False) -> Refreshed:
+    def vault_id(self, name: str) -> str:
+        """The id of the vault that a path names; empty if the credential could see none at the last poll."""
+        try:
+            return self._vault(name).match.id
+        except Unresolved:
+            return ""
+
+    async def refresh(self, *, everything: bool = False, asked: Collection[str] = ()) -> Refreshed:
         """Ask whether the vault side is there, which vaults moved, and what these hold.
 
         One vault that cannot be listed does not keep the others from it.
+
+        Args:
+            everything: whether all vaults in use are listed, moved or not.
+            asked: ids of those that are.
 
         Raises:
             VaultError: it could not be done; the connection counts as down until a refresh succeeds.
@@ -146,7 +157,8 @@ class ItemIndex:
                 await self._load_scopes()
                 # A vault that could not be listed is due, whatever its version: nothing but a poll may list it.
                 seen = {scope: listing.seen for scope, listing in self._listings.items() if scope not in self._errors}
-                due = scopes_to_list(self._scopes, seen=seen, used=self._wanted_by_scope(), everything=everything)
+                used = self._wanted_by_scope()
+                due = scopes_to_list(self._scopes, seen=seen, used=used, everything=everything, asked=asked)
                 for scope in due:
                     await self._ask(scope)
             except VaultError as error:
