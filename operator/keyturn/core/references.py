@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from keyturn.base.text import enumerated, one_line, shorten
@@ -69,7 +69,7 @@ def parse_reference(text: str, aliases: Collection[str]) -> FieldReference | Key
         InvalidTemplate: it is none; the message does not say where it stands.
     """
     if text.startswith("@"):
-        return KeyReference(text=text, key=text[1:].strip())
+        return KeyReference(text=text, key=text[1:])
     parts = [part.strip() for part in text.split("/")]
     alias = parts.pop(0) if len(parts) > 1 and parts[0] in aliases else ""
     if len(parts) > 2:
@@ -86,33 +86,40 @@ def parse_reference(text: str, aliases: Collection[str]) -> FieldReference | Key
     return FieldReference(text=text, alias=alias, section=section, name=name)
 
 
-@dataclass(slots=True)
 class _Group:
-    """Fields that one name fits, in the order of precedence of their kinds.
+    """Fields of one name in whatever case, in the order of precedence of their kinds."""
 
-    Attributes:
-        fields: all of them.
-    """
+    __slots__ = ("_best", "_spelled", "fields")
 
-    fields: list[_Ranked] = field(default_factory=list, repr=False)
-    _best: Sequence[Field] | None = field(default=None, repr=False)
+    def __init__(self) -> None:
+        self.fields: list[tuple[str, _Ranked]] = []
+        self._spelled: dict[str, list[_Ranked]] | None = None
+        self._best: dict[str | None, Sequence[Field]] = {}
 
-    @property
-    def best(self) -> Sequence[Field]:
+    def best(self, name: str) -> Sequence[Field]:
         """Those that have a value and are meant before all others. If they are several, nothing decides between them."""
-        if self._best is None:
-            self._best = self._judged()
-        return self._best
+        if len(self.fields) == 1:
+            return _best_of([ranked for _, ranked in self.fields])
+        if self._spelled is None:
+            self._spelled = {}
+            for spelling, ranked in self.fields:
+                self._spelled.setdefault(spelling, []).append(ranked)
+        exact = name if name in self._spelled else None
+        if exact not in self._best:
+            fits = [ranked for _, ranked in self.fields] if exact is None else self._spelled[exact]
+            self._best[exact] = _best_of(fits)
+        return self._best[exact]
 
-    def _judged(self) -> Sequence[Field]:
-        for kind in (_FIELD, _URL, _FILE):
-            fits = [each for rank, each in self.fields if rank == kind]
-            # An index of one section holds no others. Else, an empty field in none does not make way for one of a section.
-            fits = [each for each in fits if each.section is None] or fits
-            if valued := [each for each in fits if has_value(each)]:
-                # Each URL has the same label until somebody labels it, so the best one counts.
-                return valued[:1] if kind == _URL else valued
-        return ()
+
+def _best_of(ranked: Sequence[_Ranked]) -> Sequence[Field]:
+    for kind in (_FIELD, _URL, _FILE):
+        fits = [each for rank, each in ranked if rank == kind]
+        # An index of one section holds no others. Else, an empty field in none does not make way for one of a section.
+        fits = [each for each in fits if each.section is None] or fits
+        if valued := [each for each in fits if has_value(each)]:
+            # Each URL has the same label until somebody labels it, so the best one counts.
+            return valued[:1] if kind == _URL else valued
+    return ()
 
 
 class Fields:
@@ -132,7 +139,7 @@ class Fields:
             *((_URL, each) for each in urls),
             *((_FILE, each) for each in item.fields if each.kind is FieldKind.FILE),
         ]
-        self._indexes: dict[tuple[_Name | None, bool], Mapping[_Name, _Group]] = {}
+        self._indexes: dict[tuple[_Name | None, bool], Mapping[str, _Group]] = {}
         self._sections: Mapping[_Name, Sequence[_Ranked]] | None = None
         self._many: dict[str | None, Mapping[str, bytes]] = {}
 
@@ -146,7 +153,7 @@ class Fields:
             FieldAmbiguous: several are left.
         """
         group = self._named(reference)
-        best = () if group is None else group.best
+        best = () if group is None else group.best(reference.name)
         if len(best) > 1:
             raise self._ambiguous(reference, best)
         return best[0] if best else None
@@ -180,22 +187,22 @@ class Fields:
             else:
                 inside = (each for _, each in self._in(section))
                 item = Item(replace(self._item.ref, urls=()), tuple(inside))
-            chosen = choose(item, lambda each: each.kind is not FieldKind.FILE and not is_reserved_label(each.label))
+            chosen = choose(item, lambda each: not is_reserved_label(each.label))
             self._many[section] = dict(sorted(plan_content(chosen, DEFAULT_MAPPING).data.items()))
         return self._many[section]
 
     def _named(self, reference: FieldReference) -> _Group | None:
-        """Everything that a reference fits: by label, else by id; only the exact case of section and name if it occurs."""
+        """Everything that a reference fits, in whatever case: by label, else by id; in the exact section, else in any case."""
         places: Sequence[_Name | None] = (None,) if reference.section is None else _spellings(reference.section)
+        folded = reference.name.casefold()
         for by_id in (False, True):
             for place in places:
-                index = self._index(place, by_id=by_id)
-                for name in _spellings(reference.name):
-                    if name in index:
-                        return index[name]
+                found = self._index(place, by_id=by_id).get(folded)
+                if found is not None:
+                    return found
         return None
 
-    def _index(self, place: _Name | None, *, by_id: bool) -> Mapping[_Name, _Group]:
+    def _index(self, place: _Name | None, *, by_id: bool) -> Mapping[str, _Group]:
         """The fields of a section, or all, by name; made when it is first needed."""
         known = self._indexes.get((place, by_id))
         if known is not None:
@@ -203,10 +210,14 @@ class Fields:
         if place is not None and place not in self._by_section():
             return {}
         fields = self._all if place is None else self._by_section()[place]
-        groups: dict[_Name, _Group] = {}
+        groups: dict[str, _Group] = {}
         for ranked in fields:
-            for spelling in _spellings(ranked[1].id if by_id else ranked[1].label):
-                groups.setdefault(spelling, _Group()).fields.append(ranked)
+            name = ranked[1].id if by_id else ranked[1].label
+            folded = name.casefold()
+            group = groups.get(folded)
+            if group is None:
+                group = groups[folded] = _Group()
+            group.fields.append((name, ranked))
         self._indexes[place, by_id] = groups
         return groups
 

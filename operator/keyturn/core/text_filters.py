@@ -25,7 +25,10 @@ _SLICE: Final = 64 * 1024
 
 def trim(value: bytes) -> bytes:
     """The text without white space at both ends."""
-    return value.decode().strip().encode()
+    text = value.decode()
+    trimmed = text.strip()
+    # Most values have none, and a text of wide characters is four times larger than its bytes.
+    return value if len(trimmed) == len(text) else trimmed.encode()
 
 
 def upper(value: bytes) -> bytes:

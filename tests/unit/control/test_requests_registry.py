@@ -156,8 +156,21 @@ def test_the_same_words_mean_another_item_in_another_connection(requests):
     requests.observe(replace(B, key=Key("n", "c"), uid="3", item_path="nonsense", connection="other"))
 
     assert set(requests.sharing_path(A.key)) == {A.key}
-    assert requests.paths(DEFAULT_CONNECTION) == requests.paths("other") == [ItemPath("v", "i")]
-    assert requests.paths("third") == []
+    assert requests.paths(DEFAULT_CONNECTION) == requests.paths("other") == (ItemPath("v", "i"),)
+    assert requests.paths("third") == ()
+
+
+def test_paths_are_the_same_object_until_a_request_changes_them(requests):
+    """A poll asks for them each time, and there may be ten thousand."""
+    requests.observe(A)
+    known = requests.paths(DEFAULT_CONNECTION)
+    requests.observe(replace(A, labels={"x": "y"}, generation=2, resource_version="6"))
+    assert requests.paths(DEFAULT_CONNECTION) is known
+
+    requests.observe(replace(A, item_path="vaults/v/items/w", generation=3, resource_version="7"))
+    assert requests.paths(DEFAULT_CONNECTION) == (ItemPath("v", "w"),)
+    requests.remove(A.key, uid=A.uid)
+    assert requests.paths(DEFAULT_CONNECTION) == ()
 
 
 def test_the_time_of_a_request_moves_with_its_generation(requests, time):

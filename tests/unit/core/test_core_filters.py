@@ -128,6 +128,7 @@ def test_an_argument_of_a_text_filter_is_text():
         ("v | b64decode(1)", 'the argument of b64decode is "url"'),
         ("v | trim | default(a)", "default is always the first filter"),
         ("v | dotenv", "dotenv stands directly after '*'"),
+        ("* | json | dotenv", "dotenv stands directly after '*'"),
         ("v | trim | json | properties", "properties stands directly after"),
         ("* | trim", "after '*' stands one of dotenv, json, properties"),
         ("*", "after '*' stands one of"),

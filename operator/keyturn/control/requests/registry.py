@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from keyturn.base.time import Time
@@ -55,6 +56,7 @@ class RequestRegistry:
         self._changed_at: dict[Key, float] = {}
         # By the name of the connection and the path as written.
         self._by_path: Sharing[Key, tuple[str, str]] = Sharing()
+        self._paths: dict[str, tuple[ItemPath, ...]] = {}
         self._tombstones: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -96,16 +98,15 @@ class RequestRegistry:
             return []
         return [each for uid, each in objects.items() if uid != request.uid]
 
-    def paths(self, connection: str) -> list[ItemPath]:
-        """The paths that requests use of a connection; those that are not well formed are left out."""
-        paths = []
-        for request in self._requests.values():
-            for _, path in request.paths if request.connection == connection else ():
-                try:
-                    paths.append(parse_item_path(path))
-                except BadPath:
-                    continue
-        return paths
+    def paths(self, connection: str) -> tuple[ItemPath, ...]:
+        """The paths that requests use of a connection; those that are not well formed are left out.
+
+        As long as no request changes them, it is the very same object: whoever asks often can tell so without reading it.
+        """
+        if connection not in self._paths:
+            asked = (request.paths for request in self._requests.values() if request.connection == connection)
+            self._paths[connection] = tuple(_well_formed(path for paths in asked for _, path in paths))
+        return self._paths[connection]
 
     def changed_at(self, key: Key) -> float:
         """Monotonic time of the last change of a request."""
@@ -180,7 +181,9 @@ class RequestRegistry:
     def _compose(self, key: Key) -> bool:
         """Put together what is asked under a key. Returns whether that differs from before."""
         before, now = self._requests.get(key), self._composed(key)
-        self._by_path.record(key, () if now is None else ((now.connection, path or "") for _, path in now.paths))
+        if (places := _places(now)) != _places(before):
+            self._by_path.record(key, places)
+            self._paths.clear()
         if now is None:
             self._requests.pop(key, None)
             self._changed_at.pop(key, None)
@@ -223,3 +226,14 @@ def _is_older(seen: SecretRequest, known: SecretRequest) -> bool:
     if not (seen.resource_version.isdecimal() and known.resource_version.isdecimal()):
         return False
     return int(seen.resource_version) < int(known.resource_version)
+
+
+def _places(request: SecretRequest | None) -> tuple[tuple[str, str], ...]:
+    """Where the items of a request are: the name of the connection, and the path as written, of each."""
+    return () if request is None else tuple((request.connection, path or "") for _, path in request.paths)
+
+
+def _well_formed(paths: Iterable[str | None]) -> Iterator[ItemPath]:
+    for path in paths:
+        with contextlib.suppress(BadPath):
+            yield parse_item_path(path)
