@@ -311,6 +311,14 @@ def test_a_kind_of_blocks_is_a_string():
         data_of({"keys": {"k": 'password | pem("CERTIFICATE")'}})
 
 
+def test_what_a_filter_makes_is_bounded_whatever_it_is(monkeypatch):
+    """Also if the next filter would make it small again."""
+    monkeypatch.setitem(FILTERS, "trim", Filter("trim", lambda value: value * (MAX_SECRET_BYTES + 1)))
+
+    with pytest.raises(ShapeTooLarge, match="what trim makes is larger"):
+        data_of({"keys": {"k": '"x" | trim | sha256'}})
+
+
 def test_a_foreign_error_of_a_filter_is_one_of_the_language(monkeypatch):
     """A library may quote the value in its error, and one value must not end the operator."""
 

@@ -432,6 +432,23 @@ def test_filters_process_only_so_many_bytes_for_one_object():
         data_of({"templates": {"t": "{{ * | json | sha256 }}" * 10}}, an_item(text("a", "x" * 600_000)))
 
 
+def test_work_that_does_not_grow_with_bytes_alone_counts_more():
+    """Long texts to find, short lines, and many small fields cost more than their bytes."""
+    item = an_item(a_file("f"), text("long", "x" * 800))
+    spec = {"keys": {"k": 'f | replace(long, "") | sha256'}}
+    many = an_item(*(text(f"f{number}", "x") for number in range(300)))
+
+    assert data_of(spec, item, files={"f": b"x" * 1000})
+    for content, hole in (
+        (b"x" * MAX_SECRET_BYTES, 'f | replace(long, "")'),
+        (b"\n" * MAX_SECRET_BYTES, "f | indent(0)"),
+    ):
+        with pytest.raises(TemplateTooExpensive):
+            data_of({"keys": {"k": hole}}, item, files={"f": content})
+    with pytest.raises(TemplateTooExpensive):
+        data_of({"templates": {"t": "{{ * | json | sha256 }}" * 230}}, many)
+
+
 @given(st.permutations(list(WEB.fields)))
 def test_the_order_of_fields_moves_no_byte(fields):
     """Connect answers in any order."""
