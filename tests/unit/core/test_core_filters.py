@@ -335,5 +335,5 @@ def test_a_foreign_error_of_a_filter_is_one_of_the_language(monkeypatch):
 
 
 def test_properties_are_escaped_for_java():
-    """Java skips white space after the equals sign, and knows no `\\b`."""
+    """Java skips white space after the equals sign, and has no escape for a backspace."""
     assert text_filters.properties({"k": ' \b"é😀'.encode()}) == rb"k=\ \u0008" + b'"' + rb"\u00e9\ud83d\ude00" + b"\n"
