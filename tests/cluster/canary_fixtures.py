@@ -33,6 +33,7 @@ class Search:
         self._stage = stage
         self._heard: dict[str, str] = {}
         self._held: set[bytes] = set()
+        self._public = b""
 
     def listen(self, operator: OperatorProcess) -> None:
         """Take down what its endpoints say now."""
@@ -49,6 +50,9 @@ class Search:
         for resource in (ONEPASSWORD_ITEMS, KEYTURN_SECRETS, DEPLOYMENTS, EVENTS):
             everything[resource.kind] = await self._stage.cluster.list(resource, self._stage.namespace)
         secrets = await self._stage.secrets()
+        specs = [shaped["spec"] for shaped in everything[KEYTURN_SECRETS.kind]]
+        # Templates are no secret, and some of their text is in Secrets.
+        self._public += "".join(text for spec in specs for text in spec.get("templates", {}).values()).encode()
         self._held |= {value for secret in secrets for value in decoded(secret).values()}
         everything["Secret"] = [{**secret, "data": sorted(secret.get("data") or {})} for secret in secrets]
         for kind, objects in everything.items():
@@ -56,7 +60,11 @@ class Search:
 
     def finds(self) -> dict[str, list[str]]:
         """Where a canary is, or what a Secret held, and in which disguises."""
-        return {where: found for where, text in self._heard.items() if (found := found_in(text, self._held))}
+        return {
+            where: found
+            for where, text in self._heard.items()
+            if (found := found_in(text, self._held, public=self._public))
+        }
 
     def has(self, text: str) -> bool:
         """Whether a text is anywhere as it stands."""

@@ -122,11 +122,11 @@ REFUSED: Mapping[str, list[dict[str, Any]]] = {
         {"keys": {"B": "key | openssh"}, "templates": {"A": "{{ @B | b64decode }}"}},
     ],
     "KeyConflict": [{**SMTP, "include": ["password", "smtp/password"]}],
-    "TemplateTooExpensive": [{"templates": {"A": "{{ big | sha256 }}" * 20}}],
+    "TemplateTooExpensive": [{"templates": {"A": "{{ big | sha256 }}" * 25}}],
     "SecretTooLarge": [{"keys": {"A": "big", "B": "big"}}, {"templates": {"A": "{{ big }}{{ big }}"}}],
     "SecretInvalid": [
         {"templates": {".dockerconfigjson": "no json {{ password }}"}, "secret": {"type": "kubernetes.io/dockerconfigjson"}},
-        {"keys": {"tls.crt": "password", "tls.key": "password"}, "secret": {"type": "kubernetes.io/tls"}},
+        {"keys": {"tls.crt": "password"}, "secret": {"type": "kubernetes.io/tls"}},
     ],
 }  # fmt: skip
 

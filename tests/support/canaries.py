@@ -59,7 +59,14 @@ _DISGUISES = sorted(
 )
 
 
-def found_in(text: str, others: Iterable[bytes] = ()) -> list[str]:
-    """The disguises of canaries, and of parts of other values, that a text holds."""
+def found_in(text: str, others: Iterable[bytes] = (), *, public: bytes = b"") -> list[str]:
+    """The disguises of canaries, and of parts of other values, that a text holds.
+
+    Args:
+        text: what is searched.
+        others: values beside the canaries.
+        public: what others may hold of it is no part of a value.
+    """
     parts = {part for value in others for part in (value, *pieces(value)) if len(part) >= _SHORTEST}
-    return [each for each in (*_DISGUISES, *sorted({d for part in parts for d in disguises(part)})) if each in text]
+    looks = {disguise for part in parts if part not in public for disguise in disguises(part)}
+    return [each for each in (*_DISGUISES, *sorted(looks)) if each in text]
