@@ -55,7 +55,7 @@ class Search:
         self._public += "".join(text for spec in specs for text in spec.get("templates", {}).values()).encode()
         self._held |= {value for secret in secrets for value in decoded(secret).values()}
         everything["Secret"] = [{**secret, "data": sorted(secret.get("data") or {})} for secret in secrets]
-        for kind, objects in everything.items():
+        for kind, objects in ((kind, objects) for kind, objects in everything.items() if objects):
             self._heard[kind] = self._heard.get(kind, "") + json.dumps(objects, ensure_ascii=False)
 
     def finds(self) -> dict[str, list[str]]:
@@ -72,4 +72,4 @@ class Search:
 
     def places(self) -> set[str]:
         """Where was looked, and something was found to look at."""
-        return {where for where, text in self._heard.items() if text not in {"", "[]"}}
+        return {where for where, text in self._heard.items() if text}

@@ -24,11 +24,11 @@ class Block:
     """One block of a PEM text.
 
     Attributes:
-        label: what its first line says it is.
+        label: what its first line says it is; as odd as the value itself.
         text: all its lines, with plain line feeds, the last one included.
     """
 
-    label: str
+    label: str = field(repr=False)
     text: bytes = field(repr=False)
 
     @property
