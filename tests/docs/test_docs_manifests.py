@@ -121,6 +121,7 @@ def test_every_page_with_commands_is_run():
         *("README.md", "CONTRIBUTING.md"),  # test_readme_commands.py
         *("install.md", "restore.md", "tenants.md", "troubleshooting.md"),  # test_docs_install.py
         "migration.md",  # test_docs_migration.py
+        "keyturnsecret.md",  # test_docs_keyturnsecret.py
         "restarts.md",  # below
     }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keyturn.base.time import Time
+from keyturn.control.connections.grouping import WantedByScope
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.listing import Listing
 from keyturn.core.paths import ItemPath
@@ -17,7 +18,7 @@ from keyturn.core.resolve import Found, Unresolved, find_item, find_vault
 from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults, VaultUnavailable
 
 WantedPaths = Callable[[], Sequence[ItemPath]]
-"""Gives the paths that requests use now."""
+"""Gives the paths that requests use now: the very same object as long as they are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +108,22 @@ class ItemIndex:
         self._listings: dict[str, Listing] = {}
         self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
+        self._grouped = WantedByScope(lambda name: self._vault(name).match.id)
 
     @property
     def address(self) -> str:
         """Where the vaults are, for messages."""
         return self._vaults.address
 
-    def sizes(self) -> tuple[int, int]:
-        """How many vaults the credential can see, and how many requests use them."""
-        return len(self._scopes), len(self._wanted())
+    @property
+    def vaults(self) -> int:
+        """How many vaults the credential can see."""
+        return len(self._scopes)
+
+    @property
+    def items(self) -> int:
+        """How many paths of items requests use; one that several use counts for each."""
+        return len(self._wanted())
 
     def vault_id(self, name: str) -> str:
         """The id of the vault that a path names; empty if the credential could see none at the last poll."""
@@ -323,15 +331,4 @@ class ItemIndex:
         listing.add_again(missing, await self._vaults.items(scope, wanted=missing), asked_at=asked_at)
 
     def _wanted_by_scope(self) -> dict[str, frozenset[str]]:
-        """The names wanted of each scope, by the scope's id; paths to vaults that do not exist are left out."""
-        by_vault: dict[str, set[str]] = {}
-        for path in self._wanted():
-            by_vault.setdefault(path.vault, set()).add(path.item)
-        by_scope: dict[str, frozenset[str]] = {}
-        for vault, items in by_vault.items():
-            try:
-                scope = self._vault(vault).match.id
-            except Unresolved:
-                continue
-            by_scope[scope] = by_scope.get(scope, frozenset()) | items
-        return by_scope
+        return self._grouped.get(self._wanted(), self._scopes)
