@@ -120,10 +120,9 @@ class ItemIndex:
         """How many vaults the credential can see."""
         return len(self._scopes)
 
-    @property
-    def items(self) -> int:
-        """How many paths of items requests use; one that several use counts for each."""
-        return len(self._wanted())
+    def requested(self) -> int:
+        """How many items are requested, each counted once for each way in which its path is written."""
+        return len(set(self._wanted()))
 
     def vault_id(self, name: str) -> str:
         """The id of the vault that a path names; empty if the credential could see none at the last poll."""
