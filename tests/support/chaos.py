@@ -2,25 +2,21 @@
 
 import asyncio
 import random
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
-
-import psutil
 
 from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core.names import ITEM_NAME, ITEM_PATH, RESTART_OWED, REVISION
-from support.admin_cluster import AdminCluster
 from support.api_proxy import ApiProxy, Fault, Moment
-from support.emulator import EmulatorProcess
-from support.operator import OperatorProcess, eventually
+from support.beside import beside
+from support.crew import Crew, strike
+from support.operator import eventually
+from support.proving_ground import VAULT, Ground
 
-VAULT = "Production"
 _SHARE = 5
 """So many Secrets have one more workload in common."""
 
@@ -111,43 +107,17 @@ class Chaos:
 
     Args:
         plan: what is done.
-        cluster: the API server, past the proxy.
-        namespace: an empty one.
-        proxy: between the operators and the API server.
-        emulator: a Connect server with an empty vault.
-        folder: for logs.
+        ground: where.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        cluster: AdminCluster,
-        namespace: str,
-        proxy: ApiProxy,
-        emulator: EmulatorProcess,
-        folder: Path,
-    ) -> None:
+    def __init__(self, plan: Plan, ground: Ground) -> None:
         self._plan = plan
-        self._cluster = cluster
-        self._namespace = namespace
-        self._proxy = proxy
-        self._emulator = emulator
+        self._cluster = ground.cluster
+        self._namespace = ground.namespace
+        self._proxy = ground.proxy
+        self._emulator = ground.emulator
         self._chance = random.Random(plan.seed)
-        arguments = ["--leader-elect"] if plan.replicas > 1 else []
-        variables: dict[str, str | Path] = {
-            "KUBECONFIG": proxy.kubeconfig(folder),
-            "WATCH_NAMESPACE": namespace,
-            "POD_NAMESPACE": namespace,
-            "OP_CONNECT_HOST": emulator.url,
-            "OP_CONNECT_TOKEN": emulator.token("all"),
-            "AUTO_RESTART": "true",
-        }
-        self._operators = [
-            OperatorProcess(variables, log=folder / f"operator-{number}.log", arguments=arguments)
-            for number in range(plan.replicas)
-        ]
-        self._starting = {operator: asyncio.Lock() for operator in self._operators}
+        self._crew = Crew(plan.replicas, ground)
         self._secrets = [f"s{number:03d}" for number in range(plan.secrets)]
         self._shared = {
             f"shared-{start:03d}": self._secrets[start : start + _SHARE] for start in range(0, plan.secrets, _SHARE)
@@ -158,25 +128,25 @@ class Chaos:
         """Do it all, and give an account of it."""
         began = time.monotonic()
         try:
-            for operator in self._operators:
-                await asyncio.to_thread(operator.start)
+            await self._crew.start()
             await self._set_up()
-            async with _beside(self._keep_running(), to_its_end=False):
+            async with beside(self._crew.keep_running(), to_its_end=False):
                 for rotation in range(1, self._plan.rotations + 1):
                     await self._rotate(rotation)
-            await self._quiet()
+            # A restart too many might come late.
+            await self._crew.polled(3, within=60)
             await self._settled(self._plan.rotations + 1)
             await self._take_account()
         finally:
-            for operator in self._operators:
-                operator.stop()
+            self._crew.stop()
+        self.account.kills, self.account.ended = self._crew.kills, self._crew.ended
         self.account.requests = self._proxy.requests
         self.account.seconds = time.monotonic() - began
         return self.account
 
     def last_words(self) -> str:
         """What the operators said last, for whoever must find out what went wrong."""
-        return "".join(f"--- {each.log.name}\n{each.logged()[-4000:]}\n" for each in self._operators)
+        return self._crew.last_words()
 
     async def _set_up(self) -> None:
         fields = [{"label": "username", "value": "app"}, {"label": "password", "value": "first"}]
@@ -215,11 +185,11 @@ class Chaos:
             if self._plan.api_faults:
                 self._proxy.fault = self._tenth
             if self._plan.connect_flaps:
-                await trouble.enter_async_context(_beside(self._flap(), to_its_end=False))
+                await trouble.enter_async_context(beside(self._flap(), to_its_end=False))
             await asyncio.to_thread(self._emulator.admin.bulk_rotate, VAULT)
             if self._plan.restart_api_server is not None and rotation % _API_SERVER_RESTARTS == 2:
                 restarting = self._restart_api_server(self._plan.restart_api_server)
-                await trouble.enter_async_context(_beside(restarting, to_its_end=True))
+                await trouble.enter_async_context(beside(restarting, to_its_end=True))
             settled = asyncio.create_task(self._settled(rotation + 1))
             try:
                 for _ in range(self._chance.randint(1, self._plan.kills)):
@@ -231,46 +201,21 @@ class Chaos:
 
     async def _kill(self, settled: asyncio.Task[None]) -> None:
         """Kill an operator in the midst of a write that chance has chosen, and start it again."""
-        operator = self._chance.choice(self._operators)
+        operator = self._chance.choice(self._crew.operators)
         struck = asyncio.Event()
 
-        def strike() -> None:
-            if operator.running():
-                operator.send(signal.SIGKILL)
+        def call() -> None:
+            strike(operator)
             struck.set()
 
         # A rotation costs five writes per Secret: itself, its status twice, a restart or more, and the end of the mark.
         moment: Moment = self._chance.choice(("before", "after"))
-        self._proxy.at_write(self._chance.randint(1, 5 * len(self._secrets)), moment, strike)
+        self._proxy.at_write(self._chance.randint(1, 5 * len(self._secrets)), moment, call)
         waiting = asyncio.create_task(struck.wait())
         await asyncio.wait({waiting, settled}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         self._proxy.forget_awaited()
-        async with self._starting[operator]:
-            await asyncio.to_thread(operator.stop)
-            self.account.kills += 1
-            await self._start(operator)
-
-    async def _start(self, operator: OperatorProcess) -> None:
-        """Start an operator, as often as it takes: one that cannot work just now ends by itself."""
-        while True:
-            try:
-                await asyncio.to_thread(operator.start, ready=False)
-            except (RuntimeError, psutil.Error):
-                self.account.ended += 1
-            else:
-                return
-
-    async def _keep_running(self) -> None:
-        """Start whoever has ended by itself, as the kubelet does."""
-        while True:
-            for operator, starting in self._starting.items():
-                async with starting:
-                    if not operator.running():
-                        self.account.ended += 1
-                        await asyncio.to_thread(operator.stop)
-                        await self._start(operator)
-            await asyncio.sleep(0.5)
+        await self._crew.kill(operator)
 
     def _tenth(self) -> Fault | None:
         return self._chance.choice(_FAULTS) if self._chance.random() < 0.1 else None
@@ -304,19 +249,6 @@ class Chaos:
             assert late == 0, f"{late} Secrets are not done with revision {revision}"
 
         await eventually(check, within=_SETTLING_S)
-
-    async def _quiet(self) -> None:
-        """Wait for some more looks at the vaults, by whoever works now: a restart too many might come late."""
-
-        def polls() -> float:
-            return sum(each.metric("keyturn_poll_duration_seconds_count") for each in self._operators)
-
-        enough = polls() + 3
-
-        async def polled() -> None:
-            assert polls() >= enough
-
-        await eventually(polled, within=60)
 
     async def _take_account(self) -> None:
         rotations = self._plan.rotations
@@ -359,15 +291,3 @@ def _in_vain(proxy: ApiProxy, workloads: frozenset[str]) -> int:
             number += restart.marks <= carried.get(restart.workload, frozenset())
             carried[restart.workload] = restart.marks
     return number
-
-
-@asynccontextmanager
-async def _beside(coroutine: Coroutine[Any, Any, None], *, to_its_end: bool) -> AsyncIterator[None]:
-    """Let something happen during the block."""
-    task = asyncio.create_task(coroutine)
-    try:
-        yield
-    finally:
-        if not to_its_end:
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=not to_its_end)
