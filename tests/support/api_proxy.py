@@ -55,7 +55,7 @@ class ApiProxy:
         self._tls.load_cert_chain(configuration.cert_file, configuration.key_file)
         self._session: aiohttp.ClientSession | None = None
         self._passing: set[asyncio.Task[web.StreamResponse]] = set()
-        self._watching: set[web.Request] = set()
+        self._watching: dict[int, web.Request] = {}
         self._awaited: list[tuple[int, Moment, Callable[[], None]]] = []
         self.url = ""
         self.restarts: list[Restart] = []
@@ -105,7 +105,7 @@ class ApiProxy:
 
     def cut_watches(self) -> None:
         """End the connection of every watch."""
-        for request in list(self._watching):
+        for request in list(self._watching.values()):
             _cut(request)
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
@@ -149,7 +149,7 @@ class ApiProxy:
         return web.Response(status=answer.status, headers=_headers(answer.headers), body=content)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        self._watching.add(request)
+        self._watching[id(request)] = request
         try:
             async with self._asked(request, b"") as answer:
                 response = web.StreamResponse(status=answer.status, headers=_headers(answer.headers))
@@ -160,7 +160,7 @@ class ApiProxy:
         except (aiohttp.ClientError, ConnectionError):
             return _cut(request)
         finally:
-            self._watching.discard(request)
+            del self._watching[id(request)]
 
     def _asked(self, request: web.Request, body: bytes) -> Any:
         assert self._session is not None

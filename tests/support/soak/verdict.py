@@ -17,6 +17,9 @@ from support.soak.cast import KEYS, Member
 _BAD_WORDS = ("Traceback (most recent call last)", " ERROR ", " CRITICAL ", " failed with ", CANARY)
 """What no log may hold."""
 
+_EXPECTED = "no longer leading, so this process ends"
+"""An error that is right: the operator was suspended, or without the API server."""
+
 
 async def unsettled(ground: Ground, members: Mapping[str, Member]) -> list[str]:
     """What is not yet as it must be, in words.
@@ -51,7 +54,7 @@ def bad_lines(texts: Iterable[tuple[str, str]]) -> list[str]:
         f"{name}: {line}"
         for name, text in texts
         for line in text.splitlines()
-        if any(word in line for word in _BAD_WORDS)
+        if any(word in line for word in _BAD_WORDS) and _EXPECTED not in line
     ]
 
 
