@@ -101,14 +101,14 @@ class People:
 
     async def _edit_secret(self, step: Step) -> None:
         foreign = (FOREIGN + step.names[0].encode()).decode()
-        patch: dict[str, Any] = {
+        patches: dict[str, dict[str, Any]] = {
             "a value": {"stringData": {"password": foreign}},
             "another key": {"stringData": {"another": foreign}},
             "no key": {"data": {"username": None}},
             "a label": {"metadata": {"labels": {"team": "red"}}},
             "no item version": {"metadata": {"annotations": {ITEM_VERSION: None}}},
-        }[step.choice]
-        await self._edit(SECRETS, step.names[0], patch)
+        }
+        await self._edit(SECRETS, step.names[0], patches[step.choice])
 
     async def _delete_secret(self, step: Step) -> None:
         await self._remove(SECRETS, step.names[0])

@@ -151,8 +151,17 @@ def changes_of(
                 # Whoever asked for the other item is gone, with all that used it.
                 owed, allowed = frozenset(), frozenset(everything)
             if allowed:
-                about = {"version": state.version, "seen_at": state.seen_at, "owed": owed, "allowed": allowed}
-                found.append(Change(name, state.uid, low, state.revision, **about))
+                change = Change(
+                    name,
+                    state.uid,
+                    low=low,
+                    high=state.revision,
+                    version=state.version,
+                    seen_at=state.seen_at,
+                    owed=owed,
+                    allowed=allowed,
+                )
+                found.append(change)
             pending = (pending | allowed) if state.owes else frozenset()
         ours = before = state
     return found
