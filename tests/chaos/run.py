@@ -21,8 +21,9 @@ TROUBLES: dict[str, Callable[[Plan, LocalCluster], Plan]] = {
     ),
     "connect-flaps": lambda plan, _: replace(plan, connect_flaps=True),
     "replicas": lambda plan, _: replace(plan, replicas=2),
+    "shapes": lambda plan, _: replace(plan, shaped=True),
 }
-"""What breaks beside the operator, by the name that chooses it."""
+"""What breaks beside the operator, or is harder for it, by the name that chooses it."""
 
 
 def main() -> int:

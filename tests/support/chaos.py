@@ -9,19 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
-from keyturn.core.names import ITEM_NAME, ITEM_PATH, RESTART_OWED, REVISION
+from keyturn.cluster.resources import DEPLOYMENTS, SECRETS
+from keyturn.core.names import RESTART_OWED, REVISION
 from support.api_proxy import ApiProxy, Fault, Moment
 from support.beside import beside
+from support.chaos_cast import plain, shaped
 from support.crew import Crew, strike
 from support.operator import eventually
 from support.proving_ground import VAULT, Ground
-
-_SHARE = 5
-"""So many Secrets have one more workload in common."""
-
-_ANNOTATED = 4
-"""Every so many Secrets, one is asked for by annotations of its own workload, and not by a OnePasswordItem."""
 
 _FAULTS: tuple[Fault, ...] = ("500", "503", "429", "unsent", "unanswered")
 _SETTLING_S = 180.0
@@ -33,14 +28,15 @@ class Plan:
     """What is done.
 
     Attributes:
-        secrets: how many there are, each with a workload of its own and one that does not use what is rotated.
-        rotations: how often all of them are rotated at once.
+        secrets: how many there are, each with workloads of its own, of which one does not use what is rotated.
+        rotations: how often all of them change at once.
         seed: of everything that is left to chance.
         kills: at most so many per rotation, and at least one.
         api_faults: every tenth request to the API server fails.
         connect_flaps: Connect comes and goes.
         replicas: how many operators there are; more than one elect a leader.
         restart_api_server: restarts it; called in every fourth rotation, from the second on.
+        shaped: KeyturnSecrets make the Secrets, of two items each, which are rotated in turn.
     """
 
     secrets: int
@@ -51,6 +47,7 @@ class Plan:
     connect_flaps: bool = False
     replicas: int = 1
     restart_api_server: Callable[[], None] | None = None
+    shaped: bool = False
 
 
 @dataclass
@@ -118,10 +115,7 @@ class Chaos:
         self._emulator = ground.emulator
         self._chance = random.Random(plan.seed)
         self._crew = Crew(plan.replicas, ground)
-        self._secrets = [f"s{number:03d}" for number in range(plan.secrets)]
-        self._shared = {
-            f"shared-{start:03d}": self._secrets[start : start + _SHARE] for start in range(0, plan.secrets, _SHARE)
-        }
+        self._cast = (shaped if plan.shaped else plain)(plan.secrets)
         self.account = Account()
 
     async def run(self) -> Account:
@@ -151,20 +145,15 @@ class Chaos:
     async def _set_up(self) -> None:
         fields = [{"label": "username", "value": "app"}, {"label": "password", "value": "first"}]
         item = {"category": "SECURE_NOTE", "fields": fields}
-        await asyncio.to_thread(
-            lambda: self._emulator.admin.bulk_create(VAULT, len(self._secrets), title="s{n:03d}", item=item)
-        )
-        for number, name in enumerate(self._secrets):
-            path = f"vaults/{VAULT}/items/{name}"
-            if number % _ANNOTATED == 0:
-                await self._deploy(f"own-{name}", [name], "password", {ITEM_PATH: path, ITEM_NAME: name})
-            else:
-                body = {"spec": {"itemPath": path}}
-                await self._cluster.create(ONEPASSWORD_ITEMS, self._namespace, name, body, field_manager="tests")
-                await self._deploy(f"own-{name}", [name], "password")
-            await self._deploy(f"bystander-{name}", [name], "username")
-        for name, secrets in self._shared.items():
-            await self._deploy(name, secrets, "password")
+        for title in (*self._cast.secrets, *self._cast.more_items):
+            await asyncio.to_thread(self._emulator.admin.create, VAULT, {**item, "title": title})
+        for name, spec in self._cast.objects.items():
+            body = {"spec": dict(spec)}
+            await self._cluster.create(self._cast.resource, self._namespace, name, body, field_manager="tests")
+        for user in self._cast.users:
+            await self._deploy(user.name, [user.secret], user.key, user.annotations)
+        for name, secrets in self._cast.shared.items():
+            await self._deploy(name, secrets, self._cast.shared_key)
         await self._settled(1)
 
     async def _deploy(
@@ -186,7 +175,7 @@ class Chaos:
                 self._proxy.fault = self._tenth
             if self._plan.connect_flaps:
                 await trouble.enter_async_context(beside(self._flap(), to_its_end=False))
-            await asyncio.to_thread(self._emulator.admin.bulk_rotate, VAULT)
+            await asyncio.to_thread(self._emulator.admin.bulk_rotate, VAULT, self._cast.turn(rotation).titles)
             if self._plan.restart_api_server is not None and rotation % _API_SERVER_RESTARTS == 2:
                 restarting = self._restart_api_server(self._plan.restart_api_server)
                 await trouble.enter_async_context(beside(restarting, to_its_end=True))
@@ -210,7 +199,7 @@ class Chaos:
 
         # A rotation costs five writes per Secret: itself, its status twice, a restart or more, and the end of the mark.
         moment: Moment = self._chance.choice(("before", "after"))
-        self._proxy.at_write(self._chance.randint(1, 5 * len(self._secrets)), moment, call)
+        self._proxy.at_write(self._chance.randint(1, 5 * len(self._cast.secrets)), moment, call)
         waiting = asyncio.create_task(struck.wait())
         await asyncio.wait({waiting, settled}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -245,36 +234,36 @@ class Chaos:
             secrets = await self._cluster.list_metadata(SECRETS, self._namespace)
             annotations = [each["metadata"].get("annotations") or {} for each in secrets]
             late = sum(each.get(REVISION) != str(revision) or RESTART_OWED in each for each in annotations)
-            assert len(secrets) == len(self._secrets), f"there are {len(secrets)} Secrets"
+            assert len(secrets) == len(self._cast.secrets), f"there are {len(secrets)} Secrets"
             assert late == 0, f"{late} Secrets are not done with revision {revision}"
 
         await eventually(check, within=_SETTLING_S)
 
     async def _take_account(self) -> None:
-        rotations = self._plan.rotations
+        cast, rotations, account = self._cast, self._plan.rotations, self.account
         found = await self._cluster.list(DEPLOYMENTS, self._namespace)
         templates = {each["metadata"]["name"]: each["spec"]["template"]["metadata"] for each in found}
         # Nothing but its template is ever changed here.
         restarts = {each["metadata"]["name"]: int(each["metadata"]["generation"]) - 1 for each in found}
-        account = self.account
-        for secret in self._secrets:
-            missing = rotations - restarts[f"own-{secret}"]
-            account.owed += rotations
-            account.lost += max(0, missing)
-            account.double += max(0, -missing)
-            account.needless += restarts[f"bystander-{secret}"]
-            if missing or restarts[f"bystander-{secret}"]:
-                made = (restarts[f"own-{secret}"], restarts[f"bystander-{secret}"])
-                account.wrong.append(f"{secret}: {made[0]} restarts of {rotations}, {made[1]} of 0")
-        for name, secrets in self._shared.items():
+        for user in cast.users:
+            owed, made = cast.restarts(user, rotations), restarts[user.name]
+            account.owed += owed
+            account.lost += max(0, owed - made)
+            if owed:
+                account.double += max(0, made - owed)
+            else:
+                account.needless += made
+            if made != owed:
+                account.wrong.append(f"{user.name}: {made} restarts of {owed}")
+        for name, secrets in cast.shared.items():
             account.shared += restarts[name]
             carried = {mark.split("=")[0] for mark in _marks(templates[name]) if mark.endswith(f".{rotations + 1}")}
             account.shared_lost += len(set(secrets) - carried)
-        for item in await self._cluster.list(ONEPASSWORD_ITEMS, self._namespace):
+        for item in await self._cluster.list(cast.resource, self._namespace):
             said = item["status"]["restarts"]
-            # Of its own workload and of the shared one.
-            account.untold += (said["revision"], said["owed"], said["done"]) != (rotations + 1, 0, 2)
-        account.shared_double += _in_vain(self._proxy, frozenset(self._shared))
+            wanted = (rotations + 1, 0, cast.restarted_last(item["metadata"]["name"], rotations))
+            account.untold += (said["revision"], said["owed"], said["done"]) != wanted
+        account.shared_double += _in_vain(self._proxy, frozenset(cast.shared))
 
 
 def _marks(template_metadata: Mapping[str, Any]) -> list[str]:

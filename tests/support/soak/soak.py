@@ -102,7 +102,7 @@ class Soak:
                 await self._people.join(each)
             for workload in self._shared:
                 await self._people.deploy(workload)
-            await self._settled()
+            assert not (wrong := await self._unsettled()), wrong
             async with (
                 beside(self._witness.run(), to_its_end=False),
                 beside(self._crew.keep_running(), to_its_end=False),
@@ -110,11 +110,11 @@ class Soak:
             ):
                 await self._act(steps)
                 began = time.monotonic()
-                await self._settled()
+                wrong = await self._unsettled()
                 self.outcome.settled_s = time.monotonic() - began
                 # A restart too many might come late.
                 await self._crew.polled(3, within=_QUIET_S)
-                self.outcome.wrong += await verdict.unsettled(self._ground, self._people.members)
+                self.outcome.wrong += wrong or await verdict.unsettled(self._ground, self._people.members)
             codes = await self._crew.terminate()
         finally:
             self._crew.stop()
@@ -139,16 +139,15 @@ class Soak:
             await self._do[step.side](step)
             self.outcome.steps[step.side, step.kind] += 1
 
-    async def _settled(self) -> None:
+    async def _unsettled(self) -> list[str]:
+        """What is not as it must be when the time is up, in words; empty as soon as all is well."""
         deadline = time.monotonic() + _SETTLING_S
         while True:
             wrong = ["the API server does not answer"]
             with suppress(ClusterError):
                 wrong = await verdict.unsettled(self._ground, self._people.members)
-            if not wrong:
-                return
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {_SETTLING_S:.0f} s: {'; '.join(wrong)}")
+            if not wrong or time.monotonic() > deadline:
+                return wrong
             await asyncio.sleep(0.5)
 
     def _judge(self) -> None:
