@@ -1,6 +1,6 @@
 """Writes docs/reference.md, the page that lists every public name: kinds and fields, annotations and labels, reasons, settings.
 
-Its sources are `crds/`, `core/names.py`, `core/status.py`, `core/events.py`, and the README's tables of settings, which a test compares with
+Its sources are `crds/`, `core/names.py`, `core/reasons.py`, `core/events.py`, and the README's tables of settings, which a test compares with
 `settings.py`. Only the meaning of an annotation stands here, because no other file needs it.
 """
 
@@ -28,7 +28,7 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
     ),
     "operator.1password.io/item-name": ("the same", "you", "the name of that Secret"),
     "operator.1password.io/auto-restart": (
-        "OnePasswordItem, workload, Namespace",
+        "OnePasswordItem, KeyturnSecret, workload, Namespace",
         "you",
         '`"true"` or `"false"`: whether workloads restart ([restarts](restarts.md#which-workloads-restart))',
     ),
@@ -50,7 +50,7 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
         '`"true"`: Keyturn may take over this Secret, which it did not create (reason [`SecretNotOurs`](status.md#reasons))',
     ),
     "keyturn.dev/refresh-mounts": (
-        "OnePasswordItem, pod template",
+        "OnePasswordItem, KeyturnSecret, pod template",
         "you",
         '`"true"` or `"false"`: whether [mounted files are refreshed at once](mounts.md)',
     ),
@@ -79,6 +79,21 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
         "Secret",
         "Keyturn",
         "on the Secret of an annotated workload, the names of its keys",
+    ),
+    "keyturn.dev/items": (
+        "Secret",
+        "Keyturn",
+        "on the Secret of a KeyturnSecret, alias, path with ids and version of each further item",
+    ),
+    "keyturn.dev/shape": (
+        "Secret",
+        "Keyturn",
+        "on the Secret of a KeyturnSecret, a digest of the fields of `spec` that shape it; nothing of it comes from a value",
+    ),
+    "keyturn.dev/previous": (
+        "Secret",
+        "Keyturn",
+        "until when which keys of `spec.previous` hold the value of before the last change",
     ),
     "keyturn.dev/refreshed": ("Pod", "Keyturn", "the revisions for which its mounted files were refreshed"),
 }
@@ -144,6 +159,8 @@ def _fields(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         path = f"{prefix}{name}{'[]' if listed and 'properties' in part['items'] else ''}"
         if "description" in part:
             kind = f"list of {part['items']['type']}s" if listed else part["type"]
+            if "additionalProperties" in part:
+                kind = f"map of {part['additionalProperties']['type']}s"
             yield path, kind, _text(part["description"])
         yield from _fields(part["items"] if listed else part, f"{path}.")
 
@@ -165,8 +182,8 @@ def _names() -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            "Each Secret that Keyturn manages has the label `app.kubernetes.io/managed-by: keyturn`. Labels of a `OnePasswordItem` are copied to its",
-            "Secret, except those by which other tools track their objects:",
+            "Each Secret that Keyturn manages has the label `app.kubernetes.io/managed-by: keyturn`. Labels of a `OnePasswordItem` or `KeyturnSecret`",
+            "are copied to its Secret, except those by which other tools track their objects:",
             "",
             *(f"- `{entry}{'*' if entry.endswith('/') else ''}`" for entry in _tuple(CORE / "names.py", "TRACKING")),
             "",
@@ -175,7 +192,7 @@ def _names() -> str:
 
 
 def _reasons() -> str:
-    status = dict(_members(CORE / "status.py", "Reason"))
+    status = dict(_members(CORE / "reasons.py", "Reason"))
     events = dict(_members(CORE / "events.py", "EventReason"))
     return "\n".join(
         [

@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from keyturn.cluster.access import Access
 from keyturn.cluster.discovery import crd_served
-from keyturn.cluster.resources import CRDS, NAMESPACES
+from keyturn.cluster.resources import CRDS, KEYTURN_SECRETS, NAMESPACES, ONEPASSWORD_ITEMS
 from localcluster import LocalCluster, NotRunning, existing_kubeconfig
 from localcluster.binaries import ensure_binaries, ensure_helm
 from localcluster.kubectl import Kubectl
@@ -123,8 +123,9 @@ async def crds(cluster):
         for crd in yaml.safe_load_all(file.read_text()):
             await cluster.apply(CRDS, None, crd["metadata"]["name"], crd, field_manager="tests")
     async with asyncio.timeout(PATIENCE_S):
-        while not await crd_served(cluster):  # noqa: ASYNC110 - it is the server we wait for
-            await asyncio.sleep(0.05)
+        for kind in (ONEPASSWORD_ITEMS, KEYTURN_SECRETS):
+            while not await crd_served(cluster, kind):  # noqa: ASYNC110 - it is the server we wait for
+                await asyncio.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+LONGEST_DIRECTORY = 107 - len("/kubelet/pod-resources/kubelet.sock")
+"""Bytes that the path of a node's directory may have, since the path of a Unix socket has at most 107 (unix(7))."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -45,6 +48,11 @@ class Layout:
     def kubelet(self) -> Path:
         """The folder of all that kubelet keeps, including the volumes of pods."""
         return self.directory / "kubelet"
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the directory's path leaves no room for the longest path that something listens at."""
+        return len(bytes(self.directory)) > LONGEST_DIRECTORY
 
     @property
     def logs(self) -> Path:

@@ -16,7 +16,7 @@ from localcluster.launching import supervising
 from localcluster.processes import Process
 from localnode import cgroups, network
 from localnode.errors import NodeFailed, NodeUnavailable
-from localnode.layout import Layout
+from localnode.layout import LONGEST_DIRECTORY, Layout
 from localnode.packages import obstacle
 from localnode.programs import ensure_node_programs
 from localnode.supervisor import import_image
@@ -53,8 +53,13 @@ class LocalNode:
         programs = ensure_node_programs()
         if directory is None:
             directory = Path(tempfile.mkdtemp(prefix="keyturn-node-"))
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         layout = Layout(directory.resolve())
+        if layout.is_too_long:
+            # Otherwise kubelet starts and never listens, without a word in its log.
+            raise NodeFailed(
+                f"the path {layout.directory} has more than {LONGEST_DIRECTORY} bytes, too many for sockets below it"
+            )
+        layout.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         layout.logs.mkdir()
         layout.containerd.mkdir()
         supervisor = supervising("localnode", layout.directory, programs, log=layout.log("supervisor"))

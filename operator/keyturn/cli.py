@@ -1,4 +1,4 @@
-"""The command line: `keyturn operator`."""
+"""The command line: `keyturn operator`, `keyturn convert`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from keyturn.base.log import info, warning
 from keyturn.base.text import one_line, shorten
 from keyturn.cluster import LeaseLost
 from keyturn.control.kopf_host import KOPF_LOG_LEVELS
+from keyturn.convert.command import convert
 from keyturn.core.hints import closest
 from keyturn.observe import configure
 from keyturn.settings import SettingsError, read_settings
@@ -26,9 +27,14 @@ _ENDED = info("Keyturn has ended, because it received a signal")
 _UNKNOWN_VARIABLE = warning("{variable} is not a setting of Keyturn and is ignored{hint}")
 
 USAGE = """usage: keyturn operator [--help] [flags]
+       keyturn convert [--help] [flags] [FILE ...]
        keyturn --version
 
-Keeps Kubernetes Secrets equal to items of a 1Password vault, and restarts what uses them.
+operator  keeps Kubernetes Secrets equal to items of a 1Password vault, and restarts what uses them
+convert   prints ExternalSecrets and OnePasswordItems as KeyturnSecrets; asks no cluster and no vault
+
+exit codes: 0 success; 1 the operator cannot start or go on, or an object cannot be converted; 2 a mistake in the
+command, in the settings or in the input; 130 interrupted
 """
 
 _RENAMED = (
@@ -40,7 +46,8 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit code: 2 for a mistake in the command or in the settings, 1 if the operator cannot start or must not go on.
+        The exit code: 2 for a mistake in the command, in the settings or in the input of `convert`; 1 if the operator
+        cannot start or must not go on, or if an object cannot be converted; 130 if it was interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     match words:
@@ -52,6 +59,8 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
             return 0
         case ["operator", *flags]:
             return _operate(flags)
+        case ["convert", *flags]:
+            return _convert(flags)
         case ["run", *_]:
             sys.stderr.write(_RENAMED)
             return 2
@@ -63,8 +72,15 @@ def _mistake(words: Sequence[str]) -> str:
     """What is wrong with a command line that names no command, in one line."""
     if not words:
         return "there is no command"
-    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], ("operator", "version", "help"))
+    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], ("operator", "convert", "version", "help"))
     return f"{unknown!r} is not a command" + (f"; did you mean {similar}?" if similar else "")
+
+
+def _convert(flags: Sequence[str]) -> int:
+    try:
+        return convert(flags)
+    except KeyboardInterrupt:
+        return 130
 
 
 def _operate(flags: Sequence[str]) -> int:

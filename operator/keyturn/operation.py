@@ -40,6 +40,7 @@ class Operator:
             context.cluster,
             self._kinds,
             namespaces=namespaces_or_all(context.settings.watch_namespaces),
+            optional=[requester.resource for requester in REQUESTERS if not requester.required],
             on_beat=context.heartbeat.expect("requesters", _LONGEST_STILL),
             time=context.time,
         )

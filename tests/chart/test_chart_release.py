@@ -16,6 +16,7 @@ from support.patience import PATIENCE_S
 pytestmark = pytest.mark.cluster
 
 CRD = "onepassworditems.onepassword.com"
+CRDS = (CRD, "keyturnsecrets.keyturn.dev")
 ITEM = {
     "apiVersion": "onepassword.com/v1",
     "kind": "OnePasswordItem",
@@ -43,7 +44,12 @@ def helm(helm_program, tmp_path, local):
     yield helm
     for release in json.loads(helm("list", "--all-namespaces", "--output=json")):
         helm("uninstall", release["name"], f"--namespace={release['namespace']}")
-    local.kubectl("delete", "crd", CRD, "--ignore-not-found")
+    local.kubectl("delete", "crd", *CRDS, "--ignore-not-found")
+
+
+def definition_of(chart: Path):
+    """The file of the definition that 1Password's chart brings too."""
+    return chart / "files" / "crds" / "onepassworditems.yaml"
 
 
 def crd(local):
@@ -65,7 +71,7 @@ def older_chart(folder: Path) -> Path:
     """A chart as an earlier version might have been, whose CRD lacks a column and a member of the status."""
     chart = folder / "older"
     shutil.copytree(CHART, chart)
-    (file,) = (chart / "files" / "crds").iterdir()
+    file = definition_of(chart)
     definition = yaml.safe_load(file.read_text())
     version = definition["spec"]["versions"][0]
     version["additionalPrinterColumns"].pop()
@@ -83,7 +89,7 @@ def test_an_upgrade_upgrades_the_crd(helm, local, tmp_path):
     helm("upgrade", "keyturn", CHART, "--namespace=keyturn")
 
     assert crd(local)["spec"] != old
-    wanted = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())["spec"]["versions"][0]
+    wanted = yaml.safe_load(definition_of(CHART).read_text())["spec"]["versions"][0]
     upgraded = crd(local)["spec"]["versions"][0]
     assert upgraded["additionalPrinterColumns"] == wanted["additionalPrinterColumns"]
     assert upgraded["schema"] == wanted["schema"]
@@ -121,7 +127,7 @@ def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
 
 def test_a_crd_that_exists_is_taken_over_if_the_flag_is_set(helm, local):
     """1Password's chart leaves its CRD behind; Helm takes it over only with a flag that says so."""
-    definition = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())
+    definition = yaml.safe_load(definition_of(CHART).read_text())
     del definition["metadata"]["labels"]
     definition["spec"]["names"].pop("shortNames")
     local.kubectl("create", "-f", "-", input=json.dumps(definition))
@@ -140,7 +146,7 @@ def test_a_crd_that_exists_is_taken_over_if_the_flag_is_set(helm, local):
 
 def test_a_crd_may_be_left_to_an_administrator(helm, local):
     """Teams without rights on the cluster install the chart beside a CRD that an administrator keeps."""
-    definition = yaml.safe_load(next((CHART / "files" / "crds").iterdir()).read_text())
+    definition = yaml.safe_load(definition_of(CHART).read_text())
     local.kubectl("create", "-f", "-", input=json.dumps(definition))
 
     helm("install", "keyturn", CHART, "--namespace=apart", "--create-namespace", values={"crds": {"enabled": False}})
@@ -179,8 +185,9 @@ def test_the_roles_that_teams_have_already_cover_the_objects(helm, local, role, 
 
     deadline = time.monotonic() + PATIENCE_S
     # The controller adds rules to the built-in roles a moment later.
-    while allowed("get", "opi") != "yes" and time.monotonic() < deadline:
+    while not allowed("get", "opi") == allowed("get", "kts") == "yes" and time.monotonic() < deadline:
         time.sleep(0.1)
-    found = {verb: allowed(verb, "opi") for verb in ("get", "list", "create", "delete")}
-    assert {**found, "status": allowed("patch", "opi", "--subresource=status")} == may
+    for kind in ("opi", "kts"):
+        found = {verb: allowed(verb, kind) for verb in ("get", "list", "create", "delete")}
+        assert {**found, "status": allowed("patch", kind, "--subresource=status")} == may
     local.kubectl("delete", "rolebinding", role, "--namespace=roles")

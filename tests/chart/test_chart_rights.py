@@ -15,6 +15,7 @@ from keyturn.cluster.events import Ledger
 from keyturn.cluster.resources import (
     DAEMONSETS,
     DEPLOYMENTS,
+    KEYTURN_SECRETS,
     NAMESPACES,
     ONEPASSWORD_ITEMS,
     PODS,
@@ -44,7 +45,8 @@ def guarded(tmp_path_factory, helm_program):
     with LocalCluster.start(audit_policy=policy) as local:
         helm = Helm(helm_program, folder=folder, kubeconfig=local.kubeconfig)
         helm("install", "keyturn", CHART, f"--namespace={HOME}", "--create-namespace", values=VALUES)
-        local.wait_for_kind("onepassworditems.onepassword.com")
+        for kind in ("onepassworditems.onepassword.com", "keyturnsecrets.keyturn.dev"):
+            local.wait_for_kind(kind)
         yield local
 
 
@@ -144,6 +146,15 @@ async def touched(stage):
     await eventually(check)
 
 
+async def move_to_another_kind(stage, name, values):
+    """From a OnePasswordItem to a KeyturnSecret, whose Secret is deleted and made again."""
+    await stage.shape(name)
+    await stage.ready(name, kind=KEYTURN_SECRETS)
+    await stage.says(name, "Overruled")
+    await stage.cluster.delete(SECRETS, stage.namespace, name)
+    await stage.holds(name, values)
+
+
 async def restarted(stage, resource):
     """Wait until a workload's template was changed once, and the finalizer of 1Password's operator is gone."""
 
@@ -195,6 +206,8 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
     await stage.annotate_secret("foreign", {names.ADOPT: "true"})
     await stage.ready("foreign")
     await stage.holds("foreign", {"password": "first"})
+
+    await move_to_another_kind(stage, "login", {"password": "second"})
 
     # An item to be left alone, one that is not there, and the end of one.
     stage.put_item("frozen", tags=[names.IGNORE_TAG])

@@ -49,9 +49,9 @@ async def limited(helm: Helm, kubectl, crds, namespace):
     async def limit(*default: str) -> None:
         values = {"vaultPolicy": {"enabled": True, "namespaceSelector": selector, "default": default}}
         manifests[:] = [each for each in helm.render(values, namespace=namespace) if "Validating" in each["kind"]]
-        assert len(manifests) == 4
+        assert len(manifests) == 6
         kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
-        for kind in (item("probe", "vaults/probe/items/x"), workload("probe", "vaults/probe/items/x")):
+        for kind in (make("probe", "vaults/probe/items/x") for make in (item, shaped, workload)):
 
             async def in_force(probe=kind) -> None:
                 refused = await asyncio.to_thread(
@@ -81,6 +81,11 @@ def item(name, path):
         "metadata": {"name": name},
         "spec": {"itemPath": path},
     }
+
+
+def shaped(name, path, *, items=None):
+    spec = {"itemPath": path, **({"items": items} if items else {})}
+    return {"apiVersion": "keyturn.dev/v1alpha1", "kind": "KeyturnSecret", "metadata": {"name": name}, "spec": spec}
 
 
 def workload(name, path, *, kind="Deployment", template=False):
@@ -139,9 +144,47 @@ async def test_the_policy_reads_paths_as_the_operator_does(limited, kubectl, nam
     assert 5 < len(wanted) < len(PATHS) - 5
 
     assert taken(kubectl, namespace, (item(f"n{number}", path) for number, path in enumerate(PATHS))) == wanted
+    # What has no form of a path at all is refused by the definition of this kind.
+    assert taken(kubectl, namespace, (shaped(f"n{number}", path) for number, path in enumerate(PATHS))) == wanted
     # A workload whose annotation is empty asks for nothing.
     asking = [(number, path) for number, path in enumerate(PATHS) if path]
     assert taken(kubectl, namespace, (workload(f"n{number}", path) for number, path in asking)) == wanted
+
+
+async def test_each_path_of_a_keyturnsecret_is_seen(limited, kubectl, namespace):
+    """A further item is a way to a vault like the main one."""
+    await limited("Production", "Shared")
+    good, bad = "vaults/Production/items/x", "vaults/Staging/items/x"
+    tried = [
+        shaped("good", good, items={"a": good, "b": "vaults/shared/items/y"}),
+        shaped("bad-main", bad, items={"a": good}),
+        shaped("bad-first", good, items={"a": bad, "b": good}),
+        shaped("bad-last", good, items={**{f"a{number}": good for number in range(15)}, "z": bad}),
+    ]
+    assert taken(kubectl, namespace, tried) == {"good"}
+
+    there = ("--namespace", namespace)
+    kubectl("create", *there, "-f", "-", input=json.dumps(tried[0]))
+    patch = json.dumps({"spec": {"items": {"c": bad}}})
+    refused = kubectl("patch", *there, "kts", "good", "--type=merge", "-p", patch, check=False)
+    assert f'the vault "Staging" may not be named in the namespace {namespace}' in refused.stderr
+
+
+async def test_what_a_keyturnsecret_named_before_may_stay(limited, kubectl, namespace):
+    """Its labels and keys can be changed, and a forbidden item may go, in whatever order its items are looked at."""
+    there = ("--namespace", namespace)
+    items = {f"a{number}": f"vaults/Staging/items/{number}" for number in range(16)}
+    before = shaped("before", "vaults/Staging/items/x", items=items)
+    kubectl("create", *there, "-f", "-", input=json.dumps(before))
+    await limited()
+
+    for number in range(5):
+        kubectl("label", "--overwrite", *there, "kts", "before", f"a=b{number}")
+    for patch in ({"spec": {"keys": {"a": "b"}}}, {"spec": {"items": {"a0": None}}}):
+        kubectl("patch", *there, "kts", "before", "--type=merge", "-p", json.dumps(patch))
+    patch = json.dumps({"spec": {"items": {"a1": "vaults/Other/items/x"}}})
+    refused = kubectl("patch", *there, "kts", "before", "--type=merge", "-p", patch, check=False)
+    assert 'the vault "Other" may not be named' in refused.stderr
 
 
 async def test_all_kinds_and_places_of_annotations_are_seen(limited, kubectl, namespace):
@@ -207,7 +250,9 @@ WRITES = ("update", "patch")
 
 def subresources(kubectl, kind):
     """All ways to write an object of a kind that the API server itself names: the empty one, and its subresources."""
-    group = "/apis/onepassword.com/v1" if kind == "onepassworditems" else "/apis/apps/v1"
+    group = {"onepassworditems": "/apis/onepassword.com/v1", "keyturnsecrets": "/apis/keyturn.dev/v1alpha1"}.get(
+        kind, "/apis/apps/v1"
+    )
     found = {}
     for resource in json.loads(kubectl("get", "--raw", group).stdout)["resources"]:
         name, _, subresource = resource["name"].partition("/")
@@ -221,20 +266,23 @@ def forbidden(obj):
     changed = json.loads(json.dumps(obj))
     asking = {names.ITEM_PATH: "vaults/Staging/items/x", names.ITEM_NAME: "s"}
     changed["metadata"].setdefault("annotations", {}).update(asking)
-    if obj["kind"] == "OnePasswordItem":
+    if obj["kind"] in {"OnePasswordItem", "KeyturnSecret"}:
         changed["spec"]["itemPath"] = "vaults/Staging/items/x"
+    if obj["kind"] == "KeyturnSecret":
+        changed["spec"]["items"] = {"more": "vaults/Staging/items/x"}
     elif "template" in obj.get("spec", {}):
         changed["spec"]["template"]["metadata"].setdefault("annotations", {}).update(asking)
     return changed
 
 
-@pytest.mark.parametrize("kind", ["onepassworditems", "deployments", "statefulsets", "daemonsets"])
+@pytest.mark.parametrize("kind", ["onepassworditems", "keyturnsecrets", "deployments", "statefulsets", "daemonsets"])
 async def test_no_subresource_gets_around_the_policy(limited, kubectl, namespace, kind, tmp_path):
     """Annotations can be written through `status`, for which people may have a right without one on the object."""
     singular = {"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet"}.get(kind)
     there = ("--namespace", namespace)
     asking = "vaults/Production/items/x"
-    before = workload("there", asking, kind=singular) if singular else item("there", asking)
+    made = {"onepassworditems": item, "keyturnsecrets": shaped}
+    before = workload("there", asking, kind=singular) if singular else made[kind]("there", asking)
     kubectl("create", *there, "-f", "-", input=json.dumps(before))
     await limited("Production")
     group, found = subresources(kubectl, kind)

@@ -1,4 +1,4 @@
-"""Installs 1Password's JavaScript and Go clients and the tests' own Go program, with visible progress: `make test` does it first."""
+"""Installs 1Password's JavaScript and Go clients and the tests' own Go programs, with visible progress: `make test` does it first."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from localcluster import ClusterSetupError
 from support.clients.installing import InstallFailed, go_driver, javascript_modules
+from support.format_readers import go_reader_program
 from support.judge import judge_program
 
 
@@ -16,6 +17,7 @@ def main() -> int:
         javascript_modules()
         go_driver()
         judge_program()
+        go_reader_program()
     except (ClusterSetupError, InstallFailed) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one line a user gets
         return 1

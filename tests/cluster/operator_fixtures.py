@@ -14,7 +14,7 @@ import pytest
 
 from connect_emulator.admin.client import AdminClient
 from keyturn.cluster.errors import ClusterError, NotFound
-from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, ONEPASSWORD_ITEMS, SECRETS, Resource
+from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, Resource
 from keyturn.core import names
 from support.admin_cluster import AdminCluster
 from support.emulator import EmulatorProcess
@@ -54,6 +54,7 @@ class Stage:
         emulator: the Connect server.
         folder: for files of this test.
         kubeconfig: the administrator's.
+        kind: of the objects that are asked for, if none is named.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Stage:
         self.emulator = emulator
         self.folder = folder
         self.kubeconfig = kubeconfig
+        self.kind = ONEPASSWORD_ITEMS
         self._operators: list[OperatorProcess] = []
 
     @property
@@ -122,24 +124,41 @@ class Stage:
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
     ) -> Json:
-        """Create a OnePasswordItem, for the item of the same name if no path is given."""
+        """Create an object of the usual kind, for the item of the same name if no path is given."""
+        if self.kind is KEYTURN_SECRETS:
+            secret = {} if type is None else {"secret": {"type": type}}
+            return await self.shape(name, path, labels=labels, annotations=annotations, **secret)
         metadata = {"labels": dict(labels or {}), "annotations": dict(annotations or {})}
         body: Json = {"metadata": metadata, "spec": {"itemPath": path or f"vaults/{VAULT}/items/{name}"}}
         if type is not None:
             body["type"] = type
         return await self.cluster.create(ONEPASSWORD_ITEMS, self.namespace, name, body, field_manager="kubectl")
 
-    async def edit(self, name: str, patch: Mapping[str, Any]) -> None:
-        """Edit a OnePasswordItem as a user does."""
-        await self.cluster.merge_patch(ONEPASSWORD_ITEMS, self.namespace, name, patch, field_manager="kubectl-edit")
+    async def shape(
+        self,
+        name: str,
+        path: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        **spec: Any,
+    ) -> Json:
+        """Create a KeyturnSecret, for the item of the same name if no path is given."""
+        metadata = {"labels": dict(labels or {}), "annotations": dict(annotations or {})}
+        body: Json = {"metadata": metadata, "spec": {"itemPath": path or f"vaults/{VAULT}/items/{name}", **spec}}
+        return await self.cluster.create(KEYTURN_SECRETS, self.namespace, name, body, field_manager="kubectl")
 
-    async def unask(self, name: str) -> None:
-        """Delete a OnePasswordItem."""
-        await self.cluster.delete(ONEPASSWORD_ITEMS, self.namespace, name)
+    async def edit(self, name: str, patch: Mapping[str, Any], *, kind: Resource | None = None) -> None:
+        """Edit an object as a user does."""
+        await self.cluster.merge_patch(kind or self.kind, self.namespace, name, patch, field_manager="kubectl-edit")
 
-    async def asked(self, name: str) -> Json:
-        """A OnePasswordItem as it is now."""
-        return await self.cluster.get(ONEPASSWORD_ITEMS, self.namespace, name)
+    async def unask(self, name: str, *, kind: Resource | None = None) -> None:
+        """Delete an object."""
+        await self.cluster.delete(kind or self.kind, self.namespace, name)
+
+    async def asked(self, name: str, *, kind: Resource | None = None) -> Json:
+        """An object as it is now."""
+        return await self.cluster.get(kind or self.kind, self.namespace, name)
 
     async def secret(self, name: str) -> Json:
         """A Secret as it is now."""
@@ -187,15 +206,17 @@ class Stage:
 
         return await eventually(check, within=within)
 
-    async def ready(self, name: str, **status: Any) -> Json:
-        """Wait until a OnePasswordItem is ready in its present generation, with these members of its status; returns it."""
-        return await self.says(name, "Synced", ready="True", **status)
+    async def ready(self, name: str, *, kind: Resource | None = None, **status: Any) -> Json:
+        """Wait until an object is ready in its present generation, with these members of its status; returns it."""
+        return await self.says(name, "Synced", ready="True", kind=kind, **status)
 
-    async def says(self, name: str, reason: str, *, ready: str | None = None, **status: Any) -> Json:
+    async def says(
+        self, name: str, reason: str, *, ready: str | None = None, kind: Resource | None = None, **status: Any
+    ) -> Json:
         """Wait until `Ready` has a reason in the object's present generation; returns the object."""
 
         async def check() -> Json:
-            found = await self.asked(name)
+            found = await self.asked(name, kind=kind)
             condition = condition_of(found, "Ready")
             assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
             assert condition.get("reason") == reason, condition

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from operator_fixtures import Stage, annotations_of
+from operator_fixtures import VAULT, Stage, annotations_of
 from workload_fixtures import asking, deploy
 
 from keyturn.cluster.access import Access
-from keyturn.cluster.resources import NAMESPACES, Resource
+from keyturn.cluster.resources import KEYTURN_SECRETS, NAMESPACES, Resource
 from keyturn.core import names
 from localcluster import LocalCluster
 from support.accounts import audit_of_account, kubeconfig_of_account
@@ -22,6 +22,8 @@ pytestmark = pytest.mark.cluster
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 ACCOUNT = "keyturn"
+ITEMS = "onepassworditems.onepassword.com"
+SHAPED = "keyturnsecrets.keyturn.dev"
 USER = f"system:serviceaccount:home:{ACCOUNT}"
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
@@ -39,7 +41,8 @@ def guarded(tmp_path_factory):
 def prepare(local):
     """Serve our custom resource, and make the service account."""
     local.kubectl("apply", "-f", str(CRDS))
-    local.wait_for_kind("onepassworditems.onepassword.com")
+    for kind in (ITEMS, SHAPED):
+        local.wait_for_kind(kind)
     local.kubectl("create", "namespace", "home")
     local.kubectl("create", "serviceaccount", ACCOUNT, "--namespace=home")
 
@@ -122,6 +125,9 @@ async def test_a_role_in_each_namespace_is_enough(guarded, scene, rules):
         await red.event("login", "Repaired")
         await blue.unask("login")
         await blue.has_no_secret("login")
+        await red.shape("login")
+        await red.ready("login", kind=KEYTURN_SECRETS)
+        await red.says("login", "Overruled")
 
         asked = list(requests_of_the_account(guarded))
         refused = [request for request in asked if request[3] in {401, 403}]
@@ -235,7 +241,6 @@ async def test_where_owners_must_not_be_changed_a_rotation_goes_on(rules, emulat
 
 # What takes some seconds, as an operator notices it.
 NOTICED_S = 30.0
-ITEMS = "onepassworditems.onepassword.com"
 
 
 async def unready(operator, *words):
@@ -324,6 +329,34 @@ async def test_a_definition_that_is_deleted_and_comes_back_is_waited_for(guarded
         guarded.kubectl("apply", "-f", str(CRDS))
         guarded.wait_for_kind(ITEMS)
         await stage.provide("again")
+        await well(operator)
+
+
+async def test_without_the_definition_of_keyturnsecrets_all_else_goes_on(guarded, scene, rules):
+    """An operator that is upgraded before the definitions must not stop, and serves the new kind as soon as it is defined."""
+    guarded.kubectl("delete", "crd", SHAPED)
+    async with scene("early-adopter", rules) as stage:
+        operator = stage.operator()
+        await stage.provide("login")
+        assert operator.get("/readyz")[0] == 200
+        assert operator.metric("keyturn_watches_failing") == 0
+        assert f"CustomResourceDefinition {SHAPED} is not installed: kubectl apply -f crds/" in operator.logged()
+
+        guarded.kubectl("apply", "-f", str(CRDS))
+        guarded.wait_for_kind(SHAPED)
+        await stage.shape("shaped", f"vaults/{VAULT}/items/login")
+        await stage.ready("shaped", kind=KEYTURN_SECRETS)
+        await well(operator)
+
+        # It goes with all its objects, which is noticed, and comes back.
+        guarded.kubectl("delete", "crd", SHAPED)
+        await stage.has_no_secret("shaped")
+        stage.rotate("login", "second")
+        await stage.holds("login", {"password": "second"})
+        guarded.kubectl("apply", "-f", str(CRDS))
+        guarded.wait_for_kind(SHAPED)
+        await stage.shape("again", f"vaults/{VAULT}/items/login")
+        await stage.ready("again", kind=KEYTURN_SECRETS)
         await well(operator)
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def test_the_base_is_named_by_its_digest():
 @pytest.mark.parametrize(
     ("lock", "among"),
     [
-        ("image.lock", {"kopf", "kubernetes", "httpx"}),
+        ("image.lock", {"kopf", "kubernetes", "httpx", "bcrypt", "cryptography"}),
         ("emulator.lock", {"aiohttp", "pyjwt", "cryptography"}),
     ],
 )
@@ -44,7 +45,16 @@ def test_the_image_holds_the_very_versions_that_are_tested(lock, among):
 @pytest.mark.parametrize("lock", ["runtime.lock", "image.lock"])
 def test_the_operator_takes_no_library_that_only_the_emulator_needs(lock):
     """A library that the operator does not use could only do harm beside the tokens and Secrets of a cluster."""
-    assert not {"keyturn-emulator", "pyjwt", "cryptography", "cffi", "pycparser"} & pins(lock).keys()
+    assert not {"keyturn-emulator", "pyjwt"} & pins(lock).keys()
+
+
+def test_the_image_holds_the_extra_that_an_installation_need_not_have():
+    """An installation without these filters need not carry their libraries; the image is for everybody."""
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["crypto"]
+    named = {re.match("[a-z0-9-]+", requirement)[0] for requirement in extra}
+    assert named == {"bcrypt", "cryptography"}
+    assert named <= pins("image.lock").keys()
+    assert not named & pins("runtime.lock").keys()
 
 
 def test_the_operators_wheel_holds_one_package_and_one_command(tmp_path):

@@ -1,4 +1,4 @@
-"""Flux's own controllers wait for OnePasswordItems, fail by them, prune them and apply them again, as docs/gitops.md promises."""
+"""Flux's own controllers wait for our objects, fail by them, prune them and apply them again, as docs/gitops.md promises."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import yaml
 from operator_fixtures import VAULT, Stage, annotations_of, condition_of
 
 from keyturn.cluster.discovery import crd_served
-from keyturn.cluster.resources import CRDS, DEPLOYMENTS, Resource
+from keyturn.cluster.resources import CRDS, DEPLOYMENTS, KEYTURN_SECRETS, Resource
 from keyturn.core import names
 from localcluster.binaries import ensure_flux
 from support.flux import Json, Repository, controllers
@@ -30,6 +30,11 @@ def item(name: str = "database", path: str | None = None) -> Json:
         "metadata": {"name": name, "labels": {"team": "payments"}},
         "spec": {"itemPath": path or f"vaults/{VAULT}/items/{name}"},
     }
+
+
+def shaped() -> Json:
+    """A KeyturnSecret that takes the place of that OnePasswordItem."""
+    return {**item(), "apiVersion": KEYTURN_SECRETS.api_version, "kind": KEYTURN_SECRETS.kind}
 
 
 def application() -> Json:
@@ -172,6 +177,31 @@ async def test_flux_waits_for_an_item_that_comes_ten_seconds_late(stage, fleet):
 
     assert "HealthCheckFailed" not in told
     assert await stage.data("database") == {"password": b"first"}
+
+
+async def test_flux_moves_from_a_onepassworditem_to_a_keyturnsecret_in_two_commits(stage, fleet):
+    """The first commit adds the new object and the second removes the old one: the Secret and the pods stay."""
+    stage.put_item("database")
+    stage.operator(AUTO_RESTART="true")
+    await fleet.ready(await fleet.push(item(), application()))
+    before = await stage.secret("database")
+    web = await stage.cluster.get(DEPLOYMENTS, stage.namespace, "web")
+
+    await fleet.push(item(), shaped(), application())
+    await stage.says("database", "Overruled")
+    await stage.ready("database", kind=KEYTURN_SECRETS)
+    assert (await fleet.condition("Ready")).get("reason") != "HealthCheckFailed"
+    await fleet.ready(await fleet.push(shaped(), application()))
+
+    async def moved() -> None:
+        (owner,) = (await stage.secret("database"))["metadata"]["ownerReferences"]
+        assert owner["kind"] == "KeyturnSecret"
+
+    await eventually(moved, within=LONG_S)
+    after = await stage.secret("database")
+    assert (after["metadata"]["uid"], after["data"]) == (before["metadata"]["uid"], before["data"])
+    now = await stage.cluster.get(DEPLOYMENTS, stage.namespace, "web")
+    assert now["metadata"]["generation"] == web["metadata"]["generation"]
 
 
 async def test_flux_fails_at_once_by_what_needs_a_human_and_recovers_when_it_is_mended(stage, fleet):

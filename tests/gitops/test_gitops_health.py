@@ -8,7 +8,7 @@ import pytest
 import yaml
 from operator_fixtures import VAULT, Stage, condition_of
 
-from keyturn.cluster.resources import ONEPASSWORD_ITEMS, SECRETS
+from keyturn.cluster.resources import KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, Resource
 from keyturn.core import names
 from support.argocd import built_in_health, configured_health
 from support.helm import Helm, HelmFailed
@@ -28,11 +28,11 @@ def documented():
     return {state: (kstatus, argo) for state, kstatus, argo in rows if state != "state"}
 
 
-def snippet():
-    """The health rule that docs/gitops.md gives to users of Argo CD."""
-    return shown_manifest(DOCS / "gitops.md", "ConfigMap")["data"][
-        "resource.customizations.health.onepassword.com_OnePasswordItem"
-    ]
+def snippet(kind: Resource = ONEPASSWORD_ITEMS) -> str:
+    """The health rule for a kind that docs/gitops.md gives to users of Argo CD."""
+    rules = shown_manifest(DOCS / "gitops.md", "ConfigMap")["data"]
+    rule: str = rules[f"resource.customizations.health.{kind.group}_{kind.kind}"]
+    return rule
 
 
 async def nobody_looked(stage: Stage):
@@ -68,8 +68,9 @@ async def connect_down_later(stage: Stage):
 
 async def a_human_must_act(stage: Stage):
     stage.operator()
-    await stage.ask("login", "nonsense")
-    await stage.says("login", "InvalidPath")
+    stage.put_item("login")
+    await somebody_elses_secret(stage)
+    await stage.says("login", "SecretNotOurs")
 
 
 async def silent_for_too_long(stage: Stage):
@@ -84,6 +85,13 @@ async def edited_while_nobody_looks(stage: Stage):
     await stage.provide("login")
     stage.stop()
     await stage.edit("login", {"spec": {"itemPath": f"{PATH}-2"}})
+
+
+async def overruled(stage: Stage):
+    stage.operator()
+    await stage.provide("login")
+    await stage.shape("login")
+    await stage.says("login", "Overruled")
 
 
 async def being_deleted(stage: Stage):
@@ -102,6 +110,7 @@ STATES = {
     "a human must act": a_human_must_act,
     "Connect unreachable for longer than permitted": silent_for_too_long,
     "spec edited, not processed yet": edited_while_nobody_looks,
+    "another object decides (`Overruled`)": overruled,
     "being deleted": being_deleted,
 }
 
@@ -110,8 +119,9 @@ STATES = {
 async def clean(stage):
     """The test's namespace can be deleted afterwards."""
     yield
-    for item in await stage.cluster.list(ONEPASSWORD_ITEMS, stage.namespace):
-        await stage.edit(item["metadata"]["name"], {"metadata": {"finalizers": None}})
+    for kind in (ONEPASSWORD_ITEMS, KEYTURN_SECRETS):
+        for item in await stage.cluster.list(kind, stage.namespace):
+            await stage.edit(item["metadata"]["name"], {"metadata": {"finalizers": None}}, kind=kind)
 
 
 def test_each_documented_state_is_tried():
@@ -119,16 +129,26 @@ def test_each_documented_state_is_tried():
     assert documented().keys() == STATES.keys()
 
 
-@pytest.mark.parametrize("state", STATES)
-async def test_the_tools_see_what_is_documented(stage, clean, judge, state):
+JUDGED = [
+    *((ONEPASSWORD_ITEMS, state) for state in STATES),
+    # An object of this kind is never overruled.
+    *((KEYTURN_SECRETS, state) for state, reach in STATES.items() if reach is not overruled),
+]
+
+
+@pytest.mark.parametrize(("kind", "state"), JUDGED, ids=lambda each: getattr(each, "kind", each))
+async def test_the_tools_see_what_is_documented(stage, clean, judge, kind, state):
     """A pipeline that waits must neither go on too early nor wait for what no waiting brings."""
+    stage.kind = kind
     await STATES[state](stage)
     item = await stage.asked("login")
     kstatus, argo = documented()[state]
 
     assert await judge.kstatus(item) == kstatus
-    assert built_in_health(item) == argo
-    own, _ = configured_health(snippet(), item)
+    if kind is ONEPASSWORD_ITEMS:
+        # Argo CD has a rule of its own for this kind alone.
+        assert built_in_health(item) == argo
+    own, _ = configured_health(snippet(kind), item)
     assert own == ("Progressing" if state == "spec edited, not processed yet" else argo)
 
 
@@ -254,14 +274,14 @@ CHART = {"apiVersion": "v2", "name": "app", "version": "0.1.0"}
 
 @pytest.fixture
 def install(stage, api_server, helm_program, tmp_path):
-    """A function that installs a chart of somebody's that holds a OnePasswordItem, and waits."""
+    """A function that installs a chart of somebody's that holds an object of the stage's kind, and waits."""
     chart = tmp_path / "app"
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text(yaml.safe_dump(CHART))
-    item = {"apiVersion": "onepassword.com/v1", "kind": "OnePasswordItem", "metadata": {"name": "login"}}
     helm = Helm(helm_program, folder=tmp_path, kubeconfig=api_server.kubeconfig)
 
     async def install(path: str) -> None:
+        item = {"apiVersion": stage.kind.api_version, "kind": stage.kind.kind, "metadata": {"name": "login"}}
         (chart / "templates" / "item.yaml").write_text(yaml.safe_dump({**item, "spec": {"itemPath": path}}))
         namespace, timeout = f"--namespace={stage.namespace}", f"--timeout={LONG_S:.0f}s"
         await asyncio.to_thread(helm, "install", "app", chart, namespace, "--wait", timeout)
@@ -269,8 +289,10 @@ def install(stage, api_server, helm_program, tmp_path):
     return install
 
 
-async def test_helm_waits_until_the_secret_is_there(stage, install):
+@pytest.mark.parametrize("kind", [ONEPASSWORD_ITEMS, KEYTURN_SECRETS], ids=["item", "shaped"])
+async def test_helm_waits_until_the_secret_is_there(stage, install, kind):
     """`helm install --wait` of an application's chart must not return before its pods could start."""
+    stage.kind = kind
     stage.put_item("login")
     stage.operator()
 
@@ -293,8 +315,10 @@ async def test_helm_waits_for_an_item_that_comes_ten_seconds_late(stage, install
     assert await stage.data("login") == {"password": b"first"}
 
 
-async def test_helm_fails_with_the_reason_long_before_its_time_out(stage, install):
+@pytest.mark.parametrize("kind", [ONEPASSWORD_ITEMS, KEYTURN_SECRETS], ids=["item", "shaped"])
+async def test_helm_fails_with_the_reason_long_before_its_time_out(stage, install, kind):
     """Whoever deploys reads at once what is wrong, in the words that stand on the object."""
+    stage.kind = kind
     stage.operator()
 
     async with asyncio.timeout(LONG_S / 2):

@@ -11,7 +11,7 @@ from keyturn.cluster.transport import Request
 
 
 class AdminCluster(Cluster):
-    """A `Cluster` that can also delete objects, list metadata, and apply without force."""
+    """A `Cluster` that can also delete and replace objects, list metadata, and apply without force."""
 
     async def delete(
         self,
@@ -31,6 +31,15 @@ class AdminCluster(Cluster):
         if propagation is not None:
             options["propagationPolicy"] = propagation
         await self._send("delete", "DELETE", resource, namespace, name, body=options)
+
+    async def replace(
+        self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], *, field_manager: str
+    ) -> JsonObject:
+        """Update of a whole object, as controllers in Go do it."""
+        whole = complete_manifest(resource, namespace, name, body)
+        return await self._send(
+            "update", "PUT", resource, namespace, name, body=whole, query={"fieldManager": field_manager}
+        )
 
     async def list_metadata(self, resource: Resource, namespace: str, *, label_selector: str = "") -> list[JsonObject]:
         """The metadata of all objects of a namespace or of `ALL_NAMESPACES`."""

@@ -9,7 +9,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, EventPoster
+from keyturn.cluster import DEPLOYMENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, EventPoster, Resource
 from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.context import Context
 from keyturn.control.cooldown import DriftCooldown
@@ -85,6 +85,24 @@ class World:
         assert request is not None
         return request
 
+    def add_shaped(self, name: str = "db", *, path: str = "vaults/Prod/items/db", **spec: Any) -> SecretRequest:
+        """A KeyturnSecret, which its watch has reported."""
+        manifest = {
+            "metadata": {"namespace": NAMESPACE, "name": name},
+            "spec": {"itemPath": path, **spec},
+            "status": {"observedGeneration": -1},
+        }
+        added = self.api.add(KEYTURN_SECRETS, manifest)
+        self.requests.seen(KEYTURN_SECRETS.kind, added)
+        request = self.registry.get(Key(NAMESPACE, name))
+        assert request is not None
+        return request
+
+    def edit_shaped(self, name: str = "db", **spec: Any) -> None:
+        """Edit the spec of a KeyturnSecret as its user does; its watch reports that."""
+        edited = self.api.edit(KEYTURN_SECRETS, NAMESPACE, name, {"spec": spec})
+        self.requests.seen(KEYTURN_SECRETS.kind, edited)
+
     def edit_item(self, name: str = "db", *, reported: bool = True, **patch: Any) -> None:
         """Edit an object as its user does; its watch reports that, unless it is late."""
         self.api.edit(ONEPASSWORD_ITEMS, NAMESPACE, name, patch)
@@ -138,9 +156,9 @@ class World:
         secret = self.api.find(SECRETS, NAMESPACE, name)
         return None if secret is None else {k: b64decode(v).decode() for k, v in (secret.get("data") or {}).items()}
 
-    def status(self, name: str = "db") -> Status:
+    def status(self, name: str = "db", resource: Resource = ONEPASSWORD_ITEMS) -> Status:
         """The status that an object carries."""
-        manifest = self.api.find(ONEPASSWORD_ITEMS, NAMESPACE, name)
+        manifest = self.api.find(resource, NAMESPACE, name)
         assert manifest is not None
         return Status.read(manifest.get("status"))
 

@@ -24,6 +24,7 @@ def test_run_says_that_the_operator_has_another_command_now(arguments, capsys):
         ([], "there is no command"),
         (["rnu"], "'rnu' is not a command"),
         (["operatr"], "'operatr' is not a command; did you mean operator?"),
+        (["covnert"], "'covnert' is not a command; did you mean convert?"),
         (["Operator"], "'Operator' is not a command; did you mean operator?"),
         (["a\nb"], "'a\\\\nb' is not a command"),
     ],

@@ -6,9 +6,15 @@
 - apiGroups: [onepassword.com]
   resources: [onepassworditems]
   verbs: [get, list, watch, patch]
+- apiGroups: [keyturn.dev]
+  resources: [keyturnsecrets]
+  verbs: [get, list, watch]
 # Status.
 - apiGroups: [onepassword.com]
   resources: [onepassworditems/status]
+  verbs: [patch]
+- apiGroups: [keyturn.dev]
+  resources: [keyturnsecrets/status]
   verbs: [patch]
 # Secrets. The operator lists and watches only the labels and annotations of its own Secrets, never data; RBAC cannot express this
 # limit. Kubernetes deletes a Secret together with its owner.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from itertools import cycle
 
@@ -44,6 +44,7 @@ class LastingReads:
     Args:
         cluster: the API server.
         kinds: that are listed and watched.
+        optional: those of them that need not be served. Their reads wait until they are, which is no error meanwhile.
         namespaces: each gets a watch of its own; `ALL_NAMESPACES` alone for one watch of all.
         on_beat: called with each sign of life, for a watchdog.
         time: for pauses.
@@ -55,6 +56,7 @@ class LastingReads:
         kinds: Sequence[Resource],
         *,
         namespaces: tuple[str, ...],
+        optional: Collection[Resource] = (),
         on_beat: Callable[[], None] = lambda: None,
         time: Time,
     ) -> None:
@@ -62,7 +64,8 @@ class LastingReads:
         self._on_beat = on_beat
         self._time = time
         self._seconds = watch_seconds(len(namespaces))
-        self._groups = {kind.group for kind in kinds}
+        self._optional = frozenset(optional)
+        self._groups = {kind.group for kind in kinds if kind not in self._optional}
         self._watches: dict[str, tuple[Resource, WatchState]] = {}
         for kind in kinds:
             template = kind.template(in_namespace=namespaces != (ALL_NAMESPACES,))
@@ -76,12 +79,12 @@ class LastingReads:
     @property
     def error(self) -> str | None:
         """Why what is known may not be up to date, or None."""
-        return "; ".join(filter(None, (state.describe() for state in self._states()))) or None
+        return "; ".join(filter(None, (state.describe() for state in self._failing()))) or None
 
     @property
     def failing(self) -> Counter[tuple[str, str]]:
         """How many watches do not work now, by kind and reason."""
-        return count_failing(self._states())
+        return count_failing(self._failing())
 
     async def get(self, path: str, query: Mapping[str, str]) -> JsonObject:
         """What the API server has under a path: a page of a list, or what it says of itself. Waits until it answers."""
@@ -94,14 +97,14 @@ class LastingReads:
                 self._check_served(path, found)
             except NotFound as error:
                 if path != "/apis":
-                    return {"resources": []}
+                    return self._with_optional(path, {"resources": []})
                 self._discovery.refuse(error)
                 self._discovery.end(error)
             except ClusterError as error:
                 self._discovery.end(error)
             else:
                 self._discovery.works()
-                return found
+                return self._with_optional(path, found)
 
     async def watch(self, path: str, query: Mapping[str, str]) -> LastingWatch:
         """Open a watch; waits until it is open. The `timeoutSeconds` of the query do not count."""
@@ -151,6 +154,9 @@ class LastingReads:
                 state.permit()
 
     async def _page(self, kind: Resource, state: WatchState, query: Mapping[str, str]) -> JsonObject:
+        if "limit" in query:
+            # The client has one size of pages for all kinds.
+            query = {**query, "limit": str(min(int(query["limit"]), kind.page))}
         while True:
             await state.pause(on_beat=self._on_beat)
             self._on_beat()
@@ -175,8 +181,35 @@ class LastingReads:
                 path=path,
             )
 
-    def _states(self) -> list[WatchState]:
-        return [self._discovery, *(state for _, state in self._watches.values())]
+    def _with_optional(self, path: str, found: JsonObject) -> JsonObject:
+        """What the API server says of itself, as if it served each optional kind already: the client asks only once."""
+        if path == "/apis":
+            groups = {group.get("name"): group for group in found.get("groups") or ()}
+            for kind in self._optional:
+                version = {"groupVersion": kind.api_version, "version": kind.version}
+                group = groups.get(kind.group, {"name": kind.group, "versions": [], "preferredVersion": version})
+                if kind.version not in {each.get("version") for each in group["versions"]}:
+                    groups[kind.group] = {**group, "versions": [*group["versions"], version]}
+            return {**found, "groups": list(groups.values())}
+        served = found.get("resources") or []
+        names = {each.get("name") for each in served}
+        missing = [
+            _discovered(kind)
+            for kind in self._optional
+            if path == f"/apis/{kind.api_version}" and kind.plural not in names
+        ]
+        return {**found, "resources": [*served, *missing]} if missing else found
+
+    def _failing(self) -> list[WatchState]:
+        """The states that count: that an optional kind is not served is an installation's choice."""
+        return [
+            self._discovery,
+            *(
+                state
+                for kind, state in self._watches.values()
+                if not (kind in self._optional and isinstance(state.error, NotFound))
+            ),
+        ]
 
 
 class LastingWatch:
@@ -235,6 +268,17 @@ class LastingWatch:
     async def aclose(self) -> None:
         """Close the connection."""
         await self._stack.aclose()
+
+
+def _discovered(kind: Resource) -> JsonObject:
+    """A kind as the API server lists it once it serves it."""
+    return {
+        "name": kind.plural,
+        "singularName": kind.kind.lower(),
+        "kind": kind.kind,
+        "namespaced": kind.namespaced,
+        "verbs": ["get", "list", "patch", "watch"],
+    }
 
 
 def _line(event: WatchEvent) -> bytes:

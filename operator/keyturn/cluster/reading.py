@@ -49,7 +49,7 @@ class Reader:
     async def list(self, resource: Resource, namespace: str, *, label_selector: str = "") -> _Objects:
         """All objects of one namespace or of `ALL_NAMESPACES`; the API server leaves their `apiVersion` and `kind` out."""
         try:
-            return await self._all_pages(resource, namespace, label_selector=label_selector, size=500)
+            return await self._all_pages(resource, namespace, label_selector=label_selector, size=resource.page)
         except Gone:
             # The history under the page token was compacted. A list without pages needs no token, as in client-go's pager.
             return await self._all_pages(resource, namespace, label_selector=label_selector, size=0)

@@ -28,6 +28,7 @@ class Resource:
         namespaced: whether its objects live in namespaces.
         quotable: whether the API server's own error text may be passed on, because no object of this kind holds a value. False by
             default: the text about a rejected Secret or Deployment may quote what was rejected.
+        page: how many whole objects one page of a list holds; it is in memory at once.
     """
 
     group: str
@@ -36,6 +37,7 @@ class Resource:
     kind: str
     namespaced: bool = True
     quotable: bool = False
+    page: int = 500
 
     @property
     def api_version(self) -> str:
@@ -83,6 +85,8 @@ PODS = Resource("", "v1", "pods", "Pod")
 # Core v1 and not events.k8s.io/v1; `events.py` has the reason.
 EVENTS = Resource("", "v1", "events", "Event", quotable=True)
 ONEPASSWORD_ITEMS = Resource("onepassword.com", "v1", "onepassworditems", "OnePasswordItem", quotable=True)
+# An object of this kind may hold a megabyte of templates.
+KEYTURN_SECRETS = Resource("keyturn.dev", "v1alpha1", "keyturnsecrets", "KeyturnSecret", quotable=True, page=50)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")

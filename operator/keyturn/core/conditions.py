@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
+Origins = tuple[tuple[str, tuple[str, ...]], ...]
+"""Keys with the references that each is made of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -53,6 +56,8 @@ class Status:
         item_version: of that item.
         last_sync_time: of the last sync that had news, in RFC 3339.
         keys: names of the Secret's keys, sorted; None before the first sync.
+        items: alias, path by ids and version of each further item that the Secret holds, sorted by alias.
+        origins: keys with the references that each is made of, as the spec spells them, both sorted; names, never values.
         restarts: what is said of restarts, as `core/restart_status.py` writes it.
     """
 
@@ -62,6 +67,8 @@ class Status:
     item_version: str = ""
     last_sync_time: str = ""
     keys: tuple[str, ...] | None = None
+    items: tuple[tuple[str, str, str], ...] = ()
+    origins: Origins = ()
     restarts: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -76,6 +83,11 @@ class Status:
             item_version=given.get("itemVersion") or "",
             last_sync_time=given.get("lastSyncTime") or "",
             keys=tuple(secret.get("keys") or ()) if secret else None,
+            items=tuple(
+                (_text(each, "alias"), _text(each, "itemPath"), _text(each, "itemVersion"))
+                for each in given.get("items") or ()
+            ),
+            origins=tuple((_text(each, "name"), tuple(each.get("from") or ())) for each in given.get("keys") or ()),
             restarts=given.get("restarts") or {},
         )
 
@@ -90,6 +102,10 @@ class Status:
             "itemVersion": self.item_version,
             "lastSyncTime": self.last_sync_time,
             "secret": None if self.keys is None else {"name": secret, "keys": list(self.keys)},
+            "items": [
+                {"alias": alias, "itemPath": path, "itemVersion": version} for alias, path, version in self.items
+            ],
+            "keys": [{"name": key, "from": list(references)} for key, references in self.origins],
             "restarts": dict(self.restarts),
         }
         return {
@@ -158,20 +174,22 @@ def _since(before: Status, kind: str, status: str) -> str:
 
 
 def _condition(given: Mapping[str, Any]) -> Condition:
-    def text(name: str) -> str:
-        return str(given.get(name) or "")
-
     return Condition(
-        text("type"),
-        text("status"),
-        text("reason"),
-        text("message"),
-        since=text("lastTransitionTime"),
+        _text(given, "type"),
+        _text(given, "status"),
+        _text(given, "reason"),
+        _text(given, "message"),
+        since=_text(given, "lastTransitionTime"),
         generation=given.get("observedGeneration"),
     )
 
 
+def _text(given: Mapping[str, Any], name: str) -> str:
+    return str(given.get(name) or "")
+
+
 def _timeless(status: Status) -> tuple[object, ...]:
     conditions = {(c.type, c.status, c.reason, c.message, c.generation) for c in status.conditions}
-    rest = (status.observed_generation, status.item_path, status.item_version, status.keys, status.restarts)
+    item = (status.item_path, status.item_version, status.items)
+    rest = (status.observed_generation, item, status.keys, status.origins, status.restarts)
     return (conditions, len(status.conditions), *rest)

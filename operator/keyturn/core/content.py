@@ -81,7 +81,7 @@ def plan_content(item: Item, options: MappingOptions) -> ContentPlan:
         return None
 
     data: dict[str, bytes] = {}
-    texts = [(url.label, url.href) for url in _ordered_urls(item.ref.urls)]
+    texts = [(url.label, url.href) for url in ordered_urls(item.ref.urls)]
     texts += [(each.label, each.value or "") for each in item.fields if each.kind is not FieldKind.FILE]
     for label, value in texts:
         if not value and not options.allow_empty_values:
@@ -132,7 +132,7 @@ def encode(value: str) -> bytes:
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-def _ordered_urls(urls: Sequence[Url]) -> list[Url]:
+def ordered_urls(urls: Sequence[Url]) -> list[Url]:
     """URLs such that writing them in order leaves the right winner: a primary one, else the last."""
     return sorted(urls, key=lambda url: url.primary)
 

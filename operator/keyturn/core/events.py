@@ -29,8 +29,6 @@ class EventReason(StrEnum):
     """The restart switch stands where it has no effect."""
     OWNER_REFUSED = "OwnerRefused"
     """The API server does not let Keyturn add an owner to the Secret."""
-    OVERRULED = "Overruled"
-    """Another request decides the content of the Secret, and the workload requests a different item."""
     INVALID_ANNOTATIONS = "InvalidAnnotations"
     """The annotations of the workload do not form a valid request."""
 

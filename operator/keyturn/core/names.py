@@ -8,7 +8,13 @@ GROUP: Final = "onepassword.com"
 VERSION: Final = "v1"
 KIND: Final = "OnePasswordItem"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
-OWN_KINDS: Final = frozenset({KIND})
+
+KEYTURN_GROUP: Final = "keyturn.dev"
+KEYTURN_VERSION: Final = "v1alpha1"
+KEYTURN_API_VERSION: Final = f"{KEYTURN_GROUP}/{KEYTURN_VERSION}"
+SHAPED_KIND: Final = "KeyturnSecret"
+
+OWN_KINDS: Final = frozenset({KIND, SHAPED_KIND})
 
 # Annotations of 1Password's own operator, with the meaning they have there.
 ITEM_PATH: Final = "operator.1password.io/item-path"
@@ -28,6 +34,9 @@ RESTART_DECLINED: Final = "keyturn.dev/restart-declined"
 ADOPT: Final = "keyturn.dev/adopt"
 OPTIONS: Final = "keyturn.dev/options"
 KEYS: Final = "keyturn.dev/keys"
+FURTHER_ITEMS: Final = "keyturn.dev/items"
+SHAPE: Final = "keyturn.dev/shape"
+PREVIOUS: Final = "keyturn.dev/previous"
 REFRESH_MOUNTS: Final = "keyturn.dev/refresh-mounts"
 REFRESHED: Final = "keyturn.dev/refreshed"
 
@@ -94,10 +103,19 @@ def is_reserved(key: str) -> bool:
     return bool(slash) and any(domain == each or domain.endswith(f".{each}") for each in _RESERVED)
 
 
+def is_own(key: str) -> bool:
+    """Whether a label or annotation means something to Keyturn, or to the official operator, so that only they may write it."""
+    return key == MANAGED_BY or key.lower().startswith(("keyturn.dev/", "operator.1password.io/"))
+
+
+def issues_token(key: str) -> bool:
+    """Whether an annotation names the service account for which Kubernetes fills a Secret with a token."""
+    return key.lower().startswith("kubernetes.io/service-account.")
+
+
 def is_copied(key: str) -> bool:
     """Whether an annotation may be copied from an object to its Secret.
 
     It must be neither Kubernetes' own nor another tool's, and must mean nothing to Keyturn on a Secret.
     """
-    own = key.startswith(("keyturn.dev/", "operator.1password.io/"))
-    return not own and not is_reserved(key) and not is_tracking(key)
+    return not is_own(key) and not is_reserved(key) and not is_tracking(key)

@@ -12,6 +12,16 @@ from keyturn.base.backoff import capped_retry_after
 from keyturn.core.events import Event
 from keyturn.core.paths import BadPath
 from keyturn.core.resolve import Unresolved, VaultUnresolved
+from keyturn.core.shape_errors import (
+    FieldAmbiguous,
+    FieldNotFound,
+    InvalidTemplate,
+    KeyConflict,
+    ShapeError,
+    ShapeTooLarge,
+    TemplateTooExpensive,
+    ValueInvalid,
+)
 from keyturn.core.status import (
     WAITING,
     CannotRefresh,
@@ -123,6 +133,7 @@ class Situation:
         confirmed: whether an earlier pass, long enough ago, failed for the same reason.
         confirm_after: seconds after which to look whether a failure is confirmed.
         cannot_refresh: whether fetches have failed several times in a row while the connection as a whole works.
+        alias: of the further item that the error is about; empty if it is about the main one.
         recheck: seconds after which to look again at a failure that a human must end, if no watch reports its end.
     """
 
@@ -134,6 +145,7 @@ class Situation:
     confirm_after: float = 30.0
     recheck: float = 60.0
     cannot_refresh: bool = False
+    alias: str = ""
 
 
 NEEDS_CONFIRMATION: Final = frozenset(
@@ -148,25 +160,30 @@ _REFETCHED: Final = frozenset({Reason.SECRET_INVALID, Reason.SECRET_TOO_LARGE})
 """Failures that may end by a policy of the cluster, or because an answer of the vault was wrong: only another fetch shows it."""
 
 
-def failure_of(error: VaultError | Unresolved | BadPath) -> Failure:
-    """The reason and message for what resolving or fetching raised."""
-    match error:
-        case BadPath():
-            reason = Reason.INVALID_PATH
-        case VaultUnresolved():
-            reason = Reason.VAULT_NOT_FOUND
-        case Unresolved() | NotInVault():
-            reason = Reason.ITEM_NOT_FOUND
-        case AccessDenied():
-            reason = Reason.ACCESS_DENIED
-        case FileTooLarge():
-            reason = Reason.SECRET_TOO_LARGE
-        case ItemUnreadable():
-            reason = Reason.ITEM_UNREADABLE
-        case CredentialRefused():
-            reason = Reason.CREDENTIAL_REFUSED
-        case _:
-            reason = Reason.VAULT_UNAVAILABLE
+_REASONS: Final[tuple[tuple[type[Exception], Reason], ...]] = (
+    (BadPath, Reason.INVALID_PATH),
+    (VaultUnresolved, Reason.VAULT_NOT_FOUND),
+    (Unresolved, Reason.ITEM_NOT_FOUND),
+    (NotInVault, Reason.ITEM_NOT_FOUND),
+    (AccessDenied, Reason.ACCESS_DENIED),
+    (FileTooLarge, Reason.SECRET_TOO_LARGE),
+    (ItemUnreadable, Reason.ITEM_UNREADABLE),
+    (CredentialRefused, Reason.CREDENTIAL_REFUSED),
+    (VaultError, Reason.VAULT_UNAVAILABLE),
+    (InvalidTemplate, Reason.INVALID_TEMPLATE),
+    (FieldNotFound, Reason.FIELD_NOT_FOUND),
+    (FieldAmbiguous, Reason.FIELD_AMBIGUOUS),
+    (ValueInvalid, Reason.VALUE_INVALID),
+    (KeyConflict, Reason.KEY_CONFLICT),
+    (TemplateTooExpensive, Reason.TEMPLATE_TOO_EXPENSIVE),
+    (ShapeTooLarge, Reason.SECRET_TOO_LARGE),
+)
+"""The reason for each error that resolving, fetching or shaping raises: of the first class in this order that fits."""
+
+
+def failure_of(error: VaultError | Unresolved | BadPath | ShapeError) -> Failure:
+    """The reason and message for what resolving, fetching or shaping raised."""
+    reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
     return Failure(reason, str(error))
 
 
@@ -184,6 +201,8 @@ def after_vault_error(error: VaultError | Unresolved | BadPath, situation: Situa
     | about the connection | no | the failure, which ends by itself |
     """
     failure = failure_of(error)
+    if situation.alias:
+        failure = replace(failure, message=f"item {situation.alias!r}: {failure.message}")
     if failure.reason in WAITING:
         return _after_outage(error, failure, situation)
     if isinstance(error, ItemUnreadable) and situation.was_synced:
@@ -237,15 +256,18 @@ def after_cluster_error(
     return Outcome("ClusterUnavailable", requeue=BACKOFF)
 
 
-def when_current(stale: str | None) -> Outcome:
+def when_current(stale: str | None, *, again: float | None = None) -> Outcome:
     """The end of a pass that found the Secret right, by all that is known of the vault.
 
     Args:
         stale: why that may be too little, if the vault has been unreachable for too long; else None.
+        again: seconds until a key must return from previous bytes to its current value; None if none must.
     """
     if stale is None:
-        return CURRENT
-    return Outcome(Reason.SOURCE_SILENT, change=Stale(stale), waits_for_vault=True, certain=True)
+        return CURRENT if again is None else replace(CURRENT, requeue=Requeue(after=again))
+    return Outcome(
+        Reason.SOURCE_SILENT, change=Stale(stale), requeue=Requeue(after=again), waits_for_vault=True, certain=True
+    )
 
 
 def when_emptied(message: str, situation: Situation, *, remaining: float) -> Outcome:
@@ -260,12 +282,18 @@ def when_emptied(message: str, situation: Situation, *, remaining: float) -> Out
     return Outcome("Held", change=change, requeue=Requeue(after=remaining))
 
 
-def when_frozen() -> Outcome:
-    """The end of a pass over a request whose item is tagged to be ignored."""
-    return Outcome(Reason.FROZEN, change=Frozen())
+def when_frozen(*, suspended: bool = False) -> Outcome:
+    """The end of a pass over a request whose Secret is left as it is.
+
+    Args:
+        suspended: whether its object says so; else an item is tagged to be ignored.
+    """
+    return Outcome(Reason.SUSPENDED if suspended else Reason.FROZEN, change=Frozen(suspended=suspended))
 
 
-def after_write(result: str, synced: Synced, *, event: Event | None, drifted: bool, frozen: bool) -> Outcome:
+def after_write(
+    result: str, synced: Synced, *, event: Event | None, drifted: bool, frozen: bool, again: float | None = None
+) -> Outcome:
     """The end of a pass that left the Secret right.
 
     Args:
@@ -273,11 +301,12 @@ def after_write(result: str, synced: Synced, *, event: Event | None, drifted: bo
         synced: what the status must say.
         event: what people should know, or None.
         drifted: whether an edit by somebody else was undone.
-        frozen: whether the item is tagged to be ignored. A Secret that was made for it is left alone from the next look on,
+        frozen: whether an item is tagged to be ignored, or the object is suspended. A Secret that was made for it is left alone from the next look on,
             which is due at once, so that the status says so.
+        again: seconds until a key must return from previous bytes to its current value; None if none must.
     """
     events = () if event is None else (event,)
-    requeue = NOW if frozen else NEVER
+    requeue = NOW if frozen else Requeue(after=again)
     return Outcome(result, change=synced, events=events, requeue=requeue, certain=True, drifted=drifted)
 
 

@@ -20,6 +20,7 @@ from keyturn.core.names import (
     is_tracking,
 )
 from keyturn.core.paths import BadPath, ItemPath, parse_item_path
+from keyturn.core.shape import Shape
 
 _SWITCHES = frozenset({AUTO_RESTART, REFRESH_MOUNTS})
 """Annotations of an object that say what must happen when its Secret changes; they are copied to the Secret."""
@@ -62,6 +63,8 @@ class SecretRequest:
         resource_version: of the object that this was read from; not part of equality.
         item_path: as written, valid or not; None if the object has none.
         mapping: how an item becomes keys.
+        shape: which keys the Secret gets, and from which items; None for all fields of one item, each by its label.
+        suspend: whether the Secret is left as it is.
         secret_type: the Secret's type; empty in the object means Opaque.
         labels: those that the Secret gets, too.
         annotations: those that the Secret gets, too.
@@ -77,6 +80,8 @@ class SecretRequest:
     has_status: bool = True
     connection: str = DEFAULT_CONNECTION
     mapping: MappingOptions = DEFAULT_MAPPING
+    shape: Shape | None = None
+    suspend: bool = False
     secret_type: str = OPAQUE
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +89,11 @@ class SecretRequest:
     deleting: bool = False
     resource_version: str = field(default="", compare=False)
     status: Status = field(default_factory=Status, compare=False)
+
+    @property
+    def paths(self) -> tuple[tuple[str, str | None], ...]:
+        """The paths of all items as written, by alias, which is empty for the main item; that comes first."""
+        return (("", self.item_path), *(self.shape.items if self.shape is not None else ()))
 
     @property
     def is_synced(self) -> bool:
@@ -113,11 +123,21 @@ class SecretRequest:
 
     @property
     def vault(self) -> str | None:
-        """The id of the vault that the Secret was last filled from; None before the first sync."""
-        try:
-            return parse_item_path(self.status.item_path).vault
-        except BadPath:
-            return None
+        """The id of the vault of the main item that the Secret was last filled from; None before the first sync."""
+        return _vault_of(self.status.item_path)
+
+    @property
+    def vaults(self) -> tuple[str, ...]:
+        """The ids of the vaults that the Secret was last filled from; none before the first sync."""
+        paths = (self.status.item_path, *(path for _, path, _ in self.status.items))
+        return tuple(dict.fromkeys(filter(None, map(_vault_of, paths))))
+
+
+def _vault_of(path: str) -> str | None:
+    try:
+        return parse_item_path(path).vault
+    except BadPath:
+        return None
 
 
 def requested_path(request: SecretRequest) -> ItemPath:

@@ -10,50 +10,17 @@ from typing import Any
 from keyturn.base.text import shorten
 from keyturn.core import names
 from keyturn.core.content import changed_keys
+from keyturn.core.desired import Desired
 from keyturn.core.emptied import is_emptied
 from keyturn.core.keys import recordable
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.ownership import is_ours, is_ownerless, reference_to
-from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import pending_by_status, restarts_pending, revision_known
 from keyturn.core.revisions import corrected, known_revision
 from keyturn.core.status import Failure, Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """What the Secret of a request must hold.
-
-    Attributes:
-        path: of the item, by ids.
-        item_revision: of the item.
-        data: bytes by key.
-        may_empty: whether it is confirmed that the item has no values, so that a Secret may lose all of its own.
-    """
-
-    request: SecretRequest
-    path: ItemPath
-    item_revision: str
-    data: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    may_empty: bool = True
-
-    @property
-    def options(self) -> str:
-        """The mapping options, as the Secret records them; empty for the defaults."""
-        return self.request.mapping.recorded()
-
-    def labels(self) -> dict[str, str]:
-        """Labels that the Secret must carry; foreign ones beside them are left alone."""
-        return {**self.request.labels, names.MANAGED_BY: names.PRODUCT}
-
-    def annotations(self) -> dict[str, str]:
-        """Annotations that the Secret must carry, except its revision and its pending restarts."""
-        recorded = {names.OPTIONS: self.options} if self.options else {}
-        item = {names.ITEM_PATH: str(self.path), names.ITEM_VERSION: self.item_revision}
-        return {**self.request.annotations, **item, **recorded}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +39,7 @@ class Apply:
         wrong: keys whose bytes are not what they should be.
         changed: names of the keys whose bytes change.
         repairs: the bytes being restored are those that were written last, so no restart becomes pending.
+        ended: names of the keys that return from previous bytes to the current value, so no restart becomes pending for them.
     """
 
     manifest: Mapping[str, Any] = field(repr=False)
@@ -79,6 +47,7 @@ class Apply:
     wrong: frozenset[str] = frozenset()
     changed: tuple[str, ...] = ()
     repairs: bool = False
+    ended: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +82,12 @@ class Hold:
 def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
     """Whether the metadata alone shows that a Secret is right, so that no value need be fetched."""
     status = desired.request.status
+    expected = desired.with_recorded_previous(metadata)
     return (
-        is_ours(metadata, desired.request, desired.path)
+        expected is not None
+        and is_ours(metadata, desired.request, desired.path)
         and metadata.deletion_timestamp is None
-        and _describes(metadata, desired)
+        and _describes(metadata, expected)
         and not is_drifted(metadata.managed_fields, status.keys or ())
         and (names.RESTART_OWED in metadata.annotations or not restarts_pending(status.restarts))
     )
@@ -135,24 +106,28 @@ def plan_secret(
     if (refused := refused_type(desired.request)) is not None:
         return refused
     if present is None:
+        desired, _ = desired.with_previous(None, {})
         return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
     metadata = ObjectMeta.of(present)
-    old = {name: b64decode(value) for name, value in (present.get("data") or {}).items()}
+    old = data_of(present)
+    empties = not desired.may_empty and is_emptied(old, desired.data)
+    desired, ended = desired.with_previous(metadata, old)
     changed = changed_keys(old, desired.data)
     drifted = is_drifted(metadata.managed_fields, desired.data)
     if (refused := _untouchable(present, desired, changed)) is not None:
         return refused
     if not changed and not drifted and _describes(metadata, desired):
         return Keep()
-    if not desired.may_empty and is_emptied(old, desired.data) and not _was_written_for(metadata, desired):
+    if empties and not _was_written_for(metadata, desired):
         return Hold(tuple(sorted(old)))
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
     pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
     revision = known_revision(metadata, pending, by_status=revision_known(desired.request.status.restarts))
     pending = corrected(pending, metadata, revision=revision)
-    if changed and not repairs:
+    used = tuple(key for key in changed if key not in ended)
+    if used and not repairs:
         revision += 1
-        pending = (pending or NOTHING_PENDING).with_change(revision, changed)
+        pending = (pending or NOTHING_PENDING).with_change(revision, used)
     obsolete = (old.keys() - desired.data.keys()) | _obsolete_metadata(metadata, desired)
     return Apply(
         _manifest(desired, revision=revision, pending=pending, looked_at=metadata),
@@ -160,6 +135,7 @@ def plan_secret(
         wrong=frozenset(changed) & desired.data.keys(),
         changed=changed,
         repairs=repairs,
+        ended=ended & frozenset(changed),
     )
 
 
@@ -176,6 +152,8 @@ def plan_frozen(metadata: ObjectMeta, desired: Desired) -> Mapping[str, Any] | K
     if not is_ours(metadata, desired.request, desired.path):
         return _not_ours(metadata, desired)
     annotations, labels = desired.annotations(), desired.labels()
+    # The data stays in the shape that it has.
+    annotations.pop(names.SHAPE, None)
     if annotations.items() <= metadata.annotations.items() and labels.items() <= metadata.labels.items():
         return Keep()
     return {
@@ -238,18 +216,33 @@ def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
         and annotations.get(names.ITEM_PATH) == str(desired.path)
         and annotations.get(names.ITEM_VERSION) == desired.item_revision
         and annotations.get(names.OPTIONS, "") == desired.options
+        and annotations.get(names.FURTHER_ITEMS, "") == desired.further
+        and annotations.get(names.SHAPE, "") == desired.shape
     )
+
+
+def data_of(secret: Mapping[str, Any]) -> dict[str, bytes]:
+    """The data of a Secret as the API server gives it."""
+    return {name: b64decode(value) for name, value in (secret.get("data") or {}).items()}
 
 
 def _pending_for_recreation(desired: Desired, of_deleted: PendingChanges | None) -> PendingChanges | None:
     """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
     status = desired.request.status
-    same = status.item_path == str(desired.path) and status.item_version == desired.item_revision
+    same = (
+        status.item_path == str(desired.path)
+        and status.item_version == desired.item_revision
+        and status.items == tuple((alias, str(path), revision) for alias, path, revision in desired.items)
+        # The status does not record the shape, but for which generation the Secret was made.
+        and (not desired.shape or desired.request.was_synced)
+    )
     pending = (
         of_deleted.of_new_secret() if of_deleted is not None else pending_by_status(status.restarts)
     ) or NOTHING_PENDING
     if status.keys is not None and not same:
         pending = pending.with_change(1, {*status.keys, *desired.data})
+    elif status.keys is not None and desired.remade:
+        pending = pending.with_change(1, desired.remade)
     return pending if pending.changes else None
 
 

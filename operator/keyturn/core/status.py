@@ -10,88 +10,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from keyturn.base.text import listed, one_line, plural, shorten
 from keyturn.core import names
-from keyturn.core.conditions import Status, conditions_after, timestamp
+from keyturn.core.conditions import Origins, Status, conditions_after, timestamp
 from keyturn.core.content import Skipped
 from keyturn.core.events import Event
-from keyturn.core.keys import recordable
+from keyturn.core.keys import fits_record, recordable
 from keyturn.core.pending import PendingChanges
+from keyturn.core.reasons import GOOD, WAITING, Reason
 from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import after_count, after_sync
 
-
-class Reason(StrEnum):
-    """Why a condition is as it is. These words are a promise: alerts and scripts match them."""
-
-    SYNCED = "Synced"
-    """The Secret holds what the item holds."""
-    FROZEN = "Frozen"
-    """The item is tagged to be ignored: the Secret is left as it is."""
-    PROGRESSING = "Progressing"
-    """A new generation is being worked on."""
-
-    VAULT_UNAVAILABLE = "VaultUnavailable"
-    """The vault cannot be reached; retried after a second at first, and at least every five minutes."""
-    CREDENTIAL_REFUSED = "CredentialRefused"
-    """The vault refuses the credential; the work resumes by itself once the credential is right."""
-    CLUSTER_FORBIDDEN = "ClusterForbidden"
-    """The operator lacks a right in this namespace; retried, since rights can be granted."""
-
-    INVALID_PATH = "InvalidPath"
-    """`spec.itemPath` is not of the form `vaults/<vault>/items/<item>`."""
-    VAULT_NOT_FOUND = "VaultNotFound"
-    """The credential sees no vault of that title or id."""
-    ITEM_NOT_FOUND = "ItemNotFound"
-    """The vault has no such item."""
-    ACCESS_DENIED = "AccessDenied"
-    """The credential may not read this item."""
-    ITEM_UNREADABLE = "ItemUnreadable"
-    """The vault answers, but what it answers for this item cannot be read as one."""
-    SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105 - a reason, not a password
-    """A Secret of that name exists and is not Keyturn's."""
-    SECRET_TOO_LARGE = "SecretTooLarge"  # noqa: S105 - a reason, not a password
-    """The item holds more than the 1 MiB that Kubernetes allows in a Secret."""
-    SECRET_IMMUTABLE = "SecretImmutable"  # noqa: S105 - a reason, not a password
-    """The Secret is marked immutable."""
-    SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason, not a password
-    """The API server refuses the Secret, for example because its type requires a key that the item does not have."""
-    TYPE_IMMUTABLE = "TypeImmutable"
-    """The type of an existing Secret cannot change."""
-    TYPE_REFUSED = "TypeRefused"
-    """Secrets of that type are credentials of the cluster itself, and Keyturn never makes them."""
-
-    DUPLICATE_TITLE = "DuplicateTitle"
-    """Several vaults or items have that title; the oldest is used."""
-    NO_VALUES = "NoValues"
-    """The item has no values, so that the Secret has no keys."""
-    KEYS_AMBIGUOUS = "KeysAmbiguous"
-    """Several fields or files of the item become the same key; one of them is used."""
-    CANNOT_REFRESH = "CannotRefresh"
-    """The item cannot be fetched although its vault answers; the Secret holds what it held before."""
-    KEYS_SKIPPED = "KeysSkipped"
-    """Some labels cannot become keys; the others were written."""
-    INVALID_AUTO_RESTART = "InvalidAutoRestart"
-    """The annotation `operator.1password.io/auto-restart` is neither true nor false, and counts as false."""
-    KEY_GONE = "KeyGone"
-    """Keys that the Secret had are gone since its latest change."""
-    ITEM_EMPTIED = "ItemEmptied"
-    """The item has no value any more; the Secret keeps its keys until a later look confirms that."""
-    SOURCE_SILENT = "SourceSilent"
-    """The vault could not be reached for longer than permitted."""
-
+__all__ = [
+    "GOOD",
+    "MOST_NAMED",
+    "WAITING",
+    "CannotRefresh",
+    "Failure",
+    "Frozen",
+    "Held",
+    "Progressing",
+    "Reason",
+    "Stale",
+    "StatusChange",
+    "Synced",
+    "Warnings",
+    "conflict_with",
+    "event_of",
+    "is_repeated",
+    "status_after",
+    "status_with_restarts",
+]
 
 MOST_NAMED = 10
 """How many keys a message names at most: an item may hold thousands."""
 
-GOOD = frozenset({Reason.SYNCED, Reason.FROZEN})
-"""Reasons why `Ready` is true."""
-
-WAITING = frozenset({Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED, Reason.CLUSTER_FORBIDDEN})
-"""Reasons that end by themselves; a human must end every other failure."""
+_NOT_STALLED = frozenset({Reason.OVERRULED})
+"""Reasons of a `Ready` that is false on purpose, as while one object takes over from another: tools that wait must not give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +123,8 @@ class Synced:
         keys: names of the Secret's keys, sorted.
         revision: of the Secret.
         pending: changes of the Secret for which restarts are pending; None if there are none.
+        items: alias, path by ids and revision of each further item.
+        origins: explicit keys with the references that each is made of.
     """
 
     path: str
@@ -174,6 +133,8 @@ class Synced:
     warnings: Warnings = Warnings()
     revision: int = 0
     pending: PendingChanges | None = None
+    items: tuple[tuple[str, str, str], ...] = ()
+    origins: Origins = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +146,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """The item is tagged to be ignored: the Secret is left as it is."""
+    """The Secret is left as it is.
+
+    Attributes:
+        suspended: whether its object says so; else an item is tagged to be ignored.
+    """
+
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +193,9 @@ def status_after(request: SecretRequest, change: StatusChange, *, now: datetime)
             request.status, map(_legible, _conditions(request, change)), generation=request.generation, now=now
         ),
     )
+    if isinstance(change, Failure) and change.reason == Reason.OVERRULED:
+        # What the Secret holds is another object's to say from now on.
+        return Status(observed_generation=status.observed_generation, conditions=status.conditions)
     if not isinstance(change, Synced):
         return status
     return replace(
@@ -234,8 +204,15 @@ def status_after(request: SecretRequest, change: StatusChange, *, now: datetime)
         item_version=change.item_revision,
         last_sync_time=timestamp(now),
         keys=recordable(change.keys),
+        items=change.items,
+        origins=_recordable(change.origins),
         restarts=after_sync(request.status.restarts, change.revision, change.pending) or {},
     )
+
+
+def _recordable(origins: Origins) -> Origins:
+    """The references that keys are made of, as a status may hold them: none if they are too many to name."""
+    return origins if fits_record(name for key, references in origins for name in (key, *references)) else ()
 
 
 def status_with_restarts(status: Status, restarts: Mapping[str, Any]) -> Status:
@@ -258,6 +235,15 @@ def _legible(said: _Said) -> _Said:
 
 def _in_sync(keys: int, version: str) -> str:
     return f"the Secret is in sync with the item at version {version} ({plural(keys, 'key')})"
+
+
+def conflict_with(decider: SecretRequest) -> Failure:
+    """What the status of an object says that requests the same Secret as another one, which decides what that holds."""
+    owner = decider.owners[0]
+    return Failure(
+        Reason.OVERRULED,
+        f"the Secret {decider.key.name} follows {owner.kind} {owner.name}; this object decides again once that one is deleted",
+    )
 
 
 def event_of(change: StatusChange) -> Event | None:
@@ -290,6 +276,8 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
         case Held(message):
             said = _in_sync(len(request.status.keys or ()), request.status.item_version)
             conditions = [("Ready", "True", Reason.SYNCED, said), ("Warning", "True", Reason.ITEM_EMPTIED, message)]
+        case Frozen(suspended=True):
+            conditions = [("Ready", "True", Reason.SUSPENDED, "spec.suspend is true: the Secret is left as it is")]
         case Frozen():
             said = f"the item is tagged {names.IGNORE_TAG}: the Secret is left as it is"
             conditions = [("Ready", "True", Reason.FROZEN, said)]
@@ -309,7 +297,8 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
             conditions = [*_all_but_warning(request), ("Warning", "True", Reason.CANNOT_REFRESH, message)]
         case Failure(reason, message):
             ready, beside = ("Unknown", "Reconciling") if change.passes else ("False", "Stalled")
-            conditions = [("Ready", ready, reason, message), (beside, "True", reason, message)]
+            conditions = [("Ready", ready, reason, message)]
+            conditions += [(beside, "True", reason, message)] if reason not in _NOT_STALLED else []
     return conditions
 
 

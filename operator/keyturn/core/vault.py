@@ -149,7 +149,12 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One named value of an item. A file is a field with a size in bytes and no value."""
+    """One named value of an item. A file is a field with a size in bytes and no value.
+
+    Attributes:
+        section: the label of its section; None if it is in none, or in one without a label.
+        section_id: the id of that section.
+    """
 
     id: str
     label: str
@@ -157,6 +162,7 @@ class Field:
     value: str | None = field(default=None, repr=False)
     section: str | None = None
     size: int | None = None
+    section_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

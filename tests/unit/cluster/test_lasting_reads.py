@@ -10,7 +10,7 @@ from cluster_fakes import Chunks, ScriptedTransport, answer, status
 
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.lasting_reads import LastingReads
-from keyturn.cluster.resources import ALL_NAMESPACES, ONEPASSWORD_ITEMS
+from keyturn.cluster.resources import ALL_NAMESPACES, KEYTURN_SECRETS, ONEPASSWORD_ITEMS
 from keyturn.cluster.transport import TransportError
 from support.fake_time import FakeTime
 
@@ -33,11 +33,11 @@ def event(kind, version="11"):
 
 
 class World:
-    def __init__(self, *script, namespaces=(ALL_NAMESPACES,), sleeps=True):
+    def __init__(self, *script, namespaces=(ALL_NAMESPACES,), sleeps=True, kinds=(ONEPASSWORD_ITEMS,), **more):
         self.transport = ScriptedTransport(*script)
         self.time = FakeTime(sleeps=sleeps)
         self.cluster = Cluster(self.transport, time=self.time)
-        self.reads = LastingReads(self.cluster, [ONEPASSWORD_ITEMS], namespaces=namespaces, time=self.time)
+        self.reads = LastingReads(self.cluster, kinds, namespaces=namespaces, time=self.time, **more)
 
     @property
     def error(self) -> str:
@@ -247,6 +247,78 @@ async def test_discovery_waits_until_our_group_is_served():
     assert world.error == ""
     assert len(world.time.slept) == 2
     assert await world.reads.get("/apis/kopf.dev/v1", {}) == {"resources": []}
+
+
+def with_optional(*script, **more):
+    return World(*script, kinds=(ONEPASSWORD_ITEMS, KEYTURN_SECRETS), optional=[KEYTURN_SECRETS], **more)
+
+
+OWN_GROUP = "/apis/keyturn.dev/v1alpha1"
+
+
+@pytest.mark.parametrize(("path", "limit"), [(ITEMS, "500"), (f"{OWN_GROUP}/keyturnsecrets", "50")])
+async def test_a_page_of_large_objects_holds_fewer_of_them(path, limit):
+    """A whole page is in memory at once, and one object of a hostile tenant may be a megabyte."""
+    world = with_optional(listing(), listing())
+    await world.reads.get(path, {"limit": "500", "continue": "token"})
+    await world.reads.get(path, {})
+
+    assert [request.query for request in world.transport.requests] == [{"limit": limit, "continue": "token"}, {}]
+
+
+VERSION = {"groupVersion": "keyturn.dev/v1alpha1", "version": "v1alpha1"}
+LATER = {"groupVersion": "keyturn.dev/v2", "version": "v2"}
+
+
+@pytest.mark.parametrize(
+    ("group", "versions"),
+    [
+        (None, [VERSION]),
+        ({"name": "keyturn.dev", "versions": [LATER], "preferredVersion": LATER}, [LATER, VERSION]),
+        ({"name": "keyturn.dev", "versions": [VERSION], "preferredVersion": VERSION}, [VERSION]),
+    ],
+    ids=["no group", "another version", "served"],
+)
+async def test_a_kind_that_need_not_be_served_is_discovered_all_the_same(group, versions):
+    """Kopf asks only once, and would never watch what is defined later; the watch itself waits."""
+    groups = [*GROUPS["groups"], *([group] if group else [])]
+    world = with_optional(answer({"groups": groups}))
+
+    *others, own = (await world.reads.get("/apis", {}))["groups"]
+
+    assert others == GROUPS["groups"]
+    assert (own["name"], own["versions"]) == ("keyturn.dev", versions)
+    assert own["preferredVersion"] in versions
+
+
+async def test_what_the_api_server_says_of_a_kind_counts_once_it_serves_it():
+    """Discovery shows the kind whether it is served or not, and the other kinds of its group beside it."""
+    other = {"name": "connections", "kind": "Connection", "namespaced": True}
+    served = {"resources": [other, {"name": "keyturnsecrets", "kind": "KeyturnSecret", "namespaced": True}]}
+    world = with_optional(status(404, "NotFound"), answer({"resources": [other]}), answer(served))
+
+    (alone,) = (await world.reads.get(OWN_GROUP, {}))["resources"]
+    assert (alone["name"], alone["kind"], alone["namespaced"]) == ("keyturnsecrets", "KeyturnSecret", True)
+    assert {"list", "watch"} <= set(alone["verbs"])
+    assert (await world.reads.get(OWN_GROUP, {}))["resources"] == [other, alone]
+    assert await world.reads.get(OWN_GROUP, {}) == served
+
+
+@pytest.mark.parametrize(
+    ("failure", "says", "counts"),
+    [(status(404, "NotFound"), "is not installed: kubectl apply -f crds/", False), (DENIED, "cannot list", True)],
+    ids=["not served", "forbidden"],
+)
+async def test_that_a_kind_need_not_be_served_is_no_error_while_it_is_not(caplog, failure, says, counts):
+    """The log says what is missing; readiness and alerts are for what does not work."""
+    world = with_optional(failure, listing("a"), sleeps=False)
+    listed = asyncio.create_task(world.reads.get(f"{OWN_GROUP}/keyturnsecrets", {}))
+    await _turns()
+
+    assert says in caplog.text
+    assert bool(world.error) == bool(world.reads.failing) == counts
+    await _pass(world, 10)
+    assert [each["metadata"]["name"] for each in (await listed)["items"]] == ["a"]
 
 
 async def _pass(world, seconds):

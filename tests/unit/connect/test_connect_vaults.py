@@ -219,7 +219,7 @@ async def test_an_item_comes_with_its_fields_in_order_and_its_files_after_them()
     assert [(f.id, f.label, f.kind, f.value, f.section, f.size) for f in item.fields] == [
         ("username", "username", FieldKind.TEXT, "u", None, None),
         ("x", "", FieldKind.TEXT, "canary", "Admin", None),
-        ("y", "y", FieldKind.TEXT, None, "s2", None),
+        ("y", "y", FieldKind.TEXT, None, None, None),
         ("z", "z", FieldKind.TEXT, "", None, None),
         ("r", "related", FieldKind.REFERENCE, OTHER, None, None),
         ("f", "cert", FieldKind.REFERENCE, "x", None, None),

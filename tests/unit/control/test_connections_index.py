@@ -24,18 +24,36 @@ class Indexed:
         self.time = FakeTime()
         self.vaults = FakeVaults()
         self.paths = list(paths)
+        self._wanted = None
         self.health = ConnectionHealth("Fake", max_staleness=300.0, time=self.time)
         self.index = ItemIndex(
             self.vaults,
             connection="one",
-            wanted=lambda: self.paths,
+            wanted=self.wanted,
             health=self.health,
             provider=FAKE,
             time=self.time,
         )
 
+    def wanted(self):
+        """What requests want: the same object as long as it is the same, as the index may rely on."""
+        if self._wanted != tuple(self.paths):
+            self._wanted = Reread(self.paths)
+        return self._wanted
+
     def asked(self):
         return self.vaults.take_asked()
+
+
+class Reread(tuple):
+    """Paths that count how often they are gone through."""
+
+    __slots__ = ()
+    times = 0
+
+    def __iter__(self):
+        Reread.times += 1
+        return super().__iter__()
 
 
 @pytest.fixture(name="world")
@@ -63,9 +81,11 @@ async def test_an_idle_refresh_costs_two_requests(world):
     """However many items are managed."""
     assert await world.index.refresh() == Refreshed(listed=1, failed=0, other_vaults=True)
     world.asked()
+    read = Reread.times
 
     assert await world.index.refresh() == Refreshed(listed=0, failed=0, other_vaults=False)
     assert world.asked() == ["refresh", "scopes"]
+    assert Reread.times == read
 
 
 async def test_a_vault_that_moved_is_listed_then_and_once_more(world):

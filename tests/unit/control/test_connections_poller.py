@@ -193,7 +193,7 @@ async def test_an_outage_is_logged_when_it_begins_and_when_it_ends(world, caplog
     assert [record.getMessage() for record in caplog.records] == [
         "Fake cannot be used (Unavailable): down",
         "Fake is back after 2 min",
-        "connected to Fake at http://fake:8080: 1 vault, 1 requested Secret, polled every 60 s",
+        "connected to Fake at http://fake:8080: 1 vault, 1 requested item, polled every 60 s",
     ]
     assert all(record.about["connection"] == "one" for record in caplog.records)
 
@@ -207,7 +207,7 @@ async def test_the_first_poll_is_logged_and_each_further_one_only_for_debugging(
         await world.poller.poll()
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", "connected to Fake at http://fake:8080: 1 vault, 1 requested Secret, polled every 60 s"),
+        ("INFO", "connected to Fake at http://fake:8080: 1 vault, 1 requested item, polled every 60 s"),
         ("DEBUG", "Fake polled: 1 of 1 vault listed, other vaults than before"),
         ("DEBUG", "Fake polled: 1 of 1 vault listed"),
         ("DEBUG", "Fake polled: 1 of 1 vault listed"),

@@ -4,9 +4,10 @@ from base64 import b64encode
 
 import pytest
 
-from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, WORKLOADS, Resource
+from keyturn.cluster import DEPLOYMENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, WORKLOADS, Resource
 from keyturn.control.requests import controller as request_controller
 from keyturn.control.requests.items import ITEMS
+from keyturn.control.requests.keyturnsecrets import SHAPED
 from keyturn.control.requests.kinds import BY_KIND, REQUESTERS
 from keyturn.control.requests.requester import Requester
 from keyturn.core.conditions import Status
@@ -23,19 +24,26 @@ TOYS = Resource("toys.dev", "v1", "toys", "Toy")
 
 def test_objects_decide_before_workloads():
     """As with the official operator, which fills the Secret of an object from that object."""
-    assert REQUESTERS[0] is ITEMS
-    assert [each.resource for each in REQUESTERS[1:]] == list(WORKLOADS)
+    assert REQUESTERS[:2] == (SHAPED, ITEMS)
+    assert [each.resource for each in REQUESTERS[2:]] == list(WORKLOADS)
+    assert BY_KIND["KeyturnSecret"] is SHAPED
     assert BY_KIND["OnePasswordItem"] is ITEMS
     assert BY_KIND["Deployment"].resource is DEPLOYMENTS
 
 
 def test_workloads_have_neither_a_reader_nor_a_status():
     """They are read together, and Events say how their request stands."""
-    assert all((each.read, each.has_status) == (None, False) for each in REQUESTERS[1:])
+    assert all((each.read, each.has_status) == (None, False) for each in REQUESTERS[2:])
+
+
+def test_only_the_kind_of_the_official_operator_must_be_defined():
+    """Who moves from it may install the definition of the other kind later."""
+    assert [each.resource for each in REQUESTERS if not each.required] == [KEYTURN_SECRETS]
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_an_object_is_read_by_the_settings(enabled):
+@pytest.mark.parametrize(("requester", "resource"), [(ITEMS, ONEPASSWORD_ITEMS), (SHAPED, KEYTURN_SECRETS)])
+def test_an_object_is_read_by_the_settings(requester, resource, enabled):
     """Whether all annotations are copied, and how an item becomes keys, is chosen for the whole operator."""
     settings = Settings(
         provider=FAKE,
@@ -45,11 +53,11 @@ def test_an_object_is_read_by_the_settings(enabled):
     )
     manifest = {"metadata": {"namespace": "n", "name": "a", "uid": "1", "annotations": {"note": "x"}}}
 
-    request = ITEMS.read(manifest, settings)
+    request = requester.read(manifest, settings)
 
     assert request.annotations == ({"note": "x"} if enabled else {})
     assert request.mapping.allow_empty_values is enabled
-    assert (ITEMS.resource, ITEMS.has_status) == (ONEPASSWORD_ITEMS, True)
+    assert (requester.resource, requester.has_status) == (resource, True)
 
 
 def read_toy(manifest, _):
@@ -73,7 +81,7 @@ class Toys:
 
     def __init__(self, monkeypatch):
         toys = Requester(TOYS, read=read_toy, has_status=True)
-        monkeypatch.setattr(request_controller, "REQUESTERS", (ITEMS, toys, *REQUESTERS[1:]))
+        monkeypatch.setattr(request_controller, "REQUESTERS", (*REQUESTERS[:2], toys, *REQUESTERS[2:]))
         monkeypatch.setitem(BY_KIND, TOYS.kind, toys)
         self.world = SyncWorld()
 

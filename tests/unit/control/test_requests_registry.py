@@ -143,8 +143,21 @@ def test_the_same_words_mean_another_item_in_another_connection(requests):
     requests.observe(replace(B, key=Key("n", "c"), uid="3", item_path="nonsense", connection="other"))
 
     assert set(requests.sharing_path(A.key)) == {A.key}
-    assert requests.paths(DEFAULT_CONNECTION) == requests.paths("other") == [ItemPath("v", "i")]
-    assert requests.paths("third") == []
+    assert requests.paths(DEFAULT_CONNECTION) == requests.paths("other") == (ItemPath("v", "i"),)
+    assert requests.paths("third") == ()
+
+
+def test_paths_are_the_same_object_until_a_request_changes_them(requests):
+    """A poll asks for them each time, and there may be ten thousand."""
+    requests.observe(A)
+    known = requests.paths(DEFAULT_CONNECTION)
+    requests.observe(replace(A, labels={"x": "y"}, generation=2, resource_version="6"))
+    assert requests.paths(DEFAULT_CONNECTION) is known
+
+    requests.observe(replace(A, item_path="vaults/v/items/w", generation=3, resource_version="7"))
+    assert requests.paths(DEFAULT_CONNECTION) == (ItemPath("v", "w"),)
+    requests.remove(A.key, uid=A.uid)
+    assert requests.paths(DEFAULT_CONNECTION) == ()
 
 
 def test_the_time_of_a_request_moves_with_its_generation(requests, time):
@@ -258,6 +271,68 @@ def test_the_status_of_workloads_stays_off_an_object_that_is_being_deleted(reque
 
     assert requests.get(A.key).status == own
     assert requests.get(A.key).resource_version == "7"
+
+
+SHAPED = replace(
+    A, uid="s", owners=(Owner(names.KEYTURN_API_VERSION, names.SHAPED_KIND, "a", "s"),), resource_version="8"
+)
+
+
+def test_who_does_not_decide_owns_the_secret_too(requests):
+    """So that it outlives each of them, whichever goes first, except one that is going already."""
+    requests.observe_workload(None, workload())
+    requests.observe(A)
+    assert requests.observe(SHAPED)
+
+    request = requests.get(A.key)
+    assert [each.kind for each in request.owners] == ["KeyturnSecret", "OnePasswordItem", "Deployment"]
+    assert requests.overruled(A.key) == [A]
+    requests.observe(replace(A, deleting=True, finalizers=("other",), resource_version="9"))
+    assert [each.kind for each in requests.get(A.key).owners] == ["KeyturnSecret", "Deployment"]
+    assert [each.deleting for each in requests.overruled(A.key)] == [True]
+
+
+def test_nobody_is_overruled_without_a_second_object(requests):
+    """Workloads have no status that would say so."""
+    assert requests.overruled(A.key) == []
+    requests.observe_workload(None, workload())
+    assert requests.overruled(A.key) == []
+    requests.observe(A)
+    assert requests.overruled(A.key) == []
+
+
+def test_a_change_of_an_object_that_does_not_decide_is_a_change(requests):
+    """Its status must speak of its new generation, although the Secret stays as it is."""
+    requests.observe(SHAPED)
+    requests.observe(A)
+    assert not requests.observe(replace(A, resource_version="6", status=SEEN))
+    assert requests.observe(replace(A, resource_version="7", generation=2))
+
+
+def test_the_status_of_an_object_that_does_not_decide_is_noted_too(requests):
+    """It must not be written again until the watch reports it, nor replace that of the one that decides."""
+    requests.observe(SHAPED)
+    requests.observe(A)
+    requests.wrote_status(A, SEEN, resource_version="9")
+
+    assert [(each.status, each.resource_version) for each in requests.overruled(A.key)] == [(SEEN, "9")]
+    assert requests.get(A.key).status == Status()
+    requests.wrote_status(A, Status(1), resource_version="8")
+    assert requests.overruled(A.key)[0].status == SEEN
+
+
+def test_an_object_that_is_being_deleted_yields_to_the_next_one(requests):
+    """A finalizer may hold it for long, while the other object has a Secret to keep."""
+    requests.observe(A)
+    requests.observe(SHAPED)
+    requests.observe(replace(SHAPED, deleting=True, finalizers=("foreign",), resource_version="9"))
+
+    assert requests.get(A.key).uid == A.uid
+    assert [each.kind for each in requests.get(A.key).owners] == ["OnePasswordItem"]
+    requests.observe(replace(A, deleting=True, resource_version="9"))
+    assert requests.get(A.key).deleting
+    requests.remove(A.key, uid=A.uid)
+    assert requests.get(A.key).uid == "s"
 
 
 @pytest.mark.parametrize("first", ["item", "toy"])

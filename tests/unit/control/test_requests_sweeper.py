@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from keyturn.cluster import ONEPASSWORD_ITEMS
+from keyturn.cluster import KEYTURN_SECRETS, ONEPASSWORD_ITEMS
 from support.sync_world import DB, NAMESPACE, World
 
 
@@ -59,7 +59,12 @@ async def test_an_object_made_while_the_listing_was_under_way_is_not_taken_for_g
     """A watch reports it, and the listing that was begun before does not show it."""
     manifest = world.put("new")
     world.api.remove(ONEPASSWORD_ITEMS, NAMESPACE, "new")
-    world.api.before = lambda call: world.requests.seen(ONEPASSWORD_ITEMS.kind, manifest)
+
+    def report(call):
+        if call.resource == ONEPASSWORD_ITEMS.label:
+            world.requests.seen(ONEPASSWORD_ITEMS.kind, manifest)
+
+    world.api.before = report
 
     await world.sweeper.sweep_until_done()
 
@@ -118,6 +123,32 @@ async def test_a_right_that_is_missing_everywhere_keeps_all_requests(world, capl
 
     assert world.names() == {"app/db"}
     assert "cannot be listed in all namespaces" in caplog.text
+
+
+async def test_a_kind_that_need_not_be_defined_holds_up_no_other(world, caplog):
+    """Its watch logs that, and what is known of its objects stays: a definition may be replaced."""
+    shaped = {"metadata": {"namespace": NAMESPACE, "name": "shaped"}, "spec": {"itemPath": "vaults/Prod/items/db"}}
+    world.requests.seen(KEYTURN_SECRETS.kind, world.api.add(KEYTURN_SECRETS, shaped))
+    world.put()
+    world.api.fail("list", KEYTURN_SECRETS, status=404, reason="NotFound")
+
+    await world.sweeper.sweep_until_done()
+
+    assert world.names() == {"app/db", "app/shaped"}
+    assert world.time.slept == []
+    assert caplog.text == ""
+
+
+async def test_a_kind_that_must_be_defined_is_waited_for(world, caplog):
+    """The work begins with the requests known."""
+    world.put()
+    world.api.fail("list", ONEPASSWORD_ITEMS, status=404, reason="NotFound")
+
+    await world.sweeper.sweep_until_done()
+
+    assert world.names() == {"app/db"}
+    assert len(world.time.slept) == 1
+    assert "OnePasswordItems cannot be listed" in caplog.text
 
 
 async def test_sweeps_are_made_once_per_interval(world):

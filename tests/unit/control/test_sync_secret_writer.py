@@ -5,9 +5,9 @@ import pytest
 from keyturn.cluster import ONEPASSWORD_ITEMS, SECRETS, Conflict, Unavailable
 from keyturn.control.sync.secret_writer import Written
 from keyturn.core import names
+from keyturn.core.desired import Desired
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import Change, PendingChanges
-from keyturn.core.secret import Desired
 from keyturn.core.status import Reason
 from support.sync_world import DB, NAMESPACE, SyncParts
 

@@ -13,13 +13,14 @@ from keyturn.base.text import listed
 from keyturn.core import names
 from keyturn.core.conditions import Status
 from keyturn.core.content import Skipped
+from keyturn.core.desired import Desired
 from keyturn.core.keys import ALL_KEYS, MOST_RECORDED, is_legal_key, recordable
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import NOTHING_PENDING, pending_changes
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.restarts import PendingRestart, described, exposure, restart_annotations
-from keyturn.core.secret import Desired, plan_secret
+from keyturn.core.secret import plan_secret
 from keyturn.core.stamps import read_stamps, written_stamps
 from keyturn.core.status import Failure, Progressing, Reason, Stale, Synced, Warnings, status_after
 from keyturn.core.usage import ALL, KeySet

@@ -34,6 +34,15 @@ from keyturn.core.outcomes import (
 )
 from keyturn.core.paths import BadPath
 from keyturn.core.resolve import ItemUnresolved, VaultUnresolved
+from keyturn.core.shape_errors import (
+    FieldAmbiguous,
+    FieldNotFound,
+    InvalidTemplate,
+    KeyConflict,
+    ShapeTooLarge,
+    TemplateTooExpensive,
+    ValueInvalid,
+)
 from keyturn.core.status import GOOD, WAITING, CannotRefresh, Failure, Frozen, Reason, Stale, Synced
 from keyturn.core.vault import (
     AccessDenied,
@@ -86,6 +95,28 @@ each_outage = pytest.mark.parametrize("error", OUTAGES, ids=name)
 def test_every_error_has_one_reason_and_its_own_message(error):
     """The message of a vault's error is safe to publish, and names what is wrong."""
     assert failure_of(error) == Failure(ERRORS[error], "m")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (InvalidTemplate, Reason.INVALID_TEMPLATE),
+        (FieldNotFound, Reason.FIELD_NOT_FOUND),
+        (FieldAmbiguous, Reason.FIELD_AMBIGUOUS),
+        (ValueInvalid, Reason.VALUE_INVALID),
+        (KeyConflict, Reason.KEY_CONFLICT),
+        (TemplateTooExpensive, Reason.TEMPLATE_TOO_EXPENSIVE),
+        (ShapeTooLarge, Reason.SECRET_TOO_LARGE),
+    ],
+)
+def test_each_fault_of_a_shape_has_one_reason_that_a_human_must_end(error, reason):
+    """It is found to be over when the item or the object changes."""
+    failure = failure_of(error("m"))
+
+    assert failure == Failure(reason, "m")
+    assert not failure.passes
+    outcome = after_failure(failure, SYNCED)
+    assert outcome == failed(reason, REFETCH if reason is Reason.SECRET_TOO_LARGE else NEVER)
 
 
 def failed(reason, requeue):
@@ -489,6 +520,7 @@ def test_a_secret_that_was_current_too_long_ago_is_stale_and_waits_for_the_vault
 
 def test_a_frozen_secret_is_reported_as_frozen():
     """The next change of the item, such as of its tags, wakes it."""
+    assert when_frozen(suspended=True) == Outcome(Reason.SUSPENDED, change=Frozen(suspended=True))
     assert when_frozen() == Outcome(Reason.FROZEN, change=Frozen())
 
 

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from keyturn.core import names
 from keyturn.core.conditions import Status
+from keyturn.core.desired import Desired
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import pending_changes
 from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.restart_status import begun, pending_by_status
 from keyturn.core.restarts import PendingRestart, judge, restart_annotations
-from keyturn.core.secret import Apply, Create, Desired, plan_secret
+from keyturn.core.secret import Apply, Create, plan_secret
 from keyturn.core.stamps import RevisionStamp
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from keyturn.core import names
 from keyturn.core.conditions import Status
 from keyturn.core.content import MappingOptions
+from keyturn.core.desired import Desired
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.ownership import is_ours
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import Change, PendingChanges, pending_changes
 from keyturn.core.request import Key, Owner, SecretRequest
-from keyturn.core.secret import Apply, Create, Desired, Keep, is_current, plan_frozen, plan_secret
+from keyturn.core.secret import Apply, Create, Keep, is_current, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

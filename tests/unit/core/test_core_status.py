@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyturn.core import names
 from keyturn.core.conditions import Status
 from keyturn.core.content import Skipped
 from keyturn.core.pending import Change, PendingChanges
-from keyturn.core.request import Key, SecretRequest
+from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.status import (
     GOOD,
     WAITING,
@@ -23,6 +24,8 @@ from keyturn.core.status import (
     Stale,
     Synced,
     Warnings,
+    conflict_with,
+    event_of,
     status_after,
     status_with_restarts,
 )
@@ -35,6 +38,7 @@ CHANGES = (
     SYNCED,
     Held("m"),
     Frozen(),
+    Frozen(suspended=True),
     Progressing(),
     Stale("m"),
     Failure(Reason.ITEM_NOT_FOUND, "m", awaited=True),
@@ -80,6 +84,8 @@ def argo(status):
         pytest.param(after(Progressing()), "InProgress", "Progressing", id="work under way"),
         pytest.param(after(SYNCED), "Current", "Healthy", id="synced"),
         pytest.param(after(Frozen()), "Current", "Healthy", id="frozen"),
+        pytest.param(after(Frozen(suspended=True)), "Current", "Healthy", id="suspended"),
+        pytest.param(after(Failure(Reason.OVERRULED, "m")), "InProgress", "Degraded", id="overruled"),
         pytest.param(
             after(Failure(Reason.VAULT_UNAVAILABLE, "m")),
             "InProgress",
@@ -123,7 +129,35 @@ def test_a_success_names_the_item_its_version_and_the_keys():
     assert conditions(status) == {"Ready": ("True", "Synced")}
 
 
-@pytest.mark.parametrize("change", CHANGES[1:], ids=str)
+def test_references_that_are_too_many_are_left_out_of_the_status():
+    """64 texts of 16 KiB may hold a megabyte of references, and a status that is too large is not written at all."""
+    few, many = (("URL", ("a", "b")),), tuple((f"k{number}", ("x" * 1000,)) for number in range(64))
+
+    assert after(replace(SYNCED, origins=few)).origins == few
+    assert after(replace(SYNCED, origins=many)).origins == ()
+
+
+OWN_CHANGES = [change for change in CHANGES if change != Failure(Reason.OVERRULED, "m")]
+"""Those of an object that decides what its Secret holds."""
+
+
+def test_an_object_that_does_not_decide_names_the_one_that_does():
+    """It keeps nothing of what it knew of the Secret, which is another's now, and no tool takes it for a failure."""
+    decider = replace(NEW, owners=(Owner(names.KEYTURN_API_VERSION, names.SHAPED_KIND, "db", "s"),))
+    good = replace(NEW, status=status_with_restarts(after(SYNCED), {"revision": 4, "keys": ["password"], "owed": 1}))
+
+    change = conflict_with(decider)
+    status = after(change, good, LATER)
+
+    assert conditions(status) == {"Ready": ("False", "Overruled")}
+    assert "follows KeyturnSecret db" in status.conditions[0].message
+    assert status.to_manifest(secret="db").keys() == {"observedGeneration", "conditions"}
+    assert status.observed_generation == 2
+    event = event_of(change)
+    assert (event.reason, event.warning) == ("Overruled", True)
+
+
+@pytest.mark.parametrize("change", OWN_CHANGES[1:], ids=str)
 def test_whatever_is_not_a_sync_keeps_what_is_known_of_the_secret(change):
     """The Secret is still there, and so is what was said of it."""
     good = replace(NEW, status=after(SYNCED))
@@ -144,10 +178,13 @@ def test_a_failure_stands_in_ready_and_in_stalled():
 
 @given(st.sampled_from(Reason), st.booleans())
 def test_stalled_and_reconciling_never_stand_together(reason, awaited):
-    """The one says that waiting ends nothing, the other that it does."""
+    """The one says that waiting ends nothing, the other that it does; of a takeover neither is true."""
     kinds = conditions(after(Failure(reason, "m", awaited=awaited)))
 
-    assert ("Stalled" in kinds) != ("Reconciling" in kinds)
+    assert not {"Stalled", "Reconciling"} <= kinds.keys()
+    if reason == Reason.OVERRULED:
+        return
+    assert {"Stalled", "Reconciling"} & kinds.keys()
     assert ("Reconciling" in kinds) == (reason in WAITING or awaited)
     assert kinds["Ready"][0] == ("Unknown" if reason in WAITING or awaited else "False")
 
@@ -285,7 +322,7 @@ def test_a_status_names_pending_restarts_before_they_begin():
     assert status.restarts == {"revision": 4, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"]}
 
 
-@pytest.mark.parametrize("change", [replace(SYNCED, revision=4, pending=PENDING), *CHANGES], ids=str)
+@pytest.mark.parametrize("change", [replace(SYNCED, revision=4, pending=PENDING), *OWN_CHANGES], ids=str)
 def test_no_other_status_loses_the_counted_restarts(change):
     """Restarts are counted while the request is worked on, too."""
     request = replace(NEW, status=status_with_restarts(Status(), COUNTED))

@@ -70,9 +70,12 @@ class ConnectionHealth:
         if self.error is None:
             self.recheck.set()
 
-    def staleness(self, vault: str | None = None) -> str | None:
-        """Why what is known may be out of date: all vaults, or this one, have been unreachable for longer than permitted."""
-        reachable_at = min(self._reachable_at, self._vault_unreachable_since.get(vault or "", self._reachable_at))
+    def staleness(self, *vaults: str | None) -> str | None:
+        """Why what is known may be out of date: all vaults, or one of these, have been unreachable for longer than permitted."""
+        since = self._vault_unreachable_since
+        reachable_at = min(
+            [self._reachable_at, *(since[vault] for vault in vaults if vault is not None and vault in since)]
+        )
         if self._time.monotonic() - reachable_at <= self._max_staleness:
             return None
         return (

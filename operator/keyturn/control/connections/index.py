@@ -17,7 +17,7 @@ from keyturn.core.resolve import Found, Unresolved, find_item, find_vault
 from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults, VaultUnavailable
 
 WantedPaths = Callable[[], Sequence[ItemPath]]
-"""Gives the paths that requests use now."""
+"""Gives the paths that requests use now: the very same object as long as they are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,15 @@ class _OneVaultFailed(Exception):
         self.error = error
 
 
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """What is wanted of each scope, and what that was found from."""
+
+    wanted: Sequence[ItemPath]
+    scopes: Sequence[Scope]
+    by_scope: dict[str, frozenset[str]]
+
+
 class ItemIndex:
     """The listings of all vaults in use.
 
@@ -107,15 +116,22 @@ class ItemIndex:
         self._listings: dict[str, Listing] = {}
         self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
+        self._grouped: _Grouped | None = None
 
     @property
     def address(self) -> str:
         """Where the vaults are, for messages."""
         return self._vaults.address
 
-    def sizes(self) -> tuple[int, int]:
-        """How many vaults the credential can see, and how many requests use them."""
-        return len(self._scopes), len(self._wanted())
+    @property
+    def vaults(self) -> int:
+        """How many vaults the credential can see."""
+        return len(self._scopes)
+
+    @property
+    def items(self) -> int:
+        """How many paths of items requests use; one that several use counts for each."""
+        return len(self._wanted())
 
     async def refresh(self, *, everything: bool = False) -> Refreshed:
         """Ask whether the vault side is there, which vaults moved, and what these hold.
@@ -311,9 +327,19 @@ class ItemIndex:
         listing.add_again(missing, await self._vaults.items(scope, wanted=missing), asked_at=asked_at)
 
     def _wanted_by_scope(self) -> dict[str, frozenset[str]]:
-        """The names wanted of each scope, by the scope's id; paths to vaults that do not exist are left out."""
+        """The names wanted of each scope, by the scope's id; paths to vaults that do not exist are left out.
+
+        An idle poll finds them as the last one left them, however many there are.
+        """
+        wanted = self._wanted()
+        known = self._grouped
+        if known is None or known.wanted is not wanted or known.scopes != self._scopes:
+            self._grouped = known = _Grouped(wanted, self._scopes, self._grouped_by_scope(wanted))
+        return known.by_scope
+
+    def _grouped_by_scope(self, wanted: Sequence[ItemPath]) -> dict[str, frozenset[str]]:
         by_vault: dict[str, set[str]] = {}
-        for path in self._wanted():
+        for path in wanted:
             by_vault.setdefault(path.vault, set()).add(path.item)
         by_scope: dict[str, frozenset[str]] = {}
         for vault, items in by_vault.items():

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 60.0
 """Seconds at most until a connection that is down is polled again, however long the interval: recovery should not wait for it."""
 
-_CONNECTED = info("connected to {provider} at {address}: {vaults}, {requests}, polled every {interval} s")
+_CONNECTED = info("connected to {provider} at {address}: {vaults}, {items}, polled every {interval} s")
 _POLLED = debug("{provider} polled: {listed} of {vaults} listed{others}")
 _FAILED = warning("{provider} {state}: {detail}")
 _RECOVERED = info("{provider} is back after {duration}")
@@ -122,14 +122,14 @@ class Poller:
         return jittered(self._interval, random=self._time.random())
 
     def _log_success(self, refreshed: Refreshed) -> None:
-        vaults, requests = self._index.sizes()
-        about = {"provider": self._provider.label, "connection": self._connection, "vaults": plural(vaults, "vault")}
+        vaults = plural(self._index.vaults, "vault")
+        about = {"provider": self._provider.label, "connection": self._connection, "vaults": vaults}
         if not self._connected:
             self._connected = True
             _CONNECTED(
                 _log,
                 address=self._index.address,
-                requests=plural(requests, "requested Secret"),
+                items=plural(self._index.items, "requested item"),
                 interval=f"{self._interval:.0f}",
                 **about,
             )

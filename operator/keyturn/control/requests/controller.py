@@ -13,7 +13,7 @@ from keyturn.control.requests.sweeper import Sweeper
 from keyturn.control.requests.workloads import WorkloadRequests
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.request import Key
-from keyturn.core.status import GOOD
+from keyturn.core.status import GOOD, Reason
 
 
 class RequestController:
@@ -64,9 +64,10 @@ class RequestController:
         return len(self.registry), ready, reasons
 
     def _gone(self, key: Key, uid: str) -> None:
-        self.registry.remove(key, uid=uid)
-        # Also if a write of ours noticed it before: what workloads ask under that key is in force again.
-        if (request := self.registry.get(key)) is None or not request.has_status:
+        known = self.registry.remove(key, uid=uid)
+        # Also if a write of ours noticed it before: what another requests under that key is in force again.
+        request = self.registry.get(key)
+        if known or request is None or not request.has_status or request.status.reason == Reason.OVERRULED:
             self._changed(key)
 
     def _changed(self, key: Key) -> None:

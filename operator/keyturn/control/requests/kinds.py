@@ -6,8 +6,9 @@ from typing import Final
 
 from keyturn.cluster import WORKLOADS
 from keyturn.control.requests.items import ITEMS
+from keyturn.control.requests.keyturnsecrets import SHAPED
 from keyturn.control.requests.requester import Requester
 
-REQUESTERS: Final = (ITEMS, *map(Requester, WORKLOADS))
+REQUESTERS: Final = (SHAPED, ITEMS, *map(Requester, WORKLOADS))
 
 BY_KIND: Final = {requester.resource.kind: requester for requester in REQUESTERS}

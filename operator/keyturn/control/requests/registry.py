@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from keyturn.base.time import Time
 from keyturn.control.requests.requester import Requester
+from keyturn.control.sharing import Sharing
 from keyturn.core.conditions import Status
 from keyturn.core.content import MappingOptions
 from keyturn.core.metadata import ObjectMeta
@@ -52,7 +54,9 @@ class RequestRegistry:
         self._workloads: dict[Key, dict[WorkloadKey, AnnotatedWorkload]] = {}
         self._requests: dict[Key, SecretRequest] = {}
         self._changed_at: dict[Key, float] = {}
-        self._by_path: dict[tuple[str, str], set[Key]] = {}
+        # By the name of the connection and the path as written.
+        self._by_path: Sharing[Key, tuple[str, str]] = Sharing()
+        self._paths: dict[str, tuple[ItemPath, ...]] = {}
         self._tombstones: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -86,27 +90,35 @@ class RequestRegistry:
         """The annotated workloads that ask for a Secret."""
         return self._workloads.get(key, {}).values()
 
-    def paths(self, connection: str) -> list[ItemPath]:
-        """The paths that requests use of a connection; those that are not well formed are left out."""
-        paths = []
-        for request in self._requests.values():
-            if request.connection == connection:
-                try:
-                    paths.append(parse_item_path(request.item_path))
-                except BadPath:
-                    continue
-        return paths
+    def overruled(self, key: Key) -> list[SecretRequest]:
+        """The objects that request a Secret and do not decide what it holds, since another object does; also those being deleted."""
+        request = self._requests.get(key)
+        objects = self._objects.get(key, {})
+        if request is None or request.uid not in objects:
+            return []
+        return [each for uid, each in objects.items() if uid != request.uid]
+
+    def paths(self, connection: str) -> tuple[ItemPath, ...]:
+        """The paths that requests use of a connection; those that are not well formed are left out.
+
+        As long as no request changes them, it is the very same object: whoever asks often can tell so without reading it.
+        """
+        if connection not in self._paths:
+            asked = (request.paths for request in self._requests.values() if request.connection == connection)
+            self._paths[connection] = tuple(_well_formed(path for paths in asked for _, path in paths))
+        return self._paths[connection]
 
     def changed_at(self, key: Key) -> float:
         """Monotonic time of the last change of a request."""
         return self._changed_at.get(key, 0.0)
 
     def observe(self, seen: SecretRequest) -> bool:
-        """Take note of an object as it was seen. Returns whether the request for its Secret differs from before."""
+        """Take note of an object as it was seen. Returns whether it, or the request for its Secret, differs from before."""
         if seen.uid in self._tombstones:
             return False
         objects = self._objects.setdefault(seen.key, {})
         owner = seen.owners[0]
+        before = objects.get(seen.uid)
         for uid, known in list(objects.items()):
             if (known.owners[0].kind, known.owners[0].name) != (owner.kind, owner.name):
                 continue
@@ -115,7 +127,8 @@ class RequestRegistry:
             # Also an object that was made again under the same name.
             del objects[uid]
         objects[seen.uid] = seen
-        return self._compose(seen.key)
+        # What changes on an object that does not decide must be answered in its status, too.
+        return self._compose(seen.key) or before != seen
 
     def observe_workload(self, old: AnnotatedWorkload | None, new: AnnotatedWorkload | None) -> Collection[Key]:
         """Take note of a change to an annotated workload. Returns the keys whose request differs from before."""
@@ -131,14 +144,14 @@ class RequestRegistry:
 
     def wrote_status(self, request: SecretRequest, status: Status, *, resource_version: str) -> None:
         """Take note of our own status write before the watch reports it, unless something newer is known already."""
+        written = replace(request, resource_version=resource_version)
         known = self._requests.get(request.key)
-        if known is None or known.uid != request.uid:
-            return
-        if not _is_older(replace(request, resource_version=resource_version), known):
+        if known is not None and known.uid == request.uid and not _is_older(written, known):
             self._requests[request.key] = replace(known, status=status, resource_version=resource_version)
-            objects = self._objects.get(request.key, {})
-            if request.uid in objects:
-                objects[request.uid] = replace(objects[request.uid], status=status, resource_version=resource_version)
+        objects = self._objects.get(request.key, {})
+        seen = objects.get(request.uid)
+        if seen is not None and not _is_older(written, seen):
+            objects[request.uid] = replace(seen, status=status, resource_version=resource_version)
 
     def removed_finalizer(self, request: SecretRequest, *, resource_version: str) -> None:
         """Take note that we took the official operator's finalizer off an object, before the watch reports it."""
@@ -162,21 +175,20 @@ class RequestRegistry:
         return True
 
     def sharing_path(self, key: Key) -> Collection[Key]:
-        """The keys of all requests that name the same item in the same words, this one among them."""
-        request = self._requests.get(key)
-        return self._by_path.get(_place(request), ()) if request else ()
+        """The keys of all requests that name the same items in the same words, one through another, this one among them."""
+        return self._by_path.together(key) or ()
 
     def _compose(self, key: Key) -> bool:
         """Put together what is asked under a key. Returns whether that differs from before."""
         before, now = self._requests.get(key), self._composed(key)
-        if before is not None:
-            self._unindex(before)
+        if (places := _places(now)) != _places(before):
+            self._by_path.record(key, places)
+            self._paths.clear()
         if now is None:
             self._requests.pop(key, None)
             self._changed_at.pop(key, None)
             return before is not None
         self._requests[key] = now
-        self._by_path.setdefault(_place(now), set()).add(key)
         if before is None or (before.uid, before.generation) != (now.uid, now.generation):
             self._changed_at[key] = self._time.monotonic()
         return before != now
@@ -184,15 +196,17 @@ class RequestRegistry:
     def _composed(self, key: Key) -> SecretRequest | None:
         workloads = self.workloads(key)
         of_workloads = request_from_workloads(key, workloads, mapping=self._mapping)
-        # The kind that comes first decides; of one kind, the object whose name does.
+        # The kind that comes first decides; of one kind, the object whose name does. All own the Secret, which outlives the first.
         objects = sorted(
             self._objects.get(key, {}).values(),
             key=lambda each: (self._precedence.get(each.owners[0].kind, 0), each.owners[0].name),
         )
-        for request in objects:
+        for place, request in enumerate(objects):
             going = request.deleting and LEGACY_FINALIZER not in request.finalizers
-            if not (going and of_workloads is not None):
-                return with_co_owners(request, workloads)
+            if not (going and (of_workloads is not None or len(objects) > place + 1)):
+                others = [each for each in objects if each is not request and not each.deleting]
+                owners = (each for other in others for each in other.owners)
+                return with_co_owners(replace(request, owners=(*request.owners, *owners)), workloads)
         if of_workloads is None:
             return None
         before = self._requests.get(key)
@@ -203,17 +217,6 @@ class RequestRegistry:
         same = replace(of_workloads, generation=before.generation, uid=before.uid, owners=before.owners) == before
         return replace(of_workloads, generation=before.generation + (not same), status=before.status)
 
-    def _unindex(self, request: SecretRequest) -> None:
-        keys = self._by_path.get(_place(request))
-        if keys is not None:
-            keys.discard(request.key)
-            if not keys:
-                del self._by_path[_place(request)]
-
-
-def _place(request: SecretRequest) -> tuple[str, str]:
-    return request.connection, request.item_path or ""
-
 
 def _is_older(seen: SecretRequest, known: SecretRequest) -> bool:
     """Whether what was seen is older than what is known under the same name, of that object or of another.
@@ -223,3 +226,14 @@ def _is_older(seen: SecretRequest, known: SecretRequest) -> bool:
     if not (seen.resource_version.isdecimal() and known.resource_version.isdecimal()):
         return False
     return int(seen.resource_version) < int(known.resource_version)
+
+
+def _places(request: SecretRequest | None) -> tuple[tuple[str, str], ...]:
+    """Where the items of a request are: the name of the connection, and the path as written, of each."""
+    return () if request is None else tuple((request.connection, path or "") for _, path in request.paths)
+
+
+def _well_formed(paths: Iterable[str | None]) -> Iterator[ItemPath]:
+    for path in paths:
+        with contextlib.suppress(BadPath):
+            yield parse_item_path(path)

@@ -22,8 +22,11 @@ class Requester:
         resource: how the API server addresses it; the kind's name is `resource.kind`.
         read: makes a request of an object; None for workloads, which `workloads.py` reads together.
         has_status: whether the outcome is written to the object. Otherwise Events alone say it.
+        required: whether the operator needs the API server to serve the kind. Without one that is not required it does the rest of
+            its work, and begins with that kind as soon as its definition is installed.
     """
 
     resource: Resource
     read: ReadRequest | None = None
     has_status: bool = False
+    required: bool = True

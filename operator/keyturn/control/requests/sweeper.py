@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from keyturn.base.backoff import Backoff, jittered
 from keyturn.base.log import warning
-from keyturn.cluster import ALL_NAMESPACES, ClusterError, Forbidden, namespaces_or_all
+from keyturn.cluster import ALL_NAMESPACES, ClusterError, Forbidden, NotFound, namespaces_or_all
 from keyturn.control.context import Context
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.requests.requester import ReadRequest, Requester
@@ -84,16 +84,19 @@ class Sweeper:
         present: set[str] = set()
         for namespace in namespaces_or_all(self._settings.watch_namespaces):
             try:
-                manifests = await self._cluster.list(requester.resource, namespace)
-            except Forbidden as error:
-                # The Role of one namespace may be missing while the others are served.
-                _FORBIDDEN(_log, kind=kind, place=namespace or "all namespaces", namespace=namespace, error=error)
+                # Page by page: together, the objects may need more memory than there is.
+                async for page in self._cluster.pages(requester.resource, namespace, size=requester.resource.page):
+                    for manifest in page.get("items") or ():
+                        request = read(manifest, self._settings)
+                        present.add(request.uid)
+                        self._registry.observe(request)
+            except (Forbidden, NotFound) as error:
+                if isinstance(error, NotFound) and requester.required:
+                    raise
+                # The Role of one namespace may be missing while the others are served; of a definition, the watch says it.
+                if isinstance(error, Forbidden):
+                    _FORBIDDEN(_log, kind=kind, place=namespace or "all namespaces", namespace=namespace, error=error)
                 present |= {uid for uid, key in remembered.items() if namespace in {ALL_NAMESPACES, key.namespace}}
-                continue
-            for manifest in manifests:
-                request = read(manifest, self._settings)
-                present.add(request.uid)
-                self._registry.observe(request)
         # Only what was remembered before the listing: an object made meanwhile may be missing from it.
         for uid in remembered.keys() - present:
             self._gone(remembered[uid], uid)

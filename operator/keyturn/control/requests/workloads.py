@@ -28,6 +28,7 @@ from keyturn.control.requests.registry import RequestRegistry
 from keyturn.core.events import Event, EventReason
 from keyturn.core.names import LEGACY_FINALIZER, PRODUCT
 from keyturn.core.request import Key
+from keyturn.core.status import Reason
 from keyturn.core.workloads import AnnotatedWorkload, WorkloadKey, annotated_workload, conflicting
 
 _log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class WorkloadRequests:
         decides = request.owners[0]
         for workload in conflicting(request, self._registry.workloads(key)):
             message = f"the Secret {key.name} follows the item path of {decides.kind} {decides.name}"
-            self._warn(workload, EventReason.OVERRULED, message)
+            self._warn(workload, Reason.OVERRULED, message)
 
     def _changed(self, _: object, old: AnnotatedWorkload | None, new: AnnotatedWorkload | None) -> None:
         for workload in (old, new):
@@ -145,7 +146,7 @@ class WorkloadRequests:
             for key in {workload.secret for workload in self._workloads.values() if workload.secret is not None}:
                 self.warn_conflicting(key)
 
-    def _warn(self, workload: AnnotatedWorkload, reason: EventReason, message: str) -> None:
+    def _warn(self, workload: AnnotatedWorkload, reason: EventReason | Reason, message: str) -> None:
         key = workload.key
         about = About(BY_KIND[key.kind].resource, key.namespace, key.name, workload.uid)
         self._events.post(about, Event(reason, message, warning=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from keyturn.base.log import debug, info, warning
 from keyturn.cluster import About, ClusterError
@@ -19,7 +20,17 @@ from keyturn.core.conditions import Status
 from keyturn.core.events import Event, EventReason
 from keyturn.core.outcomes import DEFECT, SUPERSEDED, Outcome
 from keyturn.core.request import Key, SecretRequest
-from keyturn.core.status import WAITING, CannotRefresh, Failure, Reason, StatusChange, Synced, event_of, is_repeated
+from keyturn.core.status import (
+    WAITING,
+    CannotRefresh,
+    Failure,
+    Reason,
+    StatusChange,
+    Synced,
+    conflict_with,
+    event_of,
+    is_repeated,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +110,7 @@ class Conclusion:
             if outcome.gone:
                 self._registry.remove(key, uid=request.uid)
             outcome = await self._report_outcome(request, outcome)
+            outcome = await self._report_conflicts(key, outcome)
         if self._registry.get(key) is None:
             self._memory.forget(key)
             self._failed.pop(key, None)
@@ -151,6 +163,32 @@ class Conclusion:
         except ClusterError as error:
             return self._situations.after(error, request)
         self.post(request, outcome.events)
+        return outcome
+
+    async def _report_conflicts(self, key: Key, outcome: Outcome) -> Outcome:
+        """Report to each object that requests the Secret and does not decide, which one does; the pass ends as it ended."""
+        if not self._registry.overruled(key):
+            return outcome
+        async with self._slots:
+            # Within the slot: the object that decided may be gone meanwhile.
+            decider = self._registry.get(key)
+            for each in self._registry.overruled(key):
+                if decider is None or each.deleting:
+                    continue
+                change = conflict_with(decider)
+                try:
+                    written = await self._statuses.write(each, change)
+                except ClusterError as error:
+                    return replace(outcome, requeue=self._situations.after(error, each).requeue)
+                if written and (event := event_of(change)) is not None:
+                    _WARNED(
+                        _log,
+                        **each.subject,
+                        message=event.message,
+                        reason=event.reason,
+                        connection=each.connection,
+                    )
+                    self.post(each, [event])
         return outcome
 
 

@@ -188,11 +188,12 @@ class SyncController:
         return {*self._memory.users.sharing_item(key), *self._registry.sharing_path(key)} - {key}
 
     def _names_something_else(self, request: SecretRequest) -> bool:
-        """Whether the path names something else, or something newer, than at the last pass."""
-        return self._cached(request) != self._memory.users.get(request.key)
+        """Whether a path names something else, or something newer, than at the last pass."""
+        return self._cached(request) != self._memory.users.all(request.key)
 
-    def _cached(self, request: SecretRequest) -> ResolvedItem | None:
+    def _cached(self, request: SecretRequest) -> tuple[ResolvedItem, ...]:
+        index = self._connections[request.connection].index
         try:
-            return self._connections[request.connection].index.cached(parse_item_path(request.item_path))
+            return tuple(index.cached(parse_item_path(path)) for _, path in request.paths)
         except (BadPath, Unresolved):
-            return None
+            return ()

@@ -1,4 +1,4 @@
-"""Fetches items, each once for all requests of a batch, and shapes one into the data of a Secret by each request's own options."""
+"""Fetches items, each once for all requests of a batch, and makes the data of a Secret of one by each request's own options."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """What one item gives one Secret.
+    """What its items give one Secret.
 
     Attributes:
         data: bytes by key.
         skipped: what could not become a key.
         shared: the keys that several fields or files become.
+        origins: explicit keys with the references that each is made of.
+        remade: the keys whose bytes differ each time they are made.
     """
 
     data: dict[str, bytes] = field(repr=False)
     skipped: tuple[Skipped, ...] = ()
     shared: tuple[str, ...] = ()
+    origins: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    remade: frozenset[str] = frozenset()
 
 
 class _Shared(Generic[_T]):
@@ -72,11 +76,16 @@ class FetchedItem:
     Args:
         connection: fetches its files.
         item: with its values.
+
+    Attributes:
+        item: with its values.
+        revision: of the item.
+        tags: of the item.
     """
 
     def __init__(self, connection: Connection, item: Item) -> None:
         self._connection = connection
-        self._item = item
+        self.item = item
         self._shaped: dict[MappingOptions, _Shared[Shaped]] = {}
         self._files: dict[str, bytes] = {}
         self._lock = asyncio.Lock()
@@ -95,14 +104,14 @@ class FetchedItem:
         return await self._shaped[options].get()
 
     async def _shape(self, options: MappingOptions) -> Shaped:
-        plan = plan_content(self._item, options)
+        plan = plan_content(self.item, options)
         room = MAX_SECRET_BYTES - plan.declared_bytes
         data = dict(plan.data)
         for key, file in plan.files.items():
             if room < 0:
                 break
             declared = file.size or 0
-            content = await self._file(file, limit=declared + room)
+            content = await self.file(file, limit=declared + room)
             room -= len(content) - declared
             if content or options.allow_empty_values:
                 data[key] = content
@@ -110,11 +119,17 @@ class FetchedItem:
             raise FileTooLarge(f"the item holds more than the {MAX_SECRET_BYTES} bytes that a Secret can hold")
         return Shaped(data, plan.skipped, plan.shared)
 
-    async def _file(self, file: Field, *, limit: int) -> bytes:
+    async def file(self, file: Field, *, limit: int) -> bytes:
+        """The bytes of one file, which is downloaded once for all.
+
+        Raises:
+            FileTooLarge: it has more than `limit` bytes.
+            VaultError: it could not be fetched.
+        """
         async with self._lock:
             if file.id not in self._files:
                 self._connection.health.check()
-                self._files[file.id] = await self._connection.vaults.file(self._item.ref, file, limit=limit)
+                self._files[file.id] = await self._connection.vaults.file(self.item.ref, file, limit=limit)
             return self._files[file.id]
 
 

@@ -1,10 +1,11 @@
-"""Which item each request named when it was last reconciled, and which requests name the same item."""
+"""Which items each request named when it was last reconciled, and which requests name the same items."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 from keyturn.control.connections.index import ResolvedItem
+from keyturn.control.sharing import Sharing
 from keyturn.core.request import Key
 
 
@@ -12,26 +13,31 @@ class ItemUsers:
     """A dict with an index."""
 
     def __init__(self) -> None:
-        self._resolved: dict[Key, ResolvedItem] = {}
-        self._users: dict[tuple[str, str, str], set[Key]] = {}
+        self._resolved: dict[Key, tuple[ResolvedItem, ...]] = {}
+        self._sharing: Sharing[Key, tuple[str, str, str]] = Sharing()
 
     def get(self, key: Key) -> ResolvedItem | None:
-        """What the request named, or None if it named nothing."""
-        return self._resolved.get(key)
+        """The main item that the request named, or None if one of its items could not be found."""
+        return next(iter(self.all(key)), None)
+
+    def all(self, key: Key) -> tuple[ResolvedItem, ...]:
+        """All items that the request named, in the order of its paths; none if one of them could not be found."""
+        return self._resolved.get(key, ())
 
     def sharing_item(self, key: Key) -> Collection[Key]:
-        """The keys that name the same item as this one, itself among them."""
-        resolved = self._resolved.get(key)
-        return self._users[resolved.identity] if resolved else ()
+        """The keys that name the same items as this one, one through another, itself among them."""
+        return self._sharing.together(key) or ()
 
-    def record(self, key: Key, resolved: ResolvedItem | None) -> None:
-        """Remember what a request names now."""
-        before = self._resolved.pop(key, None)
-        if before is not None:
-            users = self._users[before.identity]
-            users.discard(key)
-            if not users:
-                del self._users[before.identity]
-        if resolved is not None:
-            self._resolved[key] = resolved
-            self._users.setdefault(resolved.identity, set()).add(key)
+    def record(self, key: Key, resolved: ResolvedItem | None, *further: ResolvedItem) -> None:
+        """Remember what a request names now.
+
+        Args:
+            key: of the request.
+            resolved: the main item; None if one of its items could not be found.
+            further: the others, in the order of its paths.
+        """
+        self._resolved.pop(key, None)
+        items = () if resolved is None else (resolved, *further)
+        self._sharing.record(key, (item.identity for item in items))
+        if items:
+            self._resolved[key] = items

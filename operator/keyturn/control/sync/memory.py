@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keyturn.control.connections.index import ResolvedItem
@@ -20,13 +21,13 @@ class Refusal:
 
     Attributes:
         request: what was asked for.
-        item: what it named.
+        items: what it named, by alias.
         version: of the Secret that stands in the way.
         failure: why.
     """
 
     request: SecretRequest
-    item: ResolvedItem
+    items: Mapping[str, ResolvedItem]
     version: str
     failure: Failure
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Collection
+from dataclasses import replace
 
 from keyturn.cluster import ClusterError
 from keyturn.control.connections.connection import Connections
-from keyturn.control.connections.index import ResolvedItem
 from keyturn.control.context import Context
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.sync.conclude import Conclusion
 from keyturn.control.sync.fetching import Batch, FetchedItem, Shaped
+from keyturn.control.sync.finding import ItemFinder, ResolvedItems
 from keyturn.control.sync.memory import Memory, Refusal
 from keyturn.control.sync.owners import add_owners, owners_to_add
-from keyturn.control.sync.secret_writer import Refused, SecretWriter, Written
+from keyturn.control.sync.secret_writer import Present, Refused, SecretWriter
+from keyturn.control.sync.shaping import FetchedItems, Shaper, plan_of
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
-from keyturn.control.sync.write_events import event_of_write
+from keyturn.control.sync.written import further_items, outcome_of_write, time_left
 from keyturn.core import names
+from keyturn.core.desired import Desired
 from keyturn.core.events import Event
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.outcomes import (
@@ -30,21 +34,16 @@ from keyturn.core.outcomes import (
     Outcome,
     Requeue,
     after_failure,
-    after_write,
     when_current,
     when_emptied,
     when_frozen,
 )
 from keyturn.core.ownership import is_ours
-from keyturn.core.paths import BadPath
-from keyturn.core.polling import is_older
-from keyturn.core.request import Key, SecretRequest, requested_path
-from keyturn.core.resolve import Unresolved
-from keyturn.core.restart_status import keys_gone
+from keyturn.core.request import Key, SecretRequest
 from keyturn.core.restarts import unreadable_switch
-from keyturn.core.secret import Desired, Hold, is_current, refused_type
-from keyturn.core.status import Failure, Progressing, Reason, Synced, Warnings
-from keyturn.core.vault import VaultError
+from keyturn.core.secret import Hold, is_current, refused_type
+from keyturn.core.shape import ShapePlan
+from keyturn.core.status import Failure, Progressing, Reason, Warnings
 
 
 class Phases:
@@ -78,6 +77,7 @@ class Phases:
         slots: asyncio.Semaphore,
     ) -> None:
         self._cluster = context.cluster
+        self._time = context.time
         self._registry = registry
         self._connections = connections
         self._writer = writer
@@ -87,9 +87,11 @@ class Phases:
         self._memory = memory
         self._cooldown = cooldown
         self._slots = slots
+        self._finder = ItemFinder(registry=registry, connections=connections, situations=situations, memory=memory)
+        self._shaper = Shaper(situations)
 
     async def run(self, request: SecretRequest, batch: Batch, events: list[Event]) -> Outcome:
-        """Bring the Secret to what its item holds.
+        """Bring the Secret to what its items hold.
 
         Args:
             request: for the Secret.
@@ -98,7 +100,8 @@ class Phases:
 
         Raises:
             Ended: there was nothing to do, or it cannot be done; the outcome says which.
-            BadPath, Unresolved, VaultError: the item could not be had.
+            BadPath, Unresolved, VaultError: an item could not be had.
+            ShapeError: the Secret cannot be made of the items.
             ClusterError: the API server could not be reached, or did not allow something.
         """
         await self._remove_legacy_finalizer(request)
@@ -106,27 +109,54 @@ class Phases:
         self._stop_if_type_refused(request)
         # First of all, since it needs no vault: in an outage, too, a Secret must outlive the first of its owners.
         await self._complete_owners(request, events)
-        item = await self._resolve(request)
-        await self._adopt_ownerless(request, item, events)
-        await self._leave_if_frozen(request, item, tags=item.ref.tags, revision=item.ref.revision)
-        self._stop_if_current(request, item)
-        await self._stop_if_still_refused(request, item)
+        self._stop_if_suspended(request)
+        plan = plan_of(request)
+        items = await self._finder.find(request)
+        await self._adopt_ownerless(request, items, events)
+        await self._leave_if_frozen(self._desired(request, items), _tags(items))
+        self._stop_if_current(request, items)
+        await self._stop_if_still_refused(request, items)
         await self._announce_progress(request)
-        fetched = await batch.fetch(item)
+        fetched = await self._fetch(request, items, batch)
+        desired = self._desired(request, items, fetched)
         # The listing may be older than the tag.
-        await self._leave_if_frozen(request, item, tags=fetched.tags, revision=fetched.revision)
-        shaped = await fetched.shape(request.mapping)
-        return await self._write(request, item, fetched, shaped)
+        await self._leave_if_frozen(desired, _tags(fetched))
+        shaped, read = await self._shape(request, plan, fetched)
+        return await self._write(desired, items, fetched, shaped, read)
+
+    def _desired(self, request: SecretRequest, items: ResolvedItems, fetched: FetchedItems | None = None) -> Desired:
+        """What is known of the Secret before its data is: of which items it is made, and in which shape.
+
+        Args:
+            request: for the Secret.
+            items: that it names.
+            fetched: the same with their values, if they are fetched already.
+        """
+        revisions = {alias: item.ref.revision for alias, item in items.items()}
+        revisions |= {alias: item.revision for alias, item in (fetched or {}).items()}
+        shape = request.shape
+        return Desired(
+            request,
+            items[""].path,
+            revisions[""],
+            items=tuple((alias, item.path, revisions[alias]) for alias, item in items.items() if alias),
+            shape="" if shape is None or shape.is_plain else shape.digest(),
+            at=self._time.now(),
+        )
 
     async def _remove_legacy_finalizer(self, request: SecretRequest) -> None:
-        if names.LEGACY_FINALIZER not in request.finalizers:
+        """Remove it from the object that decides, and from those that do not: the deletion of each would wait for ever."""
+        everyone = (request, *self._registry.overruled(request.key))
+        held = [each for each in everyone if names.LEGACY_FINALIZER in each.finalizers]
+        if not held:
             return
         if (pause := self._cooldown.delay(request.key)) > 0:
             # The official operator still runs, and puts it back each time.
             raise Ended(Outcome("Contested", requeue=Requeue(after=pause)))
         self._cooldown.record(request.key)
         async with self._slots:
-            await self._statuses.remove_legacy_finalizer(request)
+            for each in held:
+                await self._statuses.remove_legacy_finalizer(each)
         raise Ended(FINALIZER_REMOVED)
 
     def _stop_if_deleting(self, request: SecretRequest) -> None:
@@ -143,12 +173,12 @@ class Phases:
         if secret is not None and (missing := owners_to_add(request, secret)):
             await self._add_owners(request, secret, missing, events)
 
-    async def _adopt_ownerless(self, request: SecretRequest, item: ResolvedItem, events: list[Event]) -> None:
+    async def _adopt_ownerless(self, request: SecretRequest, items: ResolvedItems, events: list[Event]) -> None:
         """Become the owner of a Secret that has none and holds this very item, as after a restore from a backup."""
         secret = self._writer.last_seen(request.key)
         if secret is None or is_ours(secret, request):
             return
-        if missing := owners_to_add(request, secret, item.path):
+        if missing := owners_to_add(request, secret, items[""].path):
             await self._add_owners(request, secret, missing, events)
 
     async def _add_owners(
@@ -159,60 +189,53 @@ class Phases:
         if event is not None:
             events.append(event)
 
-    async def _resolve(self, request: SecretRequest) -> ResolvedItem:
-        """Find the item, and believe an older version of it only if a later look confirms that."""
-        key, confirmations = request.key, self._situations.confirmations
-        unconfirmed_since = confirmations.since(key)
-        since = max(self._registry.changed_at(key), unconfirmed_since, confirmations.awaited_since(key))
-        try:
-            path = requested_path(request)
-            item = await self._connections[request.connection].index.find(path, since=since, at_least=unconfirmed_since)
-        except (BadPath, Unresolved, VaultError):
-            self._memory.users.record(key, None)
-            raise
-        self._memory.users.record(key, item)
-        status = request.status
-        if status.item_path == str(item.path) and is_older(item.ref.revision, status.item_version):
-            what = f"version {item.ref.revision}"
-            if not confirmations.confirmed(key, what, seen_at=item.asked_at):
-                raise Ended(Outcome("OlderVersion", requeue=Requeue(after=self._situations.confirm_after)))
-        return item
+    def _stop_if_suspended(self, request: SecretRequest) -> None:
+        """Leave a Secret alone whose object says so. It needs no vault, unless there is no Secret yet."""
+        if not request.suspend:
+            return
+        secret = self._writer.last_seen(request.key)
+        if secret is not None and is_ours(secret, request):
+            raise Ended(when_frozen(suspended=True))
 
-    async def _leave_if_frozen(
-        self, request: SecretRequest, item: ResolvedItem, *, tags: tuple[str, ...], revision: str
-    ) -> None:
-        """Leave a Secret alone whose item is tagged to be ignored. One that is not there yet is made all the same."""
-        if names.IGNORE_TAG not in tags:
+    async def _leave_if_frozen(self, desired: Desired, tags: Collection[str]) -> None:
+        """Leave a Secret alone of which an item is tagged to be ignored. One that is not there yet is made all the same."""
+        request = desired.request
+        if not _is_frozen(request, tags):
             return
         async with self._slots:
-            written = await self._writer.freeze(Desired(request, item.path, revision))
+            written = await self._writer.freeze(desired)
         if isinstance(written, Failure):
             raise Ended(after_failure(written, self._situations.of(request)))
         if written is not None:
-            raise Ended(when_frozen())
+            raise Ended(when_frozen(suspended=request.suspend))
 
-    def _stop_if_current(self, request: SecretRequest, item: ResolvedItem) -> None:
+    def _stop_if_current(self, request: SecretRequest, items: ResolvedItems) -> None:
         """Stop if all is right by metadata alone, so that nothing need be fetched."""
         secret = self._writer.last_seen(request.key)
         status = request.status
         warning = status.condition("Warning")
         warned = warning is not None and warning.reason == Reason.DUPLICATE_TITLE
         unsettled = warning is not None and warning.reason in {Reason.CANNOT_REFRESH, Reason.ITEM_EMPTIED}
+        desired = self._desired(request, items)
         if (
             secret is not None
             and request.is_synced
-            and status.item_version == item.ref.revision
-            and status.item_path == str(item.path)
-            and warned == bool(item.warnings)
+            and status.item_version == desired.item_revision
+            and status.item_path == str(desired.path)
+            and status.items == further_items(desired)
+            and warned == any(item.warnings for item in items.values())
             and not unsettled
-            and is_current(secret, Desired(request, item.path, item.ref.revision))
+            and is_current(secret, desired)
         ):
-            raise Ended(when_current(self._connections[request.connection].health.staleness(item.scope)))
+            health = self._connections[request.connection].health
+            stale = health.staleness(*(item.scope for item in items.values()))
+            again = time_left(desired, secret.annotations.get(names.PREVIOUS, ""))
+            raise Ended(when_current(stale, again=again))
 
-    async def _stop_if_still_refused(self, request: SecretRequest, item: ResolvedItem) -> None:
+    async def _stop_if_still_refused(self, request: SecretRequest, items: ResolvedItems) -> None:
         """Stop if the Secret that stands in the way is still the same, so that nothing need be fetched to be refused again."""
         refusal = self._memory.refusals.get(request.key)
-        if refusal is None or (refusal.request, refusal.item) != (request, item):
+        if refusal is None or (refusal.request, refusal.items) != (request, items):
             return
         async with self._slots:
             version = await self._writer.version(request.key)
@@ -226,53 +249,82 @@ class Phases:
             with contextlib.suppress(ClusterError):
                 await self._conclusion.report(request, Progressing())
 
-    async def _write(self, request: SecretRequest, item: ResolvedItem, fetched: FetchedItem, shaped: Shaped) -> Outcome:
+    async def _fetch(self, request: SecretRequest, items: ResolvedItems, batch: Batch) -> FetchedItems:
+        """All items with their values, or none: a Secret is one state of each of its items."""
+
+        async def fetch(alias: str) -> FetchedItem:
+            with self._situations.of_item(request, alias):
+                return await batch.fetch(items[alias])
+
+        # Each to its end, so that of several failures the same one is reported each time.
+        fetched = await asyncio.gather(*map(fetch, items), return_exceptions=True)
+        for each in fetched:
+            if isinstance(each, BaseException):
+                raise each
+        return dict(zip(items, (each for each in fetched if isinstance(each, FetchedItem)), strict=True))
+
+    async def _shape(
+        self, request: SecretRequest, plan: ShapePlan | None, fetched: FetchedItems
+    ) -> tuple[Shaped, Present | None]:
+        """The data of the Secret, and the Secret as it is if that had to be read for it."""
+        if plan is None:
+            return await fetched[""].shape(request.mapping), None
+        files = await self._shaper.download(request, plan, fetched)
+        if not plan.uses_random:
+            return await self._shaper.render(request, plan, fetched, files, {}), None
+        async with self._slots:
+            read = await self._writer.read(request.key)
+        return await self._shaper.render(request, plan, fetched, files, read.data), read
+
+    async def _write(
+        self,
+        desired: Desired,
+        items: ResolvedItems,
+        fetched: FetchedItems,
+        shaped: Shaped,
+        read: Present | None,
+    ) -> Outcome:
+        request = desired.request
         remaining = 0.0
         if not any(shaped.data.values()):
             remaining = self._memory.emptied.remaining(request)
         else:
             self._memory.emptied.clear(request.key)
         async with self._slots:
-            desired = Desired(request, item.path, fetched.revision, shaped.data, may_empty=not remaining)
-            written = await self._writer.write(desired)
+            # Only now: others may have held the slots for a while.
+            desired = replace(
+                desired, data=shaped.data, remade=shaped.remade, may_empty=not remaining, at=self._time.now()
+            )
+            written = await self._writer.write(desired, read=read)
         if written is None:
             raise Ended(VANISHED)
         if isinstance(written, Hold):
             message = (
-                f"the item has no value at version {fetched.revision}; "
+                f"the item has no value at version {desired.item_revision}; "
                 f"the Secret keeps its {len(written.keys)} keys until a later look confirms that"
             )
             raise Ended(when_emptied(message, self._situations.of(request), remaining=remaining))
         if isinstance(written, Refused):
             if written.version is not None:
-                self._memory.refusals[request.key] = Refusal(request, item, written.version, written.failure)
+                self._memory.refusals[request.key] = Refusal(request, items, written.version, written.failure)
             raise Ended(after_failure(written.failure, self._situations.of(request)))
-        synced = Synced(
-            str(item.path),
-            fetched.revision,
-            tuple(sorted(shaped.data)),
-            Warnings(
-                item.warnings,
+        return outcome_of_write(
+            written,
+            desired,
+            warnings=Warnings(
+                tuple(warning for item in items.values() for warning in item.warnings),
                 shaped.skipped,
                 unreadable_switch(request.annotations),
-                no_values=not shaped.data,
                 shared=shaped.shared,
-                gone=keys_gone(request.status.restarts, written.revision, written.pending, shaped.data),
             ),
-            revision=written.revision,
-            pending=written.pending,
+            origins=shaped.origins,
+            frozen=_is_frozen(request, _tags(fetched)),
         )
-        # Nothing new came from the vault: somebody else changed the Secret.
-        drifted = written.applied and request.is_synced and request.status.item_version == fetched.revision
-        frozen = names.IGNORE_TAG in fetched.tags
-        event = event_of_write(written, synced.keys, was_there=request.status.keys is not None)
-        return after_write(_result(written), synced, event=event, drifted=drifted, frozen=frozen)
 
 
-def _result(written: Written) -> str:
-    """What was done, as the metrics count it."""
-    if written.created:
-        return "Created"
-    if written.repaired:
-        return "Repaired"
-    return "Updated" if written.changed else "Kept"
+def _is_frozen(request: SecretRequest, tags: Collection[str]) -> bool:
+    return request.suspend or names.IGNORE_TAG in tags
+
+
+def _tags(items: ResolvedItems | FetchedItems) -> list[str]:
+    return [tag for each in items.values() for tag in (each.tags if isinstance(each, FetchedItem) else each.ref.tags)]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keyturn.base.text import listed
 from keyturn.cluster import SECRETS, AlreadyExists, Cluster, Conflict, Invalid, NotFound, TooLarge
 from keyturn.control.sync.owners import is_there
+from keyturn.core.desired import Desired
 from keyturn.core.keys import keys_of_type
 from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.names import MANAGED_BY, PRODUCT, SECRET_MANAGER
+from keyturn.core.names import MANAGED_BY, PREVIOUS, PRODUCT, SECRET_MANAGER
 from keyturn.core.ownership import reference_to
 from keyturn.core.pending import PendingChanges, pending_changes
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.restarts import revision_of
-from keyturn.core.secret import Apply, Create, Desired, Hold, Keep, plan_frozen, plan_secret
+from keyturn.core.secret import Apply, Create, Hold, Keep, data_of, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
 
 _ATTEMPTS = 3
@@ -36,6 +37,8 @@ class Written:
         added: those of them that were added.
         removed: those of them that were removed.
         repaired: what was changed had been edited by somebody else.
+        ended: names of the keys that returned from previous bytes to the current value.
+        previous: until when which keys hold previous bytes, as the Secret records it.
         revision: of the Secret.
         pending: changes for which restarts are pending now; None if there are none.
     """
@@ -47,6 +50,8 @@ class Written:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     repaired: bool = False
+    ended: frozenset[str] = frozenset()
+    previous: str = ""
     revision: int = 0
     pending: PendingChanges | None = None
 
@@ -62,6 +67,22 @@ class Refused:
 
     failure: Failure
     version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A Secret as it was when it was read.
+
+    Attributes:
+        secret: the whole Secret; None if there is none.
+    """
+
+    secret: dict[str, Any] | None = field(repr=False)
+
+    @property
+    def data(self) -> dict[str, bytes]:
+        """What it holds."""
+        return data_of(self.secret or {})
 
 
 class SecretWriter:
@@ -99,15 +120,29 @@ class SecretWriter:
         except NotFound:
             return None
 
-    async def write(self, desired: Desired) -> Written | Hold | Refused | None:
+    async def read(self, key: Key) -> Present:
+        """The Secret as it is, ours or not.
+
+        Raises:
+            ClusterError: the API server could not be reached, or did not allow it.
+        """
+        return Present(await self._present(key))
+
+    async def write(self, desired: Desired, *, read: Present | None = None) -> Written | Hold | Refused | None:
         """Create the Secret, change it, or leave it, whichever is right; None if the object that decides is gone.
+
+        Args:
+            desired: what it must be.
+            read: the Secret, if it was just read.
 
         Raises:
             ClusterError: the API server could not be reached, or did not allow it.
         """
         request = desired.request
         expected = request.key in self._secrets or bool(request.status.conditions)
-        present = await self._present(request.key) if expected else None
+        if read is None:
+            read = await self.read(request.key) if expected else Present(None)
+        present = read.secret
         for attempt in range(_ATTEMPTS):
             plan = plan_secret(present, desired, pending=self._pending_of_deleted.get(request.key))
             if isinstance(plan, Hold):
@@ -141,7 +176,8 @@ class SecretWriter:
             patch = plan_frozen(ObjectMeta.of(answer), desired)
             if isinstance(patch, Failure):
                 return patch
-            if not isinstance(patch, Keep):
+            # What is suspended is not even annotated: the end of that is a new generation, which needs no other trace.
+            if not isinstance(patch, Keep) and not desired.request.suspend:
                 await self._cluster.merge_patch(SECRETS, key.namespace, key.name, patch, field_manager=SECRET_MANAGER)
         except NotFound:
             return None
@@ -171,6 +207,7 @@ class SecretWriter:
             added=tuple(key for key in plan.changed if key not in before),
             removed=tuple(key for key in plan.changed if key not in after),
             repaired=plan.repairs,
+            ended=plan.ended,
         )
         return _with_pending(written, answer)
 
@@ -225,7 +262,11 @@ def _version(secret: Mapping[str, Any]) -> str:
 
 
 def _with_pending(written: Written, secret: Mapping[str, Any]) -> Written:
-    """The same with what the Secret says of itself: its revision, and for which changes restarts are pending."""
+    """The same with what the Secret says of itself: its revision, until when previous bytes stay, and for which changes restarts are pending."""
     metadata = ObjectMeta.of(secret)
-    pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
-    return replace(written, revision=revision_of(metadata.annotations), pending=pending)
+    return replace(
+        written,
+        previous=metadata.annotations.get(PREVIOUS, ""),
+        revision=revision_of(metadata.annotations),
+        pending=pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp),
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from keyturn.base.log import log_defect, warning
 from keyturn.base.time import Time
@@ -12,9 +14,11 @@ from keyturn.control.sync.confirmations import Confirmations
 from keyturn.core.outcomes import (
     DEFECT,
     NEEDS_CONFIRMATION,
+    Ended,
     Outcome,
     Situation,
     after_cluster_error,
+    after_failure,
     after_vault_error,
     failure_of,
 )
@@ -22,6 +26,7 @@ from keyturn.core.paths import BadPath
 from keyturn.core.polling import FRESH_GRACE, next_fresh_look
 from keyturn.core.request import SecretRequest
 from keyturn.core.resolve import Unresolved
+from keyturn.core.shape_errors import ShapeError
 from keyturn.core.status import Reason
 from keyturn.core.vault import VaultError
 
@@ -71,6 +76,7 @@ class Situations:
         confirmed: bool = True,
         confirm_after: float | None = None,
         cannot_refresh: bool = False,
+        alias: str = "",
     ) -> Situation:
         """The situation of a request now.
 
@@ -79,24 +85,34 @@ class Situations:
             confirmed: whether its failure is confirmed.
             confirm_after: seconds until the look that may confirm it, if it is another than usual.
             cannot_refresh: whether its item could not be fetched for a while.
+            alias: of the further item that is in question; empty for the main one.
         """
         health = self._connections[request.connection].health
         return Situation(
             was_synced=request.was_synced,
             has_status=request.has_status,
             connection_down=health.is_down,
-            stale=health.staleness(request.vault),
+            stale=health.staleness(*request.vaults),
             confirmed=confirmed,
             confirm_after=self.confirm_after if confirm_after is None else confirm_after,
             recheck=self._recheck,
             cannot_refresh=cannot_refresh,
+            alias=alias,
         )
 
-    def after(self, error: Exception, request: SecretRequest) -> Outcome:
-        """The outcome of a pass that this error ended. It logs what is no news to the request's own status."""
+    def after(self, error: Exception, request: SecretRequest, *, alias: str = "") -> Outcome:
+        """The outcome of a pass that this error ended. It logs what is no news to the request's own status.
+
+        Args:
+            error: what was raised.
+            request: of the pass.
+            alias: of the further item that the error is about; empty if it is about the main one, or about none.
+        """
         match error:
+            case ShapeError():
+                return after_failure(failure_of(error), self.of(request))
             case VaultError() | Unresolved() | BadPath():
-                outcome = after_vault_error(error, self._situation(error, request))
+                outcome = after_vault_error(error, self._situation(error, request, alias))
                 if outcome.vault_failed:
                     self._connections[request.connection].health.report_failure()
                 return outcome
@@ -115,28 +131,48 @@ class Situations:
                 log_defect(_log, f"reconciling {request.key}", error, **request.key._asdict())
                 return DEFECT
 
-    def _situation(self, error: VaultError | Unresolved | BadPath, request: SecretRequest) -> Situation:
+    @contextmanager
+    def of_item(self, request: SecretRequest, alias: str) -> Iterator[None]:
+        """Within it, an error about a further item ends the pass with an outcome that names it; all others pass.
+
+        Args:
+            request: of the pass.
+            alias: of the item; empty for the main one.
+
+        Raises:
+            Ended: the further item could not be had.
+        """
+        try:
+            yield
+        except (BadPath, Unresolved, VaultError) as error:
+            if not alias:
+                raise
+            raise Ended(self.after(error, request, alias=alias)) from None
+
+    def _situation(self, error: VaultError | Unresolved | BadPath, request: SecretRequest, alias: str) -> Situation:
         """The situation of a request that met an error of the vault side, which is noted until it is confirmed."""
         reason = failure_of(error).reason
         if request.was_synced and reason in _OF_A_FETCH:
-            return self.of(request, cannot_refresh=self._cannot_refresh(request))
+            return self.of(request, cannot_refresh=self._cannot_refresh(request), alias=alias)
         if reason not in NEEDS_CONFIRMATION:
-            return self.of(request)
+            return self.of(request, alias=alias)
         if request.was_synced:
-            seen_at = self._time.monotonic()
-            return self.of(request, confirmed=self.confirmations.confirmed(request.key, reason, seen_at=seen_at))
+            what = f"{reason} of {alias}" if alias else reason
+            confirmed = self.confirmations.confirmed(request.key, what, seen_at=self._time.monotonic())
+            return self.of(request, confirmed=confirmed, alias=alias)
         if request.is_stalled:
             # It was confirmed before we were started again.
-            return self.of(request)
-        waited = self.confirmations.awaited(request.key, f"{request.uid} {request.generation} {request.item_path}")
+            return self.of(request, alias=alias)
+        path = dict(request.paths)[alias]
+        waited = self.confirmations.awaited(request.key, f"{request.uid} {request.generation} {path}")
         if waited is None:
-            return self.of(request)
-        return self.of(request, confirmed=False, confirm_after=next_fresh_look(waited))
+            return self.of(request, alias=alias)
+        return self.of(request, confirmed=False, confirm_after=next_fresh_look(waited), alias=alias)
 
     def _cannot_refresh(self, request: SecretRequest) -> bool:
         """Whether fetches have failed for a while, for a reason that is not the connection's or the vault's."""
         health = self._connections[request.connection].health
-        if health.is_down or health.is_vault_down(request.vault):
+        if health.is_down or any(map(health.is_vault_down, request.vaults)):
             self.unrefreshed.clear(request.key)
             return False
         return self.unrefreshed.confirmed(request.key, "", seen_at=self._time.monotonic())

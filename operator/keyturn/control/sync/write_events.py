@@ -27,9 +27,13 @@ def event_of_write(written: Written, keys: Sequence[str], *, was_there: bool) ->
     if written.repaired:
         named = listed("key", written.changed)
         return Event(EventReason.REPAIRED, f"reverted a change of the Secret that was made outside Keyturn ({named})")
-    if written.changed:
-        return Event(EventReason.UPDATED, f"Secret updated from 1Password ({_changes(written)})")
-    return None
+    if not written.changed:
+        return None
+    if written.ended.issuperset(written.changed):
+        what = f"Secret holds no previous value any more ({listed('key', written.changed)})"
+    else:
+        what = f"Secret updated from 1Password ({_changes(written)})"
+    return Event(EventReason.UPDATED, what)
 
 
 def _changes(written: Written) -> str:

@@ -103,6 +103,9 @@ def _revision(found: ItemSummary) -> str:
 _unknown = count(1)
 
 
+_NO_SECTION = "add more"
+"""The id of the section in which 1Password's apps keep fields that are in none."""
+
 _KINDS = {"REFERENCE": vault.FieldKind.REFERENCE, "FILE": vault.FieldKind.REFERENCE}
 """A field of type FILE only points to an entry of `files`, which becomes a field of its own."""
 
@@ -113,7 +116,8 @@ def _as_field(found: ItemField, labels: dict[str, str]) -> vault.Field:
         label=found.label,
         kind=_KINDS.get(found.type.upper(), vault.FieldKind.TEXT),
         value=None if found.value is None else found.value.get_secret_value(),
-        section=_section(found.section, labels),
+        section=(section := _section(found.section, labels)),
+        section_id=found.section.id if section and found.section else "",
     )
 
 
@@ -122,13 +126,14 @@ def _as_file(found: ItemFile, labels: dict[str, str]) -> vault.Field:
         id=found.id,
         label=found.name,
         kind=vault.FieldKind.FILE,
-        section=_section(found.section, labels),
+        section=(section := _section(found.section, labels)),
         size=found.size,
+        section_id=found.section.id if section and found.section else "",
     )
 
 
 def _section(section: Section | None, labels: dict[str, str]) -> str | None:
-    """The section's label, else its id; None for the placeholder that has neither."""
-    if section is None:
+    """The section's label; None for what people see outside of any section, although the answer puts it into one."""
+    if section is None or section.id == _NO_SECTION:
         return None
-    return section.label or labels.get(section.id) or section.id or None
+    return section.label or labels.get(section.id) or None

@@ -1,0 +1,42 @@
+"""Which keys share something with which others, as an index both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T", bound=Hashable)
+
+
+class Sharing(Generic[K, T]):
+    """Two dicts: the things that each key uses, and the keys that use each thing."""
+
+    def __init__(self) -> None:
+        self._things: dict[K, tuple[T, ...]] = {}
+        self._users: dict[T, set[K]] = {}
+
+    def record(self, key: K, things: Iterable[T]) -> None:
+        """Remember what a key uses now, in place of what it used before; nothing is left of a key that uses nothing."""
+        for thing in self._things.pop(key, ()):
+            users = self._users[thing]
+            users.discard(key)
+            if not users:
+                del self._users[thing]
+        if used := tuple(dict.fromkeys(things)):
+            self._things[key] = used
+            for thing in used:
+                self._users.setdefault(thing, set()).add(key)
+
+    def together(self, key: K) -> Collection[K]:
+        """All keys that use a thing that this one uses, or a thing that one of those uses, and so on; this one among them."""
+        seen: set[T] = set()
+        found: set[K] = set()
+        edge = [key] if key in self._things else []
+        while edge:
+            for thing in self._things[edge.pop()]:
+                if thing not in seen:
+                    seen.add(thing)
+                    edge += self._users[thing] - found
+                    found |= self._users[thing]
+        return found

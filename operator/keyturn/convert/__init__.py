@@ -1,0 +1,1 @@
+"""`keyturn convert`: ExternalSecrets and OnePasswordItems rewritten as KeyturnSecrets, without a cluster or a vault."""
