@@ -137,11 +137,7 @@ def _people(chance: random.Random, plan: Plan) -> Iterator[Step]:
         elif action == "delete and create" and present:
             yield Step(at, "people", action, names=(chance.choice(present),))
         elif action == "edit the Secret":
-            choice = chance.choice(("a value", "another key", "no key", "a label", "no item version"))
-            if choice == "no item version" and member(int(one[0][1:])).annotated:
-                # Nothing else proves that a Secret of a workload is ours: it would be left alone, as a foreign one.
-                choice = "a label"
-            yield Step(at, "people", action, names=one, choice=choice)
+            yield Step(at, "people", action, names=one, choice=_edit(chance, *one))
         elif action in {"rotate", "rotate and back"}:
             yield Step(at, "people", action, names=one, keys=keys)
         elif action == "rotate many":
@@ -150,6 +146,15 @@ def _people(chance: random.Random, plan: Plan) -> Iterator[Step]:
             yield Step(at, "people", action, names=tuple(lasting), keys=keys)
         elif action in {"save without a change", "delete the Secret", "scale", "create a workload again"}:
             yield Step(at, "people", action, names=one)
+
+
+def _edit(chance: random.Random, secret: str) -> str:
+    """What somebody edits of a Secret."""
+    choice = chance.choice(("a value", "another key", "no key", "a label", "no item version"))
+    if choice == "no item version" and member(int(secret[1:])).annotated:
+        # Nothing else proves that a Secret of a workload is ours: it would be left alone, as a foreign one.
+        return "a label"
+    return choice
 
 
 def _connect(chance: random.Random, plan: Plan) -> Iterator[Step]:
