@@ -201,7 +201,7 @@ async def test_what_kopf_leaves_of_its_streams_is_not_logged(called, monkeypatch
 
 
 async def test_a_second_signal_is_not_logged(called, monkeypatch, caplog):
-    """kopf fails at it, and the loop would log a traceback; other complaints are logged."""
+    """Kopf fails at it, and the loop would log a traceback; other complaints are logged."""
 
     async def operator(**_):
         loop, future = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
