@@ -110,10 +110,16 @@ OLD = workload(2)
             [secret(1, 1), None, secret(5, 1, uid=SECOND)], [OLD], (0, 0, 0, 0, 0), id="recreated with the same values"
         ),
         pytest.param(
-            [secret(1, 1), None, secret(5, 1, uid=SECOND)],
-            [OLD, workload(6, "s=bbbb.1")],
+            [secret(1, 1), None, secret(105, 1, uid=SECOND)],
+            [OLD, workload(106, "s=bbbb.1")],
             (0, 1, 0, 0, 1),
             id="a restart for a Secret that is recreated with the same values",
+        ),
+        pytest.param(
+            [secret(1, 1), None, secret(5, 1, uid=SECOND)],
+            [OLD, workload(6, "s=bbbb.1")],
+            (0, 1, 0, 0, 0),
+            id="the same of a Secret that was deleted right after it was written",
         ),
         pytest.param(
             [secret(1, 1), None, secret(5, 1, uid=SECOND, item_version="2", password="two")],

@@ -14,6 +14,10 @@ _CUT_S = 2.0
 """The API server cuts creation times to the second, so a workload this much younger than a change may count as older."""
 
 
+_STATUS_S = 60.0
+"""So long after a write, a status may not say yet what the Secret holds. If the Secret is deleted until then, all its keys count."""
+
+
 @dataclass(frozen=True)
 class Change:
     """A change of a Secret's data.
@@ -131,6 +135,7 @@ def changes_of(
     ours: SecretState | None = None
     before: SecretState | None = None
     pending: frozenset[str] = frozenset()
+    written_at = 0.0
     for state in states:
         if state is None:
             continue
@@ -144,7 +149,8 @@ def changes_of(
                 # Restarts that were pending are so for the Secret that replaces this one: who had one gets another.
                 allowed, low = allowed | pending, 0
                 # It may hold anything that its users do not know, unless it is of the same version of the item.
-                allowed |= frozenset() if state.item_version == ours.item_version else frozenset(everything)
+                known = state.item_version == ours.item_version and state.seen_at - written_at > _STATUS_S
+                allowed |= frozenset() if known else frozenset(everything)
             elif before is not None and state.revision > ours.revision:
                 allowed |= _differing(before, state)
             if state.item != ours.item:
@@ -163,6 +169,8 @@ def changes_of(
                 )
                 found.append(change)
             pending = (pending | allowed) if state.owes else frozenset()
+        if ours is None or (ours.uid, ours.item_version) != (state.uid, state.item_version):
+            written_at = state.seen_at
         ours = before = state
     return found
 
