@@ -29,10 +29,9 @@ from keyturn.control.sync.workers import Workers
 from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import BadPath, parse_item_path
-from keyturn.core.pending import PendingChanges
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.resolve import Unresolved
-from keyturn.core.triggers import Wake, pending_of_deleted, wake_ups
+from keyturn.core.triggers import Wake, wake_ups
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class SyncController:
         slots = asyncio.Semaphore(_WRITES_AT_ONCE)
         self._registry = registry
         self._connections = connections
-        self._pending_of_deleted: dict[Key, PendingChanges] = {}
+        self._deleted: dict[Key, ObjectMeta] = {}
         self._cooldown: DriftCooldown[Key] = DriftCooldown(time)
         self._queue: WorkQueue[Key] = WorkQueue(time=time)
         context.cluster.reachability.subscribe(self._queue.wake)
@@ -90,7 +89,7 @@ class SyncController:
             context,
             registry=registry,
             connections=connections,
-            writer=SecretWriter(context.cluster, secrets=secrets, pending_of_deleted=self._pending_of_deleted),
+            writer=SecretWriter(context.cluster, secrets=secrets, deleted=self._deleted),
             statuses=self._statuses,
             conclusion=conclusion,
             situations=situations,
@@ -149,7 +148,7 @@ class SyncController:
         self._memory.forget(key)
         self._sync_requests.forget(key)
         self._queue.forget(key)
-        self._pending_of_deleted.pop(key, None)
+        self._deleted.pop(key, None)
 
     def sync_requested(self, key: Key) -> None:
         """A request may ask for a look at its vaults. Its key is queued after that, so that nobody can queue it at will."""
@@ -163,9 +162,9 @@ class SyncController:
         if request is None:
             return
         if new is not None:
-            self._pending_of_deleted.pop(key, None)
-        elif (pending := pending_of_deleted(old, new)) is not None:
-            self._pending_of_deleted[key] = pending
+            self._deleted.pop(key, None)
+        elif old is not None:
+            self._deleted[key] = old
         if Wake.SYNC in wake_ups(new, request):
             delay = self._cooldown.delay(key)
             when = f" in {duration(delay)}" if delay else ""
