@@ -41,7 +41,7 @@ def rows(text):
             yield cells
 
 
-@pytest.mark.parametrize("page", ["contract.md", "from-external-secrets.md", "migration.md", "security.md"])
+@pytest.mark.parametrize("page", ["contract.md", "from-external-secrets.md", "migration.md", "secrets.md", "security.md"])
 def test_every_test_that_is_named_exists(page):
     """A claim rests on its test; one that was renamed or deleted would leave it standing on nothing."""
     named = {"::".join(match) for match in NAMED.findall((ROOT / "docs" / page).read_text())}
