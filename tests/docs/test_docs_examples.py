@@ -13,13 +13,11 @@ pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = {
-    (path.name, document["metadata"]["name"]): document
+    (path.name, document["kind"]): document
     for path in sorted((ROOT / "examples").glob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text())
 }
-REQUESTS = {
-    file: document for (file, _), document in DOCUMENTS.items() if document["kind"] == KEYTURN_SECRETS.kind
-}
+REQUESTS = {file: document for (file, kind), document in DOCUMENTS.items() if kind == KEYTURN_SECRETS.kind}
 # The keys of the Secret of each example.
 KEYS = {
     "argocd-repository.yaml": {"sshPrivateKey", "type", "url"},
@@ -76,11 +74,11 @@ async def test_each_example_makes_its_secret(stage):
 
 def test_what_examples_mount_and_pull_with_is_there():
     """A workload beside a KeyturnSecret uses the Secret of the same file, by a key that it has."""
-    for (file, _), document in DOCUMENTS.items():
-        if file not in KEYS or document["kind"] == KEYTURN_SECRETS.kind:
+    for (file, kind), document in DOCUMENTS.items():
+        if file not in KEYS or kind == KEYTURN_SECRETS.kind:
             continue
         name = REQUESTS[file]["metadata"]["name"]
-        if document["kind"] == "ServiceAccount":
+        if kind == "ServiceAccount":
             assert document["imagePullSecrets"] == [{"name": name}]
             continue
         pod = document["spec"]["template"]["spec"]
