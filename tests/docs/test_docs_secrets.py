@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 from operator_fixtures import annotations_of
-from test_docs_contract import existing_tests
 
 from keyturn.cluster.resources import KEYTURN_SECRETS
 from keyturn.core import shape_errors
@@ -21,6 +20,7 @@ from keyturn.core.shape import Shape, plan_shape
 from keyturn.core.shape_errors import ShapeError
 from keyturn.core.vault import Field, FieldKind, Item, ItemRef, Url
 from support.key_material import MAKERS, certificate_pem, chain, private_pem
+from support.pages import existing_tests
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "secrets.md").read_text()
@@ -121,14 +121,11 @@ class Items:
         }
         self.files = {}
         self.by_path = {}
-        for line in block.splitlines():
-            if not line.startswith(" "):
-                path, fields, urls = line, [], []
-            else:
-                part = self._part(line)
-                (urls if isinstance(part, Url) else fields).append(part)
-            ref = ItemRef(id="i", scope="v", title="", revision="1", urls=tuple(urls))
-            self.by_path[path] = Item(ref, tuple(fields))
+        for path, lines in re.findall(r"^(\S.*)\n((?:  .*\n)*)", block, re.MULTILINE):
+            parts = [self._part(line) for line in lines.splitlines()]
+            urls = tuple(each for each in parts if isinstance(each, Url))
+            fields = tuple(each for each in parts if isinstance(each, Field))
+            self.by_path[path] = Item(ItemRef(id="i", scope="v", title="", revision="1", urls=urls), fields)
 
     def _part(self, line):
         kind, label, content, *section = re.split(r" {2,}", line.strip())
@@ -161,7 +158,7 @@ class Items:
 
 
 def table(mark):
-    """The rows of the table behind a mark, without its head; a bar in a cell is written `\\|`."""
+    r"""The rows of the table behind a mark, without its head; a bar in a cell is written `\\|`."""
     [lines] = re.findall(rf"^<!-- {mark} -->\n\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
     return [
         [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -181,7 +178,9 @@ def fits(shown, made):
 
 
 def items_of_tables():
-    [block] = re.findall(r"^<!-- the items of the tables below -->\n\n```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    [block] = re.findall(
+        r"^<!-- the items of the tables below -->\n\n```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
+    )
     material = "  field  private key  -----BEGIN...\n  field  certificate  -----BEGIN...\n"
     main, further = re.split(r"^(?=vaults/Production/items/SMTP)", block, flags=re.MULTILINE)
     return Items(main + material + further)
@@ -293,9 +292,10 @@ async def test_the_commands_of_the_page_move_a_secret(stage, api_server):
 
     for block in re.findall(r"^```shell\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
-            program, *arguments = line.replace("examples/", f"{ROOT}/examples/").split()
+            program, *typed = line.replace("examples/", f"{ROOT}/examples/").split()
             assert program == "kubectl"
-            await asyncio.to_thread(api_server.kubectl, *arguments, f"--namespace={stage.namespace}")
+            arguments = [*typed, f"--namespace={stage.namespace}"]
+            await asyncio.to_thread(api_server.kubectl, *arguments)
 
     shaped = await stage.ready("database", kind=KEYTURN_SECRETS)
     after = await stage.holds(
