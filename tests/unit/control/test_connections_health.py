@@ -123,7 +123,8 @@ def test_one_vault_becomes_stale_by_itself(health, time):
         health.set_reachable(vault_errors={"v": DENIED})
 
     assert health.staleness("v") is not None
-    assert health.staleness("w") is None
+    assert health.staleness("w", "v") is not None
+    assert health.staleness("w", "x", None) is None
     assert health.staleness() is None
 
     health.set_reachable()
@@ -135,8 +136,8 @@ def test_a_failed_request_has_the_poller_look_unless_it_knows(health):
     """While the connection is down, the poller looks by itself."""
     health.set_down(DOWN)
     health.report_failure()
-    assert not health.recheck.is_set()
+    assert not health.recheck
 
     health.set_reachable()
     health.report_failure()
-    assert health.recheck.is_set()
+    assert health.recheck

@@ -24,8 +24,8 @@ from support.shapes import a_file, an_item, data_of, text
 
 def made_by(filters, value, *others):
     """What a hole with these filters makes of bytes, with further values under the labels `a` and `b`."""
-    others = [text(label, other) for label, other in zip("ab", others, strict=False)]
-    item = an_item(a_file("value", size=None), *others)
+    beside = [text(label, other) for label, other in zip("ab", others, strict=False)]
+    item = an_item(a_file("value", size=None), *beside)
     return data_of({"keys": {"k": f"value | {filters}"}}, item, files={"value": value})["k"]
 
 
@@ -128,6 +128,7 @@ def test_an_argument_of_a_text_filter_is_text():
         ("v | b64decode(1)", 'the argument of b64decode is "url"'),
         ("v | trim | default(a)", "default is always the first filter"),
         ("v | dotenv", "dotenv stands directly after '*'"),
+        ("* | json | dotenv", "dotenv stands directly after '*'"),
         ("v | trim | json | properties", "properties stands directly after"),
         ("* | trim", "after '*' stands one of dotenv, json, properties"),
         ("*", "after '*' stands one of"),
@@ -310,17 +311,29 @@ def test_a_kind_of_blocks_is_a_string():
         data_of({"keys": {"k": 'password | pem("CERTIFICATE")'}})
 
 
+def test_what_a_filter_makes_is_bounded_whatever_it_is(monkeypatch):
+    """Also if the next filter would make it small again."""
+    monkeypatch.setitem(FILTERS, "trim", Filter("trim", lambda value: value * (MAX_SECRET_BYTES + 1)))
+
+    with pytest.raises(ShapeTooLarge, match="what trim makes is larger"):
+        data_of({"keys": {"k": '"x" | trim | sha256'}})
+
+
 def test_a_foreign_error_of_a_filter_is_one_of_the_language(monkeypatch):
     """A library may quote the value in its error, and one value must not end the operator."""
 
     def broken(value):
-        raise RuntimeError(value)
+        raise LookupError(value)
 
-    row = Filter("trim", broken)
-    monkeypatch.setitem(FILTERS, "trim", row)  # type: ignore[arg-type]
+    monkeypatch.setitem(FILTERS, "trim", Filter("trim", broken))
 
     with pytest.raises(ValueInvalid) as raised:
         data_of({"keys": {"k": "password | trim"}})
 
-    assert str(raised.value) == 'key "k", line 1: "password" | trim: the value cannot be processed (RuntimeError)'
+    assert str(raised.value) == 'key "k", line 1: "password" | trim: the value cannot be processed (LookupError)'
     assert raised.value.__context__ is None
+
+
+def test_properties_are_escaped_for_java():
+    """Java skips white space after the equals sign, and has no escape for a backspace."""
+    assert text_filters.properties({"k": ' \b"é😀'.encode()}) == rb"k=\ \u0008" + b'"' + rb"\u00e9\ud83d\ude00" + b"\n"

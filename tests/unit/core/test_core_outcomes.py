@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from keyturn.base.backoff import LONGEST_RETRY_AFTER
 from keyturn.core.events import Event
+from keyturn.core.failures import failure_of
 from keyturn.core.outcomes import (
     BACKOFF,
     CURRENT,
@@ -28,7 +29,6 @@ from keyturn.core.outcomes import (
     after_failure,
     after_vault_error,
     after_write,
-    failure_of,
     when_current,
     when_frozen,
 )
@@ -503,6 +503,19 @@ UPDATED = Event("Updated", "new bytes")
 def test_what_a_write_means(given_, outcome):
     """A Secret that is right needs no further look."""
     assert after_write("Created", WRITTEN, **{"event": None, "drifted": False, "frozen": False, **given_}) == outcome
+
+
+def test_an_error_about_a_further_item_names_its_alias():
+    """The path alone is not in each message."""
+    change = after_vault_error(ItemUnresolved("m"), replace(SYNCED, alias="mail")).change
+
+    assert change == Failure(Reason.ITEM_NOT_FOUND, "item 'mail': m")
+
+
+def test_the_end_of_a_previous_value_is_looked_at_in_time():
+    """Also after an operator was started again, and in an outage."""
+    assert when_current(None, again=60.0) == replace(CURRENT, requeue=Requeue(after=60.0))
+    assert when_current(UNREACHABLE, again=60.0).requeue == Requeue(after=60.0)
 
 
 def test_a_secret_that_is_current_changes_nothing():
