@@ -12,9 +12,9 @@ from operator_fixtures import annotations_of
 from keyturn.cluster.resources import KEYTURN_SECRETS
 from keyturn.core import shape_errors
 from keyturn.core.content import DEFAULT_MAPPING
+from keyturn.core.failures import failure_of
 from keyturn.core.filters import FILTERS
 from keyturn.core.keyturnsecret import request_from_keyturn_secret
-from keyturn.core.outcomes import failure_of
 from keyturn.core.previous import keep_previous
 from keyturn.core.shape import Shape, plan_shape
 from keyturn.core.shape_errors import ShapeError
