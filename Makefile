@@ -38,6 +38,7 @@ lint: install ## run ruff, mypy (strict) and import-linter, and check the genera
 	@$(BIN)/python dev/chart.py --check
 	@$(BIN)/python dev/reference.py --check
 	@$(BIN)/python dev/picture.py --check
+	@$(BIN)/python dev/schemas.py --check
 
 format: install ## format the code, and let ruff fix what it can
 	@$(BIN)/ruff check --fix-only .
@@ -71,9 +72,10 @@ chart: install ## generate the chart's README table, its copy of crds/, and the 
 	@$(BIN)/python dev/chart.py
 	@KEYTURN_RENEW_SNAPSHOTS=1 $(BIN)/pytest tests/chart/test_chart_rendering.py -q -k reviewed
 
-pages: install ## generate docs/reference.md, and the picture docs/architecture.svg from docs/architecture.txt
+pages: install ## generate docs/reference.md, docs/schemas, and the picture docs/architecture.svg from docs/architecture.txt
 	@$(BIN)/python dev/reference.py
 	@$(BIN)/python dev/picture.py
+	@$(BIN)/python dev/schemas.py
 
 kind-demo: ## try Keyturn on a new kind cluster; needs docker, kind, helm and kubectl (to end: kind delete cluster --name keyturn)
 	docker build --tag localhost/keyturn:$(VERSION) .
