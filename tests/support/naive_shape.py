@@ -144,7 +144,7 @@ def fill(steps, spec, items, files, made):
         found = [each if each.isdigit() else read(each, spec, items, files, made) for each in arguments]
         if None in found:
             raise NaiveError("FieldNotFound")
-        value = FILTERS[name](value, *found)
+        value = filters()[name](value, *found)
     return value
 
 
@@ -162,13 +162,14 @@ def replace(value, old, new):
     return as_text(value).replace(as_text(old), as_text(new)).encode()
 
 
-FILTERS = {
-    "trim": lambda value: as_text(value).strip().encode(),
-    "upper": lambda value: as_text(value).upper().encode(),
-    "lower": lambda value: as_text(value).lower().encode(),
-    "replace": replace,
-    "indent": indent,
-    "urlencode": lambda value: urllib.parse.quote(value, safe="").encode(),
-    "b64encode": base64.b64encode,
-    "hexencode": lambda value: value.hex().encode(),
-}
+def filters():
+    return {
+        "trim": lambda value: as_text(value).strip().encode(),
+        "upper": lambda value: as_text(value).upper().encode(),
+        "lower": lambda value: as_text(value).lower().encode(),
+        "replace": replace,
+        "indent": indent,
+        "urlencode": lambda value: urllib.parse.quote(value, safe="").encode(),
+        "b64encode": base64.b64encode,
+        "hexencode": lambda value: value.hex().encode(),
+    }

@@ -49,6 +49,7 @@ class Filter:
         many: makes bytes of many fields by name; None if it does not follow `*`.
         holds: for filters with other bytes at each call: whether old bytes are still right for a value and arguments.
         is_hash: whether each call takes tens of milliseconds on purpose.
+        effort: if the work does not grow with the bytes that go in and come out alone: how many more bytes it is worth.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Filter:
     many: Callable[[Mapping[str, bytes]], bytes] | None = None
     holds: Callable[..., bool] | None = None
     is_hash: bool = False
+    effort: Callable[..., int] | None = None
 
     @property
     def is_default(self) -> bool:
@@ -108,10 +110,10 @@ _ROWS: Final = (
     Filter("trim", text_filters.trim, is_text=True),
     Filter("upper", text_filters.upper, is_text=True),
     Filter("lower", text_filters.lower, is_text=True),
-    Filter("replace", text_filters.replace_text, (_VALUE, _VALUE), is_text=True),
-    Filter("indent", text_filters.indent, (Number(MAX_INDENT),), is_text=True),
+    Filter("replace", text_filters.replace_text, (_VALUE, _VALUE), is_text=True, effort=text_filters.effort_to_find),
+    Filter("indent", text_filters.indent, (Number(MAX_INDENT),), is_text=True, effort=text_filters.effort_to_indent),
     Filter("json", text_filters.json_string, is_text=True, many=text_filters.json_object),
-    Filter("urlencode", text_filters.urlencode),
+    Filter("urlencode", text_filters.urlencode, effort=text_filters.effort_to_urlencode),
     Filter("shell", text_filters.shell_word, is_text=True),
     Filter("b64encode", text_filters.b64encode, (_ALPHABET,), optional=1),
     Filter("b64decode", text_filters.b64decode, (_ALPHABET,), optional=1),

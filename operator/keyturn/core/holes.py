@@ -101,8 +101,8 @@ def parse_template(text: str, aliases: Collection[str]) -> Parts:
 
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_STRING = re.compile(r'"([^"\\]*(?:\\[nt"\\][^"\\]*)*)(["\\])?')
+_ESCAPE = re.compile(r"\\(.)")
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 _REFERENCE = re.compile(r"(?:[^|,)}\n]|\}(?!\}))+")
 _FILTER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -182,13 +182,12 @@ class _Parser:
 
     def _string(self) -> str:
         found = _STRING.match(self._text, self.at)
-        if found is None:
+        if found is None or not found[2]:
             raise self._refused("a string has no end")
-        for escape in _ESCAPE.finditer(found[1]):
-            if escape[1] not in _ESCAPES:
-                raise self._refused(f"a string has an unknown escape; known are {', '.join(map(_escaped, _ESCAPES))}")
+        if found[2] == "\\":
+            raise self._refused('a string has an unknown escape; known are \\n, \\t, \\" and \\\\')
         self.at = found.end()
-        return _ESCAPE.sub(lambda escape: _ESCAPES[escape[1]], found[1])
+        return _ESCAPE.sub(lambda escape: _ESCAPES[escape[1]], found[1]) if "\\" in found[1] else found[1]
 
     def _call(self) -> FilterCall:
         self._space()
@@ -262,7 +261,3 @@ class _Parser:
 
     def _refused(self, why: str, line: int | None = None) -> InvalidTemplate:
         return InvalidTemplate(f"line {line or self._line_here()}: {why}")
-
-
-def _escaped(letter: str) -> str:
-    return f"\\{letter}"

@@ -119,7 +119,8 @@ def check_most(count: int, most: int, what: str) -> None:
 def _parsed(name: str, text: str, parse: Callable[[str], Parts], longest: int) -> Parts:
     if not is_legal_key(name):
         raise InvalidTemplate(f"{quoted(name)} is no legal key of a Secret")
-    check_most(len(text), longest, f"characters in key {quoted(name)}")
+    if len(text) > longest:
+        check_most(len(text), longest, f"characters in key {quoted(name)}")
     try:
         return parse(text)
     except InvalidTemplate as error:

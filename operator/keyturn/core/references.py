@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from keyturn.base.text import enumerated, one_line, shorten
 from keyturn.core.content import DEFAULT_MAPPING, ordered_urls, plan_content
@@ -20,8 +20,12 @@ RESERVED_PREFIX: Final = "keyturn "
 
 _MOST_NAMED = 5
 
-_URLS: Final = 1
-"""The place of URLs in the order of precedence. The best of several URLs counts: each has the same label until somebody labels it."""
+_FIELD, _URL, _FILE = range(3)
+"""The kinds in their order of precedence: of several, the first that has a value counts."""
+
+_Ranked: TypeAlias = tuple[int, Field]
+_Name: TypeAlias = tuple[bool, str]
+"""Whether the case is exact, and the name, else case-folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def parse_reference(text: str, aliases: Collection[str]) -> FieldReference | Key
         InvalidTemplate: it is none; the message does not say where it stands.
     """
     if text.startswith("@"):
-        return KeyReference(text=text, key=text[1:].strip())
+        return KeyReference(text=text, key=text[1:])
     parts = [part.strip() for part in text.split("/")]
     alias = parts.pop(0) if len(parts) > 1 and parts[0] in aliases else ""
     if len(parts) > 2:
@@ -82,8 +86,44 @@ def parse_reference(text: str, aliases: Collection[str]) -> FieldReference | Key
     return FieldReference(text=text, alias=alias, section=section, name=name)
 
 
+class _Group:
+    """Fields of one name in whatever case, in the order of precedence of their kinds."""
+
+    __slots__ = ("_best", "_spelled", "fields")
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[str, _Ranked]] = []
+        self._spelled: dict[str, list[_Ranked]] | None = None
+        self._best: dict[str | None, Sequence[Field]] = {}
+
+    def best(self, name: str) -> Sequence[Field]:
+        """Those that have a value and are meant before all others. If they are several, nothing decides between them."""
+        if len(self.fields) == 1:
+            return _best_of([ranked for _, ranked in self.fields])
+        if self._spelled is None:
+            self._spelled = {}
+            for spelling, ranked in self.fields:
+                self._spelled.setdefault(spelling, []).append(ranked)
+        exact = name if name in self._spelled else None
+        if exact not in self._best:
+            fits = [ranked for _, ranked in self.fields] if exact is None else self._spelled[exact]
+            self._best[exact] = _best_of(fits)
+        return self._best[exact]
+
+
+def _best_of(ranked: Sequence[_Ranked]) -> Sequence[Field]:
+    for kind in (_FIELD, _URL, _FILE):
+        fits = [each for rank, each in ranked if rank == kind]
+        # An index of one section holds no others. Else, an empty field in none does not make way for one of a section.
+        fits = [each for each in fits if each.section is None] or fits
+        if valued := [each for each in fits if has_value(each)]:
+            # Each URL has the same label until somebody labels it, so the best one counts.
+            return valued[:1] if kind == _URL else valued
+    return ()
+
+
 class Fields:
-    """The fields, URLs and files of one item, found by reference.
+    """The fields, URLs and files of one item, found by reference. The time for all references together is bounded.
 
     Args:
         item: with its values.
@@ -94,14 +134,13 @@ class Fields:
         self._item = item
         self._where = item_name(alias)
         urls = [Field(id="", label=url.label, value=url.href) for url in reversed(ordered_urls(item.ref.urls))]
-        # In the order of precedence. Of several kinds, the first that has a value counts.
-        self._kinds: Final[Sequence[Sequence[Field]]] = (
-            [each for each in item.fields if each.kind is not FieldKind.FILE],
-            urls,
-            [each for each in item.fields if each.kind is FieldKind.FILE],
-        )
-        self._labels = _indexed(self._kinds, lambda each: each.label)
-        self._ids: dict[str, list[tuple[int, Field]]] | None = None
+        self._all = [
+            *((_FIELD, each) for each in item.fields if each.kind is not FieldKind.FILE),
+            *((_URL, each) for each in urls),
+            *((_FILE, each) for each in item.fields if each.kind is FieldKind.FILE),
+        ]
+        self._indexes: dict[tuple[_Name | None, bool], Mapping[str, _Group]] = {}
+        self._sections: Mapping[_Name, Sequence[_Ranked]] | None = None
         self._many: dict[str | None, Mapping[str, bytes]] = {}
 
     def find(self, reference: FieldReference) -> Field | None:
@@ -113,17 +152,11 @@ class Fields:
         Raises:
             FieldAmbiguous: several are left.
         """
-        found = self._named(reference)
-        for kind in range(len(self._kinds)):
-            fits = [field for each, field in found if each == kind]
-            if reference.section is None:
-                fits = [each for each in fits if each.section is None] or fits
-            valued = [each for each in fits if has_value(each)]
-            if len(valued) > 1 and kind != _URLS:
-                raise self._ambiguous(reference, valued)
-            if valued:
-                return valued[0]
-        return None
+        group = self._named(reference)
+        best = () if group is None else group.best(reference.name)
+        if len(best) > 1:
+            raise self._ambiguous(reference, best)
+        return best[0] if best else None
 
     def missing(self, reference: FieldReference) -> FieldNotFound:
         """Why a reference finds no value, with the name that was probably meant."""
@@ -131,15 +164,16 @@ class Fields:
         if self._named(reference):
             return FieldNotFound(f"{wanted} has no value in {self._where}")
         section = reference.section
-        if section is not None and not any(_is_in(each, section) for each in self._item.fields):
+        inside = [each for _, each in (self._all if section is None else self._in(section))]
+        if section is not None and not inside:
             sections = {each.section for each in self._item.fields if each.section is not None}
             return FieldNotFound(
                 f"{wanted}: {self._where} has no section {quoted(section)}{_hint(section, sorted(sections))}"
             )
         if reference.name == MANY:
             return FieldNotFound(f"{wanted}: no field of {self._where} has a value")
-        labels = {each.label for kind in self._kinds for each in kind if section is None or _is_in(each, section)}
-        return FieldNotFound(f"{wanted} is no field of {self._where}{_hint(reference.name, sorted(labels))}")
+        labels = sorted({each.label for each in inside})
+        return FieldNotFound(f"{wanted} is no field of {self._where}{_hint(reference.name, labels)}")
 
     def many(self, reference: FieldReference) -> Mapping[str, bytes]:
         """What all fields of an item or a section hold, by the keys that `include` would make of them, sorted.
@@ -148,28 +182,59 @@ class Fields:
         """
         section = None if reference.section is None else reference.section.casefold()
         if section not in self._many:
-            chosen = choose(
-                self._item,
-                lambda each: (
-                    each.kind is not FieldKind.FILE
-                    and not is_reserved_label(each.label)
-                    and (section is None or _is_in(each, section))
-                ),
-            )
+            if section is None:
+                item = self._item
+            else:
+                inside = (each for _, each in self._in(section))
+                item = Item(replace(self._item.ref, urls=()), tuple(inside))
+            chosen = choose(item, lambda each: not is_reserved_label(each.label))
             self._many[section] = dict(sorted(plan_content(chosen, DEFAULT_MAPPING).data.items()))
         return self._many[section]
 
-    def _named(self, reference: FieldReference) -> Sequence[tuple[int, Field]]:
-        """Everything that a reference fits: by label, else by id; only the exact case if it occurs."""
-        name, section = reference.name, reference.section
-        folded = name.casefold()
-        found = _within(self._labels.get(folded, ()), section)
-        if found:
-            return [each for each in found if each[1].label == name] or found
-        if self._ids is None:
-            self._ids = _indexed(self._kinds, lambda each: each.id)
-        found = _within(self._ids.get(folded, ()), section)
-        return [each for each in found if each[1].id == name] or found
+    def _named(self, reference: FieldReference) -> _Group | None:
+        """Everything that a reference fits, in whatever case: by label, else by id; in the exact section, else in any case."""
+        places: Sequence[_Name | None] = (None,) if reference.section is None else _spellings(reference.section)
+        folded = reference.name.casefold()
+        for by_id in (False, True):
+            for place in places:
+                found = self._index(place, by_id=by_id).get(folded)
+                if found is not None:
+                    return found
+        return None
+
+    def _index(self, place: _Name | None, *, by_id: bool) -> Mapping[str, _Group]:
+        """The fields of a section, or all, by name; made when it is first needed."""
+        known = self._indexes.get((place, by_id))
+        if known is not None:
+            return known
+        if place is not None and place not in self._by_section():
+            return {}
+        fields = self._all if place is None else self._by_section()[place]
+        groups: dict[str, _Group] = {}
+        for ranked in fields:
+            name = ranked[1].id if by_id else ranked[1].label
+            folded = name.casefold()
+            group = groups.get(folded)
+            if group is None:
+                group = groups[folded] = _Group()
+            group.fields.append((name, ranked))
+        self._indexes[place, by_id] = groups
+        return groups
+
+    def _in(self, section: str) -> Sequence[_Ranked]:
+        """The fields and files of all sections that a name fits."""
+        return self._by_section().get((False, section.casefold()), ())
+
+    def _by_section(self) -> Mapping[_Name, Sequence[_Ranked]]:
+        if self._sections is None:
+            found: dict[_Name, list[_Ranked]] = {}
+            for ranked in self._all:
+                if ranked[1].section is not None:
+                    names = {*_spellings(ranked[1].section), *_spellings(ranked[1].section_id)}
+                    for name in names:
+                        found.setdefault(name, []).append(ranked)
+            self._sections = found
+        return self._sections
 
     def _ambiguous(self, reference: FieldReference, fits: Sequence[Field]) -> FieldAmbiguous:
         names = [f"{_path(each)} (id {one_line(shorten(each.id, 80))})" for each in fits]
@@ -205,28 +270,9 @@ def item_name(alias: str) -> str:
     return f"item {quoted(alias)}" if alias else "the main item"
 
 
-def _indexed(kinds: Sequence[Sequence[Field]], name: Callable[[Field], str]) -> dict[str, list[tuple[int, Field]]]:
-    """Fields by name in any case, with their kind's place in the order of precedence."""
-    found: dict[str, list[tuple[int, Field]]] = {}
-    for kind, fields in enumerate(kinds):
-        for each in fields:
-            found.setdefault(name(each).casefold(), []).append((kind, each))
-    return found
-
-
-def _within(found: Sequence[tuple[int, Field]], section: str | None) -> Sequence[tuple[int, Field]]:
-    """Those in a section; all if there is none. Of sections that differ only in case, the exact one counts."""
-    if section is None:
-        return found
-    fits = [each for each in found if _is_in(each[1], section)]
-    return [each for each in fits if section in {each[1].section, each[1].section_id}] or fits
-
-
-def _is_in(field: Field, section: str) -> bool:
-    if field.section is None:
-        return False
-    folded = section.casefold()
-    return folded in {field.section.casefold(), field.section_id.casefold()}
+def _spellings(name: str) -> tuple[_Name, _Name]:
+    """A name in its exact case, and in any case."""
+    return (True, name), (False, name.casefold())
 
 
 def _path(field: Field) -> str:

@@ -17,6 +17,9 @@ _T = TypeVar("_T")
 MAX_FILTERED_BYTES: Final = 16 * 1024 * 1024
 """What may go into and come out of the filters of one object: some tens of milliseconds."""
 
+_FIELD_BYTES: Final = 256
+"""What one of many fields counts beside its name and its value."""
+
 
 class Renderer:
     """Renders the keys of one Secret. It lives for one call, as all that holds values.
@@ -70,7 +73,7 @@ class Renderer:
         try:
             value = self._value(key, hole)
             if is_text:
-                _check_text(value, hole.source)
+                _check_text(value, hole)
         except ShapeError as error:
             failure = with_place(error, key, hole)
         else:
@@ -81,7 +84,7 @@ class Renderer:
     def _value(self, key: str, hole: Hole) -> bytes:
         calls, operand = hole.calls, hole.operand
         if isinstance(operand, FieldReference) and operand.name == MANY:
-            value, calls = self._many(operand, calls[0].filter), calls[1:]
+            value, calls = self._many(operand, hole), calls[1:]
         else:
             value = self._first((operand, *hole.fallbacks))
         for call in calls:
@@ -120,47 +123,51 @@ class Renderer:
             case _:
                 return encode(operand)
 
-    def _many(self, reference: FieldReference, taker: Filter) -> bytes:
+    def _many(self, reference: FieldReference, hole: Hole) -> bytes:
+        taker = hole.calls[0].filter
         fields = self._fields[reference.alias]
         values = fields.many(reference)
         if not values or taker.many is None:
             raise fields.missing(reference)
-        self._charge(*map(len, values), *map(len, values.values()))
-        value = _result(taker, quoted(reference.text), taker.many, values)
+        self._charge(sum(map(len, values)) + sum(map(len, values.values())) + _FIELD_BYTES * len(values))
+        value = _result(taker, hole, taker.many, values)
         self._charge(len(value))
         return value
 
     def _applied(self, key: str, hole: Hole, call: FilterCall, value: bytes) -> bytes:
         """What a filter makes of a value; the old bytes of the key, if they are still right for a random filter."""
-        taker = call.filter
-        arguments = [self._argument(kind, each) for kind, each in zip(taker.takes, call.arguments, strict=False)]
-        texts = [value, *(each for each in arguments if isinstance(each, bytes))]
+        taker, size = call.filter, len(value)
         if taker.is_text:
-            for text in texts:
-                _check_text(text, f"{hole.source} | {taker.name}")
-        self._charge(*map(len, texts))
+            _check_text(value, hole, taker)
+        arguments: list[bytes | int | str] = []
+        for kind, written in zip(taker.takes, call.arguments, strict=False):
+            argument = self._argument(kind, written)
+            if isinstance(argument, bytes):
+                size += len(argument)
+                if taker.is_text:
+                    _check_text(argument, hole, taker)
+            arguments.append(argument)
+        if taker.effort is not None:
+            size += taker.effort(value, *arguments)
+        self._charge(size)
         old = self._old.get(key)
-        if (
-            taker.holds is not None
-            and old is not None
-            and _result(taker, hole.source, taker.holds, old, value, *arguments)
-        ):
+        if taker.holds is not None and old is not None and _result(taker, hole, taker.holds, old, value, *arguments):
             return old
         if taker.apply is None:
             raise ValueInvalid(f"{taker.name} takes no single value")
-        made = _result(taker, hole.source, taker.apply, value, *arguments)
+        made = _result(taker, hole, taker.apply, value, *arguments)
         self._charge(len(made))
         if len(made) > MAX_SECRET_BYTES:
             raise ShapeTooLarge(f"what {taker.name} makes is larger than the {MAX_SECRET_BYTES} bytes of a Secret")
         return made
 
-    def _argument(self, kind: Value | Number | Word, argument: Argument) -> bytes | int | str:
-        if isinstance(kind, Value) and not isinstance(argument, int):
-            return self._first((argument,))
-        return argument if isinstance(argument, int) else str(argument)
+    def _argument(self, kind: Value | Number | Word, written: Argument) -> bytes | int | str:
+        if isinstance(written, int):
+            return written
+        return self._first((written,)) if isinstance(kind, Value) else str(written)
 
-    def _charge(self, *sizes: int) -> None:
-        self._filtered += sum(sizes)
+    def _charge(self, size: int) -> None:
+        self._filtered += size
         if self._filtered > MAX_FILTERED_BYTES:
             raise TemplateTooExpensive(
                 f"the filters of one object may process {MAX_FILTERED_BYTES} bytes; up to here they are more"
@@ -204,22 +211,23 @@ def with_place(error: ShapeError, key: str, hole: Hole) -> ShapeError:
     return type(error)(f"key {quoted(key)}, line {hole.line}: {error}")
 
 
-def _result(taker: Filter, source: str, function: Callable[..., _T], *arguments: object) -> _T:
+def _result(taker: Filter, hole: Hole, function: Callable[..., _T], *arguments: object) -> _T:
     """What a function of a filter returns. All that it raises becomes a `ShapeError` that names the filter."""
     try:
         return function(*arguments)
     except ShapeError as error:
-        failure = type(error)(f"{source} | {taker.name}: {error}")
+        failure = type(error)(f"{hole.source} | {taker.name}: {error}")
     except Exception as error:  # noqa: BLE001 - a library's error may quote the value
-        failure = ValueInvalid(f"{source} | {taker.name}: the value cannot be processed ({type(error).__name__})")
+        failure = ValueInvalid(f"{hole.source} | {taker.name}: the value cannot be processed ({type(error).__name__})")
     raise failure
 
 
-def _check_text(value: bytes, source: str) -> None:
+def _check_text(value: bytes, hole: Hole, taker: Filter | None = None) -> None:
     try:
         value.decode()
     except UnicodeDecodeError:
         pass
     else:
         return
-    raise ValueInvalid(f"{source}: the bytes are no UTF-8 text; use b64encode")
+    where = hole.source if taker is None else f"{hole.source} | {taker.name}"
+    raise ValueInvalid(f"{where}: the bytes are no UTF-8 text; use b64encode")

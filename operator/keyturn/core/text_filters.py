@@ -13,7 +13,7 @@ import json
 import re
 import shlex
 import string
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from keyturn.core.content import MAX_SECRET_BYTES
@@ -25,7 +25,10 @@ _SLICE: Final = 64 * 1024
 
 def trim(value: bytes) -> bytes:
     """The text without white space at both ends."""
-    return value.decode().strip().encode()
+    text = value.decode()
+    trimmed = text.strip()
+    # Most values have none, and a text of wide characters is four times larger than its bytes.
+    return value if len(trimmed) == len(text) else trimmed.encode()
 
 
 def upper(value: bytes) -> bytes:
@@ -50,14 +53,33 @@ def replace_text(value: bytes, old: bytes, new: bytes) -> bytes:
     return value.replace(old, new)
 
 
+def effort_to_find(value: bytes, old: bytes, _new: bytes) -> int:
+    """At worst, a long text is compared in large part at each place before it turns out to be another."""
+    return len(value) * (len(old) // 8)
+
+
 def indent(value: bytes, width: int) -> bytes:
     """The text with so many more spaces before each line, but for the first one and blank ones."""
-    lines = sum(1 for _ in _LATER_LINE.finditer(value))
-    check_size(len(value) + lines * width)
-    return _LATER_LINE.sub(b"\n" + b" " * width, value)
+    check_size(len(value) + width * sum(1 for _ in _LATER_LINE.finditer(value)))
+    return b"".join(_LATER_LINE.sub(b"\n" + b" " * width, each) for each in _slices_of_lines(value))
 
 
 _LATER_LINE: Final = re.compile(rb"\n(?=[^\r\n])")
+
+
+def effort_to_indent(value: bytes, _width: int) -> int:
+    """A line costs about as much as twenty bytes."""
+    return 20 * value.count(b"\n")
+
+
+def _slices_of_lines(value: bytes) -> Iterator[bytes]:
+    """The text in slices, each of which but the first begins with a line feed."""
+    start = 0
+    while start < len(value):
+        end = value.find(b"\n", start + _SLICE)
+        end = len(value) if end < 0 else end
+        yield value[start:end]
+        start = end
 
 
 def json_string(value: bytes) -> bytes:
@@ -112,6 +134,11 @@ def urlencode(value: bytes) -> bytes:
 
 _UNRESERVED: Final = (string.ascii_letters + string.digits + "_.-~").encode()
 _PERCENT: Final = tuple(bytes([code]) if code in _UNRESERVED else b"%%%02X" % code for code in range(256))
+
+
+def effort_to_urlencode(value: bytes) -> int:
+    """Each byte is looked up, unless none needs it."""
+    return 2 * len(value) if value.translate(None, _UNRESERVED) else 0
 
 
 def shell_word(value: bytes) -> bytes:

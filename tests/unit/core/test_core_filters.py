@@ -24,8 +24,8 @@ from support.shapes import a_file, an_item, data_of, text
 
 def made_by(filters, value, *others):
     """What a hole with these filters makes of bytes, with further values under the labels `a` and `b`."""
-    others = [text(label, other) for label, other in zip("ab", others, strict=False)]
-    item = an_item(a_file("value", size=None), *others)
+    beside = [text(label, other) for label, other in zip("ab", others, strict=False)]
+    item = an_item(a_file("value", size=None), *beside)
     return data_of({"keys": {"k": f"value | {filters}"}}, item, files={"value": value})["k"]
 
 
@@ -316,8 +316,7 @@ def test_a_foreign_error_of_a_filter_is_one_of_the_language(monkeypatch):
     def broken(value):
         raise RuntimeError(value)
 
-    row = Filter("trim", broken)
-    monkeypatch.setitem(FILTERS, "trim", row)  # type: ignore[arg-type]
+    monkeypatch.setitem(FILTERS, "trim", Filter("trim", broken))
 
     with pytest.raises(ValueInvalid) as raised:
         data_of({"keys": {"k": "password | trim"}})

@@ -72,7 +72,7 @@ def test_filters_and_arguments_are_read():
         ("{{ a }}", "in `keys`, a hole has no braces"),
         ("a\nb", "line 2: the hole has a second line"),
         ('"a', "a string has no end"),
-        (r'"\x"', r"a string has an unknown escape; known are \n, \t, \", \\"),
+        (r'"\x"', r"a string has an unknown escape; known are \n, \t, \" and \\"),
         ("a |", "a filter is missing after '|'"),
         ("a | 3", "a filter is missing after '|'"),
         ('a | default("x"', "the arguments of default have no ')'"),

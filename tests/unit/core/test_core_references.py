@@ -35,6 +35,9 @@ def found(written, item):
         pytest.param(
             "s1/a", an_item(text("a", "1", section="S", section_id="s1"), text("a", "2")), "1", id="section id"
         ),
+        pytest.param(
+            "s/a", an_item(text("a", "1", section="s", section_id="s")), "1", id="section whose label is its id"
+        ),
         pytest.param("T/a", an_item(text("a", "1", section="S"), text("a", "2")), None, id="no such section"),
         pytest.param("S/a", an_item(urls=[Url("u", "a")]), None, id="a URL is in no section"),
         pytest.param("a", an_item(a_file("a"), text("a", "1"), urls=[Url("u", "a")]), "1", id="field first"),
@@ -97,6 +100,7 @@ ITEM = an_item(
     [
         ("passwrod", '"passwrod" is no field of the main item; did you mean "password"?'),
         ("websites", '"websites" is no field of the main item; did you mean "website"?'),
+        ("bell\a", '"bell\\x07" is no field of the main item'),
         ("entirely different", '"entirely different" is no field of the main item'),
         ("user name", '"user name" has no value in the main item'),
         ("Replca/token", '"Replca/token": the main item has no section "Replca"; did you mean "Replica"?'),

@@ -290,6 +290,7 @@ def test_keys_are_made_of_keys_in_a_few_steps():
             {"templates": {"k": "{{ @passwrod }}", "password": "x"}},
             'no key of keys or templates; did you mean "@password"?',
         ),
+        ({"keys": {"k": "@ a", "a": "b"}}, '"@ a" names no key of keys or templates'),
         ({"keys": {"a": "b"}, "templates": {"a": "b"}}, 'key "a" stands in both keys and templates'),
         ({"keys": {"a/b": "b"}}, '"a/b" is no legal key'),
         ({"templates": {"..": "b"}}, '".." is no legal key'),
