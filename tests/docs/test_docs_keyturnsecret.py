@@ -25,9 +25,9 @@ async def test_the_commands_of_the_page_move_a_secret(stage, api_server):
     )
 
     for line in block.splitlines():
-        program, *arguments = line.replace("examples/", f"{ROOT}/examples/").split()
+        program, command, *rest = line.replace("examples/", f"{ROOT}/examples/").split()
         assert program == "kubectl"
-        await asyncio.to_thread(api_server.kubectl, *arguments, f"--namespace={stage.namespace}")
+        await asyncio.to_thread(api_server.kubectl, command, *rest, f"--namespace={stage.namespace}")
 
     shaped = await stage.ready("database", kind=KEYTURN_SECRETS)
     after = await stage.holds(

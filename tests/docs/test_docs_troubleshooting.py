@@ -75,7 +75,8 @@ def test_each_result_of_a_reconcile_is_explained():
     """It is the label of a metric, and a word in the log at debug level."""
     code = "".join(path.read_text() for path in (ROOT / "operator" / "keyturn").rglob("*.py"))
     results = {*re.findall(r"""\bOutcome\(\s*"(\w+)\"""", code), *re.findall(r'return "(\w+)" if written', code)}
-    results |= {"Created", "Updated", "Repaired", Reason.FROZEN.value, Reason.CANNOT_REFRESH.value}
+    results |= {"Created", "Updated", "Repaired"}
+    results |= {Reason.FROZEN.value, Reason.SUSPENDED.value, Reason.CANNOT_REFRESH.value}
 
     explained = {name for row in rows(section("Metrics"), "result") for name in quoted(row[0])}
     assert explained | {reason.value for reason in Reason} >= results

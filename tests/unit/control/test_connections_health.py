@@ -123,7 +123,8 @@ def test_one_vault_becomes_stale_by_itself(health, time):
         health.set_reachable(vault_errors={"v": DENIED})
 
     assert health.staleness("v") is not None
-    assert health.staleness("w") is None
+    assert health.staleness("w", "v") is not None
+    assert health.staleness("w", "x", None) is None
     assert health.staleness() is None
 
     health.set_reachable()

@@ -15,6 +15,7 @@ from keyturn.core.content import DEFAULT_MAPPING
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.request import DEFAULT_CONNECTION, Key, Owner, SecretRequest
+from keyturn.core.shape import Shape
 from keyturn.core.workloads import AnnotatedWorkload, WorkloadKey
 from support.fake_time import FakeTime
 
@@ -134,6 +135,18 @@ def test_objects_that_name_an_item_in_the_same_words_are_found_together(requests
     assert set(requests.sharing_path(A.key)) == {A.key}
     requests.remove(A.key, uid=A.uid)
     assert set(requests.sharing_path(A.key)) == set()
+
+
+def test_further_items_are_listed_and_fetched_together_with_the_others(requests):
+    """Whoever names one of them, as the main one or not, is served by the same fetch."""
+    further = Shape(items=(("one", "vaults/v/items/one"), ("bad", "nonsense")))
+    requests.observe(A)
+    requests.observe(replace(B, item_path="vaults/v/items/one"))
+    requests.observe(replace(B, key=Key("n", "c"), uid="3", shape=further))
+
+    assert set(requests.sharing_path(B.key)) == {A.key, B.key, Key("n", "c")}
+    wanted = requests.paths(DEFAULT_CONNECTION)
+    assert sorted(path.item for path in wanted) == ["i", "i", "one", "one"]
 
 
 def test_the_same_words_mean_another_item_in_another_connection(requests):

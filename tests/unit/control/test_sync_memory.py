@@ -115,6 +115,21 @@ def test_requests_that_name_one_item_are_found_together():
     assert (users.sharing_item(A), users.get(A)) == ((), None)
 
 
+def test_a_request_of_several_items_is_found_by_each_of_them():
+    """Also through a request that shares another of its items."""
+    users = ItemUsers()
+    other = ResolvedItem(DEFAULT_CONNECTION, "v", item_ref("j", "other"))
+    third = Key("n", "c")
+    users.record(A, ITEM)
+    users.record(B, ITEM, other)
+    users.record(third, other)
+
+    assert users.all(B) == (ITEM, other)
+    assert set(users.sharing_item(A)) == {A, B, third}
+    users.record(B, None)
+    assert (users.all(B), set(users.sharing_item(A))) == ((), {A})
+
+
 def test_the_same_ids_in_another_connection_are_another_item():
     """Tenants stay apart."""
     users = ItemUsers()

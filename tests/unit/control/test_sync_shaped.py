@@ -1,8 +1,11 @@
 """KeyturnSecrets of several items: what is fetched for them, what they become, and which keys a rotation changes."""
 
+import asyncio
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keyturn.cluster import KEYTURN_SECRETS, SECRETS
 from keyturn.control.sync.controller import SyncController
@@ -626,3 +629,54 @@ async def test_no_value_of_any_item_is_in_what_people_read(world):
     seen = json.dumps([secret["metadata"], world.api.find(KEYTURN_SECRETS, *DB), world.messages])
     assert "canary" not in seen
     assert "secret of" not in seen
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("rotate"), st.sampled_from("asc"), st.sampled_from(["1", "2", "3"])),
+        st.tuples(st.just("crash"), st.sampled_from([SECRETS, KEYTURN_SECRETS]), st.booleans()),
+        st.tuples(st.just("edit"), st.sampled_from(["DB", "BOTH"]), st.just("")),
+        st.tuples(st.just("start"), st.none(), st.none()),
+    ),
+    max_size=8,
+)
+
+
+@given(STEPS)
+@settings(max_examples=25, deadline=None)
+def test_exactly_the_keys_whose_bytes_changed_owe_restarts(steps):
+    """Whatever is rotated, edited by others, or lost on the way, and however often the operator starts again."""
+    asyncio.run(_lived_through(steps))
+
+
+async def _lived_through(steps):
+    world = Shaping()
+    await world.synced(**THREE)
+    values, changed = dict.fromkeys("asc", ""), set()
+    values |= {item: f"secret of {item}" for item in "asc"}
+    for number, (what, which, value) in enumerate(steps):
+        before = expected(values)
+        match what:
+            case "rotate":
+                values[which] = value
+                world.vaults.edit(which, value=value, revision=str(number + 2))
+            case "crash":
+                world.api.fail("apply", which, status=500, applied=value)
+            case "edit":
+                world.api.edit(SECRETS, *DB, {"data": {which: "ZXZpbA=="}}, manager="kubectl-edit")
+                world.watch()
+            case "start":
+                world.start_again()
+                await world.look()
+        await world.poll()
+        for _ in range(3):
+            await world.pass_time(120)
+        changed |= {key for key, held in expected(values).items() if held != before[key]}
+        assert world.data() == expected(values)
+        assert set(world.owed()) == changed
+        assert world.says()["Ready"] == ("True", "Synced")
+
+
+def expected(values):
+    """What the Secret must hold."""
+    return {"DB": values["a"], "CA": values["c"], "BOTH": f"{values['a']}+{values['s']}", "LEVEL": "info"}

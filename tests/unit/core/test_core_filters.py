@@ -128,6 +128,7 @@ def test_an_argument_of_a_text_filter_is_text():
         ("v | b64decode(1)", 'the argument of b64decode is "url"'),
         ("v | trim | default(a)", "default is always the first filter"),
         ("v | dotenv", "dotenv stands directly after '*'"),
+        ("* | json | dotenv", "dotenv stands directly after '*'"),
         ("v | trim | json | properties", "properties stands directly after"),
         ("* | trim", "after '*' stands one of dotenv, json, properties"),
         ("*", "after '*' stands one of"),
@@ -308,6 +309,14 @@ def test_a_kind_of_blocks_is_a_string():
         plan_shape(Shape.read({"keys": {"k": "a | pem(CERTIFICATE)"}}))
     with pytest.raises(ValueInvalid, match=r'key "k", line 1: "password" \| pem: the value has no PEM block'):
         data_of({"keys": {"k": 'password | pem("CERTIFICATE")'}})
+
+
+def test_what_a_filter_makes_is_bounded_whatever_it_is(monkeypatch):
+    """Also if the next filter would make it small again."""
+    monkeypatch.setitem(FILTERS, "trim", Filter("trim", lambda value: value * (MAX_SECRET_BYTES + 1)))
+
+    with pytest.raises(ShapeTooLarge, match="what trim makes is larger"):
+        data_of({"keys": {"k": '"x" | trim | sha256'}})
 
 
 def test_a_foreign_error_of_a_filter_is_one_of_the_language(monkeypatch):

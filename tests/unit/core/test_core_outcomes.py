@@ -505,6 +505,19 @@ def test_what_a_write_means(given_, outcome):
     assert after_write("Created", WRITTEN, **{"event": None, "drifted": False, "frozen": False, **given_}) == outcome
 
 
+def test_an_error_about_a_further_item_names_its_alias():
+    """The path alone is not in each message."""
+    change = after_vault_error(ItemUnresolved("m"), replace(SYNCED, alias="mail")).change
+
+    assert change == Failure(Reason.ITEM_NOT_FOUND, "item 'mail': m")
+
+
+def test_the_end_of_a_previous_value_is_looked_at_in_time():
+    """Also after an operator was started again, and in an outage."""
+    assert when_current(None, again=60.0) == replace(CURRENT, requeue=Requeue(after=60.0))
+    assert when_current(UNREACHABLE, again=60.0).requeue == Requeue(after=60.0)
+
+
 def test_a_secret_that_is_current_changes_nothing():
     """The steady state writes nothing."""
     assert when_current(None) == CURRENT

@@ -10,6 +10,7 @@ from keyturn.core.conditions import Condition, Status
 from keyturn.core.names import API_VERSION, KIND, TRACKING, is_copied, is_tracking
 from keyturn.core.paths import BadPath
 from keyturn.core.request import Key, Owner, SecretRequest, request_from_item, requested_path
+from keyturn.core.shape import Shape
 
 
 def manifest(**changes):
@@ -163,6 +164,24 @@ def test_the_vault_of_a_request_is_that_of_the_item_which_the_secret_holds(item_
     """Its staleness decides how long the Secret may be called ready; before the first sync there is none."""
     assert with_status({"itemPath": item_path}).vault == vault
     assert with_status({}).status == Status()
+
+
+def test_the_vaults_of_a_request_are_those_of_all_its_items():
+    """If one of them is unreachable for too long, the Secret may be stale."""
+    paths = ("vaults/w/items/i", "vaults/v/items/j", "nonsense", "vaults/w/items/k")
+    items = [{"alias": f"a{n}", "itemPath": path, "itemVersion": "1"} for n, path in enumerate(paths)]
+
+    assert with_status({"itemPath": "vaults/v/items/i", "items": items}).vaults == ("v", "w")
+    assert with_status({}).vaults == ()
+
+
+def test_a_request_names_its_main_item_and_those_of_its_shape():
+    """By alias, the main one first: that is how all of them are found, fetched and polled."""
+    request = with_status({})
+
+    assert request.paths == (("", request.item_path),)
+    shaped = replace(request, shape=Shape(items=(("ca", "vaults/v/items/ca"),)))
+    assert shaped.paths == (("", request.item_path), ("ca", "vaults/v/items/ca"))
 
 
 @given(st.sampled_from(TRACKING), st.text("abc-", max_size=5))

@@ -1,5 +1,7 @@
 """A spec read into a shape, checked without a vault, and made into the data of a Secret."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -265,14 +267,18 @@ def test_a_key_without_a_value_is_still_a_key():
     assert data_of({"templates": {"a": "{{ @b }}{{ @b | default(server) }}", "b": ""}}) == {"a": b"", "b": b""}
 
 
-def chain(length):
-    return {"templates": {f"k{number}": f"{{{{ @k{number + 1} }}}}" for number in range(length)} | {f"k{length}": "x"}}
+def chain(numbers):
+    """Keys of which each is made of the next."""
+    made = {f"k{one:02}": f"{{{{ @k{other:02} }}}}" for one, other in pairwise(numbers)}
+    return {"templates": made | {f"k{numbers[-1]:02}": "x"}}
 
 
 def test_keys_are_made_of_keys_in_a_few_steps():
     """Eight are allowed; one more is not, from whichever end it is read."""
-    assert data_of(chain(8))["k0"] == b"x"
-    for spec in (chain(9), chain(60)):
+    assert data_of(chain(range(9)))["k00"] == b"x"
+    assert data_of(chain(range(9)[::-1]))["k08"] == b"x"
+    for numbers in (range(10), range(10)[::-1], range(60), range(60)[::-1]):
+        spec = chain(numbers)
         with pytest.raises(InvalidTemplate, match="is made of keys in more than 8 steps"):
             plan_shape(Shape.read(spec))
 
@@ -424,6 +430,23 @@ def test_filters_process_only_so_many_bytes_for_one_object():
         data_of({"templates": {"t": '{{ "x" | replace(f, "y") }}' * 17}}, item, files=mebibyte)
     with pytest.raises(TemplateTooExpensive):
         data_of({"templates": {"t": "{{ * | json | sha256 }}" * 10}}, an_item(text("a", "x" * 600_000)))
+
+
+def test_work_that_does_not_grow_with_bytes_alone_counts_more():
+    """Long texts to find, short lines, and many small fields cost more than their bytes."""
+    item = an_item(a_file("f"), text("long", "x" * 800))
+    spec = {"keys": {"k": 'f | replace(long, "") | sha256'}}
+    many = an_item(*(text(f"f{number}", "x") for number in range(300)))
+
+    assert data_of(spec, item, files={"f": b"x" * 1000})
+    for content, hole in (
+        (b"x" * MAX_SECRET_BYTES, 'f | replace(long, "")'),
+        (b"\n" * MAX_SECRET_BYTES, "f | indent(0)"),
+    ):
+        with pytest.raises(TemplateTooExpensive):
+            data_of({"keys": {"k": hole}}, item, files={"f": content})
+    with pytest.raises(TemplateTooExpensive):
+        data_of({"templates": {"t": "{{ * | json | sha256 }}" * 230}}, many)
 
 
 @given(st.permutations(list(WEB.fields)))

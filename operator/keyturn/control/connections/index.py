@@ -128,10 +128,9 @@ class ItemIndex:
         """How many vaults the credential can see."""
         return len(self._scopes)
 
-    @property
-    def items(self) -> int:
-        """How many paths of items requests use; one that several use counts for each."""
-        return len(self._wanted())
+    def requested(self) -> int:
+        """How many items are requested, each counted once for each way in which its path is written."""
+        return len(set(self._wanted()))
 
     async def refresh(self, *, everything: bool = False) -> Refreshed:
         """Ask whether the vault side is there, which vaults moved, and what these hold.

@@ -129,7 +129,7 @@ class Poller:
             _CONNECTED(
                 _log,
                 address=self._index.address,
-                items=plural(self._index.items, "requested item"),
+                items=plural(self._index.requested(), "requested item"),
                 interval=f"{self._interval:.0f}",
                 **about,
             )

@@ -16,8 +16,8 @@ from keyturn.core.vault import FileTooLarge, Item
 _MOST_DOWNLOADED: Final = 16 * MAX_SECRET_BYTES
 """Bytes of files that one Secret is made of at most: a filter may make little of much."""
 
-_THREADS: Final = 2
-"""Slow renderings at once: a thread of each keeps a core busy, and others need the same pool of threads."""
+_THREADS: Final = 1
+"""Slow renderings at once: each keeps a core busy, and the event loop needs one of the two that an operator usually has."""
 
 FetchedItems = Mapping[str, FetchedItem]
 """The items of a request with their values, by alias; the main item's alias is empty."""

@@ -16,7 +16,7 @@ from keyturn.core.request import Key
 _log = logging.getLogger(__name__)
 
 _TOGETHER = 200
-"""How many keys of one item are reconciled together at most, so that the values of one fetch do not live too long."""
+"""How many keys that share items are reconciled together at most, so that the values of one fetch do not live too long."""
 
 
 _LATE_SHARE = 3
@@ -29,7 +29,7 @@ class Workers:
     Args:
         queue: where keys come from.
         reconciler: what works on them.
-        sharing_item: gives the keys that use the same item, so that one fetch can serve them all.
+        sharing_item: gives the keys that use the same items, so that one fetch of each can serve them all.
         number: of workers.
         time: for how long a batch takes.
     """
