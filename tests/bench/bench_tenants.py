@@ -31,6 +31,8 @@ _ENEMY_VAULT, _ENEMY_NAMESPACE = "Hostile", "hostile"
 _TOUCHED = 5
 """Hostile objects that get another shape each second, beside the rotation of all of them."""
 _PATIENCE = 180.0
+_NUMBERS = itertools.count()
+"""No two rotations make the same value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,12 @@ def _sane() -> dict[Resource, list[str]]:
 def _rotations(rig: Rig, running: Running) -> dict[Resource, list[float]]:
     found: dict[Resource, list[float]] = {kind: [] for kind in KINDS}
     titles = itertools.cycle(zip(*_sane().values(), strict=True))
-    numbers = itertools.count(int(time.time()))
     while len(found[KEYTURN_SECRETS]) < ROTATIONS:
         began: list[float] = []
         values: list[str] = []
         with Watch(rig.cluster, f"/api/v1/namespaces/{NAMESPACE}/secrets", check=running.check) as secrets:
             for title in itertools.chain.from_iterable(itertools.islice(titles, _AT_ONCE // len(KINDS))):
-                values.append(f"rotated-{next(numbers)}")
+                values.append(f"rotated-{next(_NUMBERS)}")
                 began.append(time.monotonic())
                 rig.connect.rotate(VAULT, title, value=values[-1])
                 time.sleep(_PAUSE_S)

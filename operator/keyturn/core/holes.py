@@ -10,7 +10,7 @@ template  := text { "{{" hole "}}" text }
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -57,12 +57,12 @@ class Hole:
         return "a string" if isinstance(self.operand, str) else quoted(self.operand.text)
 
     @property
-    def operands(self) -> Iterator[Operand]:
+    def operands(self) -> Sequence[Operand]:
         """Everything that it may take a value from."""
-        yield self.operand
-        yield from self.fallbacks
-        for call in self.calls:
-            yield from (each for each in call.arguments if not isinstance(each, int))
+        if not self.calls:
+            return (self.operand, *self.fallbacks)
+        arguments = (each for call in self.calls for each in call.arguments if not isinstance(each, int))
+        return (self.operand, *self.fallbacks, *arguments)
 
 
 Parts: TypeAlias = tuple[str | Hole, ...]
@@ -227,7 +227,6 @@ class _Parser:
 
     def _checked(self, line: int, operand: Operand, calls: list[FilterCall]) -> Hole:
         """The hole, if its filters may stand where they do."""
-        names = [call.filter.name for call in calls]
         many = isinstance(operand, FieldReference) and operand.name == MANY
         if many and not (calls and calls[0].filter.many):
             takers = ", ".join(sorted(name for name, each in FILTERS.items() if each.many))
@@ -239,7 +238,7 @@ class _Parser:
                 raise self._refused(f"{call.filter.name} is always the first filter", line)
             if call.filter.is_random and place < len(calls) - 1:
                 raise self._refused(f"{call.filter.name} is always the last filter", line)
-        if not names or not calls[0].filter.is_default:
+        if not calls or not calls[0].filter.is_default:
             return Hole(line, operand, (), tuple(calls))
         fallbacks = tuple(each for each in calls[0].arguments if not isinstance(each, int))
         return Hole(line, operand, fallbacks, tuple(calls[1:]))

@@ -110,13 +110,15 @@ class Phases:
         # First of all, since it needs no vault: in an outage, too, a Secret must outlive the first of its owners.
         await self._complete_owners(request, events)
         self._stop_if_suspended(request)
-        plan = await self._shaper.plan(request)
+        # A fault of the shape is told without a vault. If this very generation was brought about once, it has none.
+        plan = None if request.is_synced else await self._shaper.plan(request)
         items = await self._finder.find(request)
         await self._adopt_ownerless(request, items, events)
         await self._leave_if_frozen(self._desired(request, items), _tags(items))
         self._stop_if_current(request, items)
         await self._stop_if_still_refused(request, items)
         await self._announce_progress(request)
+        plan = plan or await self._shaper.plan(request)
         fetched = await self._fetch(request, items, batch)
         desired = self._desired(request, items, fetched)
         # The listing may be older than the tag.
