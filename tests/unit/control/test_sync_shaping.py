@@ -1,5 +1,6 @@
 """Shaping: which plan a request has, and which files are downloaded for it."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,7 @@ class Making(SyncParts):
 
     def __init__(self):
         super().__init__()
-        self.shaper = Shaper(self.situations, slow=self.memory.slow)
+        self.shaper = Shaper(self.situations, slow=self.memory.slow, time=self.time)
 
     async def downloaded(self, **spec):
         request = self.add_shaped(items={"mail": API}, **spec)
@@ -73,11 +74,22 @@ async def test_what_takes_long_is_set_apart_first(world, spec, apart):
     assert bool(world.memory.slow) is apart
 
 
-async def test_another_shape_is_tried_with_the_others_again(world):
-    """It may be quick."""
-    with pytest.raises(Ended):
-        await world.downloaded(templates={"A": "{{ password }}" * 300})
-    await world.downloaded(templates={"A": "{{ password }}"})
+async def test_a_thread_rests_after_its_work(world, monkeypatch):
+    """Three times as long, so that shapes that take long have a quarter of the interpreter at most."""
+
+    async def to_thread(work):
+        world.time.advance(0.2)
+        return work()
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    request = world.add_shaped(templates={"A": "{{ password }}" * 300})
+    world.memory.slow.add(request.key)
+    await world.shaper.plan(request)
+    world.time.advance(0.1)
+    assert world.time.slept == []
+    await world.shaper.plan(request)
+
+    assert world.time.slept == [pytest.approx(0.5)]
 
 
 async def test_files_are_known_by_the_alias_of_their_item(world):

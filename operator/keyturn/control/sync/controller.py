@@ -189,8 +189,7 @@ class SyncController:
         return {*self._memory.users.sharing_item(key), *self._registry.sharing_path(key)} - {key}
 
     def _is_slow(self, key: Key) -> bool:
-        request = self._registry.get(key)
-        return request is not None and request.shape is not None and self._memory.slow.get(key) == request.shape
+        return key in self._memory.slow
 
     def _names_something_else(self, request: SecretRequest) -> bool:
         """Whether a path names something else, or something newer, than at the last pass."""

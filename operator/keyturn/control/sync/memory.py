@@ -12,7 +12,6 @@ from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.item_users import ItemUsers
 from keyturn.core.outcomes import Outcome
 from keyturn.core.request import Key, SecretRequest
-from keyturn.core.shape import Shape
 from keyturn.core.status import Failure
 
 
@@ -45,7 +44,7 @@ class Memory:
     Attributes:
         refusals: writes that must fail again.
         users: which requests use which item.
-        slow: shapes that take so long to make that others must not wait for them.
+        slow: keys whose shape took so long to make once that others must not wait for them.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class Memory:
         self._waiting: dict[str, set[Key]] = {}
         self.users = ItemUsers()
         self.refusals: dict[Key, Refusal] = {}
-        self.slow: dict[Key, Shape] = {}
+        self.slow: set[Key] = set()
 
     def record(self, request: SecretRequest, outcome: Outcome) -> None:
         """Remember how a pass ended."""
@@ -88,7 +87,7 @@ class Memory:
         self._confirmations.clear(key)
         self._unrefreshed.clear(key)
         self.refusals.pop(key, None)
-        self.slow.pop(key, None)
+        self.slow.discard(key)
         self.users.record(key, None)
         for waiting in self._waiting.values():
             waiting.discard(key)

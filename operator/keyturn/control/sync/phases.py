@@ -88,7 +88,7 @@ class Phases:
         self._cooldown = cooldown
         self._slots = slots
         self._finder = ItemFinder(registry=registry, connections=connections, situations=situations, memory=memory)
-        self._shaper = Shaper(situations, slow=memory.slow)
+        self._shaper = Shaper(situations, slow=memory.slow, time=context.time)
 
     async def run(self, request: SecretRequest, batch: Batch, events: list[Event]) -> Outcome:
         """Bring the Secret to what its items hold.

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
+from keyturn.base.time import Time
 from keyturn.control.sync.fetching import FetchedItem, Shaped
 from keyturn.control.sync.situations import Situations
 from keyturn.core.content import MAX_SECRET_BYTES
 from keyturn.core.outcomes import SET_APART, Ended
 from keyturn.core.request import Key, SecretRequest
-from keyturn.core.shape import Shape, ShapePlan, plan_shape
+from keyturn.core.shape import ShapePlan, plan_shape
 from keyturn.core.shape_errors import TemplateTooExpensive
 from keyturn.core.vault import FileTooLarge, Item
 
@@ -30,6 +31,9 @@ about two milliseconds."""
 _THREADS: Final = 1
 """Slow renderings at once: each keeps a core busy, and the event loop needs one of the two that an operator usually has."""
 
+_REST: Final = 3
+"""How many times as long as it worked a thread rests: it takes the interpreter from the event loop again and again."""
+
 FetchedItems = Mapping[str, FetchedItem]
 """The items of a request with their values, by alias; the main item's alias is empty."""
 
@@ -39,13 +43,16 @@ class Shaper:
 
     Args:
         situations: say what an error means.
-        slow: takes each request whose shape takes long; those that have it already are set apart.
+        slow: takes the key of each request whose shape takes long; those that are in it already are set apart.
+        time: that a thread takes.
     """
 
-    def __init__(self, situations: Situations, *, slow: dict[Key, Shape]) -> None:
+    def __init__(self, situations: Situations, *, slow: set[Key], time: Time) -> None:
         self._situations = situations
         self._slow = slow
+        self._time = time
         self._threads = asyncio.Semaphore(_THREADS)
+        self._rested_at = 0.0
 
     async def plan(self, request: SecretRequest) -> ShapePlan | None:
         """The plan by which a request's Secret is made; None if it gets all fields of one item, each by its label.
@@ -109,7 +116,7 @@ class Shaper:
         """
         items = _values(fetched)
         rendered = None
-        if not plan.uses_random and not self._is_apart(request):
+        if not plan.uses_random and request.key not in self._slow:
             # Hardly any Secret needs more.
             with contextlib.suppress(TemplateTooExpensive):
                 rendered = plan.render(items, files, request.mapping, old, most=_QUICK_BYTES)
@@ -125,16 +132,20 @@ class Shaper:
         """
         self._set_apart(request)
         async with self._threads:
-            return await asyncio.to_thread(work)
+            if (rest := self._rested_at - self._time.monotonic()) > 0:
+                await self._time.sleep(rest)
+            began = self._time.monotonic()
+            try:
+                return await asyncio.to_thread(work)
+            finally:
+                ended = self._time.monotonic()
+                self._rested_at = ended + _REST * (ended - began)
 
     def _set_apart(self, request: SecretRequest) -> None:
         """End the pass of a request that is not set apart yet; the next one is."""
-        if request.shape is not None and not self._is_apart(request):
-            self._slow[request.key] = request.shape
+        if request.key not in self._slow:
+            self._slow.add(request.key)
             raise Ended(SET_APART)
-
-    def _is_apart(self, request: SecretRequest) -> bool:
-        return self._slow.get(request.key) == request.shape
 
 
 def _values(fetched: FetchedItems) -> dict[str, Item]:
