@@ -12,7 +12,7 @@ VERSION = $(shell sed -n 's/^appVersion: //p' helm/keyturn/Chart.yaml)
 # Number of parallel test processes. Cluster tests mostly wait, so this is one more than there are cores.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
-.PHONY: help install demo test unit node lint format chart pages lock bench bench-node chaos cluster-up cluster-down node-up node-down clean clean-cache
+.PHONY: help install demo test unit compat node lint format chart pages lock bench bench-node chaos soak cluster-up cluster-down node-up node-down clean clean-cache
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -56,6 +56,9 @@ test: lint unit ## lint, then run every test: unit, emulator with 1Password's ow
 	@$(BIN)/pytest tests -n $(WORKERS) --dist worksteal --ignore tests/unit --ignore tests/node
 	@$(BIN)/pytest tests/node
 
+compat: install ## run the chart and the operator on each version of Kubernetes in docs/install.md (builds them the first time)
+	@COMPAT=1 $(BIN)/pytest tests/compat
+
 node: install ## run only the tests on a real node (needs root and Debian packages; it lists missing ones)
 	@$(BIN)/python -m localcluster build
 	@$(BIN)/python -m localnode prepare
@@ -92,6 +95,9 @@ bench-node: install ## measure the memory of the operator's pod with 0, 1,000 an
 
 chaos: install ## kill the operator during mass rotations, for about an hour (CHAOS="--seed 7 --trouble api-faults" selects a part)
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(CHAOS)
+
+soak: install ## let everything fail at random for 20 minutes, then check everything (SOAK="--seed 7 --minutes 5" selects a run)
+	@PYTHONPATH=tests $(BIN)/python tests/soak/run.py $(SOAK)
 
 cluster-up: install ## start a local control plane that keeps running
 	@$(BIN)/python -m localcluster up

@@ -54,6 +54,11 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
         "you",
         '`"true"` or `"false"`: whether [mounted files are refreshed at once](mounts.md)',
     ),
+    "keyturn.dev/sync-requested": (
+        "OnePasswordItem, KeyturnSecret",
+        "you",
+        "any new text: Keyturn [looks at its vaults now](troubleshooting.md#sync-now), without waiting for the next poll",
+    ),
     "keyturn.dev/vaults": (
         "Namespace",
         "you",

@@ -12,7 +12,7 @@ from pathlib import Path
 from localcluster.errors import UnsupportedPlatform
 from localcluster.gobuild import build, source_of
 from localcluster.once import made_once
-from localcluster.paths import FLUX_MODULE, GO_MODULE, HELM_MODULE, cache_directory, pinned
+from localcluster.paths import FLUX_MODULE, GO_MODULE, HELM_MODULE, KUBERNETES_MODULES, cache_directory, pinned
 from localcluster.toolchain import find_go
 
 _KUBERNETES_STAMPS = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -31,6 +31,8 @@ class Programs:
         packages: the main package of each executable.
         stamps: values of Go variables, by which the executables know their own version.
         crds: the Go modules whose CustomResourceDefinitions belong to the executables; they are put beside them.
+        lender: programs of which some are put beside them, too; None if they need no others.
+        borrowed: the names of those.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Programs:
     packages: Mapping[str, str]
     stamps: Mapping[str, str] = field(default_factory=dict)
     crds: Sequence[str] = ()
+    lender: "Programs | None" = None
+    borrowed: Sequence[str] = ()
 
     @property
     def folder(self) -> Path:
@@ -50,20 +54,19 @@ class Programs:
         on purpose: a newer one builds the same programs, and no upgrade of Go shall cost minutes.
         """
         pins = b"".join((self.module / name).read_bytes() for name in ("go.mod", "go.sum"))
-        digest = hashlib.sha256(pins + platform.machine().encode()).hexdigest()
+        lent = str(self.lender.folder).encode() if self.lender is not None else b""
+        digest = hashlib.sha256(pins + platform.machine().encode() + lent).hexdigest()
         return cache_directory() / self.name / f"{self.version}-{digest[:12]}"
 
 
-def kubernetes_version() -> str:
-    """Return the pinned version of Kubernetes, such as `v1.35.4`."""
-    return pinned(GO_MODULE / "go.mod", r"^\s*k8s\.io/kubernetes (v\S+)")
+def kubernetes_version(module: Path = GO_MODULE) -> str:
+    """Return the version of Kubernetes that a module pins, such as `v1.35.4`."""
+    return pinned(module / "go.mod", r"^\s*(?:require )?k8s\.io/kubernetes (v\S+)")
 
 
 def control_plane() -> Programs:
     """The programs of the local cluster."""
     version = kubernetes_version()
-    major, minor, _ = version.removeprefix("v").split(".", maxsplit=2)
-    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     return Programs(
         name="control-plane",
         title=f"etcd and Kubernetes {version}",
@@ -77,8 +80,42 @@ def control_plane() -> Programs:
             "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
             "kubectl": "k8s.io/kubernetes/cmd/kubectl",
         },
-        stamps={f"{where}.{name}": value for where in _KUBERNETES_STAMPS for name, value in values.items()},
+        stamps=_kubernetes_stamps(version),
     )
+
+
+def control_planes() -> dict[str, Programs]:
+    """The programs of a local cluster for each minor version of Kubernetes that is pinned, such as `1.35`, oldest first.
+
+    All but the latest consist of what differs between versions and concerns an operator: the API server, and the controllers that
+    delete what an object owned and roll out what a template says. Their etcd and kubectl are those of the latest.
+    """
+    latest = control_plane()
+    found = {_minor(latest.version): latest}
+    for module in KUBERNETES_MODULES.iterdir():
+        version = kubernetes_version(module)
+        found[module.name] = Programs(
+            name="control-plane",
+            title=f"Kubernetes {version}",
+            patience="3 to 6 minutes",
+            module=module,
+            version=version,
+            packages={name: latest.packages[name] for name in ("kube-apiserver", "kube-controller-manager")},
+            stamps=_kubernetes_stamps(version),
+            lender=latest,
+            borrowed=("etcd", "kubectl"),
+        )
+    return dict(sorted(found.items(), key=lambda each: [int(part) for part in each[0].split(".")]))
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.removeprefix("v").split(".")[:2])
+
+
+def _kubernetes_stamps(version: str) -> dict[str, str]:
+    major, minor = _minor(version).split(".")
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return {f"{where}.{name}": value for where in _KUBERNETES_STAMPS for name, value in values.items()}
 
 
 def helm() -> Programs:
@@ -136,6 +173,8 @@ def ensure(programs: Programs) -> Path:
 
     Several processes may ask at once: one builds, the others wait for it. Progress goes to standard error.
     """
+    if programs.lender is not None:
+        ensure(programs.lender)
     if sys.platform != "linux":
         raise UnsupportedPlatform("the local cluster runs on Linux only: use a Linux machine or a container")
     return made_once(programs.folder, lambda folder: _build_all(programs, folder), title=programs.title)
@@ -159,6 +198,9 @@ def _build_all(programs: Programs, folder: Path) -> None:
             label=f"[{number}/{len(programs.packages)}] {name}",
             stamps=programs.stamps,
         )
+    if programs.lender is not None:
+        for name in programs.borrowed:
+            (folder / name).symlink_to(programs.lender.folder / name)
     for module in programs.crds:
         described = source_of(go, programs.module, module) / "config" / "crd" / "bases"
         # File by file: the module cache's folders are not writable, and a copy of one would not be either.

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from localcluster.binaries import ensure_binaries
+from localcluster.binaries import control_planes, ensure, ensure_binaries
 from localcluster.certificates import Authority
 from localcluster.components import Options
 from localcluster.errors import DirectoryInUse, NotReadyInTime, NotRunning
@@ -48,6 +48,7 @@ class LocalCluster:
         controller_manager_args: Sequence[str] = (),
         detached: bool = False,
         timeout: float = _START_TIMEOUT,
+        version: str | None = None,
     ) -> Self:
         """Start a cluster and wait until it is usable; builds the binaries first if they are not in the cache.
 
@@ -60,11 +61,12 @@ class LocalCluster:
             controller_manager_args: further arguments of kube-controller-manager.
             detached: let the cluster outlive this process and the `with` block; only `stop` ends it.
             timeout: seconds until readiness, not counting a build.
+            version: of Kubernetes, one of `binaries.control_planes()`; the latest, which alone has a scheduler, if it is left out.
 
         Raises:
             ClusterSetupError: with a message that says what to do; nothing is left running.
         """
-        binaries = ensure_binaries()
+        binaries = ensure_binaries() if version is None else ensure(control_planes()[version])
         layout = _claim(directory)
         options = Options(audit_policy, apiserver_args, controller_manager_args)
         deadline = time.monotonic() + timeout

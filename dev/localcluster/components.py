@@ -53,7 +53,7 @@ def prepare(
             user=user,
         )
     signing_key = authority.signing_key("service-accounts")
-    return {
+    commands: dict[str, Command] = {
         "etcd": _etcd(layout, binaries, etcd_port, etcd_authority),
         "kube-apiserver": [
             *_apiserver(binaries, apiserver_port, authority, signing_key),
@@ -65,8 +65,11 @@ def prepare(
             *_controller_manager(layout, binaries, authority, signing_key),
             *options.controller_manager_args,
         ],
-        "kube-scheduler": _scheduler(layout, binaries),
     }
+    # Without a node there is nothing to schedule, so control planes of further versions are built without it.
+    if (binaries / "kube-scheduler").exists():
+        commands["kube-scheduler"] = _scheduler(layout, binaries)
+    return commands
 
 
 def _etcd(layout: Layout, binaries: Path, port: int, authority: Authority) -> Command:

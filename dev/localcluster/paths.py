@@ -10,6 +10,8 @@ _HERE = Path(__file__).resolve().parent
 GO_MODULE = _HERE.parent / "go"
 HELM_MODULE = _HERE.parent / "go-helm"
 FLUX_MODULE = _HERE.parent / "go-flux"
+# A module for each further version of Kubernetes, in a folder named like `1.34`.
+KUBERNETES_MODULES = _HERE.parent / "go-kubernetes"
 
 
 def cache_directory() -> Path:

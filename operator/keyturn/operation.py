@@ -58,6 +58,7 @@ class Operator:
         )
         # The streams: requests and polls to sync, Secrets to sync and restarts.
         self._requests.subscribe(self._sync.request_changed)
+        self._requests.subscribe_to_sync_requests(self._sync.sync_requested)
         self.connections.subscribe(self._sync.polled)
         self._secrets.subscribe(self._sync.secret_changed)
         self._secrets.subscribe(self._restarts.secret_changed)

@@ -10,6 +10,7 @@ import yaml
 
 from connect_emulator.clock import Clock
 from connect_emulator.server import ConnectEmulator
+from keyturn.core import names
 from keyturn.settings import read_settings
 from support.chart_values import AVAILABLE, COMBINATIONS, NAMESPACED, OFFICIAL, TRIAL
 from support.helm import CHART, container, environment, of_kind, only
@@ -241,6 +242,17 @@ async def test_the_notes_of_a_trial_rotate_a_password(helm, tmp_path):
         answer = await client.request(method, f"{emulator.admin_url}{url}", content=body)
         assert answer.status_code == 200
         assert emulator.cloud.item("Production", "database").version == 2
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(None, False), (600, True)])
+def test_the_notes_of_a_trial_that_polls_rarely_say_how_to_have_it_polled_now(helm, seconds, shown):
+    """A rotation that does nothing for ten minutes looks broken."""
+    values = {**TRIAL, "operator": {**TRIAL.get("operator", {}), "pollingInterval": seconds}}
+    notes = helm("install", "keyturn", CHART, "--namespace=default", "--dry-run=client", values=values)
+
+    command = f'--overwrite opi/database {names.SYNC_REQUESTED}="$(date)"'
+    assert (command in notes) is shown
+    assert "\n\n\n" not in notes.split("NOTES:")[1]
 
 
 def test_the_notes_ask_in_a_namespace_that_is_served(helm):

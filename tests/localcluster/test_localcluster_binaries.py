@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from localcluster import ClusterSetupError, existing_kubeconfig
-from localcluster.binaries import control_plane, ensure_binaries, ensure_flux, ensure_helm, flux, helm
+from localcluster.binaries import (
+    control_plane,
+    control_planes,
+    ensure,
+    ensure_binaries,
+    ensure_flux,
+    ensure_helm,
+    flux,
+    helm,
+)
 from localcluster.errors import BuildFailed
 from support.patience import PATIENCE_S
 
@@ -89,6 +98,27 @@ def test_failed_build_leaves_no_binaries_and_says_why(calls, monkeypatch):
     assert not control_plane().folder.exists()
     monkeypatch.delenv("FAKE_GO_FAILS_AT")
     assert ensure_binaries().is_dir()
+
+
+def test_the_latest_version_comes_last_and_is_the_usual_control_plane():
+    """Each version once, whatever the order of the folders."""
+    planes = control_planes()
+
+    assert [int(minor.removeprefix("1.")) for minor in planes] == sorted(int(minor[2:]) for minor in planes)
+    assert list(planes.values())[-1] == control_plane()
+    assert all(made.version.startswith(f"v{minor}.") for minor, made in planes.items())
+    assert len({made.folder for made in planes.values()}) == len(planes) > 1
+
+
+def test_an_older_version_is_built_without_what_the_latest_lends(calls):
+    """Another etcd, kubectl and scheduler would cost minutes and show nothing about an operator."""
+    older, latest = next(iter(control_planes().values())), control_plane()
+    folder = ensure(older)
+
+    assert calls.read_text().split() == [*PACKAGES.values(), *older.packages.values()]
+    assert {path.name for path in folder.iterdir()} == {"etcd", "kube-apiserver", "kube-controller-manager", "kubectl"}
+    assert (folder / "etcd").resolve() == (latest.folder / "etcd").resolve()
+    assert not (folder / "kube-apiserver").is_symlink()
 
 
 def test_helm_is_built_apart_from_the_control_plane(calls):

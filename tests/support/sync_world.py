@@ -24,6 +24,7 @@ from keyturn.control.sync.reconciler import Reconciler
 from keyturn.control.sync.secret_writer import SecretWriter
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
+from keyturn.control.sync.sync_requests import SyncRequests
 from keyturn.core import names
 from keyturn.core.conditions import Status
 from keyturn.core.emptied import SINGLE_HOLD
@@ -211,6 +212,7 @@ class SyncWorld(World):
             self.context, registry=self.registry, connections=self.connections, secrets=self.secrets
         )
         self.requests.subscribe(self.sync.request_changed)
+        self.requests.subscribe_to_sync_requests(self.sync.sync_requested)
         self.connections.subscribe(self.sync.polled)
 
     def request_changed(self, key: Key) -> None:
@@ -248,6 +250,7 @@ class SyncParts(World):
         memory: of passes.
         writer: writes Secrets.
         conclusion: ends passes.
+        sync_requests: which of them a pass answers.
         phases: of passes.
         reconciler: runs passes.
     """
@@ -290,12 +293,14 @@ class SyncParts(World):
             cooldown=self.cooldown,
             slots=self.slots,
         )
+        self.sync_requests = SyncRequests(connections)
         self.reconciler = Reconciler(
             registry=registry,
             connections=connections,
             phases=self.phases,
             conclusion=self.conclusion,
             situations=self.situations,
+            sync_requests=self.sync_requests,
             time=context.time,
         )
 

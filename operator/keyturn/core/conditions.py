@@ -59,6 +59,7 @@ class Status:
         items: alias, path by ids and version of each further item that the Secret holds, sorted by alias.
         origins: keys with the references that each is made of, as the spec spells them, both sorted; names, never values.
         restarts: what is said of restarts, as `core/restart_status.py` writes it.
+        last_sync_requested: text of the last sync request that was answered.
     """
 
     observed_generation: int = -1
@@ -70,6 +71,7 @@ class Status:
     items: tuple[tuple[str, str, str], ...] = ()
     origins: Origins = ()
     restarts: Mapping[str, Any] = field(default_factory=dict)
+    last_sync_requested: str = ""
 
     @classmethod
     def read(cls, manifest: Mapping[str, Any] | None) -> Self:
@@ -89,6 +91,7 @@ class Status:
             ),
             origins=tuple((_text(each, "name"), tuple(each.get("from") or ())) for each in given.get("keys") or ()),
             restarts=given.get("restarts") or {},
+            last_sync_requested=given.get("lastSyncRequested") or "",
         )
 
     def to_manifest(self, *, secret: str) -> dict[str, Any]:
@@ -107,6 +110,7 @@ class Status:
             ],
             "keys": [{"name": key, "from": list(references)} for key, references in self.origins],
             "restarts": dict(self.restarts),
+            "lastSyncRequested": self.last_sync_requested,
         }
         return {
             **{name: value for name, value in known.items() if value},
@@ -190,6 +194,6 @@ def _text(given: Mapping[str, Any], name: str) -> str:
 
 def _timeless(status: Status) -> tuple[object, ...]:
     conditions = {(c.type, c.status, c.reason, c.message, c.generation) for c in status.conditions}
-    item = (status.item_path, status.item_version, status.items)
+    item = (status.item_path, status.item_version, status.items, status.last_sync_requested)
     rest = (status.observed_generation, item, status.keys, status.origins, status.restarts)
     return (conditions, len(status.conditions), *rest)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from keyturn.core.filters import FILTERS, Filter
@@ -75,10 +76,23 @@ def parse_hole(text: str, aliases: Collection[str]) -> Hole:
     Raises:
         InvalidTemplate: it is none; the message names the line.
     """
+    return _short_hole(text, frozenset(aliases)) if len(text) <= _SHORT_CHARS else _whole_hole(text, aliases)
+
+
+def _whole_hole(text: str, aliases: Collection[str]) -> Hole:
     parser = _Parser(text, aliases)
     hole = parser.hole()
     parser.end()
     return hole
+
+
+_SHORT_CHARS: Final = 80
+
+
+@lru_cache(maxsize=512)
+def _short_hole(text: str, aliases: frozenset[str]) -> Hole:
+    """The same, read once: in a cluster, most holes are `password` and the like."""
+    return _whole_hole(text, aliases)
 
 
 def parse_template(text: str, aliases: Collection[str]) -> Parts:
@@ -93,13 +107,17 @@ def parse_template(text: str, aliases: Collection[str]) -> Parts:
         if start > parser.at:
             parts.append(parser.plain(start))
         parser.skip("{{")
-        parts.append(parser.hole())
-        parser.close()
+        hole = parser.short_hole()
+        if hole is None:
+            hole = parser.hole()
+            parser.close()
+        parts.append(hole)
     if parser.at < len(text):
         parts.append(parser.plain(len(text)))
     return tuple(parts)
 
 
+_SHORT = re.compile(rf'([^"{{}}\r\n]{{1,{_SHORT_CHARS}}})\}}\}}')
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'"([^"\\]*(?:\\[nt"\\][^"\\]*)*)(["\\])?')
 _ESCAPE = re.compile(r"\\(.)")
@@ -145,6 +163,20 @@ class _Parser:
             calls.append(self._call())
             self._space()
         return self._checked(line, operand, calls)
+
+    def short_hole(self) -> Hole | None:
+        """The hole that begins here with its end, if it is a short and right one on one line, without strings."""
+        found = _SHORT.match(self._text, self.at)
+        if found is None:
+            return None
+        try:
+            known = _short_hole(found[1], frozenset(self._aliases))
+        except InvalidTemplate:
+            # Its message would name another line.
+            return None
+        line = self._line_here()
+        self.at = found.end()
+        return known if line == known.line else Hole(line, known.operand, known.fallbacks, known.calls)
 
     def close(self) -> None:
         """Pass the end of a hole in a text."""

@@ -39,6 +39,7 @@ SHAPE: Final = "keyturn.dev/shape"
 PREVIOUS: Final = "keyturn.dev/previous"
 REFRESH_MOUNTS: Final = "keyturn.dev/refresh-mounts"
 REFRESHED: Final = "keyturn.dev/refreshed"
+SYNC_REQUESTED: Final = "keyturn.dev/sync-requested"
 
 OPAQUE: Final = "Opaque"
 

@@ -22,19 +22,26 @@ class Seen:
 
 
 def scopes_to_list(
-    now: Sequence[Scope], *, seen: Mapping[str, Seen], used: Collection[str], everything: bool
+    now: Sequence[Scope],
+    *,
+    seen: Mapping[str, Seen],
+    used: Collection[str],
+    everything: bool,
+    asked: Collection[str] = (),
 ) -> list[Scope]:
     """The scopes whose items must be listed again.
 
     A scope is listed if a request uses it and its version moved, or moved last time (no provider promises that the number
-    and the items reach a replica together), or has no version, or has not been listed yet, or `everything` is due.
+    and the items reach a replica together), or has no version, or has not been listed yet, or is `asked` for, or `everything`
+    is due.
     """
     due = []
     for scope in now:
         last = seen.get(scope.id)
         if scope.id not in used:
             continue
-        if everything or last is None or last.moved or scope.version is None or scope.version != last.version:
+        moved = last is None or last.moved or scope.version is None or scope.version != last.version
+        if everything or moved or scope.id in asked:
             due.append(scope)
     return due
 

@@ -21,6 +21,7 @@ from keyturn.core.names import (
 )
 from keyturn.core.paths import BadPath, ItemPath, parse_item_path
 from keyturn.core.shape import Shape
+from keyturn.core.sync_requests import sync_request
 
 _SWITCHES = frozenset({AUTO_RESTART, REFRESH_MOUNTS})
 """Annotations of an object that say what must happen when its Secret changes; they are copied to the Secret."""
@@ -69,6 +70,7 @@ class SecretRequest:
         labels: those that the Secret gets, too.
         annotations: those that the Secret gets, too.
         finalizers: on the object; ours is none of them.
+        sync_requested: text of its sync request, bounded; not part of equality: it asks for a look, not for another Secret.
         status: how it stands, as last seen; not part of equality, since most of its changes are our own.
     """
 
@@ -88,6 +90,7 @@ class SecretRequest:
     finalizers: tuple[str, ...] = ()
     deleting: bool = False
     resource_version: str = field(default="", compare=False)
+    sync_requested: str = field(default="", compare=False)
     status: Status = field(default_factory=Status, compare=False)
 
     @property
@@ -120,6 +123,11 @@ class SecretRequest:
         """Whether the status says of this very generation that a human must act."""
         stalled = self.status.condition("Stalled")
         return self.status.observed_generation == self.generation and stalled is not None and stalled.is_true
+
+    @property
+    def asks_for_sync(self) -> bool:
+        """Whether there is a sync request that the status does not answer yet."""
+        return self.sync_requested not in {"", self.status.last_sync_requested}
 
     @property
     def vault(self) -> str | None:
@@ -183,5 +191,6 @@ def request_from_item(
         finalizers=tuple(metadata.get("finalizers") or ()),
         deleting="deletionTimestamp" in metadata,
         resource_version=metadata.get("resourceVersion") or "",
+        sync_requested=sync_request(annotations),
         status=Status.read(manifest.get("status")),
     )

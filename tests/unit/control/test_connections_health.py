@@ -136,8 +136,8 @@ def test_a_failed_request_has_the_poller_look_unless_it_knows(health):
     """While the connection is down, the poller looks by itself."""
     health.set_down(DOWN)
     health.report_failure()
-    assert not health.recheck.is_set()
+    assert not health.recheck
 
     health.set_reachable()
     health.report_failure()
-    assert health.recheck.is_set()
+    assert health.recheck

@@ -119,14 +119,14 @@ def test_an_outage_has_the_connection_checked(world):
     outcome = world.situations.after(DOWN, world.request)
 
     assert (outcome.change, outcome.requeue) == (None, BACKOFF)
-    assert world.health.recheck.is_set()
+    assert world.health.recheck
 
 
 def test_an_error_of_one_item_does_not_have_the_connection_checked(world):
     """Its server answers."""
     world.situations.after(AccessDenied("no"), world.request)
 
-    assert not world.health.recheck.is_set()
+    assert not world.health.recheck
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,16 @@ def test_a_vault_is_listed_only_if_something_may_have_changed(version, seen, use
     assert due == ([scope] if listed else [])
 
 
+@pytest.mark.parametrize(("used", "listed"), [(True, True), (False, False)])
+def test_a_vault_that_is_asked_for_is_listed_although_it_has_not_moved(used, listed):
+    """A number that lags behind the items is what somebody who asks wants to get past."""
+    scope, seen = Scope(id="v", title="V", version=5), {"v": Seen(5, moved=False)}
+
+    due = scopes_to_list([scope], seen=seen, used={"v"} if used else {}, everything=False, asked={"v", "w"})
+
+    assert due == ([scope] if listed else [])
+
+
 @pytest.mark.parametrize(
     ("size", "wanted", "expected"),
     [(None, 1, False), (499, 1, False), (500, 1, True), (500, 10, False), (10_000, 199, True), (10_000, 200, False)],

@@ -19,7 +19,8 @@ class ConnectionHealth:
 
     Attributes:
         error: what is wrong with the connection as a whole, or None; not what is wrong with one vault or item.
-        recheck: set when a request other than the poller's failed, so that the poller looks at once.
+        recheck: whether a request other than the poller's failed, so that the poller must look at once.
+        wake: set when the poller has reason to think again about when to poll.
     """
 
     def __init__(self, label: str, *, max_staleness: float, time: Time) -> None:
@@ -32,7 +33,8 @@ class ConnectionHealth:
         self._vault_errors: Mapping[str, VaultError] = {}
         self._vault_unreachable_since: dict[str, float] = {}
         self.error: VaultError | None = None
-        self.recheck = asyncio.Event()
+        self.recheck = False
+        self.wake = asyncio.Event()
 
     @property
     def is_down(self) -> bool:
@@ -68,7 +70,8 @@ class ConnectionHealth:
     def report_failure(self) -> None:
         """A request failed: have the poller look, unless it knows already."""
         if self.error is None:
-            self.recheck.set()
+            self.recheck = True
+            self.wake.set()
 
     def staleness(self, *vaults: str | None) -> str | None:
         """Why what is known may be out of date: all vaults, or one of these, have been unreachable for longer than permitted."""

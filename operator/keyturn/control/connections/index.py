@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from keyturn.base.time import Time
+from keyturn.control.connections.grouped_paths import GroupedPaths, WantedPaths
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.listing import Listing
 from keyturn.core.paths import ItemPath
@@ -15,9 +16,6 @@ from keyturn.core.polling import Seen, ask_one_by_one, is_cheaper_one_by_one, sc
 from keyturn.core.provider import Provider
 from keyturn.core.resolve import Found, Unresolved, find_item, find_vault
 from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults, VaultUnavailable
-
-WantedPaths = Callable[[], Sequence[ItemPath]]
-"""Gives the paths that requests use now: the very same object as long as they are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +69,6 @@ class _OneVaultFailed(Exception):
         self.error = error
 
 
-@dataclass(frozen=True, slots=True)
-class _Grouped:
-    """What is wanted of each scope, and what that was found from."""
-
-    wanted: Sequence[ItemPath]
-    scopes: Sequence[Scope]
-    by_scope: dict[str, frozenset[str]]
-
-
 class ItemIndex:
     """The listings of all vaults in use.
 
@@ -116,7 +105,7 @@ class ItemIndex:
         self._listings: dict[str, Listing] = {}
         self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
-        self._grouped: _Grouped | None = None
+        self._grouped = GroupedPaths(lambda name: self._vault(name).match.id)
 
     @property
     def address(self) -> str:
@@ -132,10 +121,21 @@ class ItemIndex:
         """How many items are requested, each counted once for each way in which its path is written."""
         return len(set(self._wanted()))
 
-    async def refresh(self, *, everything: bool = False) -> Refreshed:
+    def vault_id(self, name: str) -> str:
+        """The id of the vault that a path names; empty if the credential could see none at the last poll."""
+        try:
+            return self._vault(name).match.id
+        except Unresolved:
+            return ""
+
+    async def refresh(self, *, everything: bool = False, asked: Collection[str] = ()) -> Refreshed:
         """Ask whether the vault side is there, which vaults moved, and what these hold.
 
         One vault that cannot be listed does not keep the others from it.
+
+        Args:
+            everything: whether all vaults in use are listed, moved or not.
+            asked: ids of those that are.
 
         Raises:
             VaultError: it could not be done; the connection counts as down until a refresh succeeds.
@@ -146,7 +146,8 @@ class ItemIndex:
                 await self._load_scopes()
                 # A vault that could not be listed is due, whatever its version: nothing but a poll may list it.
                 seen = {scope: listing.seen for scope, listing in self._listings.items() if scope not in self._errors}
-                due = scopes_to_list(self._scopes, seen=seen, used=self._wanted_by_scope(), everything=everything)
+                used = self._grouped.by_scope(self._wanted(), self._scopes)
+                due = scopes_to_list(self._scopes, seen=seen, used=used, everything=everything, asked=asked)
                 for scope in due:
                     await self._ask(scope)
             except VaultError as error:
@@ -294,7 +295,7 @@ class ItemIndex:
     async def _load_listing(self, scope: Scope) -> None:
         """Ask for everything, or just for what is wanted if the scope is much larger than that."""
         asked_at = self._time.monotonic()
-        wanted: frozenset[str] | None = self._wanted_by_scope().get(scope.id, frozenset())
+        wanted: frozenset[str] | None = self._wanted_of(scope)
         if wanted is not None and not is_cheaper_one_by_one(scope, len(wanted)):
             wanted = None
         refs = await self._vaults.items(scope, wanted=wanted)
@@ -308,7 +309,7 @@ class ItemIndex:
 
     async def _extend_listing(self, scope: Scope, listing: Listing) -> None:
         """Ask for what has become wanted since the listing was made, unless it is so much that listing everything is cheaper."""
-        wanted = self._wanted_by_scope().get(scope.id, frozenset())
+        wanted = self._wanted_of(scope)
         if not is_cheaper_one_by_one(scope, len(wanted)):
             await self._load_listing(scope)
             return
@@ -318,33 +319,12 @@ class ItemIndex:
 
     async def _ask_again(self, scope: Scope, listing: Listing, name: str) -> None:
         """Ask once more for all that is missing, so that many requests for items that come late cost one question together."""
-        missing = listing.missing(self._wanted_by_scope().get(scope.id, frozenset())) | {name}
+        missing = listing.missing(self._wanted_of(scope)) | {name}
         if not listing.missing({name}) or not ask_one_by_one(scope, len(missing)):
             await self._load_listing(scope)
             return
         asked_at = self._time.monotonic()
         listing.add_again(missing, await self._vaults.items(scope, wanted=missing), asked_at=asked_at)
 
-    def _wanted_by_scope(self) -> dict[str, frozenset[str]]:
-        """The names wanted of each scope, by the scope's id; paths to vaults that do not exist are left out.
-
-        An idle poll finds them as the last one left them, however many there are.
-        """
-        wanted = self._wanted()
-        known = self._grouped
-        if known is None or known.wanted is not wanted or known.scopes != self._scopes:
-            self._grouped = known = _Grouped(wanted, self._scopes, self._grouped_by_scope(wanted))
-        return known.by_scope
-
-    def _grouped_by_scope(self, wanted: Sequence[ItemPath]) -> dict[str, frozenset[str]]:
-        by_vault: dict[str, set[str]] = {}
-        for path in wanted:
-            by_vault.setdefault(path.vault, set()).add(path.item)
-        by_scope: dict[str, frozenset[str]] = {}
-        for vault, items in by_vault.items():
-            try:
-                scope = self._vault(vault).match.id
-            except Unresolved:
-                continue
-            by_scope[scope] = by_scope.get(scope, frozenset()) | items
-        return by_scope
+    def _wanted_of(self, scope: Scope) -> frozenset[str]:
+        return self._grouped.by_scope(self._wanted(), self._scopes).get(scope.id, frozenset())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
 from keyturn.base.backoff import Backoff, jittered
@@ -12,8 +13,11 @@ from keyturn.base.log import StateLog, debug, info, warning
 from keyturn.base.text import plural
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex, Refreshed
+from keyturn.control.connections.looks import Looks
 from keyturn.control.context import Context
 from keyturn.core.provider import Provider
+from keyturn.core.request import Key
+from keyturn.core.sync_requests import LOOK_SPACING
 from keyturn.core.vault import RateLimited, VaultError
 
 _log = logging.getLogger(__name__)
@@ -23,6 +27,7 @@ _LONGEST_PAUSE = 60.0
 
 _CONNECTED = info("connected to {provider} at {address}: {vaults}, {items}, polled every {interval} s")
 _POLLED = debug("{provider} polled: {listed} of {vaults} listed{others}")
+_LOOKED = info("{provider} was polled before its time, as {objects} requested; {listed} of {vaults} listed")
 _FAILED = warning("{provider} {state}: {detail}")
 _RECOVERED = info("{provider} is back after {duration}")
 
@@ -36,12 +41,25 @@ class Polled:
         reachable: whether the vault side answered.
         moved: whether vaults moved, so that paths may name something else, or something newer.
         newly_stale: whether it has now been unreachable for too long, for the first time since it was reachable.
+        answered: texts of the sync requests whose vaults have been looked at, by their keys.
     """
 
     connection: str
     reachable: bool
     moved: bool = False
     newly_stale: bool = False
+    answered: Mapping[Key, str] = field(default_factory=dict)
+
+
+class _Rested(Enum):
+    """What ended the pause after a poll."""
+
+    DUE = auto()
+    """The next poll is due."""
+    LOOK = auto()
+    """A look is due that somebody requested."""
+    FAILURE = auto()
+    """A request failed that was not the poller's."""
 
 
 class Poller:
@@ -54,6 +72,9 @@ class Poller:
         index: is refreshed by each poll.
         health: of the connection; the index writes it, the poller waits for it.
         on_polled: takes what each poll found.
+
+    Attributes:
+        looks: takes requests to poll before the time.
     """
 
     def __init__(
@@ -83,6 +104,8 @@ class Poller:
         self._full_pass_at = context.time.monotonic()
         self._was_stale = False
         self._connected = False
+        spacing = max(LOOK_SPACING, provider.budget.shortest_poll)
+        self.looks = Looks(wake=health.wake, spacing=spacing, time=context.time)
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -90,21 +113,25 @@ class Poller:
         while True:
             self._beat()
             pause = await self.poll()
-            self._health.recheck.clear()
-            if not await self._time.wait(self._health.recheck, at_most=pause):
-                rechecks = 0
-                continue
-            rechecks += 1
-            # Many requests may fail at once, and a server that answers polls but not reads would be polled without end.
-            await self._time.sleep(self._backoff.delay(rechecks, random=self._time.random()))
+            self._health.recheck = False
+            match await self._rest(pause):
+                case _Rested.DUE:
+                    rechecks = 0
+                case _Rested.FAILURE:
+                    rechecks += 1
+                    # Many requests may fail at once, and a server that answers polls but not reads would be polled without end.
+                    delay = self._backoff.delay(rechecks, random=self._time.random())
+                    await self._rest(delay, whatever_fails=True)
 
     async def poll(self) -> float:
         """Poll once. Returns the seconds to wait before the next time."""
         started = self._time.monotonic()
         everything = started - self._full_pass_at >= self._full_pass_interval
+        begun = self.looks.begin()
         try:
-            refreshed = await self._index.refresh(everything=everything)
+            refreshed = await self._index.refresh(everything=everything, asked=begun)
         except VaultError as error:
+            self.looks.all_failed(begun, retry_after=error.retry_after if isinstance(error, RateLimited) else None)
             self._note(started, error)
             return self._failed(error)
         self._note(started, None)
@@ -112,16 +139,35 @@ class Poller:
             self._full_pass_at = started
         self._failures = 0
         self._was_stale = False
-        self._log_success(refreshed)
+        answered = self.looks.succeeded(begun, failed=[vault for vault in begun if self._health.is_vault_down(vault)])
+        self._log_success(refreshed, answered=len(answered))
         moved = bool(refreshed.listed) or refreshed.other_vaults
-        self._on_polled(Polled(self._connection, reachable=True, moved=moved))
+        self._on_polled(Polled(self._connection, reachable=True, moved=moved, answered=answered))
         if refreshed.failed:
             self._unlisted += 1
             return self._backoff.delay(self._unlisted, random=self._time.random())
         self._unlisted = 0
         return jittered(self._interval, random=self._time.random())
 
-    def _log_success(self, refreshed: Refreshed) -> None:
+    async def _rest(self, pause: float, *, whatever_fails: bool = False) -> _Rested:
+        """Wait for the next poll.
+
+        Args:
+            pause: seconds until it is due.
+            whatever_fails: whether a failed request does not end the pause.
+        """
+        until = self._time.monotonic() + pause
+        while True:
+            self._health.wake.clear()
+            if self._health.recheck and not whatever_fails:
+                return _Rested.FAILURE
+            left, look = until - self._time.monotonic(), self.looks.seconds_until_due()
+            ended_by = _Rested.DUE if look is None or left <= look else _Rested.LOOK
+            at_most = left if look is None else min(left, look)
+            if at_most <= 0 or not await self._time.wait(self._health.wake, at_most=at_most):
+                return ended_by
+
+    def _log_success(self, refreshed: Refreshed, *, answered: int) -> None:
         vaults = plural(self._index.vaults, "vault")
         about = {"provider": self._provider.label, "connection": self._connection, "vaults": vaults}
         if not self._connected:
@@ -135,6 +181,8 @@ class Poller:
             )
         others = ", other vaults than before" if refreshed.other_vaults else ""
         _POLLED(_log, listed=refreshed.listed, others=others, **about)
+        if answered:
+            _LOOKED(_log, objects=plural(answered, "object"), listed=refreshed.listed, **about)
 
     def _failed(self, error: VaultError) -> float:
         self._failures += 1

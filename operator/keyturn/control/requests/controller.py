@@ -33,6 +33,7 @@ class RequestController:
             requesters=REQUESTERS, mapping=context.settings.mapping, secrets=secrets, time=context.time
         )
         self._listeners: list[Callable[[Key], None]] = []
+        self._sync_listeners: list[Callable[[Key], None]] = []
         self.workloads = WorkloadRequests(context, registry=self.registry, on_change=self._changed)
         self.sweeper = Sweeper(
             context, requesters=REQUESTERS, registry=self.registry, enqueue=self._notify, gone=self._gone
@@ -42,12 +43,19 @@ class RequestController:
         """Have a listener called with each key that must be looked at; a request that is gone is looked at, too."""
         self._listeners.append(listener)
 
+    def subscribe_to_sync_requests(self, listener: Callable[[Key], None]) -> None:
+        """Have a listener called with each key that is as before, but has a sync request which its status does not answer."""
+        self._sync_listeners.append(listener)
+
     def seen(self, kind: str, manifest: Mapping[str, Any]) -> None:
         """An object of a kind of ours is there, as it is now."""
         if (read := BY_KIND[kind].read) is not None:
             request = read(manifest, self._settings)
             if self.registry.observe(request):
                 self._changed(request.key)
+            elif (latest := self.registry.get(request.key)) is not None and latest.asks_for_sync:
+                for listener in self._sync_listeners:
+                    listener(latest.key)
 
     def deleted(self, kind: str, manifest: Mapping[str, Any]) -> None:
         """An object of a kind of ours is there no more."""

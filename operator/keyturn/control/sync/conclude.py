@@ -120,8 +120,13 @@ class Conclusion:
         _CONCLUDED(_log, **key._asdict(), result=outcome.result, then=_then(outcome))
         return outcome
 
-    async def report(self, request: SecretRequest, change: StatusChange) -> bool:
+    async def report(self, request: SecretRequest, change: StatusChange | None, *, sync_requested: str = "") -> bool:
         """Write what a pass has to say, and post the Event that goes with it. Returns False if the request has changed since.
+
+        Args:
+            request: as the pass saw it.
+            change: what there is to say; None if all stays as it is.
+            sync_requested: text of the sync request that the pass answers; empty if there is none.
 
         Raises:
             ClusterError: the API server could not be reached, or did not allow it.
@@ -132,11 +137,11 @@ class Conclusion:
                 return False
             if _says_so_already(latest, change):
                 return True
-            written = await self._statuses.write(latest, change)
+            written = await self._statuses.write(latest, change, sync_requested=sync_requested)
         if written:
             self._note_recovery(latest)
-        event = event_of(change)
-        if event is not None and (written or (is_repeated(change) and not latest.has_status)):
+        event = event_of(change) if change is not None else None
+        if event is not None and change is not None and (written or (is_repeated(change) and not latest.has_status)):
             if written and event.warning and not isinstance(change, Synced):
                 about = {"reason": event.reason, "connection": request.connection}
                 _WARNED(_log, **request.subject, message=event.message, **about)
@@ -158,7 +163,8 @@ class Conclusion:
 
     async def _report_outcome(self, request: SecretRequest, outcome: Outcome) -> Outcome:
         try:
-            if outcome.change is not None and not await self.report(request, outcome.change):
+            news = outcome.change is not None or outcome.sync_requested
+            if news and not await self.report(request, outcome.change, sync_requested=outcome.sync_requested):
                 return SUPERSEDED
         except ClusterError as error:
             return self._situations.after(error, request)
@@ -206,7 +212,7 @@ def _then(outcome: Outcome) -> str:
     return vault if after is None else f"; again in {after:.0f} s{vault}"
 
 
-def _says_so_already(request: SecretRequest, change: StatusChange) -> bool:
+def _says_so_already(request: SecretRequest, change: StatusChange | None) -> bool:
     """Whether the status gives that reason already: how exactly a server fails changes from attempt to attempt."""
     status = request.status
     if isinstance(change, CannotRefresh):

@@ -24,6 +24,7 @@ from keyturn.control.sync.reconciler import Reconciler
 from keyturn.control.sync.secret_writer import SecretWriter
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
+from keyturn.control.sync.sync_requests import SyncRequests
 from keyturn.control.sync.workers import Workers
 from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
@@ -98,12 +99,14 @@ class SyncController:
             cooldown=self._cooldown,
             slots=slots,
         )
+        self._sync_requests = SyncRequests(connections)
         reconciler = Reconciler(
             registry=registry,
             connections=connections,
             phases=phases,
             conclusion=conclusion,
             situations=situations,
+            sync_requests=self._sync_requests,
             time=time,
         )
         self._workers = Workers(
@@ -141,11 +144,18 @@ class SyncController:
     def request_changed(self, key: Key) -> None:
         """A request must be looked at; or is gone."""
         if self._registry.get(key) is not None:
+            self.sync_requested(key)
             self._add(key, "what requests it changed or was listed")
             return
         self._memory.forget(key)
+        self._sync_requests.forget(key)
         self._queue.forget(key)
         self._pending_of_deleted.pop(key, None)
+
+    def sync_requested(self, key: Key) -> None:
+        """A request may ask for a look at its vaults. Its key is queued after that, so that nobody can queue it at will."""
+        if (request := self._registry.get(key)) is not None:
+            self._sync_requests.note(request)
 
     def secret_changed(self, name: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
         """A Secret of ours changed."""
@@ -168,6 +178,10 @@ class SyncController:
         if polled.reachable:
             for key in self._memory.take_waiting(polled.connection):
                 self._add(key, "the vaults can be reached again")
+        for key in self._sync_requests.looked(polled):
+            # Whatever it waits for or was refused for is looked at again.
+            self._memory.refusals.pop(key, None)
+            self._add(key, "a sync was requested")
         if not (polled.moved or polled.newly_stale):
             return
         for request in self._registry:

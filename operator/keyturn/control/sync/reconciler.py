@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from keyturn.base.time import Time
 from keyturn.control.connections.connection import Connections
@@ -12,6 +13,7 @@ from keyturn.control.sync.conclude import Conclusion
 from keyturn.control.sync.fetching import Batch
 from keyturn.control.sync.phases import Phases
 from keyturn.control.sync.situations import Situations
+from keyturn.control.sync.sync_requests import SyncRequests
 from keyturn.core.events import Event
 from keyturn.core.outcomes import GONE, Ended, Outcome
 from keyturn.core.request import Key, SecretRequest
@@ -26,6 +28,7 @@ class Reconciler:
         phases: of each pass.
         conclusion: of each pass.
         situations: say what an error means.
+        sync_requests: which of them a pass answers.
         time: for durations.
     """
 
@@ -37,6 +40,7 @@ class Reconciler:
         phases: Phases,
         conclusion: Conclusion,
         situations: Situations,
+        sync_requests: SyncRequests,
         time: Time,
     ) -> None:
         self._registry = registry
@@ -44,6 +48,7 @@ class Reconciler:
         self._phases = phases
         self._conclusion = conclusion
         self._situations = situations
+        self._sync_requests = sync_requests
         self._time = time
 
     async def reconcile(self, keys: Sequence[Key]) -> None:
@@ -66,6 +71,12 @@ class Reconciler:
         await self._conclusion.conclude(key, request, outcome, seconds=(self._time.monotonic() - started) * share)
 
     async def _pass(self, request: SecretRequest, batch: Batch) -> Outcome:
+        # Before anything is read: a look that ends meanwhile may have found more than this pass sees.
+        looked_for = self._sync_requests.looked_for(request)
+        outcome = await self._phases_of(request, batch)
+        return replace(outcome, sync_requested=looked_for) if looked_for and outcome.is_answer else outcome
+
+    async def _phases_of(self, request: SecretRequest, batch: Batch) -> Outcome:
         events: list[Event] = []
         try:
             return await self._phases.run(request, batch, events)

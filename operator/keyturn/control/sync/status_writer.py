@@ -38,15 +38,23 @@ class StatusWriter:
     context: Context
     registry: RequestRegistry
 
-    async def write(self, request: SecretRequest, change: StatusChange) -> bool:
+    async def write(self, request: SecretRequest, change: StatusChange | None, *, sync_requested: str = "") -> bool:
         """Write what a pass has to say. Returns whether that was news and was written.
+
+        Args:
+            request: whose object it is.
+            change: what there is to say; None if all stays as it is.
+            sync_requested: text of the sync request that the pass answers; empty if there is none.
 
         Raises:
             ClusterError: the API server could not be reached, or did not allow it.
         """
-        return await self._write(
-            request, lambda latest: status_after(latest, change, now=self.context.time.now()), same_request=True
-        )
+
+        def status_of(latest: SecretRequest) -> Status:
+            status = latest.status if change is None else status_after(latest, change, now=self.context.time.now())
+            return replace(status, last_sync_requested=sync_requested or status.last_sync_requested)
+
+        return await self._write(request, status_of, same_request=True)
 
     async def write_restarts(self, key: Key, restarts: Mapping[str, Any]) -> None:
         """Write how many restarts were counted for the Secret of this name; nothing if nothing asks for it.
