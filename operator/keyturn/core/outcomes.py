@@ -116,6 +116,8 @@ DEFECT: Final = Outcome("Defect", requeue=BACKOFF)
 """An exception that nobody foresaw; the other requests must go on."""
 
 FINALIZER_REMOVED: Final = Outcome("Freed", requeue=NOW)
+
+SET_APART: Final = Outcome("SetApart", requeue=NOW)
 """The official operator's finalizer was removed from the object, which is another object now."""
 
 

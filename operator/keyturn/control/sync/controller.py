@@ -65,7 +65,8 @@ class SyncController:
         self._connections = connections
         self._deleted: dict[Key, ObjectMeta] = {}
         self._cooldown: DriftCooldown[Key] = DriftCooldown(time)
-        self._queue: WorkQueue[Key] = WorkQueue(time=time)
+        # Namespaces take turns: they are the tenants of a cluster.
+        self._queue: WorkQueue[Key] = WorkQueue(time=time, group=lambda key: key.namespace, is_slow=self._is_slow)
         context.cluster.reachability.subscribe(self._queue.wake)
         self._statuses = StatusWriter(context, registry)
         situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
@@ -199,6 +200,9 @@ class SyncController:
 
     def _sharing_item(self, key: Key) -> Collection[Key]:
         return {*self._memory.users.sharing_item(key), *self._registry.sharing_path(key)} - {key}
+
+    def _is_slow(self, key: Key) -> bool:
+        return key in self._memory.slow
 
     def _names_something_else(self, request: SecretRequest) -> bool:
         """Whether a path names something else, or something newer, than at the last pass."""
