@@ -203,8 +203,9 @@ async def test_what_kopf_leaves_of_its_streams_is_not_logged(called, monkeypatch
 async def test_a_second_signal_is_not_logged(called, monkeypatch, caplog):
     """Kopf fails at it, and the loop would log a traceback; other complaints are logged."""
 
-    async def operator(**_):
-        loop, future = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+    async def operator(**_options):
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         for _ in range(2):
             loop.call_soon(future.set_result, signal.SIGTERM)
         loop.call_soon(future.set_result, "no signal")
