@@ -291,6 +291,29 @@ async def test_failures_of_two_items_do_not_confirm_each_other(world):
     assert "'ca'" in world.message()
 
 
+async def test_several_items_that_cannot_be_had_end_in_a_failure(world):
+    """They fail together in each pass, and must not put off each other's confirmation."""
+    await world.synced(**THREE)
+    world.vaults.edit("a", revision="2")
+    world.vaults.broken = {"s": AccessDenied("no"), "c": AccessDenied("no")}
+    await world.poll()
+    assert world.says() == SYNCED
+
+    await world.pass_time(31)
+    assert world.says()["Ready"] == ("False", "AccessDenied")
+    assert "'ca'" in world.message()
+
+
+async def test_a_new_object_does_not_wait_for_several_items_for_ever(world):
+    """The grace of a new object ends however many of its items are missing."""
+    world.vaults.broken = {"s": AccessDenied("no"), "c": AccessDenied("no")}
+    world.add_shaped(**THREE)
+    for _ in range(6):
+        await world.pass_time(20)
+
+    assert world.says()["Ready"] == ("False", "AccessDenied")
+
+
 async def test_one_item_that_cannot_be_fetched_keeps_the_whole_secret(world):
     """`Ready` stays, as in any outage; people learn of it if it lasts."""
     await world.synced(**THREE)

@@ -252,16 +252,16 @@ class Phases:
     async def _fetch(self, request: SecretRequest, items: ResolvedItems, batch: Batch) -> FetchedItems:
         """All items with their values, or none: a Secret is one state of each of its items."""
 
-        async def fetch(alias: str) -> FetchedItem:
-            with self._situations.of_item(request, alias):
-                return await batch.fetch(items[alias])
-
-        # Each to its end, so that of several failures the same one is reported each time.
-        fetched = await asyncio.gather(*map(fetch, items), return_exceptions=True)
-        for each in fetched:
+        # Each to its end. Of several failures the first one counts, and no other is noted: it is the same one each time.
+        ended = await asyncio.gather(*map(batch.fetch, items.values()), return_exceptions=True)
+        fetched: dict[str, FetchedItem] = {}
+        for alias, each in zip(items, ended, strict=True):
             if isinstance(each, BaseException):
-                raise each
-        return dict(zip(items, (each for each in fetched if isinstance(each, FetchedItem)), strict=True))
+                with self._situations.of_item(request, alias):
+                    raise each
+            else:
+                fetched[alias] = each
+        return fetched
 
     async def _shape(
         self, request: SecretRequest, plan: ShapePlan | None, fetched: FetchedItems
