@@ -576,6 +576,18 @@ async def test_a_secret_made_again_with_output_made_at_random_owes_restarts(worl
     assert world.owed() == ("HASH",)
 
 
+async def test_a_repair_of_output_made_at_random_owes_restarts(world):
+    """What was there before the edit cannot be made again; all else that was edited is as it was."""
+    await world.synced(keys={"HASH": "password | bcrypt", "P": "password"})
+    first = world.data()["HASH"]
+    world.api.edit(SECRETS, *DB, {"data": {"HASH": "ZXZpbA==", "P": "ZXZpbA=="}}, manager="kubectl-edit")
+    world.watch()
+    await world.work_and_watch()
+
+    assert world.data()["HASH"] != first
+    assert (world.data()["P"], world.owed()) == ("secret of a", ("HASH",))
+
+
 async def test_files_are_downloaded_only_if_a_key_is_made_of_them(world):
     """And once for all."""
     world.vaults.attach("s", "ca.pem", b"pem")
@@ -703,3 +715,28 @@ async def _lived_through(steps):
 def expected(values):
     """What the Secret must hold."""
     return {"DB": values["a"], "CA": values["c"], "BOTH": f"{values['a']}+{values['s']}", "LEVEL": "info"}
+
+
+async def test_a_secret_deleted_after_its_shape_changed_unseen_owes_its_keys(world):
+    """The status speaks of the generation that suspended it, not of the bytes that its users hold."""
+    await world.synced(**THREE)
+    world.edit_shaped(suspend=True, keys={"DB": "smtp/password"})
+    await world.work_and_watch()
+    world.api.remove(SECRETS, *DB)
+    world.watch()
+    await world.work_and_watch()
+
+    assert world.data()["DB"] == "secret of s"
+    assert "DB" in world.owed()
+
+
+async def test_a_secret_deleted_before_it_got_all_fields_again_owes_its_keys(world):
+    """A shape that says nothing is a shape, too."""
+    await world.synced(keys={"password": "password | b64encode"})
+    world.api.remove(SECRETS, *DB)
+    world.edit_shaped(keys=None)
+    world.watch()
+    await world.work_and_watch()
+
+    assert world.data() == {"password": "secret of a"}
+    assert world.owed() == ("password",)
