@@ -12,7 +12,7 @@ from keyturn.control.sync.controller import SyncController
 from keyturn.core import names
 from keyturn.core.pending import pending_changes
 from keyturn.core.request import Key
-from keyturn.core.vault import AccessDenied, VaultUnavailable
+from keyturn.core.vault import AccessDenied, Field, VaultUnavailable
 from support.sync_world import DB, NAMESPACE, SyncWorld, reasons
 
 SMTP = "vaults/Prod/items/smtp"
@@ -207,6 +207,16 @@ async def test_a_way_back_to_all_fields_leaves_no_trace_of_the_shape(world):
     assert world.data() == {"password": "secret of a"}
     assert world.annotations().keys().isdisjoint({names.SHAPE, names.FURTHER_ITEMS})
     assert world.status(resource=KEYTURN_SECRETS).items == ()
+
+
+async def test_reserved_labels_do_not_come_by_themselves(world):
+    """Not without a shape either; a OnePasswordItem of the same item gets them, as from the official operator."""
+    world.vaults.fields["a"] += (Field("k", "keyturn owner", value="me"),)
+    world.add_item("web")
+    await world.synced("db")
+
+    assert world.data("db") == {"password": "secret of a"}
+    assert world.data("web") == {"password": "secret of a", "keyturn-owner": "me"}
 
 
 async def test_a_static_fault_is_found_before_any_vault_is_asked(world):

@@ -12,6 +12,7 @@ from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, Skipped, plan_content
 from keyturn.core.polling import is_older
+from keyturn.core.references import choose, is_reserved_label
 from keyturn.core.vault import Field, FileTooLarge, Item, VaultError, VaultUnavailable
 
 _T = TypeVar("_T")
@@ -86,25 +87,31 @@ class FetchedItem:
     def __init__(self, connection: Connection, item: Item) -> None:
         self._connection = connection
         self.item = item
-        self._shaped: dict[MappingOptions, _Shared[Shaped]] = {}
+        self._shaped: dict[tuple[MappingOptions, bool], _Shared[Shaped]] = {}
         self._files: dict[str, bytes] = {}
         self._lock = asyncio.Lock()
         self.revision = item.ref.revision
         self.tags = item.ref.tags
 
-    async def shape(self, options: MappingOptions) -> Shaped:
+    async def shape(self, options: MappingOptions, *, reserved: bool = True) -> Shaped:
         """What a Secret must hold, by these options. Equal options share the result, and all options share the files.
+
+        Args:
+            options: of the mapping.
+            reserved: whether fields with reserved labels become keys, too.
 
         Raises:
             FileTooLarge: it is more than a Secret can hold; files that cannot fit are not fetched at all.
             VaultError: a file could not be fetched.
         """
-        if options not in self._shaped:
-            self._shaped[options] = _Shared(partial(self._shape, options))
-        return await self._shaped[options].get()
+        wanted = (options, reserved)
+        if wanted not in self._shaped:
+            self._shaped[wanted] = _Shared(partial(self._shape, *wanted))
+        return await self._shaped[wanted].get()
 
-    async def _shape(self, options: MappingOptions) -> Shaped:
-        plan = plan_content(self.item, options)
+    async def _shape(self, options: MappingOptions, reserved: bool) -> Shaped:
+        item = self.item if reserved else choose(self.item, lambda each: not is_reserved_label(each.label))
+        plan = plan_content(item, options)
         room = MAX_SECRET_BYTES - plan.declared_bytes
         data = dict(plan.data)
         for key, file in plan.files.items():

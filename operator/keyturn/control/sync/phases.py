@@ -268,7 +268,7 @@ class Phases:
     ) -> tuple[Shaped, Present | None]:
         """The data of the Secret, and the Secret as it is if that had to be read for it."""
         if plan is None:
-            return await fetched[""].shape(request.mapping), None
+            return await fetched[""].shape(request.mapping, reserved=request.shape is None), None
         files = await self._shaper.download(request, plan, fetched)
         if not plan.uses_random:
             return await self._shaper.render(request, plan, fetched, files, {}), None
