@@ -111,7 +111,7 @@ def plan_secret(
         return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
     metadata = ObjectMeta.of(present)
     old = data_of(present)
-    empties = not desired.may_empty and is_emptied(old, desired.data)
+    empties = not desired.may_empty and is_emptied(old, {} if desired.emptied else desired.data)
     desired, ended = desired.with_previous(metadata, old)
     changed = changed_keys(old, desired.data)
     drifted = is_drifted(metadata.managed_fields, desired.data)

@@ -256,6 +256,30 @@ async def test_a_field_that_is_gone_keeps_the_whole_secret(world):
     assert world.says() == SYNCED
 
 
+@pytest.mark.parametrize(
+    ("emptied", "path", "named"),
+    [
+        pytest.param("a", {}, "the item has no value at version 2", id="main item"),
+        pytest.param("s", {"items": {"smtp": SMTP}}, "the item 'smtp' has no value at version 2", id="further item"),
+    ],
+)
+async def test_an_item_without_any_value_takes_its_keys_away_only_when_that_is_confirmed(world, emptied, path, named):
+    """One answer's word is not enough, and constants beside them change nothing about that."""
+    include = ["smtp/*" if path else "*"]
+    await world.synced(include=include, templates={"LEVEL": "info"}, **path)
+    before = {"LEVEL": "info", "password": f"secret of {emptied}"}
+    world.vaults.fields[emptied] = ()
+    world.vaults.edit(emptied, revision="2")
+    await world.poll()
+    assert world.data() == before
+    assert world.says() == {**SYNCED, "Warning": ("True", "ItemEmptied")}
+    assert named in world.status(resource=KEYTURN_SECRETS).condition("Warning").message
+
+    await world.pass_time(31)
+    assert world.data() == {"LEVEL": "info"}
+    assert world.owed() == ("password",)
+
+
 async def test_a_further_item_that_is_missing_is_named_by_its_alias(world):
     """Awaited at first, since it may just come late."""
     world.add_shaped(items={"smtp": "vaults/Prod/items/nobody"}, keys={"P": "smtp/password"})

@@ -12,7 +12,7 @@ from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, Skipped, plan_content
 from keyturn.core.polling import is_older
-from keyturn.core.references import choose, is_reserved_label
+from keyturn.core.references import choose, has_value, is_reserved_label
 from keyturn.core.vault import Field, FileTooLarge, Item, VaultError, VaultUnavailable
 
 _T = TypeVar("_T")
@@ -93,6 +93,11 @@ class FetchedItem:
         self.revision = item.ref.revision
         self.tags = item.ref.tags
 
+    @property
+    def has_values(self) -> bool:
+        """Whether any field, URL or file of it has a value."""
+        return any(map(has_value, self.item.fields)) or any(url.href for url in self.item.ref.urls)
+
     async def shape(self, options: MappingOptions, *, reserved: bool = True) -> Shaped:
         """What a Secret must hold, by these options. Equal options share the result, and all options share the files.
 
@@ -106,10 +111,10 @@ class FetchedItem:
         """
         wanted = (options, reserved)
         if wanted not in self._shaped:
-            self._shaped[wanted] = _Shared(partial(self._shape, *wanted))
+            self._shaped[wanted] = _Shared(partial(self._shape, options, reserved=reserved))
         return await self._shaped[wanted].get()
 
-    async def _shape(self, options: MappingOptions, reserved: bool) -> Shaped:
+    async def _shape(self, options: MappingOptions, *, reserved: bool) -> Shaped:
         item = self.item if reserved else choose(self.item, lambda each: not is_reserved_label(each.label))
         plan = plan_content(item, options)
         room = MAX_SECRET_BYTES - plan.declared_bytes

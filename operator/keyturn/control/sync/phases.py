@@ -251,7 +251,6 @@ class Phases:
 
     async def _fetch(self, request: SecretRequest, items: ResolvedItems, batch: Batch) -> FetchedItems:
         """All items with their values, or none: a Secret is one state of each of its items."""
-
         # Each to its end. Of several failures the first one counts, and no other is noted: it is the same one each time.
         ended = await asyncio.gather(*map(batch.fetch, items.values()), return_exceptions=True)
         fetched: dict[str, FetchedItem] = {}
@@ -286,21 +285,31 @@ class Phases:
     ) -> Outcome:
         request = desired.request
         remaining = 0.0
-        if not any(shaped.data.values()):
+        # What a shape says by itself is no value of an item.
+        emptied = next((alias for alias, each in fetched.items() if not each.has_values), None)
+        if emptied is not None or not any(shaped.data.values()):
             remaining = self._memory.emptied.remaining(request)
         else:
             self._memory.emptied.clear(request.key)
         async with self._slots:
             # Only now: others may have held the slots for a while.
             desired = replace(
-                desired, data=shaped.data, remade=shaped.remade, may_empty=not remaining, at=self._time.now()
+                desired,
+                data=shaped.data,
+                remade=shaped.remade,
+                emptied=emptied is not None,
+                may_empty=not remaining,
+                at=self._time.now(),
             )
             written = await self._writer.write(desired, read=read)
         if written is None:
             raise Ended(VANISHED)
         if isinstance(written, Hold):
+            named, version = "the item", desired.item_revision
+            if emptied:
+                named, version = f"the item {emptied!r}", fetched[emptied].revision
             message = (
-                f"the item has no value at version {desired.item_revision}; "
+                f"{named} has no value at version {version}; "
                 f"the Secret keeps its {len(written.keys)} keys until a later look confirms that"
             )
             raise Ended(when_emptied(message, self._situations.of(request), remaining=remaining))
