@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Hashable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Generic, NamedTuple, TypeVar
 
 from keyturn.base.backoff import Backoff
@@ -41,6 +42,11 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def waiting(self) -> AbstractSet[K]:
+        """The keys that wait, as they are at any time."""
+        return self._waiting.keys()
 
     @property
     def is_busy(self) -> bool:
