@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+from keyturn.base.overtime import Overtime
+from keyturn.base.time import Time
 from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, Skipped, plan_content
@@ -16,6 +18,12 @@ from keyturn.core.references import choose, has_value, is_reserved_label
 from keyturn.core.vault import Field, FileTooLarge, Item, VaultError, VaultUnavailable
 
 _T = TypeVar("_T")
+
+_AT_ONCE: Final = 8
+"""Items that one batch fetches at once: it may need thousands, and each must be asked for only when its turn has come."""
+
+_LATE: Final = 64
+"""Fetches of one batch that take long, beside those: an item that hangs must not keep the others waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +158,13 @@ class Batch:
 
     Args:
         connections: where items come from.
+        time: for how long a fetch takes.
     """
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, *, time: Time) -> None:
         self._connections = connections
+        self._permits = asyncio.Semaphore(_AT_ONCE)
+        self._late = Overtime(at_most=lambda: _LATE, time=time)
         self._items: dict[tuple[str, str, str], _Shared[FetchedItem]] = {}
 
     async def fetch(self, resolved: ResolvedItem) -> FetchedItem:
@@ -174,5 +185,8 @@ class Batch:
 
     async def _fetch(self, resolved: ResolvedItem) -> FetchedItem:
         connection = self._connections[resolved.connection]
-        connection.health.check()
-        return FetchedItem(connection, await connection.vaults.item(resolved.scope, resolved.ref.id))
+        await self._permits.acquire()
+        with self._late.watch(self._permits.release):
+            # Not before: it may have gone down meanwhile.
+            connection.health.check()
+            return FetchedItem(connection, await connection.vaults.item(resolved.scope, resolved.ref.id))
