@@ -38,6 +38,8 @@ class Shaping(SyncWorld):
         """A KeyturnSecret whose Secret is there and known."""
         self.add_shaped(name, **spec)
         await self.work_and_watch()
+        # The first look at a shape that takes long only sets it apart.
+        await self.work_and_watch()
         self.begin()
 
     def begin(self):

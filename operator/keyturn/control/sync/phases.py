@@ -18,7 +18,7 @@ from keyturn.control.sync.finding import ItemFinder, ResolvedItems
 from keyturn.control.sync.memory import Memory, Refusal
 from keyturn.control.sync.owners import add_owners, owners_to_add
 from keyturn.control.sync.secret_writer import Present, Refused, SecretWriter
-from keyturn.control.sync.shaping import FetchedItems, Shaper, plan_of
+from keyturn.control.sync.shaping import FetchedItems, Shaper
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.control.sync.written import further_items, outcome_of_write, time_left
@@ -88,7 +88,7 @@ class Phases:
         self._cooldown = cooldown
         self._slots = slots
         self._finder = ItemFinder(registry=registry, connections=connections, situations=situations, memory=memory)
-        self._shaper = Shaper(situations)
+        self._shaper = Shaper(situations, slow=memory.slow, time=context.time)
 
     async def run(self, request: SecretRequest, batch: Batch, events: list[Event]) -> Outcome:
         """Bring the Secret to what its items hold.
@@ -110,13 +110,15 @@ class Phases:
         # First of all, since it needs no vault: in an outage, too, a Secret must outlive the first of its owners.
         await self._complete_owners(request, events)
         self._stop_if_suspended(request)
-        plan = plan_of(request)
+        # A fault of the shape is told without a vault. If this very generation was brought about once, it has none.
+        plan = None if request.is_synced else await self._shaper.plan(request)
         items = await self._finder.find(request)
         await self._adopt_ownerless(request, items, events)
         await self._leave_if_frozen(self._desired(request, items), _tags(items))
         self._stop_if_current(request, items)
         await self._stop_if_still_refused(request, items)
         await self._announce_progress(request)
+        plan = plan or await self._shaper.plan(request)
         fetched = await self._fetch(request, items, batch)
         desired = self._desired(request, items, fetched)
         # The listing may be older than the tag.

@@ -38,7 +38,7 @@ class SyncRequests:
             self.forget(request.key)
             return
         connection = self._connections[request.connection]
-        vaults = frozenset(map(connection.index.vault_id, _vault_names(request)))
+        vaults = frozenset({connection.index.vault_id(name) for name in _vault_names(request)})
         new = _Noted(request.uid, request.sync_requested, vaults)
         known = self._noted.get(request.key)
         # A status that cannot hold the answer, as under an older definition, must not have it looked at for ever.
@@ -70,11 +70,10 @@ class SyncRequests:
 
 def _vault_names(request: SecretRequest) -> set[str]:
     """The vaults that a request names, as written. A path that cannot be read names none, which stands for an unknown one."""
-    return {_vault_name(path) for _, path in request.paths}
-
-
-def _vault_name(path: str | None) -> str:
-    try:
-        return parse_item_path(path).vault
-    except BadPath:
-        return ""
+    found = set()
+    for _, path in request.paths:
+        try:
+            found.add(parse_item_path(path).vault)
+        except BadPath:
+            found.add("")
+    return found
