@@ -249,9 +249,10 @@ def _pending_for_recreation(desired: Desired, deleted: ObjectMeta | None) -> Pen
 def _holds_what_it_held(desired: Desired, deleted: ObjectMeta | None) -> bool:
     """Whether the Secret that is made again was made for the same, so that its users have the same bytes.
 
-    The Secret that was deleted says that best: a status is written after it, so it may still speak of what was before.
+    The Secret that was deleted says that best: a status is written after it, so it may still speak of what was before. Only of
+    one that an ignored item froze, it names versions whose bytes it never held.
     """
-    if deleted is not None:
+    if deleted is not None and desired.request.status.reason != Reason.FROZEN:
         return _was_written_for(deleted, desired) and not is_drifted(deleted.managed_fields, desired.data)
     status = desired.request.status
     return (

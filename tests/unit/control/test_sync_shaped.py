@@ -409,6 +409,21 @@ async def test_the_ignore_tag_on_any_item_freezes_the_whole(world):
     assert world.owed() == ("BOTH", "DB")
 
 
+@pytest.mark.parametrize("spec", [{}, {"keys": {"password": "password"}}], ids=["plain", "shaped"])
+async def test_a_frozen_secret_that_is_deleted_owes_what_it_had_not_followed(world, spec):
+    """It notes versions whose bytes it never held."""
+    await world.synced(**spec)
+    world.vaults.edit("a", value="new", revision="2", tags=(names.IGNORE_TAG,))
+    await world.poll()
+    assert world.data() == {"password": "secret of a"}
+    world.api.remove(SECRETS, *DB)
+    world.watch()
+    await world.work_and_watch()
+
+    assert world.data() == {"password": "new"}
+    assert world.owed() == ("password",)
+
+
 async def test_a_suspended_secret_is_left_alone(world):
     """Not even a vault is asked; what came meanwhile is done as soon as that ends."""
     await world.synced(**THREE)
