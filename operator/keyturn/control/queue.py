@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Generic, NamedTuple, TypeVar
 
 from keyturn.base.backoff import Backoff
@@ -51,6 +52,10 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
+
+    def waiting(self, *, slow: bool = False) -> AbstractSet[K]:
+        """The keys that wait here, as they are at any time."""
+        return self._waiting[slow].keys
 
     @property
     def is_busy(self) -> bool:

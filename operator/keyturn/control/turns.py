@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -19,15 +20,21 @@ class Turns(Generic[K]):
         self._group = group
         # Dicts for their order: the group whose turn is next comes first, and in each group the oldest key.
         self._groups: dict[Hashable, dict[K, float]] = {}
+        self._keys: set[K] = set()
 
     def __bool__(self) -> bool:
         return bool(self._groups)
 
     def __len__(self) -> int:
-        return sum(map(len, self._groups.values()))
+        return len(self._keys)
 
     def __contains__(self, key: K) -> bool:
-        return key in self._groups.get(self._group(key), ())
+        return key in self._keys
+
+    @property
+    def keys(self) -> AbstractSet[K]:
+        """All that wait, in no order; changes with them."""
+        return self._keys
 
     def add(self, key: K, at: float) -> None:
         """Have a key wait that does not.
@@ -37,6 +44,7 @@ class Turns(Generic[K]):
             at: since when it waits.
         """
         self._groups.setdefault(self._group(key), {})[key] = at
+        self._keys.add(key)
 
     def next(self) -> K:
         """Take the oldest key of the group whose turn it is; there must be one."""
@@ -49,6 +57,7 @@ class Turns(Generic[K]):
         group = self._group(key)
         waiting = self._groups.pop(group)
         del waiting[key]
+        self._keys.remove(key)
         if waiting:
             self._groups[group] = waiting
 

@@ -38,7 +38,8 @@ class Apply:
         take_over: ownership of the data must be gathered first, or stale keys would survive.
         wrong: keys whose bytes are not what they should be.
         changed: names of the keys whose bytes change.
-        repairs: the bytes being restored are those that were written last, so no restart becomes pending.
+        repairs: the bytes being restored are those that were written last, so no restart becomes pending, but for keys whose bytes
+            differ each time they are made.
         ended: names of the keys that return from previous bytes to the current value, so no restart becomes pending for them.
     """
 
@@ -110,7 +111,7 @@ def plan_secret(
         return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, deleted)))
     metadata = ObjectMeta.of(present)
     old = data_of(present)
-    empties = not desired.may_empty and is_emptied(old, desired.data)
+    empties = not desired.may_empty and is_emptied(old, {} if desired.emptied else desired.data)
     desired, ended = desired.with_previous(metadata, old)
     changed = changed_keys(old, desired.data)
     drifted = is_drifted(metadata.managed_fields, desired.data)
@@ -124,8 +125,9 @@ def plan_secret(
     pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
     revision = known_revision(metadata, pending, by_status=revision_known(desired.request.status.restarts))
     pending = corrected(pending, metadata, revision=revision)
-    used = tuple(key for key in changed if key not in ended)
-    if used and not repairs:
+    # A repair restores the bytes that were written last, except those that differ each time they are made.
+    used = tuple(key for key in changed if key not in ended and (not repairs or key in desired.remade))
+    if used:
         revision += 1
         pending = (pending or NOTHING_PENDING).with_change(revision, used)
     obsolete = (old.keys() - desired.data.keys()) | _obsolete_metadata(metadata, desired)
@@ -247,17 +249,21 @@ def _pending_for_recreation(desired: Desired, deleted: ObjectMeta | None) -> Pen
 def _holds_what_it_held(desired: Desired, deleted: ObjectMeta | None) -> bool:
     """Whether the Secret that is made again was made for the same, so that its users have the same bytes.
 
-    The Secret that was deleted says that best: a status is written after it, so it may still speak of what was before.
+    The Secret that was deleted says that best: a status is written after it, so it may still speak of what was before. Only of
+    one that an ignored item froze, it names versions whose bytes it never held.
     """
-    if deleted is not None:
+    if deleted is not None and desired.request.status.reason != Reason.FROZEN:
         return _was_written_for(deleted, desired) and not is_drifted(deleted.managed_fields, desired.data)
     status = desired.request.status
     return (
         status.item_path == str(desired.path)
         and status.item_version == desired.item_revision
         and status.items == tuple((alias, str(path), revision) for alias, path, revision in desired.items)
-        # The status does not record the shape, but for which generation the Secret was made.
-        and (not desired.shape or desired.request.was_synced)
+        # The status does not record the shape, but for which generation the Secret was made, unless it was left as it was.
+        and (
+            desired.request.shape is None
+            or (desired.request.was_synced and status.reason not in {Reason.SUSPENDED, Reason.FROZEN})
+        )
     )
 
 

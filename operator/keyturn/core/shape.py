@@ -137,6 +137,7 @@ class ShapePlan:
     _keys: tuple[KeyPlan, ...] = field(repr=False)
     _selection: Selection = field(repr=False)
     _taken: frozenset[str] = field(repr=False)
+    _previous: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def random_keys(self) -> frozenset[str]:
@@ -207,6 +208,9 @@ class ShapePlan:
         renderer = Renderer(_fields(items), files, old=old, size=size, most=most)
         for each in self._keys:
             renderer.render(each.name, each.parts, is_text=each.is_text)
+        # At most times they hold the current bytes once more.
+        made = sum(map(len, data.values())) + sum(map(len, renderer.data.values()))
+        check_size(made + sum(len(renderer.data[source]) for _, source in self._previous))
         return Rendered(data | renderer.data, included.skipped, included.shared)
 
 
@@ -230,6 +234,7 @@ def plan_shape(shape: Shape) -> ShapePlan:
             _patterns_of(include, aliases, "include"), _patterns_of(shape.exclude, aliases, "exclude")
         ),
         _taken=explicit | _checked_previous(shape.previous, explicit),
+        _previous=() if shape.previous is None else shape.previous.keys,
     )
 
 

@@ -28,7 +28,7 @@ class Making(SyncParts):
 
     async def downloaded(self, **spec):
         request = self.add_shaped(items={"mail": API}, **spec)
-        batch = Batch(self.connections)
+        batch = Batch(self.connections, time=self.time)
         found = await self.phases._finder.find(request)
         fetched = {alias: await batch.fetch(item) for alias, item in found.items()}
         plan = await self.shaper.plan(request)

@@ -51,7 +51,7 @@ class Working:
         self.workers = Workers(
             queue=self.queue,
             reconciler=cast("Reconciler", self.reconciler),
-            sharing_item=lambda _: together,
+            sharing_item=lambda *_: together,
             number=number,
             time=self.time,
         )

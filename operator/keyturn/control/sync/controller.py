@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from keyturn.base.log import debug
@@ -198,8 +199,9 @@ class SyncController:
         _QUEUED(_log, **key._asdict(), when="", why=why)
         self._queue.add(key)
 
-    def _sharing_item(self, key: Key) -> Collection[Key]:
-        return {*self._memory.users.sharing_item(key), *self._registry.sharing_path(key)} - {key}
+    def _sharing_item(self, key: Key, among: AbstractSet[Key]) -> Collection[Key]:
+        by_item = self._memory.users.sharing_item(key, among=among)
+        return {*by_item, *self._registry.sharing_path(key, among=among)} - {key}
 
     def _is_slow(self, key: Key) -> bool:
         return key in self._memory.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 
 from keyturn.base.log import log_defect
 from keyturn.base.overtime import Overtime
@@ -32,7 +33,7 @@ class Workers:
     Args:
         queue: where keys come from.
         reconciler: what works on them.
-        sharing_item: gives the keys that use the same items, so that one fetch of each can serve them all.
+        sharing_item: gives those of the keys that wait which use the same items as one, so that one fetch of each can serve them all.
         number: of workers, beside the one for keys that always take long.
         time: for how long a batch takes.
     """
@@ -42,7 +43,7 @@ class Workers:
         *,
         queue: WorkQueue[Key],
         reconciler: Reconciler,
-        sharing_item: Callable[[Key], Collection[Key]],
+        sharing_item: Callable[[Key, AbstractSet[Key]], Collection[Key]],
         number: int,
         time: Time,
     ) -> None:
@@ -65,7 +66,8 @@ class Workers:
         while True:
             await free.acquire()
             key = await self._queue.take(slow=slow)
-            keys = [key, *self._queue.take_any(self._sharing_item(key), limit=_TOGETHER, slow=slow)]
+            sharing = self._sharing_item(key, self._queue.waiting(slow=slow))
+            keys = [key, *self._queue.take_any(sharing, limit=_TOGETHER, slow=slow)]
             group.create_task(self._work_on(keys, free, late), name=f"worker on {key}")
 
     async def _work_on(self, keys: Sequence[Key], free: asyncio.Semaphore, late: Overtime) -> None:
