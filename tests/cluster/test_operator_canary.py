@@ -1,45 +1,16 @@
 import base64
 import json
-from collections.abc import Iterator
-from urllib.parse import quote
 
 import pytest
+from canary_fixtures import BAD_ANSWERS, Search
 from operator_fixtures import GET_ITEM, GET_ITEMS, GET_VAULTS, HEARTBEAT, VAULT, Stage, encoded, plain_web_server
 
-from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, ONEPASSWORD_ITEMS, SECRETS
+from keyturn.cluster.resources import SECRETS
 from keyturn.core.names import ADOPT
+from support.canaries import CANARY, found_in
 from support.operator import OperatorProcess
 
 pytestmark = pytest.mark.cluster
-
-CANARY = "kT7#canary-Qz9\u00fc&<x>"
-"""Unmistakable, with characters that JSON, HTML, URLs and log lines write in ways of their own."""
-
-
-def disguises(text: str) -> Iterator[str]:
-    """The ways in which a text may stand in another: plain, escaped, and in base64 at each of its three offsets."""
-    raw = text.encode()
-    yield text
-    yield json.dumps(text)[1:-1]
-    yield json.dumps(json.dumps(text))[3:-3]
-    yield quote(text, safe="")
-    yield repr(raw)[2:-1]
-    yield raw.hex()
-    # A part that no encoder has a reason to touch, for escapes that nobody thought of.
-    yield "canary-Qz9"
-    for offset in range(3):
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            # Without the characters at either end that also depend on the neighbours.
-            code = encode(b"\0" * offset + raw).decode().rstrip("=")
-            yield code[(0, 2, 3)[offset] : len(code) - (0 if (len(raw) + offset) % 3 == 0 else 1)]
-
-
-DISGUISES = sorted(set(disguises(CANARY)))
-
-
-def found_in(text: str) -> list[str]:
-    """The disguises of the canary that a text holds."""
-    return [disguise for disguise in DISGUISES if disguise in text]
 
 
 @pytest.mark.parametrize(
@@ -54,45 +25,6 @@ def test_the_search_finds_what_it_looks_for(carrier):
     assert found_in(base64.b64encode(carrier.encode()).decode())
     assert found_in(base64.b64encode(b"12345" + carrier.encode() + b"67").decode())
     assert not found_in("the keys password, tls.crt of the Secret login at version 2")
-
-
-class Search:
-    """Everything that the operator says to anybody but through the data of a Secret."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._heard: dict[str, str] = {}
-
-    def listen(self, operator: OperatorProcess) -> None:
-        """Take down what its endpoints say now."""
-        for path in ("/metrics", "/readyz?verbose", "/healthz?verbose"):
-            self._heard[path] = self._heard.get(path, "") + operator.get(path)[1]
-
-    def read(self, operator: OperatorProcess) -> None:
-        """Take down all that it wrote."""
-        self._heard["output"] = operator.logged()
-
-    async def look(self) -> None:
-        """Take down what stands on all objects now; Secrets without their data."""
-        everything = {}
-        for resource in (ONEPASSWORD_ITEMS, DEPLOYMENTS, EVENTS):
-            everything[resource.kind] = await self._stage.cluster.list(resource, self._stage.namespace)
-        secrets = await self._stage.secrets()
-        everything["Secret"] = [{**secret, "data": sorted(secret.get("data") or {})} for secret in secrets]
-        for kind, objects in everything.items():
-            self._heard[kind] = self._heard.get(kind, "") + json.dumps(objects, ensure_ascii=False)
-
-    def finds(self) -> dict[str, list[str]]:
-        """Where the canary is, and in which disguises."""
-        return {where: found for where, text in self._heard.items() if (found := found_in(text))}
-
-    def has(self, text: str) -> bool:
-        """Whether a text is anywhere as it stands."""
-        return any(text in heard for heard in self._heard.values())
-
-    def places(self) -> set[str]:
-        """Where was looked, and something was found to look at."""
-        return {where for where, text in self._heard.items() if text not in {"", "[]"}}
 
 
 async def through_success(stage: Stage) -> None:
@@ -143,19 +75,6 @@ async def through_refusals(stage: Stage) -> None:
     await stage.edit_secret("foreign", {"immutable": True})
     stage.rotate("foreign", f"new {CANARY}")
     await stage.says("foreign", "SecretImmutable")
-
-
-BAD_ANSWERS = (
-    {"status": 500, "message": f"cannot decrypt {CANARY}"},
-    {"status": 403, "message": CANARY},
-    {"status": 404, "message": f"no item with {CANARY}"},
-    {"kind": "json", "body": {"id": CANARY, "fields": [{"value": CANARY}]}},
-    {"kind": "json", "body": [{"id": "x", "title": 5, "name": [CANARY]}]},
-    {"kind": "redirect", "location": f"https://evil.example/{quote(CANARY)}"},
-    {"kind": "truncate"},
-    {"kind": "invalid_json"},
-    {"kind": "invalid_utf8"},
-)
 
 
 async def through_bad_answers(stage: Stage, operator: OperatorProcess, search: Search) -> None:

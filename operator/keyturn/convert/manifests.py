@@ -107,8 +107,7 @@ def _read(number: int, text: str) -> Document | None:
         problem = "this is no YAML" + (f" (line {place.line + 1} of the document)" if place is not None else "")
     except RecursionError:
         problem = "this is nested too deeply"
-    except ValueError:
-        # A number or a binary text that cannot be one.
+    except Exception:  # noqa: BLE001 - PyYAML raises whatever its code for a tag runs into, as a KeyError that quotes the value
         problem = "this is no YAML"
     if problem:
         raise BadInput(f"document {number}: {problem}")

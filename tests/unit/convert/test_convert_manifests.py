@@ -56,6 +56,14 @@ def test_a_document_keeps_its_text_and_number():
         ("password: !canary canary", "document 1: this is no YAML (line 1 of the document)"),
         ("canary: 1\ncanary: 2", "document 1: this is no YAML (line 1 of the document)"),
         ("password: !!int canary", "document 1: this is no YAML"),
+        ("password: !!bool canary", "document 1: this is no YAML"),
+        ("!!bool canary: password", "document 1: this is no YAML"),
+        ("password: !!timestamp canary", "document 1: this is no YAML"),
+        ("password: !!map [canary]", "document 1: this is no YAML"),
+        ("password: !!set [canary]", "document 1: this is no YAML"),
+        ("password: !!omap {canary: x}", "document 1: this is no YAML (line 1 of the document)"),
+        ("canary: !!int ''", "document 1: this is no YAML"),
+        ("canary: !!float ''", "document 1: this is no YAML"),
         ("password: !!binary canary=", "document 1: this is no YAML (line 1 of the document)"),
         ("{canary: [1]: 2}", "document 1: this is no YAML (line 1 of the document)"),
         ("? [canary]\n: 1", "document 1: this is no YAML (line 1 of the document)"),
@@ -91,3 +99,31 @@ def test_what_is_no_text_is_named():
 def test_any_text_is_read_or_refused(text):
     """Nothing but documents and errors."""
     assert all(isinstance(each, Document | BadInput) for each in read(text))
+
+
+TAGS = (
+    "bool",
+    "int",
+    "float",
+    "null",
+    "str",
+    "binary",
+    "timestamp",
+    "seq",
+    "map",
+    "set",
+    "omap",
+    "pairs",
+    "value",
+    "x",
+)
+
+
+@given(
+    st.sampled_from(TAGS),
+    st.text(alphabet="ab01.:_-+eEx", max_size=8),
+    st.sampled_from(["%s", "'%s'", "[%s]", "{%s: a}", "{a: b, c: %s}", "a\n? %s\n: b"]),
+)
+def test_no_value_of_a_tag_stops_the_reader(tag, text, form):
+    """However little it fits."""
+    assert all(isinstance(each, Document | BadInput) for each in read(f"a: !!{tag} {form % text}"))
