@@ -12,7 +12,7 @@ VERSION = $(shell sed -n 's/^appVersion: //p' helm/keyturn/Chart.yaml)
 # Number of parallel test processes. Cluster tests mostly wait, so this is one more than there are cores.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 
-.PHONY: help install demo test unit compat node lint format chart pages lock bench bench-node chaos cluster-up cluster-down node-up node-down clean clean-cache
+.PHONY: help install demo test unit compat node lint format chart pages lock bench bench-node chaos soak cluster-up cluster-down node-up node-down clean clean-cache
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -38,6 +38,7 @@ lint: install ## run ruff, mypy (strict) and import-linter, and check the genera
 	@$(BIN)/python dev/chart.py --check
 	@$(BIN)/python dev/reference.py --check
 	@$(BIN)/python dev/picture.py --check
+	@$(BIN)/python dev/schemas.py --check
 
 format: install ## format the code, and let ruff fix what it can
 	@$(BIN)/ruff check --fix-only .
@@ -71,9 +72,10 @@ chart: install ## generate the chart's README table, its copy of crds/, and the 
 	@$(BIN)/python dev/chart.py
 	@KEYTURN_RENEW_SNAPSHOTS=1 $(BIN)/pytest tests/chart/test_chart_rendering.py -q -k reviewed
 
-pages: install ## generate docs/reference.md, and the picture docs/architecture.svg from docs/architecture.txt
+pages: install ## generate docs/reference.md, docs/schemas, and the picture docs/architecture.svg from docs/architecture.txt
 	@$(BIN)/python dev/reference.py
 	@$(BIN)/python dev/picture.py
+	@$(BIN)/python dev/schemas.py
 
 kind-demo: ## try Keyturn on a new kind cluster; needs docker, kind, helm and kubectl (to end: kind delete cluster --name keyturn)
 	docker build --tag localhost/keyturn:$(VERSION) .
@@ -86,8 +88,8 @@ kind-demo: ## try Keyturn on a new kind cluster; needs docker, kind, helm and ku
 	kubectl --context=kind-keyturn get opi,deployments
 	kubectl --context=kind-keyturn describe secret database
 
-bench: install ## measure what the README promises (UPDATE=1 writes the table into the README)
-	@$(BIN)/python tests/bench/run.py $(if $(UPDATE),--update-readme)
+bench: install ## measure what the README promises (UPDATE=1 writes the tables into the README, BENCH="shapes tenants" measures a part)
+	@$(BIN)/python tests/bench/run.py $(if $(UPDATE),--update-readme) $(BENCH)
 
 bench-node: install ## measure the memory of the operator's pod with 0, 1,000 and 5,000 items, on a real node
 	@$(BIN)/python -m localnode prepare
@@ -95,6 +97,9 @@ bench-node: install ## measure the memory of the operator's pod with 0, 1,000 an
 
 chaos: install ## kill the operator during mass rotations, for about an hour (CHAOS="--seed 7 --trouble api-faults" selects a part)
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(CHAOS)
+
+soak: install ## let everything fail at random for 20 minutes, then check everything (SOAK="--seed 7 --minutes 5" selects a run)
+	@PYTHONPATH=tests $(BIN)/python tests/soak/run.py $(SOAK)
 
 cluster-up: install ## start a local control plane that keeps running
 	@$(BIN)/python -m localcluster up

@@ -57,7 +57,7 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
     "keyturn.dev/sync-requested": (
         "OnePasswordItem, KeyturnSecret",
         "you",
-        "any new text: Keyturn [looks at the vault now](troubleshooting.md#sync-now), without waiting for the next poll",
+        "any new text: Keyturn [looks at its vaults now](troubleshooting.md#sync-now), without waiting for the next poll",
     ),
     "keyturn.dev/vaults": (
         "Namespace",

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -66,14 +66,26 @@ class Watch:
         Raises:
             NotSeen: it did not come in time; `what` says what that would have been.
         """
+        return self.until_all([seen], what=what, timeout=timeout)[0]
+
+    def until_all(self, wanted: Sequence[Sign], *, what: str, timeout: float = 60.0) -> list[float]:
+        """Wait for several events, in whatever order they come. Returns the moment of each.
+
+        Raises:
+            NotSeen: not all came in time; `what` says what they would have been.
+        """
+        moments: dict[int, float] = {}
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        while len(moments) < len(wanted):
             self._check()
+            if time.monotonic() > deadline:
+                raise NotSeen(f"{what}: {len(moments)} of {len(wanted)} within {timeout:.0f} s")
             with contextlib.suppress(queue.Empty):
                 moment, kind, manifest = self._events.get(timeout=_CHECK_S)
-                if seen(kind, manifest):
-                    return moment
-        raise NotSeen(f"{what}: nothing of it within {timeout:.0f} s")
+                for place, seen in enumerate(wanted):
+                    if place not in moments and seen(kind, manifest):
+                        moments[place] = moment
+        return [moments[place] for place in range(len(wanted))]
 
     def _read(self, answer: http.client.HTTPResponse) -> None:
         try:

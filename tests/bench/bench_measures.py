@@ -87,11 +87,11 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
             cold = rig.audit.until_created("secrets", items, within=_PATIENCE, check=running.check)
             cold_seconds = _last_secret_at(cold) - running.started_at
             _settle(rig, running)
-            cold_requests = _without_later_polls(rig.connect.request_counts())
+            cold_requests = without_later_polls(rig.connect.request_counts())
             cold += rig.audit.new()
             with rig.quiet(running) as load:
-                idle_requests, cpu_percent = _idle(rig, running)
-            idle = rig.audit.new()
+                idle_requests, cpu_percent = idle(rig, running)
+            resting = rig.audit.new()
         rig.audit.new()
         with rig.operator(interval=IDLE_INTERVAL) as running:
             rig.polls(2)
@@ -105,20 +105,20 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
             rig.create_unrelated_deployments(UNRELATED)
         with rig.operator(interval=IDLE_INTERVAL) as running:
             rig.polls(2)
-            _, unrelated_cpu_percent = _idle(rig, running)
+            _, unrelated_cpu_percent = idle(rig, running)
             resident_unrelated = running.resident_bytes()
         return Steady(
             cold_seconds=cold_seconds,
             cold_requests=cold_requests,
-            cold_writes=_writes(cold),
+            cold_writes=writes(cold),
             idle_requests=idle_requests,
-            idle_writes=_writes(idle),
+            idle_writes=writes(resting),
             idle_cpu_percent=cpu_percent,
             resident=resident,
             resident_foreign=resident_foreign,
             resident_unrelated=resident_unrelated,
             unrelated_cpu_percent=unrelated_cpu_percent,
-            restart_writes=_writes(rig.audit.new()),
+            restart_writes=writes(rig.audit.new()),
             others_percent=load.percent,
         )
 
@@ -142,7 +142,7 @@ def measure_flowing(items: int, *, folder: Path) -> Flowing:
         return Flowing(
             apply_seconds=_last_secret_at(applied) - began_at,
             kubectl_seconds=kubectl_seconds,
-            apply_writes=_writes(applied),
+            apply_writes=writes(applied),
             to_secret=[each[0] for each in rotations],
             to_deployment=[each[1] for each in rotations],
             from_listing=[each[2] for each in rotations],
@@ -150,7 +150,7 @@ def measure_flowing(items: int, *, folder: Path) -> Flowing:
         )
 
 
-def _idle(rig: Rig, running: Running) -> tuple[float, float]:
+def idle(rig: Rig, running: Running) -> tuple[float, float]:
     """Connect requests per poll of an operator that has nothing to do, and its CPU in percent of one core."""
     cpu, began = running.cpu_seconds(), time.monotonic()
     requests = rig.polls(IDLE_POLLS) / IDLE_POLLS
@@ -204,9 +204,11 @@ def _last_secret_at(seen: Sequence[Request]) -> float:
     return max(each.at for each in seen if each.verb == "create" and each.resource == "secrets")
 
 
-def _writes(seen: Sequence[Request]) -> int:
+def writes(seen: Sequence[Request]) -> int:
+    """How many of the requests write."""
     return sum(each.writes for each in seen)
 
 
-def _without_later_polls(counts: Mapping[str, int]) -> int:
+def without_later_polls(counts: Mapping[str, int]) -> int:
+    """All requests of Connect, without the two of each poll after the first."""
     return sum(counts.values()) - 2 * (counts["GET /heartbeat"] - 1)

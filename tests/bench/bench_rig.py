@@ -15,13 +15,17 @@ from bench_audit import POLICY, USER, AuditLog, TooSlow
 
 from connect_emulator.admin.client import AdminClient
 from demo.programs import Emulator, Operator
-from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, Access, Cluster, Resource
+from keyturn.cluster import DEPLOYMENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, Access, Cluster, Resource
 from localcluster import LocalCluster
 from localcluster.layout import Layout, State
 
 VAULT, TITLE = "Production", "item-{n:05d}"
 NAMESPACE, ELSEWHERE = "bench", "elsewhere"
 _ROOT = Path(__file__).resolve().parents[2]
+_ITEM: Mapping[str, Any] = {
+    "fields": [{"label": "username", "value": "app"}, {"label": "password", "value": "first"}],
+    "urls": [{"label": "website", "href": "https://db.example.com"}],
+}
 _AT_ONCE = 16
 _SETTLING_S = 180.0
 
@@ -32,9 +36,10 @@ class Rig:
     Args:
         cluster: started with our audit policy.
         items: how many the vault holds.
+        item: what each of them is like.
     """
 
-    def __init__(self, cluster: LocalCluster, *, items: int) -> None:
+    def __init__(self, cluster: LocalCluster, *, items: int, item: Mapping[str, Any] | None = None) -> None:
         self.cluster = cluster
         self.items = items
         self.folder = cluster.directory / "bench"
@@ -42,31 +47,31 @@ class Rig:
         self.audit = AuditLog(cluster.audit_log)
         self._kubeconfig = cluster.kubeconfig_for(user=USER, groups=["system:masters"])
         cluster.kubectl("apply", "-f", str(_ROOT / "crds"))
-        cluster.wait_for_kind("onepassworditems.onepassword.com")
+        for resource in (ONEPASSWORD_ITEMS, KEYTURN_SECRETS):
+            cluster.wait_for_kind(resource.label)
         cluster.kubectl("create", "namespace", NAMESPACE)
         vaults = self.folder / "vaults.yaml"
         vaults.write_text(f"vaults: [{{name: {VAULT}}}]\ntokens: [{{name: operator, vaults: {{'*': r}}}}]\n")
         tokens = {"operator": self.folder / "operator.token"}
         self.emulator = Emulator.start(vaults, log=self.folder / "emulator.log", tokens=tokens)
-        fields = [{"label": "username", "value": "app"}, {"label": "password", "value": "first"}]
-        urls = [{"label": "website", "href": "https://db.example.com"}]
-        self.connect.bulk_create(VAULT, items, title=TITLE, item={"fields": fields, "urls": urls})
+        self.connect.bulk_create(VAULT, items, title=TITLE, item=item or _ITEM)
         self.connect.sync()
 
     @classmethod
     @contextmanager
-    def standing(cls, *, items: int, folder: Path) -> Iterator[Self]:
+    def standing(cls, *, items: int, folder: Path, item: Mapping[str, Any] | None = None) -> Iterator[Self]:
         """A rig that is gone after the block, however that ends.
 
         Args:
             items: how many the vault holds.
+            item: what each of them is like; a user name, a password and an address if it is None.
             folder: for the audit policy.
         """
         policy = folder / "audit-policy.yaml"
         policy.write_text(POLICY)
         # The emulator ends with us, and its files with the cluster's.
         with LocalCluster.start(audit_policy=policy) as cluster:
-            rig = cls(cluster, items=items)
+            rig = cls(cluster, items=items, item=item)
             try:
                 yield rig
             finally:
@@ -78,8 +83,13 @@ class Rig:
         return self.emulator.admin
 
     @contextmanager
-    def operator(self, *, interval: int) -> Iterator["Running"]:
-        """An operator for the length of the block, polling every `interval` seconds."""
+    def operator(self, *, interval: int, namespace: str = "") -> Iterator["Running"]:
+        """An operator for the length of the block.
+
+        Args:
+            interval: seconds between two polls.
+            namespace: the only one that it sees; all of them if it is empty.
+        """
         started_at = time.time()
         operator = Operator.start(
             folder=self.folder,
@@ -88,6 +98,7 @@ class Rig:
                 "OP_CONNECT_HOST": self.emulator.url,
                 "OP_CONNECT_TOKEN_FILE": str(self.emulator.tokens["operator"]),
                 "POLLING_INTERVAL": str(interval),
+                "WATCH_NAMESPACE": namespace,
             },
         )
         try:
@@ -119,7 +130,7 @@ class Rig:
     def create_items(self) -> None:
         """Create a OnePasswordItem for each item, by title."""
         bodies = ((secret_name(number), {"spec": _spec(number)}) for number in range(self.items))
-        self._create(ONEPASSWORD_ITEMS, NAMESPACE, bodies)
+        self.create(ONEPASSWORD_ITEMS, NAMESPACE, bodies)
 
     def manifest(self) -> Path:
         """A file of the same OnePasswordItems."""
@@ -137,7 +148,7 @@ class Rig:
         """Create Secrets that are nobody's business, in another namespace."""
         self.cluster.kubectl("create", "namespace", ELSEWHERE)
         data = {"filler": "x" * size}
-        self._create(SECRETS, ELSEWHERE, ((f"foreign-{n:05d}", {"stringData": data}) for n in range(count)))
+        self.create(SECRETS, ELSEWHERE, ((f"foreign-{n:05d}", {"stringData": data}) for n in range(count)))
 
     def create_unrelated_deployments(self, count: int) -> None:
         """Create Deployments of an ordinary size that ask for nothing, in the same other namespace, and let them settle."""
@@ -147,7 +158,7 @@ class Rig:
         # Paused and without replicas: no ReplicaSet and no pod, whose making would only be waited for.
         spec = {"replicas": 0, "paused": True, "selector": {"matchLabels": {"app": "unrelated"}}, "template": template}
         body = {"metadata": {"labels": {"team": "red"}}, "spec": spec}
-        self._create(DEPLOYMENTS, ELSEWHERE, ((f"unrelated-{n:05d}", body) for n in range(count)))
+        self.create(DEPLOYMENTS, ELSEWHERE, ((f"unrelated-{n:05d}", body) for n in range(count)))
         self._until_settled(ELSEWHERE, count)
 
     def create_users(self, namespace: str, secrets: Sequence[str], users: Mapping[str, Sequence[str]]) -> None:
@@ -160,8 +171,8 @@ class Rig:
         """
         self.cluster.kubectl("create", "namespace", namespace)
         paths = ((name, {"spec": {"itemPath": f"vaults/{VAULT}/items/{name}"}}) for name in secrets)
-        self._create(ONEPASSWORD_ITEMS, namespace, paths)
-        self._create(DEPLOYMENTS, namespace, ((name, _user(name, used)) for name, used in users.items()))
+        self.create(ONEPASSWORD_ITEMS, namespace, paths)
+        self.create(DEPLOYMENTS, namespace, ((name, _user(name, used)) for name, used in users.items()))
         self._until_settled(namespace, len(users))
 
     def _until_settled(self, namespace: str, count: int) -> None:
@@ -184,7 +195,7 @@ class Rig:
             "metadata": {"annotations": {"operator.1password.io/auto-restart": "true"}},
             "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "main"}}, "template": template},
         }
-        self._create(DEPLOYMENTS, NAMESPACE, [("main", body)])
+        self.create(DEPLOYMENTS, NAMESPACE, [("main", body)])
 
     def not_ready(self) -> int:
         """How many OnePasswordItems do not say that they are ready."""
@@ -192,7 +203,15 @@ class Rig:
         told = self.cluster.kubectl("-n", NAMESPACE, "get", "opi", "-o", f"jsonpath={path}").stdout.splitlines()
         return self.items - told.count("True")
 
-    def _create(self, resource: Resource, namespace: str, bodies: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    def create(self, resource: Resource, namespace: str, bodies: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Create objects, several at once.
+
+        Args:
+            resource: their kind.
+            namespace: where; it exists.
+            bodies: name and everything else of each.
+        """
+
         async def create_all() -> None:
             remaining = iter(bodies)
             async with Cluster.at(await Access.load(kubeconfig=self.cluster.kubeconfig), pool_size=_AT_ONCE) as gateway:

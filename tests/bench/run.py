@@ -8,13 +8,17 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from bench_audit import TooSlow
 from bench_fanout import ITEMS, broken_fanouts, fanout_markdown, measure_fanouts
+from bench_kinds import broken_kinds, kinds_markdown, measure_kinds
 from bench_measures import ROTATIONS, measure_flowing, measure_steady
 from bench_report import Result, broken, markdown
+from bench_tenants import broken_tenants, measure_tenants, tenants_markdown
 
 from demo.programs import ProgramFailed
 from demo.readme import NoPlace, put_between
@@ -32,15 +36,35 @@ class TooBusy(Exception):
     """The machine is too busy for figures that shall be published."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some tables of one part of the benchmark, and what is wrong with their figures.
+
+    Attributes:
+        table: as it stands in the README.
+        broken: one line for each broken promise.
+        busy: how much of the machine others used meanwhile, in percent, if that was measured.
+    """
+
+    table: str
+    broken: Sequence[str]
+    busy: float = 0.0
+
+
 def main() -> int:
     """Measure; return the exit status: 1 if a promise is broken, 2 if it could not be measured."""
     parser = argparse.ArgumentParser(prog="python tests/bench/run.py", description=__doc__)
-    parser.add_argument("--update-readme", action="store_true", help="put the table into README.md")
-    update = parser.parse_args().update_readme
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; everything if none is named")
+    parser.add_argument("--update-readme", action="store_true", help="put the tables into README.md")
+    given = parser.parse_args()
+    if unknown := set(given.parts).difference(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if given.parts and given.update_readme:
+        parser.error("the README needs all parts")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         ensure_binaries()
-        return _bench(update=update)
+        return _bench(given.parts or list(PARTS), update=given.update_readme)
     except (ClusterSetupError, NoPlace, NotSeen, ProgramFailed, TooBusy, TooSlow) as error:
         _say(f"bench: {error}")
         return 2
@@ -49,19 +73,17 @@ def main() -> int:
         return 130
 
 
-def _bench(*, update: bool) -> int:
+def _bench(names: Sequence[str], *, update: bool) -> int:
     began = time.monotonic()
     if (busy := _busy()) > BUSY_PERCENT:
         _say(f"Other processes use {busy:.0f} % of this machine: times and CPU figures mean little.")
     with tempfile.TemporaryDirectory(prefix="keyturn-bench-") as folder:
-        results = [_measure(items, Path(folder)) for items in SIZES]
-        _say(f"Mass rotations of {ITEMS:,} Secrets, in three shapes")
-        fanouts = measure_fanouts(folder=Path(folder))
-    busy = max(busy, *(load for each in results for load in (each.steady.others_percent, each.flowing.others_percent)))
-    table = f"{markdown(results)}\n\n{fanout_markdown(fanouts)}\n\n{_conditions(busy)}"
+        parts = [PARTS[name](Path(folder)) for name in names]
+    busy = max(busy, *(part.busy for part in parts))
+    table = "\n\n".join([*(part.table for part in parts), _conditions(busy)])
     _say(f"Measured in {time.monotonic() - began:.0f} s.")
     sys.stdout.write(f"\n{table}\n")
-    if failures := [*broken(results), *broken_fanouts(fanouts)]:
+    if failures := [failure for part in parts for failure in part.broken]:
         sys.stdout.write("\nBroken promises:\n" + "".join(f"- {failure}\n" for failure in failures))
         return 1
     if update and busy > BUSY_PERCENT:
@@ -72,6 +94,38 @@ def _bench(*, update: bool) -> int:
         put_between(BEGIN, END, table)
         _say("README.md has the new table.")
     return 0
+
+
+def _items(folder: Path) -> Part:
+    results = [_measure(items, folder) for items in SIZES]
+    busy = max(load for each in results for load in (each.steady.others_percent, each.flowing.others_percent))
+    return Part(markdown(results), list(broken(results)), busy)
+
+
+def _restarts(folder: Path) -> Part:
+    _say(f"Mass rotations of {ITEMS:,} Secrets, in three shapes")
+    fanouts = measure_fanouts(folder=folder)
+    return Part(fanout_markdown(fanouts), list(broken_fanouts(fanouts)))
+
+
+def _shapes(folder: Path) -> Part:
+    _say("OnePasswordItems and KeyturnSecrets: cold starts in turn, and an idle operator")
+    kinds = measure_kinds(folder=folder)
+    return Part(kinds_markdown(kinds), list(broken_kinds(kinds)))
+
+
+def _tenants(folder: Path) -> Part:
+    _say("Rotations of sane Secrets, alone and beside hostile objects")
+    latencies = measure_tenants(folder=folder)
+    return Part(tenants_markdown(latencies), list(broken_tenants(latencies)))
+
+
+PARTS: Mapping[str, Callable[[Path], Part]] = {
+    "items": _items,
+    "restarts": _restarts,
+    "shapes": _shapes,
+    "tenants": _tenants,
+}
 
 
 def _busy() -> float:

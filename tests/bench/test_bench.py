@@ -6,8 +6,14 @@ from dataclasses import replace
 import pytest
 from bench_audit import AuditLog, TooSlow
 from bench_fanout import SHAPES, FanOut, broken_fanouts, fanout_markdown
+from bench_kinds import ITEMS, Kind, broken_kinds, kinds_markdown
 from bench_measures import Flowing, Steady, quantile
+from bench_objects import HOSTILE, big_item, hostile, shaped, small_item
 from bench_report import Result, broken, markdown
+from bench_tenants import Latency, broken_tenants, tenants_markdown
+
+from keyturn.cluster import KEYTURN_SECRETS, ONEPASSWORD_ITEMS
+from keyturn.core.shape import Shape, plan_shape
 
 MIB = 1024 * 1024
 STEADY = Steady(
@@ -139,3 +145,93 @@ def test_the_second_table_has_a_line_for_each_shape():
 
     assert len(lines) == 2 + len(SHAPES)
     assert {line.count("|") for line in lines} == {8}
+
+
+PLAIN = Kind(
+    cold_cpu=2.0,
+    cold_requests=ITEMS + 3,
+    cold_writes=2 * ITEMS,
+    idle_requests=2.0,
+    idle_cpu_percent=0.1,
+    resident=100 * MIB,
+)
+
+
+def kinds(**changes):
+    return {ONEPASSWORD_ITEMS: PLAIN, KEYTURN_SECRETS: replace(PLAIN, **changes)}
+
+
+def test_a_shape_may_cost_a_tenth_more_cpu_and_nothing_else():
+    """Memory and idle CPU are shown, but nothing is promised of them."""
+    assert list(broken_kinds(kinds(cold_cpu=2.19, resident=200 * MIB, idle_cpu_percent=0.2))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"cold_cpu": 2.21}, "CPU of a cold start"),
+        ({"cold_requests": ITEMS + 4}, "Connect requests, cold start"),
+        ({"cold_writes": 2 * ITEMS + 1}, "API server writes, cold start"),
+        ({"idle_requests": 2.1}, "Connect requests per idle poll"),
+    ],
+)
+def test_each_broken_promise_of_a_shape_is_named(changes, named):
+    """One line, which says what was promised."""
+    [line] = broken_kinds(kinds(**changes))
+    assert line.startswith("KeyturnSecret: ")
+    assert named in line
+    assert "promised: " in line
+
+
+def test_the_table_of_kinds_says_how_much_more_a_shape_costs():
+    """In percent."""
+    lines = kinds_markdown(kinds(cold_cpu=2.1)).splitlines()
+
+    assert {line.count("|") for line in lines} == {5}
+    assert "2.10 s (+5 %)" in lines[2]
+
+
+def test_a_hostile_tenant_may_delay_others_by_less_than_a_fifth():
+    """Of the median and of the slowest, for each kind."""
+    alone = [0.5, 1.0, 1.5]
+    assert list(broken_tenants({KEYTURN_SECRETS: Latency(alone, [0.6, 1.19, 1.7])})) == []
+
+    lines = list(broken_tenants({ONEPASSWORD_ITEMS: Latency(alone, [0.5, 1.2, 1.9])}))
+
+    assert [line.partition(":")[0] for line in lines] == ["OnePasswordItem", "OnePasswordItem"]
+    assert "p50: +20 %" in lines[0]
+    assert "p99" in lines[1]
+
+
+def test_the_table_of_tenants_has_a_line_for_each_kind():
+    """As wide as its head, with what has moved."""
+    latency = Latency([0.5, 1.0, 1.5], [0.5, 1.1, 1.5])
+    lines = tenants_markdown({ONEPASSWORD_ITEMS: latency, KEYTURN_SECRETS: latency}).splitlines()
+
+    assert {line.count("|") for line in lines} == {5}
+    assert "1000 / 1490 ms" in lines[2]
+    assert "(+10 / +0 %)" in lines[2]
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)), ids=lambda number: HOSTILE[number][0].__name__)
+def test_hostile_shapes_are_ones_that_the_operator_renders(number):
+    """One that is refused at sight would cost nothing. Another tag makes another shape."""
+    spec, other = (hostile("v", "t", number, tag)["spec"] for tag in ("1", "2"))
+
+    assert plan_shape(Shape.read(spec)).origins
+    assert Shape.read(spec) != Shape.read(other)
+
+
+def test_no_two_sane_shapes_are_equal():
+    """Nothing that is kept of one would spare the next one its cost."""
+    first, second = (Shape.read(shaped("t", number)["spec"]) for number in (1, 2))
+
+    assert first != second
+    assert [len(plan_shape(first).origins), len(first.keys), len(first.templates)] == [7, 5, 2]
+
+
+def test_an_item_of_a_hostile_tenant_has_what_its_shapes_name():
+    """A missing field would be found before anything is rendered."""
+    labels = [{each["label"] for each in make()["fields"]} for make in (small_item, big_item)]
+
+    assert labels == [{"password"}, {"password", "big"}]

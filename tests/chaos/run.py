@@ -9,20 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
-from keyturn.cluster.access import Access
-from keyturn.cluster.discovery import crd_served
-from keyturn.cluster.resources import CRDS, NAMESPACES
 from localcluster import ClusterSetupError, LocalCluster
-from support.admin_cluster import AdminCluster
-from support.api_proxy import ApiProxy
-from support.chaos import VAULT, Account, Chaos, Plan
-from support.emulator import EmulatorProcess
-
-_ROOT = Path(__file__).resolve().parents[2]
-
-_DESCRIPTION = {"vaults": [{"name": VAULT}], "tokens": [{"name": "all", "vaults": {"*": "rw"}}]}
+from support.chaos import Account, Chaos, Plan
+from support.proving_ground import proving_ground
 
 TROUBLES: dict[str, Callable[[Plan, LocalCluster], Plan]] = {
     "none": lambda plan, _: plan,
@@ -32,8 +21,9 @@ TROUBLES: dict[str, Callable[[Plan, LocalCluster], Plan]] = {
     ),
     "connect-flaps": lambda plan, _: replace(plan, connect_flaps=True),
     "replicas": lambda plan, _: replace(plan, replicas=2),
+    "shapes": lambda plan, _: replace(plan, shaped=True),
 }
-"""What breaks beside the operator, by the name that chooses it."""
+"""What breaks beside the operator, or is harder for it, by the name that chooses it."""
 
 
 def main() -> int:
@@ -72,28 +62,14 @@ async def _run_all(plan: Plan, seeds: list[int], troubles: list[str]) -> int:
 
 
 async def _run(plan: Plan, local: LocalCluster, namespace: str) -> Account:
-    async with (
-        AdminCluster.at(await Access.load(kubeconfig=str(local.kubeconfig))) as cluster,
-        ApiProxy.standing(local.kubeconfig) as proxy,
-    ):
-        for file in sorted((_ROOT / "crds").glob("*.yaml")):
-            for crd in yaml.safe_load_all(file.read_text()):
-                await cluster.apply(CRDS, None, crd["metadata"]["name"], crd, field_manager="tests")
-        async with asyncio.timeout(30):
-            while not await crd_served(cluster):  # noqa: ASYNC110 - it is the server we wait for
-                await asyncio.sleep(0.05)
-        await cluster.create(NAMESPACES, None, namespace, {}, field_manager="tests")
-        with tempfile.TemporaryDirectory(prefix="keyturn-chaos-") as name:
-            folder = Path(name)
-            with EmulatorProcess(_DESCRIPTION, folder=folder, knobs={"lag_s": 0}) as emulator:
-                chaos = Chaos(plan, cluster=cluster, namespace=namespace, proxy=proxy, emulator=emulator, folder=folder)
-                try:
-                    return await chaos.run()
-                except Exception:
-                    sys.stderr.write(chaos.last_words())
-                    raise
-                finally:
-                    await cluster.delete(NAMESPACES, None, namespace)
+    with tempfile.TemporaryDirectory(prefix="keyturn-chaos-") as folder:
+        async with proving_ground(local.kubeconfig, namespace, folder=Path(folder)) as ground:
+            chaos = Chaos(plan, ground)
+            try:
+                return await chaos.run()
+            except Exception:
+                sys.stderr.write(chaos.last_words())
+                raise
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import asyncio
+import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,6 +149,20 @@ async def test_a_signal_ends_it_quickly_and_cleanly(stage):
     stage.operator()
     for name in keys:
         await stage.ready(name)
+
+
+async def test_a_second_signal_changes_nothing(stage):
+    """Whoever stops it may ask twice, as an impatient user does: it ends as cleanly as after the first time."""
+    operator = stage.operator()
+    await stage.provide("login")
+
+    # Two different ones: of two equal ones that come at the same moment, the kernel delivers one.
+    operator.send(signal.SIGINT)
+    operator.send(signal.SIGTERM)
+    code = operator.wait(PATIENCE_S)
+
+    assert code == 0
+    assert "Traceback" not in operator.logged()
 
 
 async def test_a_signal_ends_it_while_connect_hangs(stage):

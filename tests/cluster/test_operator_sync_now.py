@@ -6,6 +6,7 @@ import time
 import pytest
 from operator_fixtures import GET_ITEM, GET_ITEMS, GET_VAULTS, HEARTBEAT, VAULT, condition_of
 
+from keyturn.cluster.resources import KEYTURN_SECRETS
 from keyturn.core import names
 from support.operator import eventually
 
@@ -110,6 +111,25 @@ async def test_one_annotation_serves_every_object_of_its_vault(stage, annotate):
     await stage.ready("one", itemVersion="2")
     await stage.ready("two", itemVersion="2")
     assert "lastSyncRequested" not in (await stage.asked("two"))["status"]
+
+
+async def test_a_keyturnsecret_has_every_vault_of_its_items_looked_at(stage):
+    """A rotation of a further item, in another vault, is news like any other."""
+    stage.operator(**RARELY)
+    stage.connect.create_vault("Other")
+    stage.put_item("login")
+    fields = [{"label": "password", "value": "first"}]
+    stage.connect.create("Other", {"title": "smtp", "category": "SECURE_NOTE", "fields": fields})
+    spec = {"items": {"smtp": "vaults/Other/items/smtp"}, "keys": {"own": "password", "smtp": "smtp/password"}}
+    await stage.shape("login", **spec)
+    await stage.holds("login", {"own": "first", "smtp": "first"})
+
+    stage.connect.rotate("Other", "smtp", value="second")
+    annotations = {"metadata": {"annotations": {names.SYNC_REQUESTED: "1"}}}
+    await stage.cluster.merge_patch(KEYTURN_SECRETS, stage.namespace, "login", annotations, field_manager="kubectl")
+
+    await stage.holds("login", {"own": "first", "smtp": "second"}, within=5.0)
+    await stage.ready("login", kind=KEYTURN_SECRETS, lastSyncRequested="1")
 
 
 async def test_a_restart_of_the_operator_costs_nothing(stage, annotate):

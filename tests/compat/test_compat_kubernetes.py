@@ -13,7 +13,7 @@ from operator_fixtures import Stage, annotations_of, condition_of
 
 from keyturn.cluster.access import Access
 from keyturn.cluster.errors import ClusterError, NotFound
-from keyturn.cluster.resources import DEPLOYMENTS, NAMESPACES, ONEPASSWORD_ITEMS, SECRETS
+from keyturn.cluster.resources import DEPLOYMENTS, KEYTURN_SECRETS, NAMESPACES, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 from localcluster import LocalCluster
 from localcluster.binaries import control_plane, control_planes
@@ -44,7 +44,8 @@ def installed(request, tmp_path_factory, helm_program):
     with LocalCluster.start(version=version) as local:
         helm = Helm(helm_program, folder=folder, kubeconfig=local.kubeconfig)
         helm("install", "keyturn", CHART, f"--namespace={HOME}", "--create-namespace", values=VALUES)
-        local.wait_for_kind("onepassworditems.onepassword.com")
+        for kind in ("onepassworditems.onepassword.com", "keyturnsecrets.keyturn.dev"):
+            local.wait_for_kind(kind)
         served = json.loads(local.kubectl("version", "--output=json").stdout)["serverVersion"]
         assert served["gitVersion"] == control_planes()[version].version
         yield local, helm
@@ -133,6 +134,29 @@ async def test_statuses_say_what_is_wrong(stage, installed):
         ("lost", "True", "Synced"),
     }
     local.kubectl("wait", "--for=condition=Ready", "opi/lost", f"--namespace={stage.namespace}", "--timeout=5s")
+
+
+async def test_a_keyturnsecret_is_made_of_two_items_and_a_wrong_one_is_refused(stage):
+    """Its definition has rules in CEL, with messages that are CEL, too."""
+    stage.put_item("web")
+    stage.put_item("smtp", {"password": "mail"})
+    spec = {
+        "items": {"smtp": "vaults/Production/items/smtp"},
+        "keys": {"own": "password"},
+        "templates": {"url": "smtp://{{ smtp/password | urlencode }}"},
+    }
+    await stage.shape("web", **spec)
+    await stage.holds("web", {"own": "first", "url": "smtp://mail"})
+    ready = await stage.ready("web", kind=KEYTURN_SECRETS)
+    assert [each["alias"] for each in ready["status"]["items"]] == ["smtp"]
+
+    with pytest.raises(ClusterError, match=r'the alias "1" must have at most 32 lower case letters'):
+        await stage.shape("wrong", items={"1": "vaults/Production/items/smtp"})
+    with pytest.raises(ClusterError, match="may not be named"):
+        await stage.shape("other", items={"smtp": "vaults/Staging/items/smtp"})
+
+    await stage.unask("web", kind=KEYTURN_SECRETS)
+    await stage.has_no_secret("web")
 
 
 async def test_an_annotated_workload_gets_its_secret(stage):

@@ -31,6 +31,8 @@ MAKE = {
     "make demo RECORD=1": "-m demo --record",
     "make bench UPDATE=1": "tests/bench/run.py --update-readme",
     'make chaos CHAOS="--trouble api-faults --seed 7 --rotations 3"': "tests/chaos/run.py --trouble api-faults",
+    'make soak SOAK="--seed 7 --minutes 5 --logs build/soak"': "tests/soak/run.py --seed 7 --minutes 5",
+    "make compat": "COMPAT=1",
     "make kind-demo": "kind create cluster",
     "make cluster-up": "-m localcluster up",
     "make cluster-down": "-m localcluster down",

@@ -1,16 +1,15 @@
 """The pages on 1Password's operator promise nothing that no test shows, and leave out none of its known weaknesses."""
 
-import ast
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
 
+from support.pages import existing_tests
+
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = (ROOT / "docs" / "contract.md").read_text()
 MIGRATION = (ROOT / "docs" / "migration.md").read_text()
-TESTS = ROOT / "tests"
 
 SECTIONS = (
     *("1.1", "1.2", "1.3", "1.4", "1.5"),
@@ -22,17 +21,6 @@ WEAKNESSES = [f"W{number}" for number in range(1, 33)]
 NAMED = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
 
 
-@cache
-def existing_tests():
-    """Every test function of the repository, as `file.py::name`; file names are unique here."""
-    return frozenset(
-        f"{path.name}::{node.name}"
-        for path in TESTS.rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
-    )
-
-
 def rows(text):
     r"""The rows of all tables whose second column is a verdict, cell by cell; a bar in a cell is written `\\|`."""
     for line in text.splitlines():
@@ -41,7 +29,9 @@ def rows(text):
             yield cells
 
 
-@pytest.mark.parametrize("page", ["contract.md", "from-external-secrets.md", "migration.md", "security.md"])
+@pytest.mark.parametrize(
+    "page", ["contract.md", "from-external-secrets.md", "migration.md", "secrets.md", "security.md"]
+)
 def test_every_test_that_is_named_exists(page):
     """A claim rests on its test; one that was renamed or deleted would leave it standing on nothing."""
     named = {"::".join(match) for match in NAMED.findall((ROOT / "docs" / page).read_text())}

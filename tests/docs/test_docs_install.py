@@ -129,6 +129,7 @@ def test_the_commands_of_the_page_work_in_its_order(shell, page):
 def test_what_the_page_on_trouble_looks_at_is_there(shell):
     """At night nobody has the patience for a command that does not work."""
     shell.run("kubectl apply -f crds/\nkubectl wait --for=create crd/onepassworditems.onepassword.com")
+    shell.run("kubectl apply -f examples/database.yaml")
     for block in blocks("troubleshooting.md"):
         shell.run(block)
 

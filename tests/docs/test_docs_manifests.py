@@ -123,7 +123,7 @@ def test_every_page_with_commands_is_run():
         *("install.md", "restore.md", "tenants.md", "troubleshooting.md"),  # test_docs_install.py
         "migration.md",  # test_docs_migration.py
         "from-external-secrets.md",  # test_docs_from_external_secrets.py
-        "keyturnsecret.md",  # test_docs_keyturnsecret.py
+        "secrets.md",  # test_docs_secrets.py
         "restarts.md",  # below
     }
 

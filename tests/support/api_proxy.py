@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from aiohttp import web
 from keyturn.cluster.access import Access
 from keyturn.core.names import REVISION
 
-Fault = Literal["500", "503", "429", "unsent", "unanswered"]
-"""What becomes of a request: refused with a status, cut before it reaches the API server, or cut after that."""
+Fault = Literal["409", "429", "500", "503", "unsent", "unanswered"]
+"""What becomes of a request: refused with a status (409 only if it is a write), cut before it reaches the API server, or cut after
+that."""
 
 Moment = Literal["before", "after"]
 """When a write is noticed: before the API server gets it, or when it has done it and nobody was told yet."""
@@ -43,6 +45,7 @@ class ApiProxy:
         requests: how many requests came so far.
         writes: how many of them were no reads.
         fault: decides what becomes of a request.
+        faults: how many requests it has struck, by kind.
     """
 
     def __init__(self, access: Access) -> None:
@@ -52,12 +55,14 @@ class ApiProxy:
         self._tls.load_cert_chain(configuration.cert_file, configuration.key_file)
         self._session: aiohttp.ClientSession | None = None
         self._passing: set[asyncio.Task[web.StreamResponse]] = set()
+        self._watching: dict[int, web.Request] = {}
         self._awaited: list[tuple[int, Moment, Callable[[], None]]] = []
         self.url = ""
         self.restarts: list[Restart] = []
         self.requests = 0
         self.writes = 0
         self.fault: Callable[[], Fault | None] = lambda: None
+        self.faults: Counter[Fault] = Counter()
 
     @classmethod
     @asynccontextmanager
@@ -98,6 +103,11 @@ class ApiProxy:
         """Call back no more."""
         self._awaited.clear()
 
+    def cut_watches(self) -> None:
+        """End the connection of every watch."""
+        for request in list(self._watching.values()):
+            _cut(request)
+
     async def _take(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         body = await request.read()
@@ -110,11 +120,16 @@ class ApiProxy:
         return await asyncio.shield(task)
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        writes = request.method not in {"GET", "HEAD"}
         fault = self.fault()
-        if fault in {"500", "503", "429"}:
+        if fault == "409" and not writes:
+            fault = None
+        if fault is not None:
+            self.faults[fault] += 1
+        if fault is not None and fault.isdigit():
             return _refusal(int(fault))
         number = None
-        if request.method not in {"GET", "HEAD"}:
+        if writes:
             self.writes += 1
             number = self.writes
             self._call(number, "before")
@@ -134,6 +149,7 @@ class ApiProxy:
         return web.Response(status=answer.status, headers=_headers(answer.headers), body=content)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
+        self._watching[id(request)] = request
         try:
             async with self._asked(request, b"") as answer:
                 response = web.StreamResponse(status=answer.status, headers=_headers(answer.headers))
@@ -141,8 +157,10 @@ class ApiProxy:
                 async for chunk in answer.content.iter_any():
                     await response.write(chunk)
                 return response
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, ConnectionError):
             return _cut(request)
+        finally:
+            del self._watching[id(request)]
 
     def _asked(self, request: web.Request, body: bytes) -> Any:
         assert self._session is not None
@@ -174,7 +192,9 @@ def _headers(headers: Any) -> dict[str, str]:
 
 
 def _refusal(status: int) -> web.Response:
-    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "made by a test", "code": status}
+    reason = {409: "Conflict", 429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable"}.get(status, "")
+    told = {"message": "made by a test", "reason": reason, "code": status}
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", **told}
     return web.json_response(body, status=status, headers={"Retry-After": "1"} if status == 429 else {})
 
 

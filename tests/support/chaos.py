@@ -2,30 +2,21 @@
 
 import asyncio
 import random
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
-from keyturn.cluster.resources import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS
-from keyturn.core.names import ITEM_NAME, ITEM_PATH, RESTART_OWED, REVISION
-from support.admin_cluster import AdminCluster
+from keyturn.cluster.resources import DEPLOYMENTS, SECRETS
+from keyturn.core.names import RESTART_OWED, REVISION
 from support.api_proxy import ApiProxy, Fault, Moment
-from support.emulator import EmulatorProcess
-from support.operator import OperatorProcess, eventually
-
-VAULT = "Production"
-_SHARE = 5
-"""So many Secrets have one more workload in common."""
-
-_ANNOTATED = 4
-"""Every so many Secrets, one is asked for by annotations of its own workload, and not by a OnePasswordItem."""
+from support.beside import beside
+from support.chaos_cast import plain, shaped
+from support.crew import Crew, strike
+from support.operator import eventually
+from support.proving_ground import VAULT, Ground
 
 _FAULTS: tuple[Fault, ...] = ("500", "503", "429", "unsent", "unanswered")
 _SETTLING_S = 180.0
@@ -37,14 +28,15 @@ class Plan:
     """What is done.
 
     Attributes:
-        secrets: how many there are, each with a workload of its own and one that does not use what is rotated.
-        rotations: how often all of them are rotated at once.
+        secrets: how many there are, each with workloads of its own, of which one does not use what is rotated.
+        rotations: how often all of them change at once.
         seed: of everything that is left to chance.
         kills: at most so many per rotation, and at least one.
         api_faults: every tenth request to the API server fails.
         connect_flaps: Connect comes and goes.
         replicas: how many operators there are; more than one elect a leader.
         restart_api_server: restarts it; called in every fourth rotation, from the second on.
+        shaped: KeyturnSecrets make the Secrets, of two items each, which are rotated in turn.
     """
 
     secrets: int
@@ -55,6 +47,7 @@ class Plan:
     connect_flaps: bool = False
     replicas: int = 1
     restart_api_server: Callable[[], None] | None = None
+    shaped: bool = False
 
 
 @dataclass
@@ -111,90 +104,56 @@ class Chaos:
 
     Args:
         plan: what is done.
-        cluster: the API server, past the proxy.
-        namespace: an empty one.
-        proxy: between the operators and the API server.
-        emulator: a Connect server with an empty vault.
-        folder: for logs.
+        ground: where.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        cluster: AdminCluster,
-        namespace: str,
-        proxy: ApiProxy,
-        emulator: EmulatorProcess,
-        folder: Path,
-    ) -> None:
+    def __init__(self, plan: Plan, ground: Ground) -> None:
         self._plan = plan
-        self._cluster = cluster
-        self._namespace = namespace
-        self._proxy = proxy
-        self._emulator = emulator
+        self._cluster = ground.cluster
+        self._namespace = ground.namespace
+        self._proxy = ground.proxy
+        self._emulator = ground.emulator
         self._chance = random.Random(plan.seed)
-        arguments = ["--leader-elect"] if plan.replicas > 1 else []
-        variables: dict[str, str | Path] = {
-            "KUBECONFIG": proxy.kubeconfig(folder),
-            "WATCH_NAMESPACE": namespace,
-            "POD_NAMESPACE": namespace,
-            "OP_CONNECT_HOST": emulator.url,
-            "OP_CONNECT_TOKEN": emulator.token("all"),
-            "AUTO_RESTART": "true",
-        }
-        self._operators = [
-            OperatorProcess(variables, log=folder / f"operator-{number}.log", arguments=arguments)
-            for number in range(plan.replicas)
-        ]
-        self._starting = {operator: asyncio.Lock() for operator in self._operators}
-        self._secrets = [f"s{number:03d}" for number in range(plan.secrets)]
-        self._shared = {
-            f"shared-{start:03d}": self._secrets[start : start + _SHARE] for start in range(0, plan.secrets, _SHARE)
-        }
+        self._crew = Crew(plan.replicas, ground)
+        self._cast = (shaped if plan.shaped else plain)(plan.secrets)
         self.account = Account()
 
     async def run(self) -> Account:
         """Do it all, and give an account of it."""
         began = time.monotonic()
         try:
-            for operator in self._operators:
-                await asyncio.to_thread(operator.start)
+            await self._crew.start()
             await self._set_up()
-            async with _beside(self._keep_running(), to_its_end=False):
+            async with beside(self._crew.keep_running(), to_its_end=False):
                 for rotation in range(1, self._plan.rotations + 1):
                     await self._rotate(rotation)
-            await self._quiet()
+            # A restart too many might come late.
+            await self._crew.polled(3, within=60)
             await self._settled(self._plan.rotations + 1)
             await self._take_account()
         finally:
-            for operator in self._operators:
-                operator.stop()
+            self._crew.stop()
+        self.account.kills, self.account.ended = self._crew.kills, self._crew.ended
         self.account.requests = self._proxy.requests
         self.account.seconds = time.monotonic() - began
         return self.account
 
     def last_words(self) -> str:
         """What the operators said last, for whoever must find out what went wrong."""
-        return "".join(f"--- {each.log.name}\n{each.logged()[-4000:]}\n" for each in self._operators)
+        return self._crew.last_words()
 
     async def _set_up(self) -> None:
         fields = [{"label": "username", "value": "app"}, {"label": "password", "value": "first"}]
         item = {"category": "SECURE_NOTE", "fields": fields}
-        await asyncio.to_thread(
-            lambda: self._emulator.admin.bulk_create(VAULT, len(self._secrets), title="s{n:03d}", item=item)
-        )
-        for number, name in enumerate(self._secrets):
-            path = f"vaults/{VAULT}/items/{name}"
-            if number % _ANNOTATED == 0:
-                await self._deploy(f"own-{name}", [name], "password", {ITEM_PATH: path, ITEM_NAME: name})
-            else:
-                body = {"spec": {"itemPath": path}}
-                await self._cluster.create(ONEPASSWORD_ITEMS, self._namespace, name, body, field_manager="tests")
-                await self._deploy(f"own-{name}", [name], "password")
-            await self._deploy(f"bystander-{name}", [name], "username")
-        for name, secrets in self._shared.items():
-            await self._deploy(name, secrets, "password")
+        for title in (*self._cast.secrets, *self._cast.more_items):
+            await asyncio.to_thread(self._emulator.admin.create, VAULT, {**item, "title": title})
+        for name, spec in self._cast.objects.items():
+            body = {"spec": dict(spec)}
+            await self._cluster.create(self._cast.resource, self._namespace, name, body, field_manager="tests")
+        for user in self._cast.users:
+            await self._deploy(user.name, [user.secret], user.key, user.annotations)
+        for name, secrets in self._cast.shared.items():
+            await self._deploy(name, secrets, self._cast.shared_key)
         await self._settled(1)
 
     async def _deploy(
@@ -215,11 +174,11 @@ class Chaos:
             if self._plan.api_faults:
                 self._proxy.fault = self._tenth
             if self._plan.connect_flaps:
-                await trouble.enter_async_context(_beside(self._flap(), to_its_end=False))
-            await asyncio.to_thread(self._emulator.admin.bulk_rotate, VAULT)
+                await trouble.enter_async_context(beside(self._flap(), to_its_end=False))
+            await asyncio.to_thread(self._emulator.admin.bulk_rotate, VAULT, self._cast.turn(rotation).titles)
             if self._plan.restart_api_server is not None and rotation % _API_SERVER_RESTARTS == 2:
                 restarting = self._restart_api_server(self._plan.restart_api_server)
-                await trouble.enter_async_context(_beside(restarting, to_its_end=True))
+                await trouble.enter_async_context(beside(restarting, to_its_end=True))
             settled = asyncio.create_task(self._settled(rotation + 1))
             try:
                 for _ in range(self._chance.randint(1, self._plan.kills)):
@@ -231,46 +190,21 @@ class Chaos:
 
     async def _kill(self, settled: asyncio.Task[None]) -> None:
         """Kill an operator in the midst of a write that chance has chosen, and start it again."""
-        operator = self._chance.choice(self._operators)
+        operator = self._chance.choice(self._crew.operators)
         struck = asyncio.Event()
 
-        def strike() -> None:
-            if operator.running():
-                operator.send(signal.SIGKILL)
+        def call() -> None:
+            strike(operator)
             struck.set()
 
         # A rotation costs five writes per Secret: itself, its status twice, a restart or more, and the end of the mark.
         moment: Moment = self._chance.choice(("before", "after"))
-        self._proxy.at_write(self._chance.randint(1, 5 * len(self._secrets)), moment, strike)
+        self._proxy.at_write(self._chance.randint(1, 5 * len(self._cast.secrets)), moment, call)
         waiting = asyncio.create_task(struck.wait())
         await asyncio.wait({waiting, settled}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         self._proxy.forget_awaited()
-        async with self._starting[operator]:
-            await asyncio.to_thread(operator.stop)
-            self.account.kills += 1
-            await self._start(operator)
-
-    async def _start(self, operator: OperatorProcess) -> None:
-        """Start an operator, as often as it takes: one that cannot work just now ends by itself."""
-        while True:
-            try:
-                await asyncio.to_thread(operator.start, ready=False)
-            except (RuntimeError, psutil.Error):
-                self.account.ended += 1
-            else:
-                return
-
-    async def _keep_running(self) -> None:
-        """Start whoever has ended by itself, as the kubelet does."""
-        while True:
-            for operator, starting in self._starting.items():
-                async with starting:
-                    if not operator.running():
-                        self.account.ended += 1
-                        await asyncio.to_thread(operator.stop)
-                        await self._start(operator)
-            await asyncio.sleep(0.5)
+        await self._crew.kill(operator)
 
     def _tenth(self) -> Fault | None:
         return self._chance.choice(_FAULTS) if self._chance.random() < 0.1 else None
@@ -300,49 +234,36 @@ class Chaos:
             secrets = await self._cluster.list_metadata(SECRETS, self._namespace)
             annotations = [each["metadata"].get("annotations") or {} for each in secrets]
             late = sum(each.get(REVISION) != str(revision) or RESTART_OWED in each for each in annotations)
-            assert len(secrets) == len(self._secrets), f"there are {len(secrets)} Secrets"
+            assert len(secrets) == len(self._cast.secrets), f"there are {len(secrets)} Secrets"
             assert late == 0, f"{late} Secrets are not done with revision {revision}"
 
         await eventually(check, within=_SETTLING_S)
 
-    async def _quiet(self) -> None:
-        """Wait for some more looks at the vaults, by whoever works now: a restart too many might come late."""
-
-        def polls() -> float:
-            return sum(each.metric("keyturn_poll_duration_seconds_count") for each in self._operators)
-
-        enough = polls() + 3
-
-        async def polled() -> None:
-            assert polls() >= enough
-
-        await eventually(polled, within=60)
-
     async def _take_account(self) -> None:
-        rotations = self._plan.rotations
+        cast, rotations, account = self._cast, self._plan.rotations, self.account
         found = await self._cluster.list(DEPLOYMENTS, self._namespace)
         templates = {each["metadata"]["name"]: each["spec"]["template"]["metadata"] for each in found}
         # Nothing but its template is ever changed here.
         restarts = {each["metadata"]["name"]: int(each["metadata"]["generation"]) - 1 for each in found}
-        account = self.account
-        for secret in self._secrets:
-            missing = rotations - restarts[f"own-{secret}"]
-            account.owed += rotations
-            account.lost += max(0, missing)
-            account.double += max(0, -missing)
-            account.needless += restarts[f"bystander-{secret}"]
-            if missing or restarts[f"bystander-{secret}"]:
-                made = (restarts[f"own-{secret}"], restarts[f"bystander-{secret}"])
-                account.wrong.append(f"{secret}: {made[0]} restarts of {rotations}, {made[1]} of 0")
-        for name, secrets in self._shared.items():
+        for user in cast.users:
+            owed, made = cast.restarts(user, rotations), restarts[user.name]
+            account.owed += owed
+            account.lost += max(0, owed - made)
+            if owed:
+                account.double += max(0, made - owed)
+            else:
+                account.needless += made
+            if made != owed:
+                account.wrong.append(f"{user.name}: {made} restarts of {owed}")
+        for name, secrets in cast.shared.items():
             account.shared += restarts[name]
             carried = {mark.split("=")[0] for mark in _marks(templates[name]) if mark.endswith(f".{rotations + 1}")}
             account.shared_lost += len(set(secrets) - carried)
-        for item in await self._cluster.list(ONEPASSWORD_ITEMS, self._namespace):
+        for item in await self._cluster.list(cast.resource, self._namespace):
             said = item["status"]["restarts"]
-            # Of its own workload and of the shared one.
-            account.untold += (said["revision"], said["owed"], said["done"]) != (rotations + 1, 0, 2)
-        account.shared_double += _in_vain(self._proxy, frozenset(self._shared))
+            wanted = (rotations + 1, 0, cast.restarted_last(item["metadata"]["name"], rotations))
+            account.untold += (said["revision"], said["owed"], said["done"]) != wanted
+        account.shared_double += _in_vain(self._proxy, frozenset(cast.shared))
 
 
 def _marks(template_metadata: Mapping[str, Any]) -> list[str]:
@@ -359,15 +280,3 @@ def _in_vain(proxy: ApiProxy, workloads: frozenset[str]) -> int:
             number += restart.marks <= carried.get(restart.workload, frozenset())
             carried[restart.workload] = restart.marks
     return number
-
-
-@asynccontextmanager
-async def _beside(coroutine: Coroutine[Any, Any, None], *, to_its_end: bool) -> AsyncIterator[None]:
-    """Let something happen during the block."""
-    task = asyncio.create_task(coroutine)
-    try:
-        yield
-    finally:
-        if not to_its_end:
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=not to_its_end)

@@ -1,11 +1,26 @@
 """What the pages of the documentation show, for tests that hold it to be true."""
 
+import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@cache
+def existing_tests() -> frozenset[str]:
+    """Every test function of the repository, as `file.py::name`; file names are unique here."""
+    return frozenset(
+        f"{path.name}::{node.name}"
+        for path in TESTS.rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    )
 
 
 def shown_yaml(page: Path) -> Iterator[list[Any]]:

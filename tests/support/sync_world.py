@@ -29,7 +29,6 @@ from keyturn.core import names
 from keyturn.core.conditions import Status
 from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.pending import PendingChanges
 from keyturn.core.request import DEFAULT_CONNECTION, Key, SecretRequest
 from keyturn.core.workloads import annotated_workload
 from support.fake_api import FakeApiServer
@@ -244,7 +243,7 @@ class SyncParts(World):
         queue: of keys.
         slots: bound the writes under way at once.
         cooldown: how often others edit what is theirs to leave alone.
-        pending_of_deleted: the changes whose restarts were pending when a Secret was deleted.
+        deleted: metadata of deleted Secrets.
         statuses: writes statuses.
         situations: say what an error means.
         memory: of passes.
@@ -261,7 +260,7 @@ class SyncParts(World):
         self.queue: WorkQueue[Key] = WorkQueue(time=self.time)
         self.slots = asyncio.Semaphore(10)
         self.cooldown: DriftCooldown[Key] = DriftCooldown(self.time)
-        self.pending_of_deleted: dict[Key, PendingChanges] = {}
+        self.deleted: dict[Key, ObjectMeta] = {}
         self.statuses = StatusWriter(context, registry)
         self.situations = Situations(connections, polling_interval=context.settings.polling_interval, time=context.time)
         emptied = EmptiedItems(self.time, hold=SINGLE_HOLD, total=lambda: len(registry))
@@ -271,7 +270,7 @@ class SyncParts(World):
             cooldown=self.cooldown,
             emptied=emptied,
         )
-        self.writer = SecretWriter(self.api, secrets=self.secrets, pending_of_deleted=self.pending_of_deleted)
+        self.writer = SecretWriter(self.api, secrets=self.secrets, deleted=self.deleted)
         self.conclusion = Conclusion(
             context,
             queue=self.queue,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Generic, NamedTuple, TypeVar
 
 from keyturn.base.backoff import Backoff
 from keyturn.base.time import Time, Timer
+from keyturn.control.turns import Turns
 
 K = TypeVar("K", bound=Hashable)
 
@@ -26,30 +28,43 @@ class WorkQueue(Generic[K]):
     Args:
         time: for delays.
         backoff: delays after failures, counted per key.
+        group: groups of keys take turns; within one, the oldest key is taken first.
+        is_slow: whether a key takes long whenever it is looked at; such keys are taken apart from the others.
     """
 
-    def __init__(self, *, time: Time, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        time: Time,
+        backoff: Backoff | None = None,
+        group: Callable[[K], Hashable] = lambda _: None,
+        is_slow: Callable[[K], bool] = lambda _: False,
+    ) -> None:
         self._time = time
         self._backoff = backoff or Backoff()
-        # Dicts for their order: the oldest key is taken first.
-        self._waiting: dict[K, float] = {}
+        self._is_slow = is_slow
+        self._waiting: dict[bool, Turns[K]] = {False: Turns(group), True: Turns(group)}
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._delayed: dict[K, _Delayed] = {}
         self._failures: dict[K, int] = {}
-        self._wakers: set[asyncio.Future[None]] = set()
+        self._wakers: dict[bool, set[asyncio.Future[None]]] = {False: set(), True: set()}
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
+
+    def waiting(self, *, slow: bool = False) -> AbstractSet[K]:
+        """The keys that wait here, as they are at any time."""
+        return self._waiting[slow].keys
 
     @property
     def is_busy(self) -> bool:
         """Whether any key waits or is being worked on; those that were put off do not count."""
-        return bool(self._waiting or self._working)
+        return bool(self._working) or any(self._waiting.values())
 
     def oldest(self) -> float:
         """Seconds that the longest waiting key has been waiting; 0 if none waits."""
-        first = next(iter(self._waiting.values()), None)
+        first = min((at for turns in self._waiting.values() for at in turns.since()), default=None)
         return 0.0 if first is None else self._time.monotonic() - first
 
     def add(self, key: K) -> None:
@@ -58,13 +73,14 @@ class WorkQueue(Generic[K]):
             delayed.timer.cancel()
         if key in self._working:
             self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting[key] = self._time.monotonic()
-            self._wake_one()
+        elif not self._waits(key):
+            slow = self._is_slow(key)
+            self._waiting[slow].add(key, self._time.monotonic())
+            self._wake_one(slow=slow)
 
     def add_after(self, key: K, delay: float) -> None:
         """Have a key looked at after a number of seconds, unless it is looked at before."""
-        if key in self._waiting or key in self._again:
+        if self._waits(key) or key in self._again:
             return
         due = self._time.monotonic() + delay
         if (delayed := self._delayed.get(key)) is not None:
@@ -74,29 +90,36 @@ class WorkQueue(Generic[K]):
             delayed.timer.cancel()
         self._delayed[key] = _Delayed(due, self._time.call_later(delay, lambda: self.add(key)))
 
-    async def take(self) -> K:
-        """Wait for a key and start to work on it; `done`, `failed` or `put_off` must follow."""
-        while not self._waiting:
+    async def take(self, *, slow: bool = False) -> K:
+        """Wait for a key and start to work on it; `done`, `failed` or `put_off` must follow.
+
+        Args:
+            slow: take one of those that take long, and not of the others.
+        """
+        turns, wakers = self._waiting[slow], self._wakers[slow]
+        while not turns:
             waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._wakers.add(waker)
+            wakers.add(waker)
             try:
                 await waker
             except asyncio.CancelledError:
                 # It may have been woken for a key that it will not take now.
                 if waker.done() and not waker.cancelled():
-                    self._wake_one()
+                    self._wake_one(slow=slow)
                 raise
             finally:
-                self._wakers.discard(waker)
-        key = next(iter(self._waiting))
-        self._start(key)
+                wakers.discard(waker)
+        key = turns.next()
+        self._working.add(key)
         return key
 
-    def take_any(self, keys: Iterable[K], *, limit: int | None = None) -> list[K]:
+    def take_any(self, keys: Iterable[K], *, limit: int | None = None, slow: bool = False) -> list[K]:
         """Start to work on those of the given keys that wait here, at most `limit` of them, to serve them together."""
-        taken = list(itertools.islice((key for key in keys if key in self._waiting), limit))
+        turns = self._waiting[slow]
+        taken = list(itertools.islice((key for key in keys if key in turns), limit))
         for key in taken:
-            self._start(key)
+            turns.remove(key)
+            self._working.add(key)
         return taken
 
     def finish(self, key: K, *, after: float | None, backoff: bool) -> None:
@@ -150,9 +173,8 @@ class WorkQueue(Generic[K]):
             delayed.timer.cancel()
         self._delayed.clear()
 
-    def _start(self, key: K) -> None:
-        del self._waiting[key]
-        self._working.add(key)
+    def _waits(self, key: K) -> bool:
+        return any(key in turns for turns in self._waiting.values())
 
     def _finish(self, key: K) -> None:
         self._working.discard(key)
@@ -160,8 +182,8 @@ class WorkQueue(Generic[K]):
             self._again.discard(key)
             self.add(key)
 
-    def _wake_one(self) -> None:
-        for waker in self._wakers:
+    def _wake_one(self, *, slow: bool) -> None:
+        for waker in self._wakers[slow]:
             if not waker.done():
                 waker.set_result(None)
                 return

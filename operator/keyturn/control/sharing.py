@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -28,15 +29,21 @@ class Sharing(Generic[K, T]):
             for thing in used:
                 self._users.setdefault(thing, set()).add(key)
 
-    def together(self, key: K) -> Collection[K]:
-        """All keys that use a thing that this one uses, or a thing that one of those uses, and so on; this one among them."""
+    def together(self, key: K, *, among: AbstractSet[K] | None = None) -> Collection[K]:
+        """All keys that use a thing that this one uses, or a thing that one of those uses, and so on; this one among them.
+
+        Args:
+            key: from which to begin.
+            among: the other keys that count; all if it is None. The time grows with these, and not with all that share a thing.
+        """
         seen: set[T] = set()
-        found: set[K] = set()
         edge = [key] if key in self._things else []
+        found = set(edge)
         while edge:
             for thing in self._things[edge.pop()]:
                 if thing not in seen:
                     seen.add(thing)
-                    edge += self._users[thing] - found
-                    found |= self._users[thing]
+                    users = self._users[thing] if among is None else self._users[thing] & among
+                    edge += users - found
+                    found |= users
         return found

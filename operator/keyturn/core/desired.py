@@ -24,6 +24,7 @@ class Desired:
         path: of the item, by ids.
         item_revision: of the item.
         data: bytes by key.
+        emptied: whether one of its items has no values, whatever the shape adds to them.
         may_empty: whether it is confirmed that the item has no values, so that a Secret may lose all of its own.
         items: alias, path by ids and revision of each further item.
         shape: digest of the shape; empty if the Secret has every field of its one item, each by its label.
@@ -36,6 +37,7 @@ class Desired:
     path: ItemPath
     item_revision: str
     data: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    emptied: bool = False
     may_empty: bool = True
     items: tuple[tuple[str, ItemPath, str], ...] = ()
     shape: str = ""

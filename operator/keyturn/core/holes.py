@@ -10,8 +10,9 @@ template  := text { "{{" hole "}}" text }
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from keyturn.core.filters import FILTERS, Filter
@@ -57,12 +58,12 @@ class Hole:
         return "a string" if isinstance(self.operand, str) else quoted(self.operand.text)
 
     @property
-    def operands(self) -> Iterator[Operand]:
+    def operands(self) -> Sequence[Operand]:
         """Everything that it may take a value from."""
-        yield self.operand
-        yield from self.fallbacks
-        for call in self.calls:
-            yield from (each for each in call.arguments if not isinstance(each, int))
+        if not self.calls:
+            return (self.operand, *self.fallbacks)
+        arguments = (each for call in self.calls for each in call.arguments if not isinstance(each, int))
+        return (self.operand, *self.fallbacks, *arguments)
 
 
 Parts: TypeAlias = tuple[str | Hole, ...]
@@ -75,10 +76,23 @@ def parse_hole(text: str, aliases: Collection[str]) -> Hole:
     Raises:
         InvalidTemplate: it is none; the message names the line.
     """
+    return _short_hole(text, frozenset(aliases)) if len(text) <= _SHORT_CHARS else _whole_hole(text, aliases)
+
+
+def _whole_hole(text: str, aliases: Collection[str]) -> Hole:
     parser = _Parser(text, aliases)
     hole = parser.hole()
     parser.end()
     return hole
+
+
+_SHORT_CHARS: Final = 80
+
+
+@lru_cache(maxsize=512)
+def _short_hole(text: str, aliases: frozenset[str]) -> Hole:
+    """The same, read once: in a cluster, most holes are `password` and the like."""
+    return _whole_hole(text, aliases)
 
 
 def parse_template(text: str, aliases: Collection[str]) -> Parts:
@@ -93,13 +107,17 @@ def parse_template(text: str, aliases: Collection[str]) -> Parts:
         if start > parser.at:
             parts.append(parser.plain(start))
         parser.skip("{{")
-        parts.append(parser.hole())
-        parser.close()
+        hole = parser.short_hole()
+        if hole is None:
+            hole = parser.hole()
+            parser.close()
+        parts.append(hole)
     if parser.at < len(text):
         parts.append(parser.plain(len(text)))
     return tuple(parts)
 
 
+_SHORT = re.compile(rf'([^"{{}}\r\n]{{1,{_SHORT_CHARS}}})\}}\}}')
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'"([^"\\]*(?:\\[nt"\\][^"\\]*)*)(["\\])?')
 _ESCAPE = re.compile(r"\\(.)")
@@ -145,6 +163,20 @@ class _Parser:
             calls.append(self._call())
             self._space()
         return self._checked(line, operand, calls)
+
+    def short_hole(self) -> Hole | None:
+        """The hole that begins here with its end, if it is a short and right one on one line, without strings."""
+        found = _SHORT.match(self._text, self.at)
+        if found is None:
+            return None
+        try:
+            known = _short_hole(found[1], frozenset(self._aliases))
+        except InvalidTemplate:
+            # Its message would name another line.
+            return None
+        line = self._line_here()
+        self.at = found.end()
+        return known if line == known.line else Hole(line, known.operand, known.fallbacks, known.calls)
 
     def close(self) -> None:
         """Pass the end of a hole in a text."""
@@ -227,7 +259,6 @@ class _Parser:
 
     def _checked(self, line: int, operand: Operand, calls: list[FilterCall]) -> Hole:
         """The hole, if its filters may stand where they do."""
-        names = [call.filter.name for call in calls]
         many = isinstance(operand, FieldReference) and operand.name == MANY
         if many and not (calls and calls[0].filter.many):
             takers = ", ".join(sorted(name for name, each in FILTERS.items() if each.many))
@@ -239,7 +270,7 @@ class _Parser:
                 raise self._refused(f"{call.filter.name} is always the first filter", line)
             if call.filter.is_random and place < len(calls) - 1:
                 raise self._refused(f"{call.filter.name} is always the last filter", line)
-        if not names or not calls[0].filter.is_default:
+        if not calls or not calls[0].filter.is_default:
             return Hole(line, operand, (), tuple(calls))
         fallbacks = tuple(each for each in calls[0].arguments if not isinstance(each, int))
         return Hole(line, operand, fallbacks, tuple(calls[1:]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from keyturn.core.hints import closest
 from keyturn.core.holes import Hole, Parts, parse_hole, parse_template
@@ -32,16 +32,18 @@ class KeyPlan:
         name: the key.
         parts: what its bytes are made of, in order.
         is_text: whether it is a text with holes, and not one hole whose bytes are taken as they are.
+        holes: those among its parts.
     """
 
     name: str
     parts: Parts
     is_text: bool
+    holes: tuple[Hole, ...]
 
-    @property
-    def holes(self) -> Iterator[Hole]:
-        """Its holes in order."""
-        return (each for each in self.parts if isinstance(each, Hole))
+    @classmethod
+    def of(cls, name: str, parts: Parts, *, is_text: bool) -> Self:
+        """The plan of a key, with what is asked of it again and again."""
+        return cls(name, parts, is_text, tuple(each for each in parts if isinstance(each, Hole)))
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -96,12 +98,12 @@ def plan_keys(
     planned: dict[str, KeyPlan] = {}
     for name, text in keys:
         with_key = _parsed(name, text, lambda hole: (parse_hole(hole, aliases),), MAX_HOLE_CHARS)
-        planned[name] = KeyPlan(name, with_key, is_text=False)
+        planned[name] = KeyPlan.of(name, with_key, is_text=False)
     for name, text in templates:
         if name in planned:
             raise InvalidTemplate(f"key {quoted(name)} stands in both keys and templates")
         with_text = _parsed(name, text, lambda template: parse_template(template, aliases), MAX_TEMPLATE_CHARS)
-        planned[name] = KeyPlan(name, with_text, is_text=True)
+        planned[name] = KeyPlan.of(name, with_text, is_text=True)
     _check_filters(planned.values())
     return _ordered(planned)
 
@@ -130,7 +132,7 @@ def _parsed(name: str, text: str, parse: Callable[[str], Parts], longest: int) -
 
 def _check_filters(keys: Collection[KeyPlan]) -> None:
     """Check what depends on more than one hole: how many there are, and whether random bytes are a key's whole value."""
-    check_most(sum(1 for key in keys for _ in key.holes), MAX_HOLES, "holes")
+    check_most(sum(len(key.holes) for key in keys), MAX_HOLES, "holes")
     calls = [(key, hole, call.filter) for key in keys for hole in key.holes for call in hole.calls]
     hashes = sum(1 for *_, each in calls if each.is_hash)
     check_most(hashes, MAX_HASHES, "password hashes")

@@ -83,13 +83,9 @@ class Outcome:
     @property
     def is_answer(self) -> bool:
         """Whether the pass found out how the request stands, so that it can answer a sync request."""
-        match self.change:
-            case None:
-                return self.certain
-            case Failure(reason):
-                return reason not in WAITING
-            case change:
-                return isinstance(change, Synced | Frozen | Held)
+        if isinstance(self.change, Failure):
+            return self.change.reason not in WAITING
+        return self.certain if self.change is None else isinstance(self.change, Synced | Frozen | Held)
 
 
 class Ended(Exception):
@@ -120,6 +116,8 @@ DEFECT: Final = Outcome("Defect", requeue=BACKOFF)
 """An exception that nobody foresaw; the other requests must go on."""
 
 FINALIZER_REMOVED: Final = Outcome("Freed", requeue=NOW)
+
+SET_APART: Final = Outcome("SetApart", requeue=NOW)
 """The official operator's finalizer was removed from the object, which is another object now."""
 
 

@@ -29,6 +29,7 @@ class Renderer:
         files: the bytes of files, by alias and id.
         old: the data of the present Secret.
         size: bytes that the Secret holds already.
+        most: bytes that filters may process.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class Renderer:
         *,
         old: Mapping[str, bytes],
         size: int,
+        most: int = MAX_FILTERED_BYTES,
     ) -> None:
+        self._most = most
         self._fields = fields
         self._files = files
         self._old = old
@@ -168,9 +171,9 @@ class Renderer:
 
     def _charge(self, size: int) -> None:
         self._filtered += size
-        if self._filtered > MAX_FILTERED_BYTES:
+        if self._filtered > self._most:
             raise TemplateTooExpensive(
-                f"the filters of one object may process {MAX_FILTERED_BYTES} bytes; up to here they are more"
+                f"the filters of one object may process {self._most} bytes; up to here they are more"
             )
 
 

@@ -38,7 +38,8 @@ class Apply:
         take_over: ownership of the data must be gathered first, or stale keys would survive.
         wrong: keys whose bytes are not what they should be.
         changed: names of the keys whose bytes change.
-        repairs: the bytes being restored are those that were written last, so no restart becomes pending.
+        repairs: the bytes being restored are those that were written last, so no restart becomes pending, but for keys whose bytes
+            differ each time they are made.
         ended: names of the keys that return from previous bytes to the current value, so no restart becomes pending for them.
     """
 
@@ -94,23 +95,23 @@ def is_current(metadata: ObjectMeta, desired: Desired) -> bool:
 
 
 def plan_secret(
-    present: Mapping[str, Any] | None, desired: Desired, *, pending: PendingChanges | None = None
+    present: Mapping[str, Any] | None, desired: Desired, *, deleted: ObjectMeta | None = None
 ) -> Create | Apply | Keep | Hold | Failure:
     """Compare a Secret with what it must be.
 
     Args:
         present: the whole Secret, or None if there is none.
         desired: what it must be.
-        pending: changes whose restarts were pending when a Secret of that name was deleted.
+        deleted: what a Secret of that name carried when it was deleted; None if that is not known.
     """
     if (refused := refused_type(desired.request)) is not None:
         return refused
     if present is None:
         desired, _ = desired.with_previous(None, {})
-        return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, pending)))
+        return Create(_manifest(desired, revision=1, pending=_pending_for_recreation(desired, deleted)))
     metadata = ObjectMeta.of(present)
     old = data_of(present)
-    empties = not desired.may_empty and is_emptied(old, desired.data)
+    empties = not desired.may_empty and is_emptied(old, {} if desired.emptied else desired.data)
     desired, ended = desired.with_previous(metadata, old)
     changed = changed_keys(old, desired.data)
     drifted = is_drifted(metadata.managed_fields, desired.data)
@@ -124,8 +125,9 @@ def plan_secret(
     pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
     revision = known_revision(metadata, pending, by_status=revision_known(desired.request.status.restarts))
     pending = corrected(pending, metadata, revision=revision)
-    used = tuple(key for key in changed if key not in ended)
-    if used and not repairs:
+    # A repair restores the bytes that were written last, except those that differ each time they are made.
+    used = tuple(key for key in changed if key not in ended and (not repairs or key in desired.remade))
+    if used:
         revision += 1
         pending = (pending or NOTHING_PENDING).with_change(revision, used)
     obsolete = (old.keys() - desired.data.keys()) | _obsolete_metadata(metadata, desired)
@@ -226,24 +228,43 @@ def data_of(secret: Mapping[str, Any]) -> dict[str, bytes]:
     return {name: b64decode(value) for name, value in (secret.get("data") or {}).items()}
 
 
-def _pending_for_recreation(desired: Desired, of_deleted: PendingChanges | None) -> PendingChanges | None:
+def _pending_for_recreation(desired: Desired, deleted: ObjectMeta | None) -> PendingChanges | None:
     """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
     status = desired.request.status
-    same = (
+    if deleted is not None:
+        of_deleted = pending_changes(deleted.annotations, deleted.managed_fields, created_at=deleted.creation_timestamp)
+        pending = of_deleted.of_new_secret() if of_deleted is not None else None
+    else:
+        pending = pending_by_status(status.restarts)
+    pending = pending or NOTHING_PENDING
+    if deleted is None and status.keys is None:
+        return pending if pending.changes else None
+    if not _holds_what_it_held(desired, deleted):
+        pending = pending.with_change(1, {*(status.keys or ()), *desired.data})
+    elif desired.remade:
+        pending = pending.with_change(1, desired.remade)
+    return pending if pending.changes else None
+
+
+def _holds_what_it_held(desired: Desired, deleted: ObjectMeta | None) -> bool:
+    """Whether the Secret that is made again was made for the same, so that its users have the same bytes.
+
+    The Secret that was deleted says that best: a status is written after it, so it may still speak of what was before. Only of
+    one that an ignored item froze, it names versions whose bytes it never held.
+    """
+    if deleted is not None and desired.request.status.reason != Reason.FROZEN:
+        return _was_written_for(deleted, desired) and not is_drifted(deleted.managed_fields, desired.data)
+    status = desired.request.status
+    return (
         status.item_path == str(desired.path)
         and status.item_version == desired.item_revision
         and status.items == tuple((alias, str(path), revision) for alias, path, revision in desired.items)
-        # The status does not record the shape, but for which generation the Secret was made.
-        and (not desired.shape or desired.request.was_synced)
+        # The status does not record the shape, but for which generation the Secret was made, unless it was left as it was.
+        and (
+            desired.request.shape is None
+            or (desired.request.was_synced and status.reason not in {Reason.SUSPENDED, Reason.FROZEN})
+        )
     )
-    pending = (
-        of_deleted.of_new_secret() if of_deleted is not None else pending_by_status(status.restarts)
-    ) or NOTHING_PENDING
-    if status.keys is not None and not same:
-        pending = pending.with_change(1, {*status.keys, *desired.data})
-    elif status.keys is not None and desired.remade:
-        pending = pending.with_change(1, desired.remade)
-    return pending if pending.changes else None
 
 
 def _manifest(

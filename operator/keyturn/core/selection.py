@@ -112,12 +112,14 @@ class Selection:
         sources: dict[str, str] = {}
         for alias in self.include.aliases:
             plan = plan_content(self._selected(items[alias], alias), options)
-            for key in {*plan.data, *plan.files}.difference(taken):
-                if sources.setdefault(key, alias) != alias:
-                    raise KeyConflict(
-                        f"key {quoted(key)} comes from both {item_name(sources[key])} and {item_name(alias)};"
-                        " exclude it from one, or name it in keys"
-                    )
+            keys = {*plan.data, *plan.files}.difference(taken)
+            if conflicts := [key for key in keys if sources.setdefault(key, alias) != alias]:
+                # Always the same one, so that the status stays as it is.
+                key = min(conflicts)
+                raise KeyConflict(
+                    f"key {quoted(key)} comes from both {item_name(sources[key])} and {item_name(alias)};"
+                    " exclude it from one, or name it in keys"
+                )
             data |= {key: value for key, value in plan.data.items() if key not in taken}
             files |= {key: (alias, file) for key, file in plan.files.items() if key not in taken}
             skipped |= dict.fromkeys(plan.skipped)

@@ -13,7 +13,7 @@ from keyturn.core.content import MappingOptions, Skipped
 from keyturn.core.key_plans import MAX_HOLE_CHARS, KeyPlan, check_most, plan_keys
 from keyturn.core.keys import is_legal_key
 from keyturn.core.references import MANY, Fields, quoted
-from keyturn.core.rendering import Renderer
+from keyturn.core.rendering import MAX_FILTERED_BYTES, Renderer
 from keyturn.core.selection import Patterns, Selection, parse_pattern
 from keyturn.core.shape_errors import InvalidTemplate
 from keyturn.core.text_filters import check_size
@@ -84,6 +84,12 @@ class Shape:
         """Whether the Secret is made as for a `OnePasswordItem`: of all fields of one item, each by its label."""
         return self == Shape()
 
+    @property
+    def pieces(self) -> int:
+        """About how many holes and filters its keys and templates have; it is not yet known whether they are right."""
+        holes = len(self.keys) + sum(text.count("{{") for _, text in self.templates)
+        return holes + sum(text.count("|") for _, text in (*self.keys, *self.templates))
+
     def digest(self) -> str:
         """12 hex digits that differ between different shapes: of the spec's public text, never of a value."""
         fields: dict[str, Any] = {
@@ -131,6 +137,7 @@ class ShapePlan:
     _keys: tuple[KeyPlan, ...] = field(repr=False)
     _selection: Selection = field(repr=False)
     _taken: frozenset[str] = field(repr=False)
+    _previous: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def random_keys(self) -> frozenset[str]:
@@ -175,6 +182,8 @@ class ShapePlan:
         files: Mapping[tuple[str, str], bytes],
         options: MappingOptions,
         old: Mapping[str, bytes],
+        *,
+        most: int = MAX_FILTERED_BYTES,
     ) -> Rendered:
         """Make all keys, or raise.
 
@@ -183,6 +192,7 @@ class ShapePlan:
             files: the bytes of each file that `files` names, by (alias, id of the file).
             options: as for `files`.
             old: the data of the present Secret, from which random filters keep bytes that are still right.
+            most: bytes that filters may process.
 
         Raises:
             ShapeError: why some key cannot be made.
@@ -195,9 +205,12 @@ class ShapePlan:
                 data[key] = content
         size = sum(map(len, data.values()))
         check_size(size)
-        renderer = Renderer(_fields(items), files, old=old, size=size)
+        renderer = Renderer(_fields(items), files, old=old, size=size, most=most)
         for each in self._keys:
             renderer.render(each.name, each.parts, is_text=each.is_text)
+        # At most times they hold the current bytes once more.
+        made = sum(map(len, data.values())) + sum(map(len, renderer.data.values()))
+        check_size(made + sum(len(renderer.data[source]) for _, source in self._previous))
         return Rendered(data | renderer.data, included.skipped, included.shared)
 
 
@@ -221,6 +234,7 @@ def plan_shape(shape: Shape) -> ShapePlan:
             _patterns_of(include, aliases, "include"), _patterns_of(shape.exclude, aliases, "exclude")
         ),
         _taken=explicit | _checked_previous(shape.previous, explicit),
+        _previous=() if shape.previous is None else shape.previous.keys,
     )
 
 

@@ -8,7 +8,6 @@ from keyturn.core.managed_fields import is_drifted
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import RESTART_OWED
 from keyturn.core.ownership import missing_owners
-from keyturn.core.pending import PendingChanges, pending_changes
 from keyturn.core.request import SecretRequest
 
 
@@ -36,10 +35,3 @@ def wake_ups(new: ObjectMeta | None, request: SecretRequest | None) -> frozenset
     ):
         wakes.add(Wake.SYNC)
     return frozenset(wakes)
-
-
-def pending_of_deleted(old: ObjectMeta | None, new: ObjectMeta | None) -> PendingChanges | None:
-    """The changes whose restarts were pending when a Secret was deleted; they are pending for the one made in its place, too."""
-    if old is None or new is not None:
-        return None
-    return pending_changes(old.annotations, old.managed_fields, created_at=old.creation_timestamp)

@@ -1,6 +1,7 @@
 """kopf as a host: it only observes, and none of its habits reaches the cluster."""
 
 import asyncio
+import signal
 from typing import Any
 
 import kopf
@@ -197,3 +198,21 @@ async def test_what_kopf_leaves_of_its_streams_is_not_logged(called, monkeypatch
     assert caplog.records == []
     loop.call_exception_handler({"message": "another complaint"})
     assert "another complaint" in caplog.text
+
+
+async def test_a_second_signal_is_not_logged(called, monkeypatch, caplog):
+    """Kopf fails at it, and the loop would log a traceback; other complaints are logged."""
+
+    async def operator(**_options):
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        for _ in range(2):
+            loop.call_soon(future.set_result, signal.SIGTERM)
+        loop.call_soon(future.set_result, "no signal")
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(kopf, "operator", operator)
+    await watch(called.callbacks, namespaces=(), stop=asyncio.Event())
+
+    [record] = caplog.records
+    assert "no signal" in record.getMessage()

@@ -31,6 +31,35 @@ async def test_a_key_is_there_once_however_often_it_is_added(queue):
     assert len(queue) == 0
 
 
+async def test_slow_keys_are_taken_apart_from_the_others(time):
+    """By whoever asks for them; all the rest is as for any key."""
+    slow = {"s"}
+    queue = WorkQueue(time=time, is_slow=slow.__contains__)
+    for key in "sab":
+        queue.add(key)
+    queue.add("s")
+
+    assert (len(queue), queue.take_any("sa")) == (3, ["a"])
+    assert await queue.take() == "b"
+    assert await queue.take(slow=True) == "s"
+    slow.clear()
+    queue.add("s")
+    queue.done("s")
+    assert await queue.take() == "s"
+
+
+async def test_a_slow_key_wakes_only_who_waits_for_one(time):
+    """The others would find nothing."""
+    queue = WorkQueue(time=time, is_slow=lambda _: True)
+    usual, apart = asyncio.ensure_future(queue.take()), asyncio.ensure_future(queue.take(slow=True))
+    await asyncio.sleep(0)
+    queue.add("s")
+
+    assert await apart == "s"
+    assert not usual.done()
+    usual.cancel()
+
+
 async def test_waking_brings_back_what_waits_after_failures_and_nothing_else(queue, time):
     """What made them fail is over; a key that was put off for another reason keeps its time."""
     for _ in range(3):

@@ -23,6 +23,15 @@ def test_keys_are_together_through_each_other():
     assert set(sharing.together("d")) == {"d"}
 
 
+def test_keys_that_do_not_count_bring_nobody_together():
+    """Nobody works on them now, so nothing of theirs is fetched."""
+    sharing = recorded({"a": [1, 2], "b": [2, 3], "c": [3], "d": [2]})
+
+    assert set(sharing.together("a", among={"c", "d"})) == {"a", "d"}
+    assert set(sharing.together("a", among={"b", "c"})) == {"a", "b", "c"}
+    assert set(sharing.together("a", among=set())) == {"a"}
+
+
 def test_what_a_key_used_before_is_forgotten():
     """The others need not be worked on with it any more."""
     sharing = recorded({"a": [1], "b": [1]})

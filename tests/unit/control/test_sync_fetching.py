@@ -11,6 +11,7 @@ from keyturn.core.content import DEFAULT_MAPPING, MAX_SECRET_BYTES, MappingOptio
 from keyturn.core.vault import Field, FileTooLarge, Item, NotInVault, VaultUnavailable
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
+from support.fake_time import FakeTime
 from support.fake_vaults import FAKE, FakeVaults, item_ref
 
 KEEP_EMPTY = MappingOptions(allow_empty_values=True)
@@ -33,7 +34,7 @@ def _vaults(connections):
 
 @pytest.fixture(name="batch")
 def _batch(connections):
-    return Batch(connections)
+    return Batch(connections, time=FakeTime())
 
 
 async def test_many_requests_cost_one_fetch(batch, vaults):
@@ -44,6 +45,27 @@ async def test_many_requests_cost_one_fetch(batch, vaults):
     assert len(set(map(id, fetched))) == 1
     assert vaults.asked == ["item a"]
     assert (fetched[0].revision, fetched[0].tags) == ("1", ())
+
+
+async def test_a_large_batch_asks_for_a_few_items_at_once(connections, vaults):
+    """Else its requests would spend their time on waiting for each other. Items that hang keep only themselves waiting."""
+    time = FakeTime()
+    batch = Batch(connections, time=time)
+    for number in range(30):
+        vaults.add(f"i{number}", f"item {number}")
+    vaults.gate = asyncio.Event()
+    items = [ResolvedItem("", "v", item_ref(f"i{number}", f"item {number}")) for number in range(30)]
+    fetches = asyncio.gather(*map(batch.fetch, items))
+    await asyncio.sleep(0.01)
+    assert len(vaults.asked) == 8
+
+    time.advance(1.0)
+    await asyncio.sleep(0.01)
+    assert len(vaults.asked) == 16
+
+    vaults.gate.set()
+    assert [each.item.ref.id for each in await fetches] == [each.ref.id for each in items]
+    assert len(vaults.asked) == 30
 
 
 async def test_other_items_and_other_connections_are_fetched_by_themselves(batch, vaults, connections):
@@ -119,7 +141,7 @@ async def test_an_item_older_than_its_listing_is_not_used(batch, vaults):
         await batch.fetch(newer)
 
     vaults.edit("a", revision="10")
-    assert (await Batch(batch._connections).fetch(newer)).revision == "10"
+    assert (await Batch(batch._connections, time=FakeTime()).fetch(newer)).revision == "10"
 
 
 async def test_an_item_that_is_gone_fails_as_it_is(batch, vaults):
@@ -178,7 +200,7 @@ async def test_an_item_that_fills_a_secret_to_the_last_byte_fits(batch, vaults):
 
     vaults.attach("a", "three", b"z")
     with pytest.raises(FileTooLarge):
-        await (await Batch(batch._connections).fetch(ITEM)).shape(DEFAULT_MAPPING)
+        await (await Batch(batch._connections, time=FakeTime()).fetch(ITEM)).shape(DEFAULT_MAPPING)
 
 
 async def test_a_file_that_cannot_be_fetched_fails_the_whole_secret(batch, vaults):
@@ -228,7 +250,7 @@ async def test_a_failure_keeps_nothing_that_holds_a_value(batch, vaults):
     with pytest.raises(VaultUnavailable):
         await batch.fetch(newer)
     vaults.broken["a"] = VaultUnavailable("broken")
-    other = Batch(batch._connections)
+    other = Batch(batch._connections, time=FakeTime())
     with pytest.raises(VaultUnavailable):
         await other.fetch(ITEM)
 

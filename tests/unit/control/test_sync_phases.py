@@ -27,7 +27,9 @@ class Passing(SyncParts):
     async def run(self, request=None):
         """One pass. Returns its outcome, whether it ended early or not."""
         try:
-            return await self.phases.run(request or self.registry.get(DB), Batch(self.connections), self.noted)
+            return await self.phases.run(
+                request or self.registry.get(DB), Batch(self.connections, time=self.time), self.noted
+            )
         except Ended as ended:
             return ended.outcome
 

@@ -6,6 +6,7 @@ from keyturn.cluster import ONEPASSWORD_ITEMS, SECRETS, Conflict, Unavailable
 from keyturn.control.sync.secret_writer import Written
 from keyturn.core import names
 from keyturn.core.desired import Desired
+from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.pending import Change, PendingChanges
 from keyturn.core.status import Reason
@@ -224,7 +225,16 @@ async def test_a_type_that_needs_other_keys_is_explained_by_them(world, secret_t
 
 async def test_a_secret_is_made_again_with_the_pending_restarts_of_the_deleted_one(world):
     """The watch has reported the deletion, and what was pending then."""
-    world.pending_of_deleted[DB] = PendingChanges((Change(4, ("password",)),))
+    pending = PendingChanges((Change(4, ("password",)),))
+    world.deleted[DB] = ObjectMeta.of(
+        {
+            "metadata": {
+                "namespace": DB.namespace,
+                "name": DB.name,
+                "annotations": {names.RESTART_OWED: pending.to_annotation()},
+            }
+        }
+    )
 
     written = await world.write()
 

@@ -12,7 +12,7 @@ from keyturn.control.sync.controller import SyncController
 from keyturn.core import names
 from keyturn.core.pending import pending_changes
 from keyturn.core.request import Key
-from keyturn.core.vault import AccessDenied, VaultUnavailable
+from keyturn.core.vault import AccessDenied, Field, VaultUnavailable
 from support.sync_world import DB, NAMESPACE, SyncWorld, reasons
 
 SMTP = "vaults/Prod/items/smtp"
@@ -37,6 +37,8 @@ class Shaping(SyncWorld):
     async def synced(self, name="db", **spec):
         """A KeyturnSecret whose Secret is there and known."""
         self.add_shaped(name, **spec)
+        await self.work_and_watch()
+        # The first look at a shape that takes long only sets it apart.
         await self.work_and_watch()
         self.begin()
 
@@ -209,6 +211,16 @@ async def test_a_way_back_to_all_fields_leaves_no_trace_of_the_shape(world):
     assert world.status(resource=KEYTURN_SECRETS).items == ()
 
 
+async def test_reserved_labels_do_not_come_by_themselves(world):
+    """Not without a shape either; a OnePasswordItem of the same item gets them, as from the official operator."""
+    world.vaults.fields["a"] += (Field("k", "keyturn owner", value="me"),)
+    world.add_item("web")
+    await world.synced("db")
+
+    assert world.data("db") == {"password": "secret of a"}
+    assert world.data("web") == {"password": "secret of a", "keyturn-owner": "me"}
+
+
 async def test_a_static_fault_is_found_before_any_vault_is_asked(world):
     """It is the spec's alone, and stays so in an outage."""
     world.vaults.error = VaultUnavailable("down")
@@ -244,6 +256,30 @@ async def test_a_field_that_is_gone_keeps_the_whole_secret(world):
     assert world.data() == {**FIRST, "DB": "new", "BOTH": "new+secret of s"}
     assert world.owed() == ("BOTH", "DB")
     assert world.says() == SYNCED
+
+
+@pytest.mark.parametrize(
+    ("emptied", "path", "named"),
+    [
+        pytest.param("a", {}, "the item has no value at version 2", id="main item"),
+        pytest.param("s", {"items": {"smtp": SMTP}}, "the item 'smtp' has no value at version 2", id="further item"),
+    ],
+)
+async def test_an_item_without_any_value_takes_its_keys_away_only_when_that_is_confirmed(world, emptied, path, named):
+    """One answer's word is not enough, and constants beside them change nothing about that."""
+    include = ["smtp/*" if path else "*"]
+    await world.synced(include=include, templates={"LEVEL": "info"}, **path)
+    before = {"LEVEL": "info", "password": f"secret of {emptied}"}
+    world.vaults.fields[emptied] = ()
+    world.vaults.edit(emptied, revision="2")
+    await world.poll()
+    assert world.data() == before
+    assert world.says() == {**SYNCED, "Warning": ("True", "ItemEmptied")}
+    assert named in world.status(resource=KEYTURN_SECRETS).condition("Warning").message
+
+    await world.pass_time(31)
+    assert world.data() == {"LEVEL": "info"}
+    assert world.owed() == ("password",)
 
 
 async def test_a_further_item_that_is_missing_is_named_by_its_alias(world):
@@ -289,6 +325,29 @@ async def test_failures_of_two_items_do_not_confirm_each_other(world):
     await world.pass_time(31)
     assert world.says()["Ready"] == ("False", "AccessDenied")
     assert "'ca'" in world.message()
+
+
+async def test_several_items_that_cannot_be_had_end_in_a_failure(world):
+    """They fail together in each pass, and must not put off each other's confirmation."""
+    await world.synced(**THREE)
+    world.vaults.edit("a", revision="2")
+    world.vaults.broken = {"s": AccessDenied("no"), "c": AccessDenied("no")}
+    await world.poll()
+    assert world.says() == SYNCED
+
+    await world.pass_time(31)
+    assert world.says()["Ready"] == ("False", "AccessDenied")
+    assert "'ca'" in world.message()
+
+
+async def test_a_new_object_does_not_wait_for_several_items_for_ever(world):
+    """The grace of a new object ends however many of its items are missing."""
+    world.vaults.broken = {"s": AccessDenied("no"), "c": AccessDenied("no")}
+    world.add_shaped(**THREE)
+    for _ in range(6):
+        await world.pass_time(20)
+
+    assert world.says()["Ready"] == ("False", "AccessDenied")
 
 
 async def test_one_item_that_cannot_be_fetched_keeps_the_whole_secret(world):
@@ -348,6 +407,21 @@ async def test_the_ignore_tag_on_any_item_freezes_the_whole(world):
     await world.poll()
     assert world.data()["DB"] == "new"
     assert world.owed() == ("BOTH", "DB")
+
+
+@pytest.mark.parametrize("spec", [{}, {"keys": {"password": "password"}}], ids=["plain", "shaped"])
+async def test_a_frozen_secret_that_is_deleted_owes_what_it_had_not_followed(world, spec):
+    """It notes versions whose bytes it never held."""
+    await world.synced(**spec)
+    world.vaults.edit("a", value="new", revision="2", tags=(names.IGNORE_TAG,))
+    await world.poll()
+    assert world.data() == {"password": "secret of a"}
+    world.api.remove(SECRETS, *DB)
+    world.watch()
+    await world.work_and_watch()
+
+    assert world.data() == {"password": "new"}
+    assert world.owed() == ("password",)
 
 
 async def test_a_suspended_secret_is_left_alone(world):
@@ -553,6 +627,18 @@ async def test_a_secret_made_again_with_output_made_at_random_owes_restarts(worl
     assert world.owed() == ("HASH",)
 
 
+async def test_a_repair_of_output_made_at_random_owes_restarts(world):
+    """What was there before the edit cannot be made again; all else that was edited is as it was."""
+    await world.synced(keys={"HASH": "password | bcrypt", "P": "password"})
+    first = world.data()["HASH"]
+    world.api.edit(SECRETS, *DB, {"data": {"HASH": "ZXZpbA==", "P": "ZXZpbA=="}}, manager="kubectl-edit")
+    world.watch()
+    await world.work_and_watch()
+
+    assert world.data()["HASH"] != first
+    assert (world.data()["P"], world.owed()) == ("secret of a", ("HASH",))
+
+
 async def test_files_are_downloaded_only_if_a_key_is_made_of_them(world):
     """And once for all."""
     world.vaults.attach("s", "ca.pem", b"pem")
@@ -680,3 +766,28 @@ async def _lived_through(steps):
 def expected(values):
     """What the Secret must hold."""
     return {"DB": values["a"], "CA": values["c"], "BOTH": f"{values['a']}+{values['s']}", "LEVEL": "info"}
+
+
+async def test_a_secret_deleted_after_its_shape_changed_unseen_owes_its_keys(world):
+    """The status speaks of the generation that suspended it, not of the bytes that its users hold."""
+    await world.synced(**THREE)
+    world.edit_shaped(suspend=True, keys={"DB": "smtp/password"})
+    await world.work_and_watch()
+    world.api.remove(SECRETS, *DB)
+    world.watch()
+    await world.work_and_watch()
+
+    assert world.data()["DB"] == "secret of s"
+    assert "DB" in world.owed()
+
+
+async def test_a_secret_deleted_before_it_got_all_fields_again_owes_its_keys(world):
+    """A shape that says nothing is a shape, too."""
+    await world.synced(keys={"password": "password | b64encode"})
+    world.api.remove(SECRETS, *DB)
+    world.edit_shaped(keys=None)
+    world.watch()
+    await world.work_and_watch()
+
+    assert world.data() == {"password": "secret of a"}
+    assert world.owed() == ("password",)

@@ -1,14 +1,15 @@
 """Shaping: which plan a request has, and which files are downloaded for it."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from keyturn.control.sync import shaping
 from keyturn.control.sync.fetching import Batch
-from keyturn.control.sync.shaping import Shaper, plan_of
+from keyturn.control.sync.shaping import Shaper
 from keyturn.core.content import MAX_SECRET_BYTES
-from keyturn.core.outcomes import Ended
+from keyturn.core.outcomes import SET_APART, Ended
 from keyturn.core.shape import Shape
 from keyturn.core.shape_errors import FieldNotFound, InvalidTemplate
 from keyturn.core.status import Failure, Reason
@@ -23,14 +24,14 @@ class Making(SyncParts):
 
     def __init__(self):
         super().__init__()
-        self.shaper = Shaper(self.situations)
+        self.shaper = Shaper(self.situations, slow=self.memory.slow, time=self.time)
 
     async def downloaded(self, **spec):
         request = self.add_shaped(items={"mail": API}, **spec)
-        batch = Batch(self.connections)
+        batch = Batch(self.connections, time=self.time)
         found = await self.phases._finder.find(request)
         fetched = {alias: await batch.fetch(item) for alias, item in found.items()}
-        plan = plan_of(request)
+        plan = await self.shaper.plan(request)
         files = await self.shaper.download(request, plan, fetched)
         return files, await self.shaper.render(request, plan, fetched, files, {})
 
@@ -40,15 +41,55 @@ def _world():
     return Making()
 
 
-def test_only_a_shape_has_a_plan(world):
+async def test_only_a_shape_has_a_plan(world):
     """All else becomes keys by the label of each field, as ever."""
     request = world.add_item()
 
-    assert plan_of(request) is None
-    assert plan_of(replace(request, shape=Shape())) is None
-    assert plan_of(replace(request, shape=Shape(keys=(("A", "b"),)))) is not None
+    assert await world.shaper.plan(request) is None
+    assert await world.shaper.plan(replace(request, shape=Shape())) is None
+    assert await world.shaper.plan(replace(request, shape=Shape(keys=(("A", "b"),)))) is not None
     with pytest.raises(InvalidTemplate):
-        plan_of(replace(request, shape=Shape(keys=(("A", "b | nothing"),))))
+        await world.shaper.plan(replace(request, shape=Shape(keys=(("A", "b | nothing"),))))
+
+
+@pytest.mark.parametrize(
+    ("spec", "apart"),
+    [
+        pytest.param({"keys": {"A": "password"}}, False, id="few holes"),
+        pytest.param({"templates": {"A": "{{ password }}" * 300}}, True, id="many holes"),
+        pytest.param({"templates": {"A": "{{ password | sha256 }}" * 99}}, False, id="few bytes through filters"),
+        pytest.param({"templates": {"A": "x" * 16_000, "B": "{{ @A | sha256 }}" * 30}}, True, id="many bytes"),
+        pytest.param({"keys": {"A": "password | bcrypt"}}, True, id="password hashes"),
+    ],
+)
+async def test_what_takes_long_is_set_apart_first(world, spec, apart):
+    """Then a thread does it, with the same result."""
+    if apart:
+        with pytest.raises(Ended) as ended:
+            await world.downloaded(**spec)
+        assert ended.value.outcome == SET_APART
+    _, shaped = await world.downloaded(**spec)
+
+    assert set(shaped.data) == {*spec.get("keys", ()), *spec.get("templates", ())}
+    assert bool(world.memory.slow) is apart
+
+
+async def test_a_thread_rests_after_its_work(world, monkeypatch):
+    """Three times as long, so that shapes that take long have a quarter of the interpreter at most."""
+
+    async def to_thread(work):
+        world.time.advance(0.2)
+        return work()
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    request = world.add_shaped(templates={"A": "{{ password }}" * 300})
+    world.memory.slow.add(request.key)
+    await world.shaper.plan(request)
+    world.time.advance(0.1)
+    assert world.time.slept == []
+    await world.shaper.plan(request)
+
+    assert world.time.slept == [pytest.approx(0.5)]
 
 
 async def test_files_are_known_by_the_alias_of_their_item(world):

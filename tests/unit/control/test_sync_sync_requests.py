@@ -1,8 +1,10 @@
 """Sync requests from the annotation to the answer in the status."""
 
+from dataclasses import replace
+
 import pytest
 
-from keyturn.cluster import ONEPASSWORD_ITEMS, SECRETS
+from keyturn.cluster import KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 from keyturn.core.vault import Scope, VaultUnavailable
 from support.sync_world import DB, NAMESPACE, SyncWorld, reasons
@@ -245,3 +247,26 @@ async def test_an_object_that_is_gone_is_forgotten(world):
     world.requests.seen(ONEPASSWORD_ITEMS.kind, manifest)
     world.time.advance(10)
     assert world.due == 0
+
+
+async def test_the_vaults_of_further_items_are_looked_at_too():
+    """A rotation may be in any of them."""
+    world = Requesting()
+    world.vaults.vaults["w"] = Scope(id="w", title="Other", version=1, size=2)
+    world.vaults.listing["w"] = []
+    world.vaults.add("x", "extra", scope="w")
+    world.add_shaped(items={"x": "vaults/Other/items/extra"}, keys={"X": "x/password"})
+    for _ in range(3):
+        await world.look()
+    world.vaults.edit("x", value="second", revision="2", scope="w")
+    world.vaults.vaults["w"] = replace(world.vaults.vaults["w"], version=2)
+    world.vaults.take_asked()
+    edited = world.api.edit(
+        KEYTURN_SECRETS, NAMESPACE, "db", {"metadata": {"annotations": {names.SYNC_REQUESTED: "now"}}}
+    )
+    world.requests.seen(KEYTURN_SECRETS.kind, edited)
+    await world.look()
+
+    assert world.vaults.take_asked()[:4] == ["refresh", "scopes", "items v", "items w"]
+    assert world.data() == {"X": "second"}
+    assert world.status(resource=KEYTURN_SECRETS).last_sync_requested == "now"

@@ -44,14 +44,14 @@ class FakeReconciler:
 
 
 class Working:
-    def __init__(self, *, number=2, together=()):
+    def __init__(self, *, number=2, together=(), slow=()):
         self.time = FakeTime()
-        self.queue = WorkQueue(time=self.time)
+        self.queue = WorkQueue(time=self.time, is_slow=lambda key: key in slow)
         self.reconciler = FakeReconciler(self.queue)
         self.workers = Workers(
             queue=self.queue,
             reconciler=cast("Reconciler", self.reconciler),
-            sharing_item=lambda _: together,
+            sharing_item=lambda *_: together,
             number=number,
             time=self.time,
         )
@@ -142,3 +142,13 @@ async def test_a_defect_loses_neither_keys_nor_the_worker(caplog):
     assert world.time.timers == [0.75, 0.75]
     assert "reconciling n/a failed with KeyError" in caplog.text
     assert "canary" not in caplog.text
+
+
+async def test_keys_that_take_long_keep_no_worker_from_the_others():
+    """They have one of their own, however many they are."""
+    slow = [Key("n", f"slow-{number}") for number in range(10)]
+    world = Working(number=1, slow=slow)
+    world.reconciler.gate = asyncio.Event()
+    await world.run(*slow, A)
+
+    assert world.reconciler.batches == [[A], [slow[0]]] or world.reconciler.batches == [[slow[0]], [A]]

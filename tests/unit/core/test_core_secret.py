@@ -208,14 +208,32 @@ def test_a_recreated_secret_makes_restarts_pending_if_its_bytes_may_be_new(statu
 
 def test_a_recreated_secret_keeps_the_pending_restarts_of_the_deleted_one():
     """A restart is not lost with the Secret that recorded it; revisions count from 1 again."""
-    lost = PendingChanges((Change(6, ("username",), NOW), Change(7, ("password",), NOW + timedelta(1))))
+    lost = pending(written(DESIRED), Change(6, ("username",), NOW), Change(7, ("password",), NOW + timedelta(1)))
 
-    plan = plan_of(None, DESIRED, pending=lost)
+    plan = plan_of(None, DESIRED, deleted=ObjectMeta.of(lost))
 
     assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (
         Change(1, ("username",), NOW),
         Change(1, ("password",), NOW + timedelta(1)),
     )
+
+
+@pytest.mark.parametrize(
+    ("deleted", "is_pending"),
+    [
+        pytest.param(written(DESIRED), False, id="the status of the last write was not written"),
+        pytest.param(written(replace(DESIRED, item_revision="2")), True, id="the item moved since the last write"),
+        pytest.param(edited(written(DESIRED), password=b"foreign"), True, id="somebody else had edited the data"),
+    ],
+)
+@pytest.mark.parametrize("status", [Status(), replace(REQUEST.status, item_version="2"), REQUEST.status])
+def test_a_deleted_secret_says_better_than_the_status_what_its_users_hold(status, deleted, is_pending):
+    """A status is written after the Secret, so it may speak of the version before; restarts for that have been made."""
+    desired = replace(DESIRED, request=replace(REQUEST, status=status))
+
+    plan = plan_of(None, desired, deleted=ObjectMeta.of(deleted))
+
+    assert (names.RESTART_OWED in plan.manifest["metadata"]["annotations"]) is is_pending
 
 
 RESTARTS = {"revision": 5, "changedAt": "2026-11-21T12:00:00Z", "keys": ["password"]}
@@ -258,9 +276,9 @@ def test_a_removed_revision_continues_from_the_status():
 
 def test_a_recreated_secret_also_makes_restarts_pending_for_what_changed_while_it_was_gone():
     """What was pending before and what may be new now both count."""
-    moved = replace(DESIRED, request=replace(REQUEST, status=replace(REQUEST.status, item_version="2")))
+    lost = pending(written(replace(DESIRED, item_revision="2")), Change(7, ("username",), NOW))
 
-    plan = plan_of(None, moved, pending=PendingChanges((Change(7, ("username",), NOW),)))
+    plan = plan_of(None, DESIRED, deleted=ObjectMeta.of(lost))
 
     assert pending_changes(plan.manifest["metadata"]["annotations"]).changes == (
         Change(1, ("username",), NOW),

@@ -406,6 +406,16 @@ def test_nothing_larger_than_a_secret_is_made(spec):
     assert "1048576" in str(raised.value)
 
 
+def test_a_key_of_previous_bytes_counts_as_any_other():
+    """At most times it holds the current bytes once more."""
+    spec = {"keys": {"k": "f"}, "previous": {"for": "1h", "keys": {"old": "k"}}}
+    item, half = an_item(a_file("f", size=None)), b"x" * (MAX_SECRET_BYTES // 2)
+
+    assert data_of(spec, item, files={"f": half}) == {"k": half}
+    with pytest.raises(ShapeTooLarge):
+        data_of(spec, item, files={"f": half + b"x"})
+
+
 def test_a_secret_may_be_as_large_as_the_api_server_accepts():
     """The limit itself is legal."""
     item = an_item(a_file("f", size=None))

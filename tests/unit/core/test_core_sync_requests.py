@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core.conditions import Condition, Status
+from keyturn.core.keyturnsecret import request_from_keyturn_secret
 from keyturn.core.names import SYNC_REQUESTED
 from keyturn.core.outcomes import (
     CURRENT,
@@ -65,6 +66,7 @@ def test_any_two_texts_stay_different_and_short(one, other):
     assert text_of(kept) == kept
 
 
+@pytest.mark.parametrize("read", [request_from_item, request_from_keyturn_secret])
 @pytest.mark.parametrize(
     ("requested", "answered", "asks"),
     [
@@ -75,10 +77,10 @@ def test_any_two_texts_stay_different_and_short(one, other):
         pytest.param("", "1", False, id="the annotation was removed"),
     ],
 )
-def test_a_request_asks_until_its_status_has_the_text(requested, answered, asks):
+def test_a_request_asks_until_its_status_has_the_text(read, requested, answered, asks):
     """The status remembers, so that neither a restart nor a new leader loses a request or repeats one."""
     metadata = {"namespace": "app", "name": "db", "uid": "u", "annotations": {SYNC_REQUESTED: requested}}
-    request = request_from_item({"metadata": metadata, "status": {"lastSyncRequested": answered}})
+    request = read({"metadata": metadata, "status": {"lastSyncRequested": answered}})
 
     assert request.asks_for_sync is asks
 

@@ -7,7 +7,7 @@ from keyturn.core.conditions import Condition, Status
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.pending import Change, PendingChanges
 from keyturn.core.request import Key, Owner, SecretRequest
-from keyturn.core.triggers import Wake, pending_of_deleted, wake_ups
+from keyturn.core.triggers import Wake, wake_ups
 
 OWNER = Owner(names.API_VERSION, names.KIND, "db", "cr-1")
 STATUS = Status(1, (Condition("Ready", "True", "Synced"),), keys=("password",))
@@ -71,19 +71,3 @@ def test_a_secret_of_a_request_without_known_keys_may_have_none(keys):
 
     assert wake_ups(secret(keys=()), request) == set()
     assert wake_ups(secret(), request) == {SYNC}
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "kept"),
-    [
-        pytest.param(secret(pending=PENDING.to_annotation()), None, PENDING, id="deleted with pending restarts"),
-        pytest.param(secret(), None, None, id="deleted without any"),
-        pytest.param(secret(pending="nonsense"), None, None, id="deleted with an unreadable annotation"),
-        pytest.param(secret(pending=PENDING.to_annotation()), secret(), None, id="changed, not deleted"),
-        pytest.param(None, secret(), None, id="created"),
-        pytest.param(None, None, None, id="never there"),
-    ],
-)
-def test_pending_restarts_outlive_only_a_deletion(old, new, kept):
-    """The Secret that is made again makes the same restarts pending; any other Secret carries its own annotation."""
-    assert pending_of_deleted(old, new) == kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from keyturn.base.time import Time
@@ -174,9 +175,14 @@ class RequestRegistry:
         self._compose(key)
         return True
 
-    def sharing_path(self, key: Key) -> Collection[Key]:
-        """The keys of all requests that name the same items in the same words, one through another, this one among them."""
-        return self._by_path.together(key) or ()
+    def sharing_path(self, key: Key, *, among: AbstractSet[Key] | None = None) -> Collection[Key]:
+        """The keys of the requests that name the same items in the same words, one through another, this one among them.
+
+        Args:
+            key: from which to begin.
+            among: the other keys that count; all if it is None.
+        """
+        return self._by_path.together(key, among=among) or ()
 
     def _compose(self, key: Key) -> bool:
         """Put together what is asked under a key. Returns whether that differs from before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from keyturn.base.log import debug
@@ -29,10 +30,9 @@ from keyturn.control.sync.workers import Workers
 from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import BadPath, parse_item_path
-from keyturn.core.pending import PendingChanges
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.resolve import Unresolved
-from keyturn.core.triggers import Wake, pending_of_deleted, wake_ups
+from keyturn.core.triggers import Wake, wake_ups
 
 _log = logging.getLogger(__name__)
 
@@ -64,9 +64,10 @@ class SyncController:
         slots = asyncio.Semaphore(_WRITES_AT_ONCE)
         self._registry = registry
         self._connections = connections
-        self._pending_of_deleted: dict[Key, PendingChanges] = {}
+        self._deleted: dict[Key, ObjectMeta] = {}
         self._cooldown: DriftCooldown[Key] = DriftCooldown(time)
-        self._queue: WorkQueue[Key] = WorkQueue(time=time)
+        # Namespaces take turns: they are the tenants of a cluster.
+        self._queue: WorkQueue[Key] = WorkQueue(time=time, group=lambda key: key.namespace, is_slow=self._is_slow)
         context.cluster.reachability.subscribe(self._queue.wake)
         self._statuses = StatusWriter(context, registry)
         situations = Situations(connections, polling_interval=settings.polling_interval, time=time)
@@ -90,7 +91,7 @@ class SyncController:
             context,
             registry=registry,
             connections=connections,
-            writer=SecretWriter(context.cluster, secrets=secrets, pending_of_deleted=self._pending_of_deleted),
+            writer=SecretWriter(context.cluster, secrets=secrets, deleted=self._deleted),
             statuses=self._statuses,
             conclusion=conclusion,
             situations=situations,
@@ -149,7 +150,7 @@ class SyncController:
         self._memory.forget(key)
         self._sync_requests.forget(key)
         self._queue.forget(key)
-        self._pending_of_deleted.pop(key, None)
+        self._deleted.pop(key, None)
 
     def sync_requested(self, key: Key) -> None:
         """A request may ask for a look at its vaults. Its key is queued after that, so that nobody can queue it at will."""
@@ -163,9 +164,9 @@ class SyncController:
         if request is None:
             return
         if new is not None:
-            self._pending_of_deleted.pop(key, None)
-        elif (pending := pending_of_deleted(old, new)) is not None:
-            self._pending_of_deleted[key] = pending
+            self._deleted.pop(key, None)
+        elif old is not None:
+            self._deleted[key] = old
         if Wake.SYNC in wake_ups(new, request):
             delay = self._cooldown.delay(key)
             when = f" in {duration(delay)}" if delay else ""
@@ -198,8 +199,12 @@ class SyncController:
         _QUEUED(_log, **key._asdict(), when="", why=why)
         self._queue.add(key)
 
-    def _sharing_item(self, key: Key) -> Collection[Key]:
-        return {*self._memory.users.sharing_item(key), *self._registry.sharing_path(key)} - {key}
+    def _sharing_item(self, key: Key, among: AbstractSet[Key]) -> Collection[Key]:
+        by_item = self._memory.users.sharing_item(key, among=among)
+        return {*by_item, *self._registry.sharing_path(key, among=among)} - {key}
+
+    def _is_slow(self, key: Key) -> bool:
+        return key in self._memory.slow
 
     def _names_something_else(self, request: SecretRequest) -> bool:
         """Whether a path names something else, or something newer, than at the last pass."""

@@ -6,15 +6,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+from keyturn.base.overtime import Overtime
+from keyturn.base.time import Time
 from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.core.content import MAX_SECRET_BYTES, MappingOptions, Skipped, plan_content
 from keyturn.core.polling import is_older
+from keyturn.core.references import choose, has_value, is_reserved_label
 from keyturn.core.vault import Field, FileTooLarge, Item, VaultError, VaultUnavailable
 
 _T = TypeVar("_T")
+
+_AT_ONCE: Final = 8
+"""Items that one batch fetches at once: it may need thousands, and each must be asked for only when its turn has come."""
+
+_LATE: Final = 64
+"""Fetches of one batch that take long, beside those: an item that hangs must not keep the others waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +95,36 @@ class FetchedItem:
     def __init__(self, connection: Connection, item: Item) -> None:
         self._connection = connection
         self.item = item
-        self._shaped: dict[MappingOptions, _Shared[Shaped]] = {}
+        self._shaped: dict[tuple[MappingOptions, bool], _Shared[Shaped]] = {}
         self._files: dict[str, bytes] = {}
         self._lock = asyncio.Lock()
         self.revision = item.ref.revision
         self.tags = item.ref.tags
 
-    async def shape(self, options: MappingOptions) -> Shaped:
+    @property
+    def has_values(self) -> bool:
+        """Whether any field, URL or file of it has a value."""
+        return any(map(has_value, self.item.fields)) or any(url.href for url in self.item.ref.urls)
+
+    async def shape(self, options: MappingOptions, *, reserved: bool = True) -> Shaped:
         """What a Secret must hold, by these options. Equal options share the result, and all options share the files.
+
+        Args:
+            options: of the mapping.
+            reserved: whether fields with reserved labels become keys, too.
 
         Raises:
             FileTooLarge: it is more than a Secret can hold; files that cannot fit are not fetched at all.
             VaultError: a file could not be fetched.
         """
-        if options not in self._shaped:
-            self._shaped[options] = _Shared(partial(self._shape, options))
-        return await self._shaped[options].get()
+        wanted = (options, reserved)
+        if wanted not in self._shaped:
+            self._shaped[wanted] = _Shared(partial(self._shape, options, reserved=reserved))
+        return await self._shaped[wanted].get()
 
-    async def _shape(self, options: MappingOptions) -> Shaped:
-        plan = plan_content(self.item, options)
+    async def _shape(self, options: MappingOptions, *, reserved: bool) -> Shaped:
+        item = self.item if reserved else choose(self.item, lambda each: not is_reserved_label(each.label))
+        plan = plan_content(item, options)
         room = MAX_SECRET_BYTES - plan.declared_bytes
         data = dict(plan.data)
         for key, file in plan.files.items():
@@ -138,10 +158,13 @@ class Batch:
 
     Args:
         connections: where items come from.
+        time: for how long a fetch takes.
     """
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, *, time: Time) -> None:
         self._connections = connections
+        self._permits = asyncio.Semaphore(_AT_ONCE)
+        self._late = Overtime(at_most=lambda: _LATE, time=time)
         self._items: dict[tuple[str, str, str], _Shared[FetchedItem]] = {}
 
     async def fetch(self, resolved: ResolvedItem) -> FetchedItem:
@@ -162,5 +185,8 @@ class Batch:
 
     async def _fetch(self, resolved: ResolvedItem) -> FetchedItem:
         connection = self._connections[resolved.connection]
-        connection.health.check()
-        return FetchedItem(connection, await connection.vaults.item(resolved.scope, resolved.ref.id))
+        await self._permits.acquire()
+        with self._late.watch(self._permits.release):
+            # Not before: it may have gone down meanwhile.
+            connection.health.check()
+            return FetchedItem(connection, await connection.vaults.item(resolved.scope, resolved.ref.id))

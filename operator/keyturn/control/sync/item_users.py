@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.control.sharing import Sharing
@@ -24,9 +25,14 @@ class ItemUsers:
         """All items that the request named, in the order of its paths; none if one of them could not be found."""
         return self._resolved.get(key, ())
 
-    def sharing_item(self, key: Key) -> Collection[Key]:
-        """The keys that name the same items as this one, one through another, itself among them."""
-        return self._sharing.together(key) or ()
+    def sharing_item(self, key: Key, *, among: AbstractSet[Key] | None = None) -> Collection[Key]:
+        """The keys that name the same items as this one, one through another, itself among them.
+
+        Args:
+            key: from which to begin.
+            among: the other keys that count; all if it is None.
+        """
+        return self._sharing.together(key, among=among) or ()
 
     def record(self, key: Key, resolved: ResolvedItem | None, *further: ResolvedItem) -> None:
         """Remember what a request names now.

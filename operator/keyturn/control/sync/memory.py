@@ -44,6 +44,7 @@ class Memory:
     Attributes:
         refusals: writes that must fail again.
         users: which requests use which item.
+        slow: keys whose shape took so long to make once that others must not wait for them.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Memory:
         self._waiting: dict[str, set[Key]] = {}
         self.users = ItemUsers()
         self.refusals: dict[Key, Refusal] = {}
+        self.slow: set[Key] = set()
 
     def record(self, request: SecretRequest, outcome: Outcome) -> None:
         """Remember how a pass ended."""
@@ -85,6 +87,7 @@ class Memory:
         self._confirmations.clear(key)
         self._unrefreshed.clear(key)
         self.refusals.pop(key, None)
+        self.slow.discard(key)
         self.users.record(key, None)
         for waiting in self._waiting.values():
             waiting.discard(key)

@@ -18,7 +18,7 @@ from keyturn.control.sync.finding import ItemFinder, ResolvedItems
 from keyturn.control.sync.memory import Memory, Refusal
 from keyturn.control.sync.owners import add_owners, owners_to_add
 from keyturn.control.sync.secret_writer import Present, Refused, SecretWriter
-from keyturn.control.sync.shaping import FetchedItems, Shaper, plan_of
+from keyturn.control.sync.shaping import FetchedItems, Shaper
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.control.sync.written import further_items, outcome_of_write, time_left
@@ -88,7 +88,7 @@ class Phases:
         self._cooldown = cooldown
         self._slots = slots
         self._finder = ItemFinder(registry=registry, connections=connections, situations=situations, memory=memory)
-        self._shaper = Shaper(situations)
+        self._shaper = Shaper(situations, slow=memory.slow, time=context.time)
 
     async def run(self, request: SecretRequest, batch: Batch, events: list[Event]) -> Outcome:
         """Bring the Secret to what its items hold.
@@ -110,13 +110,15 @@ class Phases:
         # First of all, since it needs no vault: in an outage, too, a Secret must outlive the first of its owners.
         await self._complete_owners(request, events)
         self._stop_if_suspended(request)
-        plan = plan_of(request)
+        # A fault of the shape is told without a vault. If this very generation was brought about once, it has none.
+        plan = None if request.is_synced else await self._shaper.plan(request)
         items = await self._finder.find(request)
         await self._adopt_ownerless(request, items, events)
         await self._leave_if_frozen(self._desired(request, items), _tags(items))
         self._stop_if_current(request, items)
         await self._stop_if_still_refused(request, items)
         await self._announce_progress(request)
+        plan = plan or await self._shaper.plan(request)
         fetched = await self._fetch(request, items, batch)
         desired = self._desired(request, items, fetched)
         # The listing may be older than the tag.
@@ -251,24 +253,23 @@ class Phases:
 
     async def _fetch(self, request: SecretRequest, items: ResolvedItems, batch: Batch) -> FetchedItems:
         """All items with their values, or none: a Secret is one state of each of its items."""
-
-        async def fetch(alias: str) -> FetchedItem:
-            with self._situations.of_item(request, alias):
-                return await batch.fetch(items[alias])
-
-        # Each to its end, so that of several failures the same one is reported each time.
-        fetched = await asyncio.gather(*map(fetch, items), return_exceptions=True)
-        for each in fetched:
+        # Each to its end. Of several failures the first one counts, and no other is noted: it is the same one each time.
+        ended = await asyncio.gather(*map(batch.fetch, items.values()), return_exceptions=True)
+        fetched: dict[str, FetchedItem] = {}
+        for alias, each in zip(items, ended, strict=True):
             if isinstance(each, BaseException):
-                raise each
-        return dict(zip(items, (each for each in fetched if isinstance(each, FetchedItem)), strict=True))
+                with self._situations.of_item(request, alias):
+                    raise each
+            else:
+                fetched[alias] = each
+        return fetched
 
     async def _shape(
         self, request: SecretRequest, plan: ShapePlan | None, fetched: FetchedItems
     ) -> tuple[Shaped, Present | None]:
         """The data of the Secret, and the Secret as it is if that had to be read for it."""
         if plan is None:
-            return await fetched[""].shape(request.mapping), None
+            return await fetched[""].shape(request.mapping, reserved=request.shape is None), None
         files = await self._shaper.download(request, plan, fetched)
         if not plan.uses_random:
             return await self._shaper.render(request, plan, fetched, files, {}), None
@@ -286,21 +287,31 @@ class Phases:
     ) -> Outcome:
         request = desired.request
         remaining = 0.0
-        if not any(shaped.data.values()):
+        # What a shape says by itself is no value of an item.
+        emptied = next((alias for alias, each in fetched.items() if not each.has_values), None)
+        if emptied is not None or not any(shaped.data.values()):
             remaining = self._memory.emptied.remaining(request)
         else:
             self._memory.emptied.clear(request.key)
         async with self._slots:
             # Only now: others may have held the slots for a while.
             desired = replace(
-                desired, data=shaped.data, remade=shaped.remade, may_empty=not remaining, at=self._time.now()
+                desired,
+                data=shaped.data,
+                remade=shaped.remade,
+                emptied=emptied is not None,
+                may_empty=not remaining,
+                at=self._time.now(),
             )
             written = await self._writer.write(desired, read=read)
         if written is None:
             raise Ended(VANISHED)
         if isinstance(written, Hold):
+            named, version = "the item", desired.item_revision
+            if emptied:
+                named, version = f"the item {emptied!r}", fetched[emptied].revision
             message = (
-                f"the item has no value at version {desired.item_revision}; "
+                f"{named} has no value at version {version}; "
                 f"the Secret keeps its {len(written.keys)} keys until a later look confirms that"
             )
             raise Ended(when_emptied(message, self._situations.of(request), remaining=remaining))

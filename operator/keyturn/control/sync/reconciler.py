@@ -56,7 +56,7 @@ class Reconciler:
 
         It raises nothing but cancellation and, once all passes have ended, a defect.
         """
-        batch = Batch(self._connections)
+        batch = Batch(self._connections, time=self._time)
         passes = (self._reconcile(key, batch, share=1 / len(keys)) for key in keys)
         ended = await asyncio.gather(*passes, return_exceptions=True)
         for defect in ended:

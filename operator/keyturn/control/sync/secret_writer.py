@@ -91,7 +91,7 @@ class SecretWriter:
     Args:
         cluster: the API server.
         secrets: metadata of our own Secrets; may lag behind.
-        pending_of_deleted: the changes whose restarts were pending when a Secret of ours was deleted.
+        deleted: metadata of Secrets of ours that were deleted, as last seen, until others are made in their place.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class SecretWriter:
         cluster: Cluster,
         *,
         secrets: Mapping[tuple[str, str], ObjectMeta],
-        pending_of_deleted: Mapping[Key, PendingChanges],
+        deleted: Mapping[Key, ObjectMeta],
     ) -> None:
         self._cluster = cluster
         self._secrets = secrets
-        self._pending_of_deleted = pending_of_deleted
+        self._deleted = deleted
 
     def last_seen(self, key: Key) -> ObjectMeta | None:
         """Metadata of a Secret of ours as it was last seen, or None; may lag behind."""
@@ -144,7 +144,7 @@ class SecretWriter:
             read = await self.read(request.key) if expected else Present(None)
         present = read.secret
         for attempt in range(_ATTEMPTS):
-            plan = plan_secret(present, desired, pending=self._pending_of_deleted.get(request.key))
+            plan = plan_secret(present, desired, deleted=self._deleted.get(request.key))
             if isinstance(plan, Hold):
                 return plan
             if isinstance(plan, Failure):

@@ -68,9 +68,12 @@ class SyncRequests:
         self._noted.pop(key, None)
 
 
-def _vault_names(request: SecretRequest) -> list[str]:
+def _vault_names(request: SecretRequest) -> set[str]:
     """The vaults that a request names, as written. A path that cannot be read names none, which stands for an unknown one."""
-    try:
-        return [parse_item_path(request.item_path).vault]
-    except BadPath:
-        return [""]
+    found = set()
+    for _, path in request.paths:
+        try:
+            found.add(parse_item_path(path).vault)
+        except BadPath:
+            found.add("")
+    return found
