@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ async def test_the_commands_of_the_page_move_a_secret(stage, api_server):
     )
 
     for line in block.splitlines():
-        program, command, *rest = line.replace("examples/", f"{ROOT}/examples/").split()
+        program, *arguments = line.replace("examples/", f"{ROOT}/examples/").split()
         assert program == "kubectl"
-        await asyncio.to_thread(api_server.kubectl, command, *rest, f"--namespace={stage.namespace}")
+        await asyncio.to_thread(partial(api_server.kubectl, *arguments, f"--namespace={stage.namespace}"))
 
     shaped = await stage.ready("database", kind=KEYTURN_SECRETS)
     after = await stage.holds(

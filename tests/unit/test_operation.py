@@ -9,7 +9,7 @@ import pytest
 
 from keyturn import operation
 from keyturn.app import StartError
-from keyturn.cluster import DEPLOYMENTS, ONEPASSWORD_ITEMS, SECRETS, LeaseLost
+from keyturn.cluster import DEPLOYMENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, LeaseLost
 from keyturn.core import names
 from keyturn.core.conditions import Status
 from keyturn.core.request import DEFAULT_CONNECTION
@@ -156,7 +156,7 @@ async def test_an_object_that_kopf_reports_gets_its_secret_and_is_forgotten_when
     """Kopf watches exactly the kinds that are read from objects."""
     async with world.running():
         await world.until(lambda: world.callbacks is not None)
-        assert world.callbacks.kinds == [ONEPASSWORD_ITEMS]
+        assert world.callbacks.kinds == [KEYTURN_SECRETS, ONEPASSWORD_ITEMS]
         world.put()
         manifest = world.api.find(ONEPASSWORD_ITEMS, "app", "db")
         world.callbacks.seen("OnePasswordItem", manifest)

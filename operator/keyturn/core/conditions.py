@@ -194,6 +194,6 @@ def _text(given: Mapping[str, Any], name: str) -> str:
 
 def _timeless(status: Status) -> tuple[object, ...]:
     conditions = {(c.type, c.status, c.reason, c.message, c.generation) for c in status.conditions}
-    item = (status.item_path, status.item_version, status.items)
-    rest = (status.observed_generation, item, status.keys, status.origins, status.restarts, status.last_sync_requested)
+    item = (status.item_path, status.item_version, status.items, status.last_sync_requested)
+    rest = (status.observed_generation, item, status.keys, status.origins, status.restarts)
     return (conditions, len(status.conditions), *rest)

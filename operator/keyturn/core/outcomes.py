@@ -10,18 +10,9 @@ from typing import Final
 
 from keyturn.base.backoff import capped_retry_after
 from keyturn.core.events import Event
+from keyturn.core.failures import failure_of
 from keyturn.core.paths import BadPath
-from keyturn.core.resolve import Unresolved, VaultUnresolved
-from keyturn.core.shape_errors import (
-    FieldAmbiguous,
-    FieldNotFound,
-    InvalidTemplate,
-    KeyConflict,
-    ShapeError,
-    ShapeTooLarge,
-    TemplateTooExpensive,
-    ValueInvalid,
-)
+from keyturn.core.resolve import Unresolved
 from keyturn.core.status import (
     WAITING,
     CannotRefresh,
@@ -36,8 +27,6 @@ from keyturn.core.status import (
 )
 from keyturn.core.vault import (
     AccessDenied,
-    CredentialRefused,
-    FileTooLarge,
     ItemUnreadable,
     NotInVault,
     RateLimited,
@@ -167,33 +156,6 @@ _UNWATCHED: Final = frozenset({Reason.SECRET_NOT_OURS, Reason.SECRET_IMMUTABLE, 
 
 _REFETCHED: Final = frozenset({Reason.SECRET_INVALID, Reason.SECRET_TOO_LARGE})
 """Failures that may end by a policy of the cluster, or because an answer of the vault was wrong: only another fetch shows it."""
-
-
-_REASONS: Final[tuple[tuple[type[Exception], Reason], ...]] = (
-    (BadPath, Reason.INVALID_PATH),
-    (VaultUnresolved, Reason.VAULT_NOT_FOUND),
-    (Unresolved, Reason.ITEM_NOT_FOUND),
-    (NotInVault, Reason.ITEM_NOT_FOUND),
-    (AccessDenied, Reason.ACCESS_DENIED),
-    (FileTooLarge, Reason.SECRET_TOO_LARGE),
-    (ItemUnreadable, Reason.ITEM_UNREADABLE),
-    (CredentialRefused, Reason.CREDENTIAL_REFUSED),
-    (VaultError, Reason.VAULT_UNAVAILABLE),
-    (InvalidTemplate, Reason.INVALID_TEMPLATE),
-    (FieldNotFound, Reason.FIELD_NOT_FOUND),
-    (FieldAmbiguous, Reason.FIELD_AMBIGUOUS),
-    (ValueInvalid, Reason.VALUE_INVALID),
-    (KeyConflict, Reason.KEY_CONFLICT),
-    (TemplateTooExpensive, Reason.TEMPLATE_TOO_EXPENSIVE),
-    (ShapeTooLarge, Reason.SECRET_TOO_LARGE),
-)
-"""The reason for each error that resolving, fetching or shaping raises: of the first class in this order that fits."""
-
-
-def failure_of(error: VaultError | Unresolved | BadPath | ShapeError) -> Failure:
-    """The reason and message for what resolving, fetching or shaping raised."""
-    reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
-    return Failure(reason, str(error))
 
 
 def after_vault_error(error: VaultError | Unresolved | BadPath, situation: Situation) -> Outcome:

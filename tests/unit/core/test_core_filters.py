@@ -323,12 +323,17 @@ def test_a_foreign_error_of_a_filter_is_one_of_the_language(monkeypatch):
     """A library may quote the value in its error, and one value must not end the operator."""
 
     def broken(value):
-        raise RuntimeError(value)
+        raise LookupError(value)
 
     monkeypatch.setitem(FILTERS, "trim", Filter("trim", broken))
 
     with pytest.raises(ValueInvalid) as raised:
         data_of({"keys": {"k": "password | trim"}})
 
-    assert str(raised.value) == 'key "k", line 1: "password" | trim: the value cannot be processed (RuntimeError)'
+    assert str(raised.value) == 'key "k", line 1: "password" | trim: the value cannot be processed (LookupError)'
     assert raised.value.__context__ is None
+
+
+def test_properties_are_escaped_for_java():
+    """Java skips white space after the equals sign, and has no escape for a backspace."""
+    assert text_filters.properties({"k": ' \b"é😀'.encode()}) == rb"k=\ \u0008" + b'"' + rb"\u00e9\ud83d\ude00" + b"\n"

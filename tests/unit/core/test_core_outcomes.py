@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from keyturn.base.backoff import LONGEST_RETRY_AFTER
 from keyturn.core.events import Event
+from keyturn.core.failures import failure_of
 from keyturn.core.outcomes import (
     BACKOFF,
     CURRENT,
@@ -28,7 +29,6 @@ from keyturn.core.outcomes import (
     after_failure,
     after_vault_error,
     after_write,
-    failure_of,
     when_current,
     when_frozen,
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from keyturn.base.time import Time
-from keyturn.control.connections.grouping import WantedByScope
+from keyturn.control.connections.grouped_paths import GroupedPaths, WantedPaths
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.listing import Listing
 from keyturn.core.paths import ItemPath
@@ -16,9 +16,6 @@ from keyturn.core.polling import Seen, ask_one_by_one, is_cheaper_one_by_one, sc
 from keyturn.core.provider import Provider
 from keyturn.core.resolve import Found, Unresolved, find_item, find_vault
 from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults, VaultUnavailable
-
-WantedPaths = Callable[[], Sequence[ItemPath]]
-"""Gives the paths that requests use now: the very same object as long as they are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ class ItemIndex:
         self._listings: dict[str, Listing] = {}
         self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
-        self._grouped = WantedByScope(lambda name: self._vault(name).match.id)
+        self._grouped = GroupedPaths(lambda name: self._vault(name).match.id)
 
     @property
     def address(self) -> str:
@@ -149,7 +146,7 @@ class ItemIndex:
                 await self._load_scopes()
                 # A vault that could not be listed is due, whatever its version: nothing but a poll may list it.
                 seen = {scope: listing.seen for scope, listing in self._listings.items() if scope not in self._errors}
-                used = self._wanted_by_scope()
+                used = self._grouped.by_scope(self._wanted(), self._scopes)
                 due = scopes_to_list(self._scopes, seen=seen, used=used, everything=everything, asked=asked)
                 for scope in due:
                     await self._ask(scope)
@@ -298,7 +295,7 @@ class ItemIndex:
     async def _load_listing(self, scope: Scope) -> None:
         """Ask for everything, or just for what is wanted if the scope is much larger than that."""
         asked_at = self._time.monotonic()
-        wanted: frozenset[str] | None = self._wanted_by_scope().get(scope.id, frozenset())
+        wanted: frozenset[str] | None = self._wanted_of(scope)
         if wanted is not None and not is_cheaper_one_by_one(scope, len(wanted)):
             wanted = None
         refs = await self._vaults.items(scope, wanted=wanted)
@@ -312,7 +309,7 @@ class ItemIndex:
 
     async def _extend_listing(self, scope: Scope, listing: Listing) -> None:
         """Ask for what has become wanted since the listing was made, unless it is so much that listing everything is cheaper."""
-        wanted = self._wanted_by_scope().get(scope.id, frozenset())
+        wanted = self._wanted_of(scope)
         if not is_cheaper_one_by_one(scope, len(wanted)):
             await self._load_listing(scope)
             return
@@ -322,12 +319,12 @@ class ItemIndex:
 
     async def _ask_again(self, scope: Scope, listing: Listing, name: str) -> None:
         """Ask once more for all that is missing, so that many requests for items that come late cost one question together."""
-        missing = listing.missing(self._wanted_by_scope().get(scope.id, frozenset())) | {name}
+        missing = listing.missing(self._wanted_of(scope)) | {name}
         if not listing.missing({name}) or not ask_one_by_one(scope, len(missing)):
             await self._load_listing(scope)
             return
         asked_at = self._time.monotonic()
         listing.add_again(missing, await self._vaults.items(scope, wanted=missing), asked_at=asked_at)
 
-    def _wanted_by_scope(self) -> dict[str, frozenset[str]]:
-        return self._grouped.get(self._wanted(), self._scopes)
+    def _wanted_of(self, scope: Scope) -> frozenset[str]:
+        return self._grouped.by_scope(self._wanted(), self._scopes).get(scope.id, frozenset())

@@ -11,6 +11,7 @@ from keyturn.base.time import Time
 from keyturn.cluster import ClusterError, Forbidden, TooManyRequests
 from keyturn.control.connections.connection import Connections
 from keyturn.control.sync.confirmations import Confirmations
+from keyturn.core.failures import failure_of
 from keyturn.core.outcomes import (
     DEFECT,
     NEEDS_CONFIRMATION,
@@ -20,7 +21,6 @@ from keyturn.core.outcomes import (
     after_cluster_error,
     after_failure,
     after_vault_error,
-    failure_of,
 )
 from keyturn.core.paths import BadPath
 from keyturn.core.polling import FRESH_GRACE, next_fresh_look
