@@ -64,6 +64,8 @@ def test_filters_and_arguments_are_read():
         ("smtq/Replica/password", '"smtq/Replica/password": "smtq" is no alias; did you mean "smtp"?'),
         ("smtp/a/b/c", "has too many parts; name a label that contains '/' by its id"),
         ("a/b/c/d", "has too many parts"),
+        ("op://Mail/SMTP/password", "give the item an alias in `items`, and write alias/field"),
+        ("vaults/Mail/items/SMTP/password", "names a vault and an item"),
         ("*x", "name a label that begins with it by its id"),
         ("*/x", "name a label that begins with it by its id"),
         ("a,b", "',' is unexpected; a label that contains it is named by its id"),
