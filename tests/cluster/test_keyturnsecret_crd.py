@@ -73,7 +73,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a long template": (with_(templates={"a": "x" * 16385}), "spec.templates.a: Too long"),
     "a key twice": (
         with_(keys={"a": "x"}, templates={"a": "y"}),
-        "spec.templates: the key a is in both keys and templates",
+        "spec.templates: the key a is in both keys and templates; remove it from one of them",
     ),
     "an empty pattern": (with_(include=[""]), "spec.include[0]"),
     "a type of tokens": (

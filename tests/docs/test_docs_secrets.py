@@ -275,6 +275,20 @@ def test_each_error_says_what_the_page_says(reason, example, message, _mend):
     assert fits(message, re.sub(r"^key \"k\d+\", line 1: ", "", failure.message).encode()), failure.message
 
 
+@pytest.mark.cluster
+@pytest.mark.parametrize(("example", "message", "_mend"), table("refused"))
+async def test_kubectl_refuses_what_the_page_says(api_server, crds, namespace, example, message, _mend):
+    """Its words for a mistake in YAML are those of a library, and nobody guesses what they mean."""
+    head = "apiVersion: keyturn.dev/v1alpha1\nkind: KeyturnSecret\nmetadata: {name: web}\n"
+    manifest = f"{head}spec: {{itemPath: {BASE['itemPath']}, {code(example)}}}\n"
+    apply = ("apply", "--dry-run=server", f"--namespace={namespace}", "-f", "-")
+
+    refused = await asyncio.to_thread(api_server.kubectl, *apply, input=manifest, check=False)
+
+    assert refused.returncode != 0
+    assert fits(f"...{message}...", refused.stderr.encode()), refused.stderr
+
+
 def test_every_error_of_a_shape_is_on_the_page():
     """Each class of the tree has its row."""
     classes = [each for each in vars(shape_errors).values() if isinstance(each, type) and each is not ShapeError]

@@ -144,7 +144,7 @@ def checked_label(label: str) -> str:
     Raises:
         Unwritable: only the id of the field can name it.
     """
-    odd = not label or label != label.strip() or label[0] in '@*"' or label.isdigit() or _ODD.search(label)
+    odd = not label or label != label.strip() or label[0] in "@*\"'" or label.isdigit() or _ODD.search(label)
     if odd:
         raise Unwritable("a field whose label cannot be written in a reference: name it by its id")
     return label

@@ -86,7 +86,8 @@ class Filter:
         least, most = len(self.takes) - self.optional, len(self.takes)
         if not least <= len(arguments) <= most:
             wanted = f"{most}" if least == most else f"{least} to {most}"
-            return f"{self.name} takes {wanted} argument{'' if most == 1 else 's'}"
+            where = "" if arguments else ", in parentheses"
+            return f"{self.name} takes {wanted} argument{'' if most == 1 else 's'}{where}"
         for kind, argument in zip(self.takes, arguments, strict=False):
             match kind:
                 case Word(words) if argument not in words:

@@ -15,12 +15,14 @@ _COMPARED = 1000
 def closest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is nearest to another, if at most one letter in four is wrong, and at most two.
 
+    The case of letters never counts.
+
     Args:
         name: what was written.
         known: what could have been meant; nothing else is ever named.
     """
     allowed = min(2, len(name) // 4)
-    if not allowed or len(name) > _LONGEST:
+    if not name or len(name) > _LONGEST:
         return None
     wanted = name.casefold()
     similar = islice((each for each in known if _is_comparable(wanted, each.casefold(), allowed)), _COMPARED)

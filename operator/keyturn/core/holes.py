@@ -201,6 +201,8 @@ class _Parser:
         written = found[0].strip() if found else ""
         if not written:
             raise self._refused("a reference or a string is missing")
+        if written.startswith("'"):
+            raise self._refused("a text stands in double quotes; a label that begins with ' is named by its id")
         if "{{" in written:
             raise self._refused("'{{' stands in a hole; in `keys`, a hole has no braces")
         try:
@@ -227,10 +229,9 @@ class _Parser:
         if found is None:
             raise self._refused("a filter is missing after '|'")
         if (known := FILTERS.get(found[0])) is None:
-            meant = closest(found[0], FILTERS) or ""
-            raise self._refused(
-                f"unknown filter {quoted(found[0])}" + (f"; did you mean {quoted(meant)}?" if meant else "")
-            )
+            meant = closest(found[0], FILTERS)
+            hint = f"did you mean {quoted(meant)}?" if meant else f"known are {', '.join(sorted(FILTERS))}"
+            raise self._refused(f"unknown filter {quoted(found[0])}; {hint}")
         self.at = found.end()
         self._space()
         arguments: list[Argument] = []

@@ -20,6 +20,9 @@ RESERVED_PREFIX: Final = "keyturn "
 
 _MOST_NAMED = 5
 
+_WHOLE_PATHS: Final = ("op:", "vaults")
+"""How the paths of 1Password and of `itemPath` begin."""
+
 _FIELD, _URL, _FILE = range(3)
 """The kinds in their order of precedence: of several, the first that has a value counts."""
 
@@ -73,6 +76,10 @@ def parse_reference(text: str, aliases: Collection[str]) -> FieldReference | Key
     parts = [part.strip() for part in text.split("/")]
     alias = parts.pop(0) if len(parts) > 1 and parts[0] in aliases else ""
     if len(parts) > 2:
+        if parts[0] in _WHOLE_PATHS:
+            raise InvalidTemplate(
+                f"{quoted(text)} names a vault and an item; give the item an alias in `items`, and write alias/field"
+            )
         if len(parts) == 3 and not alias:
             raise InvalidTemplate(f"{quoted(text)}: {quoted(parts[0])} is no alias{_hint(parts[0], aliases)}")
         raise InvalidTemplate(f"{quoted(text)} has too many parts; name a label that contains '/' by its id")
@@ -128,10 +135,13 @@ class Fields:
     Args:
         item: with its values.
         alias: of the item; empty for the main one.
+        further: the further items by alias, if it is the main one, for what may have been meant.
     """
 
-    def __init__(self, item: Item, alias: str) -> None:
+    def __init__(self, item: Item, alias: str, further: Mapping[str, Item] | None = None) -> None:
         self._item = item
+        self._alias = alias
+        self._further = further or {}
         self._where = item_name(alias)
         urls = [Field(id="", label=url.label, value=url.href) for url in reversed(ordered_urls(item.ref.urls))]
         self._all = [
@@ -167,13 +177,26 @@ class Fields:
         inside = [each for _, each in (self._all if section is None else self._in(section))]
         if section is not None and not inside:
             sections = {each.section for each in self._item.fields if each.section is not None}
-            return FieldNotFound(
-                f"{wanted}: {self._where} has no section {quoted(section)}{_hint(section, sorted(sections))}"
-            )
+            hint = _hint(section, sorted(sections | self._further.keys()))
+            # What stands before the first `/` may have been meant as an alias.
+            other = "" if self._alias else f", and `items` has no alias {quoted(section)}"
+            return FieldNotFound(f"{wanted}: {self._where} has no section {quoted(section)}{other}{hint}")
         if reference.name == MANY:
             return FieldNotFound(f"{wanted}: no field of {self._where} has a value")
-        labels = sorted({each.label for each in inside})
-        return FieldNotFound(f"{wanted} is no field of {self._where}{_hint(reference.name, labels)}")
+        hint = _hint(reference.name, sorted({each.label for each in inside}))
+        if not hint and section is None:
+            hint = self._in_further(reference.name)
+        return FieldNotFound(f"{wanted} is no field of {self._where}{hint}")
+
+    def _in_further(self, name: str) -> str:
+        """The hint that further items have a field of this label."""
+        folded = name.casefold()
+        holders = [
+            quoted(f"{alias}/{name}")
+            for alias, item in sorted(self._further.items())
+            if any(each.label.casefold() == folded for each in item.fields)
+        ]
+        return f"; did you mean {enumerated(holders, _MOST_NAMED)}?" if holders else ""
 
     def many(self, reference: FieldReference) -> Mapping[str, bytes]:
         """What all fields of an item or a section hold, by the keys that `include` would make of them, sorted.

@@ -232,5 +232,6 @@ def _check_text(value: bytes, hole: Hole, taker: Filter | None = None) -> None:
         pass
     else:
         return
-    where = hole.source if taker is None else f"{hole.source} | {taker.name}"
-    raise ValueInvalid(f"{where}: the bytes are no UTF-8 text; use b64encode")
+    if taker is not None:
+        raise ValueInvalid(f"{hole.source} | {taker.name}: the bytes are no UTF-8 text; use b64encode")
+    raise ValueInvalid(f"{hole.source}: the bytes are no UTF-8 text; move the key to `keys`, or use b64encode")

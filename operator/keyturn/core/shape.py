@@ -280,7 +280,8 @@ def _checked_previous(previous: Previous | None, explicit: frozenset[str]) -> fr
 
 
 def _fields(items: Mapping[str, Item]) -> Mapping[str, Fields]:
-    return {alias: Fields(item, alias) for alias, item in items.items()}
+    further = {alias: item for alias, item in items.items() if alias}
+    return {alias: Fields(item, alias, None if alias else further) for alias, item in items.items()}
 
 
 def _texts(value: Any) -> tuple[tuple[str, str], ...]:

@@ -116,7 +116,7 @@ def test_an_argument_of_a_text_filter_is_text():
     ("hole", "message"),
     [
         ("v | trim(1)", "trim takes 0 arguments"),
-        ("v | default", "default takes 1 to 8 arguments"),
+        ("v | default", "default takes 1 to 8 arguments, in parentheses"),
         ("v | default(a, a, a, a, a, a, a, a, a)", "default takes 1 to 8 arguments"),
         ('v | replace("a")', "replace takes 2 arguments"),
         ("v | default(5432)", "default takes no number; write it in quotes"),

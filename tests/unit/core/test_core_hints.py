@@ -16,6 +16,7 @@ from keyturn.core.hints import closest
         ("databases", ["database", "databased"], "database"),
         ("prod-db-1", ["prod-db-2", "prod-db-10"], "prod-db-10"),
         ("dbs", ["db"], None),
+        ("DB", ["dc", "db"], "db"),
         ("datxxxse", ["database"], None),
         ("qatabasq", ["database"], None),
         ("", ["a", ""], None),

@@ -93,6 +93,7 @@ def test_a_reference_to_several_fields_is_ambiguous(written, item, named):
 ITEM = an_item(
     text("password", "1"), text("user name", ""), text("token", "2", section="Replica"), urls=[Url("u", "website")]
 )
+SMTP = an_item(text("password", "3"), text("port", "587"))
 
 
 @pytest.mark.parametrize(
@@ -103,9 +104,18 @@ ITEM = an_item(
         ("bell\a", '"bell\\x07" is no field of the main item'),
         ("entirely different", '"entirely different" is no field of the main item'),
         ("user name", '"user name" has no value in the main item'),
-        ("Replca/token", '"Replca/token": the main item has no section "Replca"; did you mean "Replica"?'),
+        (
+            "Replca/token",
+            '"Replca/token": the main item has no section "Replca", and `items` has no alias "Replca"; did you mean "Replica"',
+        ),
         ("Replica/tokn", '"Replica/tokn" is no field of the main item; did you mean "token"?'),
         ("smtp/passwrod", '"smtp/passwrod" is no field of item "smtp"; did you mean "password"?'),
+        (
+            "smpt/password",
+            '"smpt/password": the main item has no section "smpt", and `items` has no alias "smpt"; did you mean "smtp"?',
+        ),
+        ("smtp/X/token", '"smtp/X/token": item "smtp" has no section "X"'),
+        ("port", '"port" is no field of the main item; did you mean "smtp/port"?'),
         ("X/* | json", '"X/*": the main item has no section "X"'),
         ("password | replace(passwrod, token)", '"passwrod" is no field of the main item; did you mean "password"?'),
         ("passwrod | default(tokem)", '"passwrod" is no field'),
@@ -114,7 +124,7 @@ ITEM = an_item(
 def test_a_missing_field_is_named_with_the_nearest_label(written, message):
     """Explicit means required: a typing mistake must not become an empty password."""
     with pytest.raises(FieldNotFound) as raised:
-        data_of({"items": {"smtp": "p"}, "keys": {"k": written}}, {"": ITEM, "smtp": ITEM})
+        data_of({"items": {"smtp": "p"}, "keys": {"k": written}}, {"": ITEM, "smtp": SMTP})
 
     assert str(raised.value).startswith(f'key "k", line 1: {message}')
 

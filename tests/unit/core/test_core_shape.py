@@ -202,7 +202,7 @@ def test_files_pass_untouched_and_only_as_text_into_text():
         data_of({"keys": {"k": "f"}, "templates": {"j": "{{ @k | hexencode }}"}}, item, files={"f": raw})["j"]
         == b"ff000d0a"
     )
-    with pytest.raises(ValueInvalid, match='key "k", line 2: "f": the bytes are no UTF-8 text; use b64encode'):
+    with pytest.raises(ValueInvalid, match='key "k", line 2: "f": the bytes are no UTF-8 text; move the key to `keys`'):
         data_of({"templates": {"k": "\n{{ f }}"}}, item, files={"f": raw})
     with pytest.raises(ValueInvalid, match="no UTF-8"):
         # Two halves of a letter are no text, even if they meet.
