@@ -5,10 +5,13 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from operator_fixtures import annotations_of
 
+from connect_emulator.clock import Clock
+from connect_emulator.server import ConnectEmulator
 from keyturn.cluster.resources import KEYTURN_SECRETS
 from keyturn.core import shape_errors
 from keyturn.core.content import DEFAULT_MAPPING
@@ -297,6 +300,29 @@ def test_every_error_of_a_shape_is_on_the_page():
     assert {code(reason) for reason, *_ in table("errors")} == reasons
 
 
+async def test_the_item_of_the_first_task_can_be_added_to_a_trial(tmp_path):
+    """The first task is the first one that a reader tries, and a trial has another item."""
+    [(url, form)] = re.findall(r"^curl -X POST http://127\.0\.0\.1:8081(\S+) -d '(.*)'$", PAGE, re.MULTILINE)
+    values = yaml.safe_load((ROOT / "helm" / "keyturn" / "values.yaml").read_text())
+    description = tmp_path / "emulator.yaml"
+    description.write_text(yaml.safe_dump({"vaults": values["emulator"]["vaults"]}))
+
+    async with (
+        ConnectEmulator.start(description, seed=0, clock=Clock.manual(1.8e9)) as emulator,
+        httpx.AsyncClient() as client,
+    ):
+        answer = await client.post(f"{emulator.admin_url}{url}", content=form)
+        assert answer.status_code in {200, 201}, answer.text
+
+    block, *_ = next(iter(TASKS.values()))
+    [(path, item)] = Items(block).by_path.items()
+    added = yaml.safe_load(form)
+    assert path == f"{url.removeprefix('/')}/{added['title']}"
+    assert {field["label"]: field["value"] for field in added["fields"]} == {
+        field.label: field.value for field in item.fields
+    }
+
+
 @pytest.mark.cluster
 async def test_the_commands_of_the_page_move_a_secret(stage, api_server):
     """Whoever types them has the same Secret at each step, then with the keys of the example."""
@@ -306,6 +332,8 @@ async def test_the_commands_of_the_page_move_a_secret(stage, api_server):
 
     for block in re.findall(r"^```shell\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
+            if line.startswith("curl"):
+                continue  # the test above runs it
             program, *typed = line.replace("examples/", f"{ROOT}/examples/").split()
             assert program == "kubectl"
             arguments = [*typed, f"--namespace={stage.namespace}"]
