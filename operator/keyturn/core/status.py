@@ -94,7 +94,7 @@ class Warnings:
         notes = [(Reason.DUPLICATE_TITLE, note) for note in self.ambiguous]
         if self.gone:
             said = listed("key", self.gone[:MOST_NAMED]) + (" and more" if len(self.gone) > MOST_NAMED else "")
-            note = f"the item no longer has the {said}; a workload that requires one of them is not restarted"
+            note = f"the Secret no longer has the {said}; a workload that requires one of them is not restarted"
             notes.append((Reason.KEY_GONE, note))
         if self.no_values:
             notes.append((Reason.NO_VALUES, "the item has no values, so the Secret has no keys"))
