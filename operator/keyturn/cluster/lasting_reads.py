@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from itertools import cycle
 
@@ -238,20 +238,24 @@ class LastingWatch:
         self._on_beat = on_beat
         self._expired = expired
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self) -> AsyncGenerator[bytes, None]:
         """The events as the API server sends them, one a line."""
         if self._expired:
             yield _line(WatchEvent("ERROR", _GONE))
             return
         failure: ClusterError | None = None
-        expired = False
+        expired = abandoned = False
         try:
             # An error of the connection becomes a `ClusterError` on its way out.
             async with self._stack:
-                async for event in self._events:
-                    self._on_beat()
-                    self._state.arrive()
-                    yield _line(event)
+                try:
+                    async for event in self._events:
+                        self._on_beat()
+                        self._state.arrive()
+                        yield _line(event)
+                except GeneratorExit:
+                    abandoned = True
+                    raise
         except Gone:
             expired = True
         except ClusterError as error:
@@ -259,6 +263,9 @@ class LastingWatch:
             # Nothing came, not even a bookmark: only a list shows what was missed.
             expired = is_dead(error)
         except Exception as error:  # noqa: BLE001 - a defect of ours or a malformed event
+            if abandoned:
+                # At the end of the process, Python ends generators in any order, so what this one closes may have ended before it.
+                return
             log_defect(_log, f"the watch of {self._state.what} in {self._state.place}", error)
             expired = True
         self._state.end(failure)

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import logging
-from contextlib import suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 from cluster_fakes import Chunks, ScriptedTransport, answer, status
 
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.lasting_reads import LastingReads
+from keyturn.cluster.lasting_reads import LastingReads, LastingWatch
+from keyturn.cluster.reachability import Reachability
 from keyturn.cluster.resources import ALL_NAMESPACES, KEYTURN_SECRETS, ONEPASSWORD_ITEMS
 from keyturn.cluster.transport import TransportError
+from keyturn.cluster.watch_state import WatchState
+from keyturn.cluster.watching import WatchEvent
 from support.fake_time import FakeTime
 
 ITEMS = "/apis/onepassword.com/v1/onepassworditems"
@@ -337,3 +340,27 @@ async def _end(task):
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_a_watch_that_is_abandoned_at_the_end_of_the_process_is_no_defect(caplog):
+    """The event loop ends all generators, and the one below may be ended first; kopf closes none of them."""
+
+    @asynccontextmanager
+    async def connection():
+        yield
+
+    below = connection()
+    stack = AsyncExitStack()
+    await stack.enter_async_context(below)
+
+    async def events():
+        yield WatchEvent("BOOKMARK", {})
+
+    state = WatchState("items", "all namespaces", reachability=Reachability(time=FakeTime()), time=FakeTime())
+    lines = LastingWatch(state, events(), stack, on_beat=lambda: None).lines()
+    await anext(lines)
+    await below.gen.aclose()
+
+    await lines.aclose()
+
+    assert caplog.records == []
