@@ -3,13 +3,13 @@
 import json
 from urllib.parse import quote
 
-from operator_fixtures import Stage, decoded
+from operator_fixtures import GET_ITEM, Stage, decoded
 
 from keyturn.cluster.resources import DEPLOYMENTS, EVENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS
 from support.canaries import CANARY, found_in
 from support.operator import OperatorProcess
 
-BAD_ANSWERS = (
+_BAD_ANSWERS = (
     {"status": 500, "message": f"cannot decrypt {CANARY}"},
     {"status": 403, "message": CANARY},
     {"status": 404, "message": f"no item with {CANARY}"},
@@ -21,6 +21,16 @@ BAD_ANSWERS = (
     {"kind": "invalid_utf8"},
 )
 """Rules for faults of Connect."""
+
+
+def answer_badly(stage: Stage, title: str) -> None:
+    """Let Connect answer in every bad way when an item is fetched, which is rotated each time."""
+    for rule in _BAD_ANSWERS:
+        stage.connect.clear_faults()
+        since = stage.connect.last_request()
+        stage.connect.fault(GET_ITEM, **rule)
+        stage.rotate(title, f"{since} {CANARY}")
+        stage.connect.wait_requests(1, route=GET_ITEM, since=since)
 
 
 class Search:

@@ -2,8 +2,8 @@ import base64
 import json
 
 import pytest
-from canary_fixtures import BAD_ANSWERS, Search
-from operator_fixtures import GET_ITEM, GET_ITEMS, GET_VAULTS, HEARTBEAT, VAULT, Stage, encoded, plain_web_server
+from canary_fixtures import Search, answer_badly
+from operator_fixtures import GET_ITEMS, GET_VAULTS, HEARTBEAT, VAULT, Stage, encoded, plain_web_server
 
 from keyturn.cluster.resources import SECRETS
 from keyturn.core.names import ADOPT
@@ -79,12 +79,7 @@ async def through_refusals(stage: Stage) -> None:
 
 async def through_bad_answers(stage: Stage, operator: OperatorProcess, search: Search) -> None:
     """The canary in what Connect answers instead of an item, a list or a heartbeat, and in the values behind it."""
-    for rule in BAD_ANSWERS:
-        stage.connect.clear_faults()
-        since = stage.connect.last_request()
-        stage.connect.fault(GET_ITEM, **rule)
-        stage.rotate("login", f"{since} {CANARY}")
-        stage.connect.wait_requests(1, route=GET_ITEM, since=since)
+    answer_badly(stage, "login")
     for route in (GET_ITEMS, GET_VAULTS, HEARTBEAT):
         stage.connect.clear_faults()
         since = stage.connect.last_request()

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from canary_fixtures import BAD_ANSWERS, Search
+from canary_fixtures import Search, answer_badly
 from cryptography.hazmat.primitives.serialization import PrivateFormat
-from operator_fixtures import GET_ITEM, VAULT, Stage, encoded
+from operator_fixtures import VAULT, Stage, encoded
 
 from keyturn.cluster.resources import KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS
 from support.canaries import CANARY, PLAIN_CANARY
@@ -198,12 +198,7 @@ async def through_refusals(stage: Stage) -> None:
 
 async def through_bad_answers(stage: Stage) -> None:
     """In what Connect answers instead of a further item."""
-    for rule in BAD_ANSWERS:
-        stage.connect.clear_faults()
-        since = stage.connect.last_request()
-        stage.connect.fault(GET_ITEM, **rule)
-        stage.rotate("smtp", f"{since} {CANARY}")
-        stage.connect.wait_requests(1, route=GET_ITEM, since=since)
+    answer_badly(stage, "smtp")
     stage.connect.clear_faults()
     wanted = stage.connect.value(VAULT, "smtp").encode()
 
