@@ -407,9 +407,9 @@ async def test_an_empty_list_of_a_vault_that_says_it_has_items_is_not_believed(w
     assert world.index.cached(DB).ref.id == "a"
 
 
-async def test_what_is_missing_is_asked_for_by_name_for_all_who_wait_for_it(world):
-    """A listing may be large, and many objects may wait for items that come late."""
-    late = [ItemPath("Prod", "one"), ItemPath("Prod", "two")]
+async def asked_for_late_items(world, *titles):
+    """What is asked of the vault by those who look for items that are not there yet."""
+    late = [ItemPath("Prod", title) for title in titles]
     world.paths += late
     await world.index.refresh()
     world.asked()
@@ -418,28 +418,23 @@ async def test_what_is_missing_is_asked_for_by_name_for_all_who_wait_for_it(worl
     for path in late:
         with pytest.raises(ItemUnresolved):
             await world.index.find(path, since=world.time.monotonic() - 1)
-    assert world.asked() == ["items v ['one', 'two']"]
+    return world.asked()
+
+
+async def test_what_is_missing_is_asked_for_by_name_for_all_who_wait_for_it(world):
+    """A listing may be large, and many objects may wait for items that come late."""
+    assert await asked_for_late_items(world, "one", "two") == ["items v ['one', 'two']"]
 
     world.vaults.listing["v"].append(item_ref("c", "one"))
     world.time.advance(3)
-    found = await world.index.find(late[0], since=world.time.monotonic() - 1)
+    found = await world.index.find(ItemPath("Prod", "one"), since=world.time.monotonic() - 1)
     assert (found.ref.id, found.asked_at) == ("c", world.time.monotonic())
     assert world.asked() == ["items v ['one', 'two']"]
 
 
 async def test_many_missing_items_of_a_small_vault_are_one_listing(world):
     """A question for each of them would cost more."""
-    late = [ItemPath("Prod", f"late {number}") for number in range(20)]
-    world.paths += late
-    await world.index.refresh()
-    world.asked()
-    world.time.advance(2)
-
-    for path in late:
-        with pytest.raises(ItemUnresolved):
-            await world.index.find(path, since=world.time.monotonic() - 1)
-
-    assert world.asked() == ["items v"]
+    assert await asked_for_late_items(world, *(f"late {number}" for number in range(20))) == ["items v"]
 
 
 async def test_an_archived_item_is_called_archived_and_never_found(world):
