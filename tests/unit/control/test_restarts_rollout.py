@@ -544,14 +544,20 @@ def put_back(api, name="web", **template):
     api.edit(DEPLOYMENTS, "app", name, {"metadata": {"managedFields": managed}, "spec": patch})
 
 
-async def test_a_restart_that_somebody_undoes_is_reported_once_and_not_made_again(api, caplog):
-    """Two controllers that undo each other's work would roll pods for ever."""
+async def undone_while_another_is_held(api):
+    """A restart that a tool undoes, while that of another workload is pending; returns the rig and what is pending."""
     add_workload(api, "web", "login")
     add_workload(api, "held", "login", keys=["password"])
     rig = Rig(api)
     [pending] = add_pending(api, "login", present=["newpassword"])
     await rig.run([pending])
     put_back(api)
+    return rig, pending
+
+
+async def test_a_restart_that_somebody_undoes_is_reported_once_and_not_made_again(api, caplog):
+    """Two controllers that undo each other's work would roll pods for ever."""
+    rig, pending = await undone_while_another_is_held(api)
 
     await look_back(rig)
     for _ in range(2):
@@ -567,12 +573,7 @@ async def test_a_restart_that_somebody_undoes_is_reported_once_and_not_made_agai
 
 async def test_a_restart_that_is_undone_while_others_are_pending_is_reported_by_the_next_pass(api):
     """A pass looks at each workload anyway."""
-    add_workload(api, "web", "login")
-    add_workload(api, "held", "login", keys=["password"])
-    rig = Rig(api)
-    [pending] = add_pending(api, "login", present=["newpassword"])
-    await rig.run([pending])
-    put_back(api)
+    rig, pending = await undone_while_another_is_held(api)
     await rig.run([seen_again(api, pending)])
 
     assert [reason for name, reason, _ in rig.events if name == "web"] == ["Restarted", "RestartUndone"]
