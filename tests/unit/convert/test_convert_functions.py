@@ -24,10 +24,7 @@ class Expression:
 
 
 def string(text):
-    return json.dumps(text, ensure_ascii=False)
-
-
-def go_quote(text):
+    """A text as Go writes it, too."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -55,10 +52,10 @@ def filtered(inner):
         inner.map(lambda each: Expression(call("toString", each), each.value)),
         inner.map(lambda each: Expression(call("b64enc", each), base64.b64encode(each.value.encode()).decode())),
         inner.map(lambda each: Expression(call("replace", each, '"a"', '"b{{"'), each.value.replace("a", "b{{"))),
-        inner.map(lambda each: Expression(call("quote", each), go_quote(each.value))),
-        inner.map(lambda each: Expression(call("toJson", each), go_quote(each.value))),
+        inner.map(lambda each: Expression(call("quote", each), string(each.value))),
+        inner.map(lambda each: Expression(call("toJson", each), string(each.value))),
         inner.map(lambda each: Expression(f"toJson (dict {string('b')} ({each.written}) {string('a')} 1)",
-                                          f'{{"a":1,"b":{go_quote(each.value)}}}')),
+                                          f'{{"a":1,"b":{string(each.value)}}}')),
         st.tuples(inner, inner).map(
             lambda pair: Expression(f'printf "%s:%s" ({pair[0].written}) ({pair[1].written})', f"{pair[0].value}:{pair[1].value}")
         ),
