@@ -5,14 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keyturn.cluster.resources import KEYTURN_SECRETS, ONEPASSWORD_ITEMS, Resource
-from keyturn.core.names import ITEM_NAME, ITEM_PATH
-from support.proving_ground import VAULT
-
-_SHARE = 5
-"""So many Secrets have one more workload in common; shaped ones have an item in common, too."""
-
-_ANNOTATED = 4
-"""Every so many plain Secrets, one is asked for by annotations of its own workload, and not by a OnePasswordItem."""
+from support.casting import asking, is_annotated, item_path, shares
 
 _HASHED = 4
 """Every so many shaped Secrets, one has a key whose bytes differ each time they are made. They must stay while they fit."""
@@ -89,15 +82,15 @@ class Cast:
 def plain(number: int) -> Cast:
     """As many Secrets as with 1Password's own operator: each is one item."""
     secrets = _names(number)
-    asking = {name: {ITEM_PATH: _path(name), ITEM_NAME: name} for name in secrets if int(name[1:]) % _ANNOTATED == 0}
-    own = [User(f"own-{name}", name, "password", asking.get(name, {})) for name in secrets]
+    annotated = {name: asking(name) for number, name in enumerate(secrets) if is_annotated(number)}
+    own = [User(f"own-{name}", name, "password", annotated.get(name, {})) for name in secrets]
     return Cast(
         secrets=secrets,
         more_items=(),
         resource=ONEPASSWORD_ITEMS,
-        objects={name: {"itemPath": _path(name)} for name in secrets if name not in asking},
+        objects={name: {"itemPath": item_path(name)} for name in secrets if name not in annotated},
         users=[*own, *(User(f"bystander-{name}", name, "username") for name in secrets)],
-        shared=_groups(secrets),
+        shared=shares(secrets),
         shared_key="password",
         turns=[Turn(secrets, frozenset({"password"}))],
     )
@@ -106,7 +99,7 @@ def plain(number: int) -> Cast:
 def shaped(number: int) -> Cast:
     """As many Secrets that KeyturnSecrets make of two items each, one of which others use, too; the two are rotated in turn."""
     secrets = _names(number)
-    groups = _groups(secrets)
+    groups = shares(secrets)
     mails = {name: f"mail-{group}" for group, names in groups.items() for name in names}
     hashed = [name for name in secrets if int(name[1:]) % _HASHED == 0]
     users = [
@@ -132,8 +125,8 @@ def shaped(number: int) -> Cast:
 def _shape(name: str, mail: str, *, hashed: bool) -> dict[str, Any]:
     keys = {"USER": "username", "PASSWORD": "password", "MAIL_PASSWORD": "mail/password"}
     return {
-        "itemPath": _path(name),
-        "items": {"mail": _path(mail)},
+        "itemPath": item_path(name),
+        "items": {"mail": item_path(mail)},
         "keys": keys | ({"HASH": "password | bcrypt"} if hashed else {}),
         "templates": {
             "URL": "x://{{ username | urlencode }}:{{ password | urlencode }}@{{ mail/password | b64encode }}"
@@ -143,11 +136,3 @@ def _shape(name: str, mail: str, *, hashed: bool) -> dict[str, Any]:
 
 def _names(number: int) -> list[str]:
     return [f"s{each:03d}" for each in range(number)]
-
-
-def _groups(secrets: Sequence[str]) -> dict[str, Sequence[str]]:
-    return {f"shared-{start:03d}": secrets[start : start + _SHARE] for start in range(0, len(secrets), _SHARE)}
-
-
-def _path(title: str) -> str:
-    return f"vaults/{VAULT}/items/{title}"

@@ -13,11 +13,12 @@ from keyturn.cluster.errors import AlreadyExists, NotFound
 from keyturn.cluster.resources import ONEPASSWORD_ITEMS, SECRETS, Resource
 from keyturn.core.names import ITEM_VERSION
 from support.api_proxy import Fault
+from support.casting import item_path
 from support.crew import Crew, strike
 from support.operator import eventually
 from support.patience import LONG_S
 from support.proving_ground import VAULT, Ground
-from support.soak.cast import KEYS, Member, Workload, item_path, member
+from support.soak.cast import KEYS, Member, Workload, member
 from support.soak.ledger import FOREIGN
 from support.soak.schedule import CONNECT_FAULTS, Step
 

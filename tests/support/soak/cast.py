@@ -6,18 +6,12 @@ from functools import cache
 from typing import Any
 
 from keyturn.cluster.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
-from keyturn.core.names import ITEM_NAME, ITEM_PATH
-from support.proving_ground import VAULT
+from support.casting import asking, is_annotated, shares
 
 KEYS = ("endpoint", "password", "username")
 """Of every item. The first is never changed by anybody in 1Password."""
 
 _KINDS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
-_SHARE = 5
-"""So many Secrets have one more workload in common."""
-
-_ANNOTATED = 4
-"""Every so many Secrets, one is asked for by annotations of its own workload, and not by a OnePasswordItem."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +50,8 @@ class Workload:
             spec["replicas"] = 0
         if self.resource is STATEFULSETS:
             spec["serviceName"] = self.name
-        asking = {ITEM_PATH: item_path(self.requests), ITEM_NAME: self.requests} if self.requests else {}
-        return {"metadata": {"annotations": asking}, "spec": spec}
+        annotations = asking(self.requests) if self.requests else {}
+        return {"metadata": {"annotations": annotations}, "spec": spec}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +79,7 @@ def member(number: int, *, passing: bool = False) -> Member:
     """
     name = f"{'t' if passing else 's'}{number:03d}"
     kinds = [_KINDS[(number + turn) % len(_KINDS)] for turn in range(len(_KINDS))]
-    annotated = number % _ANNOTATED == 0
+    annotated = is_annotated(number)
     first = Workload(
         f"own-{name}", kinds[0], {name: KEYS if annotated else ("password",)}, requests=name if annotated else ""
     )
@@ -103,11 +97,5 @@ def member(number: int, *, passing: bool = False) -> Member:
 
 def shared(members: Sequence[Member]) -> list[Workload]:
     """Workloads that use the passwords of several Secrets."""
-    names = [each.name for each in members]
-    groups = (names[start : start + _SHARE] for start in range(0, len(names), _SHARE))
-    return [Workload(f"shared-{group[0]}", DEPLOYMENTS, dict.fromkeys(group, ("password",))) for group in groups]
-
-
-def item_path(name: str) -> str:
-    """Where the item of a Secret is, by titles."""
-    return f"vaults/{VAULT}/items/{name}"
+    groups = shares([each.name for each in members])
+    return [Workload(name, DEPLOYMENTS, dict.fromkeys(secrets, ("password",))) for name, secrets in groups.items()]
