@@ -15,6 +15,7 @@ from keyturn.core.conditions import Status
 from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.vault import VaultUnavailable
 from keyturn.operation import Operator
+from support.event_loop import until
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
@@ -75,13 +76,6 @@ class Operating:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
-    async def until(self, holds) -> None:
-        for _ in range(500):
-            if holds():
-                return
-            await asyncio.sleep(0)
-        raise AssertionError("it did not come about")
-
 
 async def _at_once() -> None:
     """What must come first has ended well."""
@@ -133,7 +127,7 @@ async def test_a_part_that_dies_takes_the_operator_along(world):
         raise ValueError("a defect")
 
     task = asyncio.ensure_future(world.operator.run(dies(), first=_at_once()))
-    await world.until(lambda: world.callbacks is not None)
+    await until(lambda: world.callbacks is not None)
     began.set()
 
     with pytest.raises(ValueError, match="a defect"):
@@ -144,7 +138,7 @@ async def test_an_object_that_is_there_at_the_start_gets_its_secret(world):
     """The first sweep finds it; Secrets, workloads and requests are known before a vault is asked."""
     world.put()
     async with world.running():
-        await world.until(lambda: world.api.find(SECRETS, "app", "db") and world.status().reason == "Synced")
+        await until(lambda: world.api.find(SECRETS, "app", "db") and world.status().reason == "Synced")
 
     assert world.operator.kubernetes_not_ready() is None
     verbs = [(call.verb, call.resource) for call in world.api.calls]
@@ -155,12 +149,12 @@ async def test_an_object_that_is_there_at_the_start_gets_its_secret(world):
 async def test_an_object_that_kopf_reports_gets_its_secret_and_is_forgotten_when_it_is_gone(world):
     """Kopf watches exactly the kinds that are read from objects."""
     async with world.running():
-        await world.until(lambda: world.callbacks is not None)
+        await until(lambda: world.callbacks is not None)
         assert world.callbacks.kinds == [KEYTURN_SECRETS, ONEPASSWORD_ITEMS]
         world.put()
         manifest = world.api.find(ONEPASSWORD_ITEMS, "app", "db")
         world.callbacks.seen("OnePasswordItem", manifest)
-        await world.until(lambda: world.status().reason == "Synced")
+        await until(lambda: world.status().reason == "Synced")
         assert world.metric("keyturn_items_managed 1.0")
         assert world.metric("keyturn_items_ready 1.0")
 
@@ -172,10 +166,10 @@ async def test_a_poll_that_shows_a_rotation_reaches_the_secret(world):
     """The stream from polls to the sync controller."""
     world.put()
     async with world.running():
-        await world.until(lambda: world.status().reason == "Synced")
+        await until(lambda: world.status().reason == "Synced")
         world.vaults.edit("a" * 26, value="rotated", revision="2")
         await world.operator.connections[DEFAULT_CONNECTION].poller.poll()
-        await world.until(lambda: world.status().item_version == "2")
+        await until(lambda: world.status().item_version == "2")
 
     assert world.api.find(SECRETS, "app", "db")["data"] == {"password": "cm90YXRlZA=="}
 
@@ -184,14 +178,14 @@ async def test_a_changed_secret_reaches_sync_and_restarts(world):
     """The stream from the watch of Secrets: an edit is undone, and pending restarts are counted and carried out."""
     world.put()
     async with world.running():
-        await world.until(lambda: world.status().reason == "Synced")
+        await until(lambda: world.status().reason == "Synced")
         world.api.edit(SECRETS, "app", "db", {"data": {"password": "eA=="}})
-        await world.until(lambda: _advance(world) and _data(world) != {"password": "eA=="})
+        await until(lambda: _advance(world) and _data(world) != {"password": "eA=="})
         world.vaults.edit("a" * 26, value="rotated", revision="2")
         await world.operator.connections[DEFAULT_CONNECTION].poller.poll()
-        await world.until(lambda: _advance(world) and world.status().restarts.get("owed") == 0)
+        await until(lambda: _advance(world) and world.status().restarts.get("owed") == 0)
         assert names.RESTART_OWED not in world.api.find(SECRETS, "app", "db")["metadata"]["annotations"]
-        await world.until(lambda: _advance(world) and world.metric("keyturn_restarts_owed 0.0"))
+        await until(lambda: _advance(world) and world.metric("keyturn_restarts_owed 0.0"))
 
 
 def _advance(world) -> bool:
@@ -212,11 +206,11 @@ async def test_a_deletion_that_our_own_write_noticed_first_makes_way_for_workloa
         DEPLOYMENTS, {"metadata": {"namespace": "app", "name": "web", "annotations": annotations}, "spec": {}}
     )
     async with world.running():
-        await world.until(lambda: world.callbacks is not None and world.status().reason == "Synced")
+        await until(lambda: world.callbacks is not None and world.status().reason == "Synced")
         manifest = world.api.find(ONEPASSWORD_ITEMS, "app", "db")
         world.api.remove(ONEPASSWORD_ITEMS, "app", "db")
         world.callbacks.gone("OnePasswordItem", manifest)
-        await world.until(
+        await until(
             lambda: (
                 _advance(world) and _data(world) == {"password": b64encode(f"secret of {'b' * 26}".encode()).decode()}
             )
@@ -230,7 +224,7 @@ async def test_readiness_names_what_cannot_be_read(world):
     world.vaults.error = VaultUnavailable("down")
 
     async with world.running():
-        await world.until(lambda: world.operator.connections.not_ready() == "down")
+        await until(lambda: world.operator.connections.not_ready() == "down")
         assert world.operator.kubernetes_not_ready() is None
 
 
@@ -238,7 +232,7 @@ async def test_the_namespaces_that_are_chosen_are_watched(monkeypatch):
     """Kopf gets them as they are set."""
     world = Operating(monkeypatch, watch_namespaces=("red", "blue"))
     async with world.running():
-        await world.until(lambda: world.callbacks is not None)
+        await until(lambda: world.callbacks is not None)
 
     assert world.namespaces == ("red", "blue")
 
@@ -248,6 +242,6 @@ async def test_the_end_leaves_neither_tasks_nor_timers(world):
     world.put()
     before = asyncio.all_tasks()
     async with world.running():
-        await world.until(lambda: world.status().reason == "Synced")
+        await until(lambda: world.status().reason == "Synced")
 
     assert asyncio.all_tasks() - before == set()

@@ -13,6 +13,7 @@ from keyturn.cluster.informer import Informer
 from keyturn.cluster.list_watch import METADATA, ApiListWatch
 from keyturn.cluster.resources import ALL_NAMESPACES, SECRETS
 from keyturn.cluster.transport import TransportError
+from support.event_loop import turns
 from support.fake_time import FakeTime
 
 
@@ -70,8 +71,7 @@ class Followed:
     async def turn(self, times):
         """Run for so many turns of the event loop, then cancel."""
         async with self._running():
-            for _ in range(times):
-                await asyncio.sleep(0)
+            await turns(times)
 
     @asynccontextmanager
     async def _running(self):
@@ -299,18 +299,14 @@ async def test_the_end_of_an_outage_ends_every_pause():
     followed.transport.script = [away] * 12
     task = asyncio.create_task(informer.run())
 
-    async def turns():
-        for _ in range(30):
-            await asyncio.sleep(0)
-
     for _ in range(4):
-        await turns()
+        await turns(30)
         followed.time.advance(6.0)
-    await turns()
+    await turns(30)
     asked = len(followed.transport.requests)
     followed.transport.script = [listing(secret("a")), Chunks([None])]
     cluster.reachability.note(200)
-    await turns()
+    await turns(30)
 
     assert len(followed.transport.requests) > asked
     assert set(informer.objects) == {("apps", "a")}

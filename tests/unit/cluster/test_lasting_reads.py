@@ -15,6 +15,7 @@ from keyturn.cluster.resources import ALL_NAMESPACES, KEYTURN_SECRETS, ONEPASSWO
 from keyturn.cluster.transport import TransportError
 from keyturn.cluster.watch_state import WatchState
 from keyturn.cluster.watching import WatchEvent
+from support.event_loop import turns
 from support.fake_time import FakeTime
 
 ITEMS = "/apis/onepassword.com/v1/onepassworditems"
@@ -158,7 +159,7 @@ async def test_one_namespace_without_rights_holds_up_no_other():
     world.transport.answers_with(by_path)
     red = asyncio.create_task(world.reads.get(RED, {}))
     assert len((await world.reads.get(BLUE, {}))["items"]) == 1
-    await _turns()
+    await turns(30)
 
     assert not red.done()
     assert "namespace red" in world.error
@@ -316,7 +317,7 @@ async def test_that_a_kind_need_not_be_served_is_no_error_while_it_is_not(caplog
     """The log says what is missing; readiness and alerts are for what does not work."""
     world = with_optional(failure, listing("a"), sleeps=False)
     listed = asyncio.create_task(world.reads.get(f"{OWN_GROUP}/keyturnsecrets", {}))
-    await _turns()
+    await turns(30)
 
     assert says in caplog.text
     assert bool(world.error) == bool(world.reads.failing) == counts
@@ -326,14 +327,9 @@ async def test_that_a_kind_need_not_be_served_is_no_error_while_it_is_not(caplog
 
 async def _pass(world, seconds):
     for _ in range(seconds):
-        await _turns()
+        await turns(30)
         world.time.advance(1.0)
-    await _turns()
-
-
-async def _turns():
-    for _ in range(30):
-        await asyncio.sleep(0)
+    await turns(30)
 
 
 async def _end(task):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from keyturn.cluster.reachability import Reachability
+from support.event_loop import turns
 from support.fake_time import FakeTime
 
 
@@ -63,14 +64,14 @@ async def test_sleepers_wake_at_the_end_of_an_outage(world):
         asyncio.create_task(world.reachability.sleep(seconds, interrupt=event))
         for seconds, event in ((5.0, None), (60.0, None), (60.0, interrupt))
     )
-    await _turns()
+    await turns(10)
     world.note(0, 0, 0)
     interrupt.set()
-    await _turns()
+    await turns(10)
     assert (short.done(), woken.done(), interrupted.done()) == (True, False, True)
 
     world.note(200)
-    await _turns()
+    await turns(10)
     assert [await task for task in (short, woken, interrupted)] == [False, True, False]
 
 
@@ -78,14 +79,9 @@ async def test_the_end_of_an_earlier_outage_ends_no_sleep(world):
     """Otherwise nothing would ever back off again."""
     world.note(0, 0, 0, 200)
     sleeper = asyncio.create_task(world.reachability.sleep(60.0))
-    await _turns()
+    await turns(10)
     assert not sleeper.done()
 
     world.time.advance(60.0)
-    await _turns()
+    await turns(10)
     assert not await sleeper
-
-
-async def _turns():
-    for _ in range(10):
-        await asyncio.sleep(0)

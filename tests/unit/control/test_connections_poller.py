@@ -10,6 +10,7 @@ from keyturn.control.connections.poller import Polled, Poller
 from keyturn.core.paths import ItemPath
 from keyturn.core.request import Key
 from keyturn.core.vault import AccessDenied, CredentialRefused, RateLimited, VaultUnavailable
+from support.event_loop import until
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
@@ -233,13 +234,13 @@ async def test_a_failed_request_has_the_connection_polled_at_once():
     """A request must not wait for the interval to learn that the connection is down."""
     world = Polling(sleeps=False)
     task = asyncio.ensure_future(world.poller.run())
-    await _until(lambda: len(world.polls) == 1)
+    await until(lambda: len(world.polls) == 1)
 
     world.health.report_failure()
-    await _until(lambda: len(world.time.slept) == 2)
+    await until(lambda: len(world.time.slept) == 2)
     assert world.time.slept == [60, 0.75]
     world.time.advance(0.75)
-    await _until(lambda: len(world.polls) == 2)
+    await until(lambda: len(world.polls) == 2)
 
     task.cancel()
 
@@ -248,13 +249,13 @@ async def test_a_server_that_answers_polls_but_not_reads_is_polled_ever_less_oft
     """Thousands of requests may fail at once, again and again."""
     world = Polling(sleeps=False)
     task = asyncio.ensure_future(world.poller.run())
-    await _until(lambda: len(world.polls) == 1)
+    await until(lambda: len(world.polls) == 1)
 
     for polls, delay in enumerate([0.75, 1.5, 3.0], start=2):
         world.health.report_failure()
-        await _until(lambda expected=delay: world.time.timers == [expected])
+        await until(lambda expected=delay: world.time.timers == [expected])
         world.time.advance(delay)
-        await _until(lambda expected=polls: len(world.polls) == expected)
+        await until(lambda expected=polls: len(world.polls) == expected)
 
     assert [seconds for seconds in world.time.slept if seconds != 60] == [0.75, 1.5, 3.0]
     task.cancel()
@@ -266,8 +267,8 @@ async def test_a_poller_polls_once_per_interval():
     task = asyncio.ensure_future(world.poller.run())
 
     for polls in range(1, 4):
-        await _until(lambda expected=polls: len(world.polls) == expected)
-        await _until(lambda: world.time.timers)
+        await until(lambda expected=polls: len(world.polls) == expected)
+        await until(lambda: world.time.timers)
         world.time.advance(60)
 
     assert world.time.slept == [60, 60, 60]
@@ -280,7 +281,7 @@ async def _running():
     """A poller that runs, and has polled once. Time stands still until a test advances it."""
     world = Polling(sleeps=False)
     task = asyncio.ensure_future(world.poller.run())
-    await _until(lambda: world.time.timers == [60])
+    await until(lambda: world.time.timers == [60])
     world.take_polls()
     world.vaults.take_asked()
     yield world
@@ -290,17 +291,17 @@ async def _running():
 async def test_a_requested_look_polls_at_once_and_lists_what_has_not_moved(running):
     """Whoever has rotated a password does not want to wait for ten minutes."""
     running.poller.looks.ask({"v"}, DB, "1")
-    await _until(lambda: running.polls)
+    await until(lambda: running.polls)
 
     assert running.take_polls() == [Polled("one", reachable=True, moved=True, answered={DB: "1"})]
     assert running.vaults.take_asked() == ["refresh", "scopes", "items v"]
-    await _until(lambda: running.time.timers == [60])
+    await until(lambda: running.time.timers == [60])
 
 
 async def test_a_look_at_an_unknown_vault_is_a_poll(running):
     """Its vault may be there now, and then it is listed for the first time."""
     running.poller.looks.ask({""}, DB, "1")
-    await _until(lambda: running.polls)
+    await until(lambda: running.polls)
 
     assert running.take_polls() == [Polled("one", reachable=True, answered={DB: "1"})]
     assert running.vaults.take_asked() == ["refresh", "scopes"]
@@ -311,36 +312,36 @@ async def test_looks_in_a_row_are_ten_seconds_apart(running):
     for number in range(50):
         running.poller.looks.ask({"v"}, DB, str(number))
         await asyncio.sleep(0)
-    await _until(lambda: running.time.timers == [10])
+    await until(lambda: running.time.timers == [10])
     assert len(running.take_polls()) == 1
 
     running.time.advance(10)
-    await _until(lambda: running.polls)
+    await until(lambda: running.polls)
     assert [polled.answered for polled in running.take_polls()] == [{DB: "49"}]
-    await _until(lambda: running.time.timers == [60])
+    await until(lambda: running.time.timers == [60])
 
 
 async def test_looks_do_not_put_off_the_polls_of_a_server_that_fails_requests(running):
     """A failed request has it polled all the same, less and less often."""
     for number, delay in enumerate([0.75, 1.5], start=1):
         running.health.report_failure()
-        await _until(lambda expected=delay: running.time.timers == [expected])
+        await until(lambda expected=delay: running.time.timers == [expected])
         running.time.advance(delay)
-        await _until(lambda expected=number: len(running.polls) == expected)
+        await until(lambda expected=number: len(running.polls) == expected)
     running.poller.looks.ask({"v"}, DB, "1")
-    await _until(lambda: len(running.polls) == 3)
+    await until(lambda: len(running.polls) == 3)
 
     running.health.report_failure()
-    await _until(lambda: running.time.timers == [3.0])
+    await until(lambda: running.time.timers == [3.0])
 
 
 async def test_a_look_does_not_wait_for_the_pause_after_failed_requests(running):
     """That pause may be a minute long, and other requests fail for reasons of their own."""
     running.health.report_failure()
-    await _until(lambda: running.time.timers == [0.75])
+    await until(lambda: running.time.timers == [0.75])
     running.health.report_failure()
     running.poller.looks.ask({"v"}, DB, "1")
-    await _until(lambda: running.polls)
+    await until(lambda: running.polls)
 
     assert running.polls[0].answered == {DB: "1"}
 
@@ -351,10 +352,10 @@ async def test_a_look_that_fails_is_answered_when_the_server_is_back(running, ca
     running.vaults.error = DOWN
     running.poller.looks.ask({"v"}, DB, "1")
     for delay in (0.75, 1.5, 3.0):
-        await _until(lambda expected=delay: running.time.timers == [expected])
+        await until(lambda expected=delay: running.time.timers == [expected])
         running.time.advance(delay)
     running.vaults.error = None
-    await _until(lambda: running.polls and running.polls[-1].reachable)
+    await until(lambda: running.polls and running.polls[-1].reachable)
 
     assert running.polls[-1].answered == {DB: "1"}
     assert caplog.messages[-1] == "Fake was polled before its time, as 1 object requested; 1 of 1 vault listed"
@@ -364,21 +365,13 @@ async def test_a_vault_that_cannot_be_listed_leaves_its_look_unanswered(running)
     """The status would call old what nobody has seen."""
     running.vaults.refused["v"] = AccessDenied("not this vault")
     running.poller.looks.ask({"v"}, DB, "1")
-    await _until(lambda: running.polls)
+    await until(lambda: running.polls)
     assert running.take_polls()[0].answered == {}
 
     running.vaults.refused.clear()
     running.time.advance(0.75)
-    await _until(lambda: running.polls)
+    await until(lambda: running.polls)
     assert running.take_polls()[0].answered == {DB: "1"}
-
-
-async def _until(holds):
-    for _ in range(100):
-        if holds():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it did not come about")
 
 
 async def test_a_credential_that_is_refused_every_second_time_is_logged_as_flapping_once(world, caplog):

@@ -9,6 +9,7 @@ from keyturn.cluster import SECRETS
 from keyturn.control.own_secrets import OwnSecrets
 from keyturn.core import names
 from keyturn.core.request import Key
+from support.event_loop import until
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
@@ -31,13 +32,6 @@ class Following:
         return self.api.add(
             SECRETS, {"metadata": {"namespace": "app", "name": name, "labels": labels}, "data": {"a": "Y2FuYXJ5"}}
         )
-
-    async def until(self, holds):
-        for _ in range(100):
-            if holds():
-                return
-            await asyncio.sleep(0)
-        raise AssertionError("it did not come about")
 
     @contextlib.asynccontextmanager
     async def running(self):
@@ -73,9 +67,9 @@ async def test_every_listener_is_called_with_each_difference(world):
     async with world.running():
         await world.secrets.listed()
         world.api.remove(SECRETS, *DB)
-        await world.until(lambda: world.time.timers)
+        await until(lambda: world.time.timers)
         world.time.advance(120)
-        await world.until(lambda: len(world.changes) == 2)
+        await until(lambda: len(world.changes) == 2)
 
     assert world.changes == [(DB, False, True), (DB, True, False)]
     assert other == [DB, DB]
@@ -95,9 +89,9 @@ async def test_a_failure_after_the_first_list_is_named(world):
     async with world.running():
         await world.secrets.listed()
         world.api.fail("list", SECRETS, status=403, reason="Forbidden", times=9)
-        await world.until(lambda: world.time.timers)
+        await until(lambda: world.time.timers)
         world.time.advance(120)
-        await world.until(lambda: world.secrets.not_ready() is not None)
+        await until(lambda: world.secrets.not_ready() is not None)
 
     assert "secrets" in world.secrets.not_ready()
 
@@ -131,6 +125,6 @@ async def test_without_the_right_to_list_our_own_writes_are_known_at_once():
         assert DB not in world.secrets.objects
         manifest = {"metadata": {"namespace": "app", "name": "db", "labels": OURS}}
         await world.api.create(SECRETS, "app", "db", manifest, field_manager="keyturn")
-        await world.until(lambda: DB in world.secrets.objects)
+        await until(lambda: DB in world.secrets.objects)
 
     assert world.changes == [(DB, False, True)]

@@ -8,6 +8,8 @@ from keyturn.cluster import DEPLOYMENTS
 from keyturn.control.restarts.kinds import BUILT_IN_KINDS
 from keyturn.control.restarts.made import MadeRestarts
 from keyturn.core.names import REVISION
+from support.beside import beside
+from support.event_loop import turns
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context, posted_events
 from support.restart_objects import add_pending, add_workload
@@ -51,11 +53,8 @@ def test_a_restart_is_known_while_it_could_be_made_again(rig):
 async def test_a_restart_is_forgotten_once_it_is_over(rig):
     """Else a long-lived operator remembers every workload that it ever restarted."""
     rig.context.time.advance(31.0)
-    task = asyncio.create_task(rig.made.run())
-    for _ in range(20):
-        await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with beside(rig.made.run(), to_its_end=False):
+        await turns(20)
     rig.made.forget_all_but({"login-uid"})
     assert rig.made.by("web-uid")
 

@@ -1,6 +1,5 @@
 """One pass over one namespace: which requests it sends, and what it does if they fail."""
 
-import asyncio
 from collections import Counter
 
 import pytest
@@ -21,6 +20,8 @@ from keyturn.core.names import AUTO_RESTART, REFRESH_MOUNTS, RESTART_DECLINED, R
 from keyturn.core.pending import Change, PendingChanges
 from keyturn.core.restart_kinds import parse_kinds
 from keyturn.core.restarts import PendingRestart
+from support.beside import beside
+from support.event_loop import turns
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context, posted_events
 from support.restart_objects import (
@@ -529,11 +530,8 @@ async def test_a_workload_that_replaces_no_pod_is_marked_and_not_said_to_be_rest
 async def look_back(rig, seconds=31.0):
     """Let time pass, and the look after a restart be made."""
     rig.context.time.advance(seconds)
-    task = asyncio.create_task(rig.passes.look_back())
-    for _ in range(20):
-        await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with beside(rig.passes.look_back(), to_its_end=False):
+        await turns(20)
 
 
 def put_back(api, name="web", **template):
