@@ -16,6 +16,7 @@ from keyturn.cluster.resources import KEYTURN_SECRETS
 from keyturn.convert.command import convert_parser
 from keyturn.convert.functions import FUNCTIONS
 from support.operator import eventually
+from support.pages import shown_commands
 from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
@@ -35,10 +36,6 @@ HELD = {
 def example(which):
     [text] = re.findall(rf"<!-- convert: {which} -->\n\n```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     return text
-
-
-def blocks():
-    return re.findall(r"^```shell\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_example_is_what_the_converter_prints(tmp_path):
@@ -97,7 +94,7 @@ async def test_the_commands_of_the_page_take_a_secret_over(stage, api_server, sh
     before = await stage.secret("web-secret")
     stage.operator(AUTO_RESTART="true")
 
-    for block in blocks():
+    for block in shown_commands(ROOT / "docs" / "from-external-secrets.md"):
         typed = asyncio.create_task(asyncio.to_thread(shell, block))
         if "delete externalsecret" in block:
             await deleted(stage, eso)

@@ -12,6 +12,7 @@ from localcluster import LocalCluster
 from support.emulator import EmulatorProcess
 from support.helm import CHART
 from support.operator import OperatorProcess
+from support.pages import shown_commands
 from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
@@ -115,14 +116,10 @@ def shell(helm_program, tmp_path):
         shell.stop()
 
 
-def blocks(page: str) -> list[str]:
-    return re.findall(r"^```shell\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
-
-
 @pytest.mark.parametrize("page", ["install.md", "tenants.md"])
 def test_the_commands_of_the_page_work_in_its_order(shell, page):
     """Whoever copies line after line gets there."""
-    for block in blocks(page):
+    for block in shown_commands(ROOT / "docs" / page):
         shell.run(block)
 
 
@@ -130,7 +127,7 @@ def test_what_the_page_on_trouble_looks_at_is_there(shell):
     """At night nobody has the patience for a command that does not work."""
     shell.run("kubectl apply -f crds/\nkubectl wait --for=create crd/onepassworditems.onepassword.com")
     shell.run("kubectl apply -f examples/database.yaml")
-    for block in blocks("troubleshooting.md"):
+    for block in shown_commands(ROOT / "docs" / "troubleshooting.md"):
         shell.run(block)
 
 
@@ -138,7 +135,7 @@ def test_the_commands_after_a_restore_work_in_their_order(shell):
     """What a restore itself does is in tests/cluster; here an object is orphaned and applied again, as the page says."""
     shell.run("kubectl apply -f crds/\nkubectl wait --for=create crd/onepassworditems.onepassword.com")
     shell.run("kubectl apply -f examples/database.yaml")
-    for block in blocks("restore.md"):
+    for block in shown_commands(ROOT / "docs" / "restore.md"):
         shell.run(block)
 
 

@@ -15,6 +15,7 @@ from keyturn.core import names
 from localcluster import LocalCluster
 from support.emulator import EmulatorProcess
 from support.operator import OperatorProcess, eventually, run_to_end
+from support.pages import shown_commands
 from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
@@ -65,11 +66,7 @@ OFFICIAL["spec"]["versions"][0] |= {
 
 def commands():
     """The lines of the page's shell blocks, in order."""
-    return [
-        line
-        for block in re.findall(r"^```shell\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-        for line in block.splitlines()
-    ]
+    return [line for block in shown_commands(ROOT / "docs" / "migration.md") for line in block.splitlines()]
 
 
 class Scene:

@@ -23,7 +23,7 @@ from keyturn.core.shape import Shape, plan_shape
 from keyturn.core.shape_errors import ShapeError
 from keyturn.core.vault import Field, FieldKind, Item, ItemRef, Url
 from support.key_material import MAKERS, certificate_pem, chain, private_pem
-from support.pages import existing_tests
+from support.pages import existing_tests, shown_commands
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "secrets.md").read_text()
@@ -330,7 +330,7 @@ async def test_the_commands_of_the_page_move_a_secret(stage, api_server):
     await stage.provide("database", {"username": "app", "password": "p@ss word"})
     before = await stage.secret("database")
 
-    for block in re.findall(r"^```shell\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+    for block in shown_commands(ROOT / "docs" / "secrets.md"):
         for line in block.splitlines():
             if line.startswith("curl"):
                 continue  # the test above runs it

@@ -29,6 +29,11 @@ def shown_yaml(page: Path) -> Iterator[list[Any]]:
         yield list(yaml.safe_load_all(block))
 
 
+def shown_commands(page: Path) -> list[str]:
+    """The blocks of commands on a page, in its order."""
+    return re.findall(r"^```shell\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
 def shown_manifest(page: Path, kind: str) -> dict[str, Any]:
     """The only manifest of a kind on a page."""
     (found,) = (
