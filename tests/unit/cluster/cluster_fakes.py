@@ -19,6 +19,11 @@ def status(code: int, reason: str, message: str = "", **details: Any) -> ApiResp
     return answer({"kind": "Status", "code": code, "reason": reason, "message": message, "details": details}, code)
 
 
+def watch_line(kind: str, obj: dict[str, Any]) -> bytes:
+    """An event of a watch, as it is on the wire."""
+    return json.dumps({"type": kind, "object": obj}).encode() + b"\n"
+
+
 class Chunks(list):
     """A stream of these pieces: it sends bytes, raises exceptions, calls callables, hangs at `None`, and then ends."""
 

@@ -1,19 +1,14 @@
 """Whether a kind is served, and whether its status is pruned."""
 
 import pytest
-from cluster_fakes import ScriptedTransport, answer, status
+from cluster_fakes import answer, scripted_cluster, status
 
 from keyturn.cluster.discovery import crd_served, find_resource, is_pruned
 from keyturn.cluster.errors import Unavailable
-from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.resources import Resource
 from support.fake_time import FakeTime
 
 SERVED = answer({"resources": [{"name": "onepassworditems", "kind": "OnePasswordItem", "namespaced": True}]})
-
-
-def cluster_of(*script):
-    return Cluster(ScriptedTransport(*script), time=FakeTime())
 
 
 def schema(*members):
@@ -33,13 +28,13 @@ def schema(*members):
 )
 async def test_a_kind_is_served_under_its_own_plural_only(served, expected):
     """Objects under another plural cannot be reached."""
-    assert await crd_served(cluster_of(served)) is expected
+    assert await crd_served(scripted_cluster(served)) is expected
 
 
 async def test_a_failed_request_is_no_answer():
     """An API server in an outage must not look as if it did not serve the kind."""
     with pytest.raises(Unavailable):
-        await crd_served(cluster_of(status(503, "ServiceUnavailable")))
+        await crd_served(scripted_cluster(status(503, "ServiceUnavailable")))
 
 
 async def test_a_kind_is_found_and_its_subresources_are_not():
@@ -49,7 +44,7 @@ async def test_a_kind_is_found_and_its_subresources_are_not():
         {"name": "rollouts", "kind": "Rollout", "namespaced": True},
     ]
     found = await find_resource(
-        cluster_of(answer({"resources": listed})), group="argoproj.io", version="v1alpha1", kind="Rollout"
+        scripted_cluster(answer({"resources": listed})), group="argoproj.io", version="v1alpha1", kind="Rollout"
     )
 
     assert found == Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout")
@@ -72,4 +67,4 @@ async def test_a_member_is_pruned_if_the_schema_lacks_it_for_a_while(published, 
     """The published schema follows a new CRD some seconds later."""
     script = published * 30 if len(published) == 1 else published
 
-    assert await is_pruned(cluster_of(*script), "observedGeneration", time=FakeTime()) is pruned
+    assert await is_pruned(scripted_cluster(*script), "observedGeneration", time=FakeTime()) is pruned

@@ -1,12 +1,11 @@
 """The informer over a scripted API server: what it reports, when it retries, and what it logs."""
 
 import asyncio
-import json
 import logging
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from cluster_fakes import Chunks, ScriptedTransport, answer, status
+from cluster_fakes import Chunks, ScriptedTransport, answer, status, watch_line
 
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.informer import Informer
@@ -25,12 +24,8 @@ def listing(*items, version="10", **metadata):
     return answer({"metadata": {"resourceVersion": version, **metadata}, "items": list(items)})
 
 
-def event(kind, obj):
-    return json.dumps({"type": kind, "object": obj}).encode() + b"\n"
-
-
 def bookmark(version):
-    return event("BOOKMARK", {"metadata": {"resourceVersion": version}})
+    return watch_line("BOOKMARK", {"metadata": {"resourceVersion": version}})
 
 
 class Followed:
@@ -92,7 +87,7 @@ async def test_reports_present_objects_and_then_every_change():
     """Listed objects are new ones, and watch events are changes with both sides."""
     followed = await Followed(
         listing(secret("a"), secret("b")),
-        Chunks([event("MODIFIED", secret("a", "11")), event("DELETED", secret("b", "12")), None]),
+        Chunks([watch_line("MODIFIED", secret("a", "11")), watch_line("DELETED", secret("b", "12")), None]),
     ).play()
 
     assert followed.changes == [("a", None, "1"), ("b", None, "1"), ("a", "1", "11"), ("b", "1", None)]
@@ -118,7 +113,10 @@ async def test_asks_for_metadata_only_and_for_bookmarks():
 async def test_a_closed_watch_resumes_where_it_was():
     """After the server closed a watch, the next one starts at the last event or bookmark, without a new list."""
     followed = await Followed(
-        listing(), Chunks([event("ADDED", secret("a", "11")), bookmark("20")]), Chunks([bookmark("30")]), Chunks([None])
+        listing(),
+        Chunks([watch_line("ADDED", secret("a", "11")), bookmark("20")]),
+        Chunks([bookmark("30")]),
+        Chunks([None]),
     ).play()
 
     assert followed.watched_from == ["10", "20", "30"]
@@ -128,7 +126,7 @@ async def test_a_closed_watch_resumes_where_it_was():
 @pytest.mark.parametrize(
     "end",
     [
-        Chunks([event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})]),
+        Chunks([watch_line("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})]),
         status(410, "Expired"),
     ],
     ids=["as an event", "as an answer"],
@@ -335,7 +333,7 @@ async def test_pages_are_joined_before_anything_counts_as_missing():
 
 async def test_lines_larger_than_a_read_buffer_arrive():
     """Metadata of 300 KiB in arbitrary chunks is one event."""
-    big = event("ADDED", secret("a", "11", annotations={"note": "x" * 300_000}))
+    big = watch_line("ADDED", secret("a", "11", annotations={"note": "x" * 300_000}))
     chunks = [big[start : start + 7_001] for start in range(0, len(big), 7_001)]
     followed = await Followed(listing(), Chunks([*chunks, None])).play()
 
@@ -367,7 +365,7 @@ async def test_an_unreadable_line_ends_the_watch_and_nothing_else(nonsense):
 
 async def test_a_malformed_object_leads_to_a_new_list(caplog):
     """An unforeseen exception leads to a new start after a pause, and its type and place are logged."""
-    odd = event("ADDED", {"metadata": []})
+    odd = watch_line("ADDED", {"metadata": []})
     followed = await Followed(listing(), Chunks([odd]), listing(secret("a")), Chunks([None])).play()
 
     assert set(followed.informer.objects) == {("apps", "a")}

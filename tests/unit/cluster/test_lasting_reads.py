@@ -6,7 +6,7 @@ import logging
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
-from cluster_fakes import Chunks, ScriptedTransport, answer, status
+from cluster_fakes import Chunks, ScriptedTransport, answer, status, watch_line
 
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.lasting_reads import LastingReads, LastingWatch
@@ -33,7 +33,7 @@ def listing(*names, **metadata):
 
 
 def event(kind, version="11"):
-    return json.dumps({"type": kind, "object": {"metadata": {"resourceVersion": version}}}).encode() + b"\n"
+    return watch_line(kind, {"metadata": {"resourceVersion": version}})
 
 
 class World:

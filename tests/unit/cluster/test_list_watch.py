@@ -1,9 +1,7 @@
 """The list and watch of the API server, as an informer gets them."""
 
-import json
-
 import pytest
-from cluster_fakes import Chunks, ScriptedTransport, answer
+from cluster_fakes import Chunks, ScriptedTransport, answer, watch_line
 
 from keyturn.cluster.gateway import Cluster
 from keyturn.cluster.list_watch import METADATA, ApiListWatch, ObjectChange, Page, Progress, projection_of
@@ -13,10 +11,6 @@ from support.fake_time import FakeTime
 
 def named(name, version="1", **labels):
     return {"metadata": {"namespace": "apps", "name": name, "resourceVersion": version, "labels": labels}}
-
-
-def line(kind, obj):
-    return json.dumps({"type": kind, "object": obj}).encode() + b"\n"
 
 
 def only_annotated(manifest):
@@ -50,10 +44,10 @@ async def test_a_watch_has_changes_and_progress():
     _, list_watch = list_watch_of(
         Chunks(
             [
-                line("ADDED", named("a", "10", app="x")),
-                line("MODIFIED", named("a", "11")),
-                line("DELETED", named("b", "12", app="x")),
-                line("BOOKMARK", {"metadata": {"resourceVersion": "20"}}),
+                watch_line("ADDED", named("a", "10", app="x")),
+                watch_line("MODIFIED", named("a", "11")),
+                watch_line("DELETED", named("b", "12", app="x")),
+                watch_line("BOOKMARK", {"metadata": {"resourceVersion": "20"}}),
             ]
         )
     )

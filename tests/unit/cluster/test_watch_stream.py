@@ -1,11 +1,10 @@
 """The stream of a watch: lines, events, and each way in which it ends."""
 
 import itertools
-import json
 from typing import cast
 
 import pytest
-from cluster_fakes import Chunks, ScriptedTransport, scripted_cluster, status
+from cluster_fakes import Chunks, ScriptedTransport, scripted_cluster, status, watch_line
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,7 +74,7 @@ async def watch(*script):
 
 
 def line(kind, **obj):
-    return json.dumps({"type": kind, "object": obj}).encode() + b"\n"
+    return watch_line(kind, obj)
 
 
 async def test_a_stream_cut_in_the_middle_of_a_line_ends_like_any_other():
