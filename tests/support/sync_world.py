@@ -176,6 +176,12 @@ class World:
         """The Events posted so far are not of interest."""
         self._kept.posted.clear()
 
+    def begin(self) -> None:
+        """Forget what was asked, written and reported so far."""
+        self.vaults.take_asked()
+        self.api.calls.clear()
+        self.forget_events()
+
     @property
     def warned(self) -> list[bool]:
         """Whether each Event is a Warning."""
@@ -314,9 +320,7 @@ class SyncParts(World):
         request = self.add_item(name, **given)
         await self.reconcile(request.key)
         self.watch()
-        self.vaults.take_asked()
-        self.api.calls.clear()
-        self.forget_events()
+        self.begin()
         latest = self.registry.get(request.key)
         assert latest is not None
         return latest

@@ -21,9 +21,7 @@ async def _synced(world):
     """One object, whose Secret is there and known."""
     world.add_item()
     await world.work_and_watch()
-    world.vaults.take_asked()
-    world.api.calls.clear()
-    world.forget_events()
+    world.begin()
     return world
 
 

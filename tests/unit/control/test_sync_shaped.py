@@ -42,12 +42,6 @@ class Shaping(SyncWorld):
         await self.work_and_watch()
         self.begin()
 
-    def begin(self):
-        """Nothing that was done so far is of interest."""
-        self.vaults.take_asked()
-        self.api.calls.clear()
-        self.forget_events()
-
     async def poll(self):
         """A poll, and all that comes of it. Returns what was asked of the vault for it, beside listings."""
         await self.connection.poller.poll()

@@ -39,9 +39,7 @@ async def _world():
     await world.connection.poller.poll()
     await world.work_and_watch()
     await world.connection.poller.poll()
-    world.vaults.take_asked()
-    world.api.calls.clear()
-    world.forget_events()
+    world.begin()
     return world
 
 
