@@ -1,6 +1,5 @@
 """Secrets of several items and in a shape: what stands on them, and what that means for the next write."""
 
-from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from keyturn.core.pending import pending_changes
 from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.secret import Apply, Create, Hold, Keep, is_current, plan_frozen, plan_secret
 from keyturn.core.shape import Previous, Shape
+from support.stored_secrets import edited, stored
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SHAPE = Shape(items=(("mail", "vaults/Prod/items/mail"),), keys=(("P", "password"),))
@@ -52,18 +52,7 @@ def plan_of(present, desired, **given) -> Any:
 
 def written(plan, *, by="keyturn"):
     """The Secret as it stands after a plan was carried out."""
-    manifest = plan.manifest
-    owned = {
-        "f:data": {f"f:{key}": {} for key in manifest["data"]},
-        "f:metadata": {
-            part: {f"f:{key}": {} for key in manifest["metadata"][part[2:]]} for part in ("f:labels", "f:annotations")
-        },
-    }
-    fields = [{"manager": by, "operation": "Apply", "time": "2026-11-21T12:00:00Z", "fieldsV1": owned}]
-    return {
-        **manifest,
-        "metadata": {**manifest["metadata"], "uid": "s", "resourceVersion": "1", "managedFields": fields},
-    }
+    return stored(plan.manifest, by=by)
 
 
 def fresh_plan(desired):
@@ -72,16 +61,6 @@ def fresh_plan(desired):
 
 def fresh(desired):
     return written(fresh_plan(desired))
-
-
-def edited(secret, **data):
-    """The Secret after another client set some of its keys."""
-    (ours,) = secret["metadata"]["managedFields"]
-    left = {key: owned for key, owned in ours["fieldsV1"]["f:data"].items() if key[2:] not in data}
-    theirs = {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {f"f:{key}": {} for key in data}}}
-    fields = [{**ours, "fieldsV1": {**ours["fieldsV1"], "f:data": left}}, theirs]
-    values = {key: b64encode(value).decode() for key, value in data.items()}
-    return {**secret, "data": {**secret["data"], **values}, "metadata": {**secret["metadata"], "managedFields": fields}}
 
 
 def annotations(plan):

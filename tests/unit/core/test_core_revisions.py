@@ -20,6 +20,7 @@ from keyturn.core.restart_status import begun, pending_by_status
 from keyturn.core.restarts import PendingRestart, judge, restart_annotations
 from keyturn.core.secret import Apply, Create, plan_secret
 from keyturn.core.stamps import RevisionStamp
+from support.stored_secrets import stored
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RESTARTS = {"revision": 7, "changedAt": "2026-11-21T11:00:00Z", "keys": ["password"], "owed": 0, "done": 1}
@@ -81,16 +82,7 @@ class World:
     def stored(self, manifest):
         """The Secret as the API server keeps it after a write of ours."""
         self.writes += 1
-        metadata = {**manifest["metadata"], "uid": "cafe-1", "resourceVersion": str(self.writes)}
-        owned = {
-            "f:data": {f"f:{key}": {} for key in manifest["data"]},
-            "f:metadata": {
-                "f:annotations": {f"f:{key}": {} for key in metadata["annotations"]},
-                "f:labels": {f"f:{key}": {} for key in metadata["labels"]},
-            },
-        }
-        entry = {"manager": names.SECRET_MANAGER, "operation": "Apply", "fieldsV1": owned, "time": NOW.isoformat()}
-        return {**manifest, "metadata": {**metadata, "managedFields": [entry]}}
+        return stored(manifest, uid="cafe-1", version=str(self.writes))
 
     def forge(self, record, text):
         """Somebody edits an annotation of the Secret, or removes it, and so becomes its owner."""

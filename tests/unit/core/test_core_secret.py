@@ -1,6 +1,6 @@
 """What is done about one Secret, for every state that it may be in already."""
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from keyturn.core.pending import Change, PendingChanges, pending_changes
 from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.secret import Apply, Create, Keep, is_current, plan_frozen, plan_secret
 from keyturn.core.status import Failure, Reason
+from support.stored_secrets import edited, stored
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 REQUEST = SecretRequest(
@@ -43,34 +44,14 @@ def plan_of(present, desired, **given) -> Any:
 def written(desired, *, by="keyturn", operation="Apply", revision="1", **changes):
     """The Secret as it stands after `desired` was written."""
     plan = plan_of(None, replace(desired, request=replace(desired.request, status=Status())))
-    secret = {**plan.manifest, "metadata": {**plan.manifest["metadata"], "uid": "s-1", "resourceVersion": "10"}}
-    secret["metadata"]["annotations"] = {**secret["metadata"]["annotations"], names.REVISION: revision}
-    labels, annotations = secret["metadata"]["labels"], secret["metadata"]["annotations"]
-    owned = {
-        "f:data": {f"f:{key}": {} for key in desired.data},
-        "f:metadata": {
-            "f:labels": {f"f:{key}": {} for key in labels},
-            "f:annotations": {f"f:{key}": {} for key in annotations},
-        },
-    }
-    secret["metadata"]["managedFields"] = [{"manager": by, "operation": operation, "fieldsV1": owned}]
-    return {**secret, **changes}
+    metadata = plan.manifest["metadata"]
+    annotations = {**metadata["annotations"], names.REVISION: revision}
+    manifest = {**plan.manifest, "metadata": {**metadata, "annotations": annotations}}
+    return {**stored(manifest, by=by, operation=operation), **changes}
 
 
 def with_metadata(secret, **changes):
     return {**secret, "metadata": {**secret["metadata"], **changes}}
-
-
-def edited(secret, manager="kubectl-edit", **data):
-    """The Secret after another client set some of its keys."""
-    fields = secret["metadata"]["managedFields"]
-    ours = {
-        **fields[0],
-        "fieldsV1": {"f:data": {k: v for k, v in fields[0]["fieldsV1"]["f:data"].items() if k[2:] not in data}},
-    }
-    theirs = {"manager": manager, "operation": "Update", "fieldsV1": {"f:data": {f"f:{key}": {} for key in data}}}
-    values = {key: b64encode(value).decode() for key, value in data.items()}
-    return with_metadata({**secret, "data": {**secret["data"], **values}}, managedFields=[ours, theirs])
 
 
 def test_a_missing_secret_is_created_with_all_it_needs():
