@@ -74,9 +74,10 @@ async def test_each_example_makes_its_secret(stage):
 
 def test_what_examples_mount_and_pull_with_is_there():
     """A workload beside a KeyturnSecret uses the Secret of the same file, by a key that it has."""
-    for (file, kind), document in DOCUMENTS.items():
-        if file not in KEYS or kind == KEYTURN_SECRETS.kind:
-            continue
+    beside = {where: each for where, each in DOCUMENTS.items() if where[0] in KEYS and where[1] != KEYTURN_SECRETS.kind}
+
+    assert {kind for _, kind in beside} == {"ServiceAccount", "Deployment"}
+    for (file, kind), document in beside.items():
         name = REQUESTS[file]["metadata"]["name"]
         if kind == "ServiceAccount":
             assert document["imagePullSecrets"] == [{"name": name}]

@@ -30,8 +30,10 @@ def shown_yaml(page: Path) -> Iterator[list[Any]]:
 
 
 def shown_commands(page: Path) -> list[str]:
-    """The blocks of commands on a page, in its order."""
-    return re.findall(r"^```shell\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    """The blocks of commands on a page, in its order; there must be one."""
+    found = re.findall(r"^```shell\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert found, f"{page.name} shows no commands"
+    return found
 
 
 def shown_manifest(page: Path, kind: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from keyturn.core import text_filters
 from keyturn.core.content import MAX_SECRET_BYTES
-from keyturn.core.filters import FILTERS, Filter
+from keyturn.core.filters import _ROWS, FILTERS, Filter
 from keyturn.core.shape import Shape, plan_shape
 from keyturn.core.shape_errors import InvalidTemplate, ShapeTooLarge, ValueInvalid
 from support.shapes import a_file, an_item, data_of, text
@@ -267,8 +267,8 @@ def test_all_letters_and_digits_are_unreserved():
 
 
 def test_every_filter_has_its_own_name():
-    """The table is looked up by it."""
-    assert all(name == each.name for name, each in FILTERS.items())
+    """The table is looked up by it, and of two rows with one name only the last would be found."""
+    assert len(FILTERS) == len(_ROWS)
 
 
 @pytest.mark.parametrize("name", ["openssh", "pkcs12", "truststore", "bcrypt", "htpasswd"])
