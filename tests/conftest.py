@@ -1,6 +1,5 @@
 """One real API server for all tests that ask for it and all pytest-xdist workers, each test with a namespace of its own; Helm."""
 
-import asyncio
 import fcntl
 import os
 import secrets
@@ -11,25 +10,21 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-import yaml
 from hypothesis import settings
 
 from keyturn.cluster.access import Access
-from keyturn.cluster.discovery import crd_served
-from keyturn.cluster.resources import CRDS, KEYTURN_SECRETS, NAMESPACES, ONEPASSWORD_ITEMS
+from keyturn.cluster.resources import NAMESPACES
 from localcluster import LocalCluster, NotRunning, existing_kubeconfig
 from localcluster.binaries import ensure_binaries, ensure_helm
 from localcluster.kubectl import Kubectl
 from support.admin_cluster import AdminCluster
+from support.definitions import define_kinds
 from support.helm import Helm
 from support.judge import Judge
-from support.patience import PATIENCE_S
 
 # How long one example takes is a matter of the machine, of what else runs there, and of whether coverage is measured.
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
-
-_CRDS = Path(__file__).resolve().parents[1] / "crds"
 
 
 @dataclass(frozen=True)
@@ -119,13 +114,7 @@ async def namespace(cluster):
 @pytest.fixture
 async def crds(cluster):
     """Our custom resources are served."""
-    for file in sorted(_CRDS.glob("*.yaml")):
-        for crd in yaml.safe_load_all(file.read_text()):
-            await cluster.apply(CRDS, None, crd["metadata"]["name"], crd, field_manager="tests")
-    async with asyncio.timeout(PATIENCE_S):
-        for kind in (ONEPASSWORD_ITEMS, KEYTURN_SECRETS):
-            while not await crd_served(cluster, kind):  # noqa: ASYNC110 - it is the server we wait for
-                await asyncio.sleep(0.05)
+    await define_kinds(cluster)
 
 
 @pytest.fixture(scope="session")

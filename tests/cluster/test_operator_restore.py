@@ -4,26 +4,22 @@ import asyncio
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import yaml
 from operator_fixtures import annotations_of, condition_of
 from workload_fixtures import asking, deploy, owned_by
 
 from keyturn.cluster.access import Access
-from keyturn.cluster.discovery import crd_served
-from keyturn.cluster.resources import CRDS, DEPLOYMENTS, NAMESPACES, ONEPASSWORD_ITEMS, SECRETS
+from keyturn.cluster.resources import DEPLOYMENTS, NAMESPACES, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 from localcluster import LocalCluster
 from support.admin_cluster import AdminCluster
+from support.definitions import define_kinds
 from support.operator import eventually
 from support.patience import LONG_S
 from support.velero import ORDER, back_up, restore
 
 pytestmark = pytest.mark.cluster
-
-ROOT = Path(__file__).resolve().parents[2]
 
 # What is needed for a restored object: its owner, its field managers, its labels and annotations as ours, its status.
 ONE_RESTORED = {"patch secrets": 2, "apply secrets": 1, "apply onepassworditems.onepassword.com": 1}
@@ -276,13 +272,7 @@ async def test_a_whole_cluster_comes_back_from_a_backup(stage):
 
     with LocalCluster.start() as other:
         async with AdminCluster.at(await Access.load(kubeconfig=str(other.kubeconfig))) as cluster:
-            for crd in yaml.safe_load_all((ROOT / "crds" / "onepassworditems.yaml").read_text()):
-                await cluster.apply(CRDS, None, crd["metadata"]["name"], crd, field_manager="tests")
-
-            async def served():
-                assert await crd_served(cluster)
-
-            await eventually(served)
+            await define_kinds(cluster)
             await cluster.create(NAMESPACES, None, stage.namespace, {}, field_manager="velero-server")
             await restore(cluster, backup)
             started = time.monotonic()
