@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import hashlib
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from operator_fixtures import Json, Stage, encoded
 
 from keyturn.cluster.errors import NotFound
 from keyturn.cluster.resources import SECRETS, Resource
+from localcluster.kubectl import Kubectl
 
 EXTERNAL_SECRETS = Resource("external-secrets.io", "v1", "externalsecrets", "ExternalSecret")
 
@@ -21,7 +23,7 @@ CREATED_BY = "reconcile.external-secrets.io/created-by"
 DATA_HASH = "reconcile.external-secrets.io/data-hash"
 
 # As little of its definition as a garbage collector needs to know owners of this kind.
-DEFINITION = yaml.safe_dump(
+_DEFINITION = yaml.safe_dump(
     {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -42,6 +44,13 @@ DEFINITION = yaml.safe_dump(
         },
     }
 )
+
+
+async def define(kubectl: Kubectl) -> None:
+    """Have the API server know ExternalSecrets, without their operator."""
+    await asyncio.to_thread(kubectl, "apply", "-f", "-", input=_DEFINITION)
+    kind = "crd/externalsecrets.external-secrets.io"
+    await asyncio.to_thread(kubectl, "wait", "--for=condition=Established", kind, "--timeout=60s")
 
 
 class ExternalSecretsOperator:

@@ -1,15 +1,13 @@
 """Secrets as the External Secrets Operator leaves them, taken over by consent, on a real API server."""
 
-import asyncio
-
 import pytest
 from external_secrets_operator import (
     CREATED_BY,
     DATA_HASH,
-    DEFINITION,
     EXTERNAL_SECRETS,
     MANAGED,
     ExternalSecretsOperator,
+    define,
 )
 from official_operator import labels_of
 from operator_fixtures import VAULT, annotations_of
@@ -29,9 +27,7 @@ LEAVE_IT = {"spec": {"refreshInterval": "0", "target": {"creationPolicy": "Orpha
 @pytest.fixture(autouse=True)
 async def external_secrets(api_server):
     """The definition of ExternalSecret, without its operator."""
-    await asyncio.to_thread(api_server.kubectl, "apply", "-f", "-", input=DEFINITION)
-    kind = "crd/externalsecrets.external-secrets.io"
-    await asyncio.to_thread(api_server.kubectl, "wait", "--for=condition=Established", kind, "--timeout=60s")
+    await define(api_server.kubectl)
 
 
 async def in_use(stage, eso):

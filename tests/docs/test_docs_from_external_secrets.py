@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from external_secrets_operator import DEFINITION, EXTERNAL_SECRETS, ExternalSecretsOperator
+from external_secrets_operator import EXTERNAL_SECRETS, ExternalSecretsOperator, define
 from operator_fixtures import VAULT, annotations_of
 
 from keyturn.cluster.resources import KEYTURN_SECRETS
@@ -80,10 +80,7 @@ def shell(stage, api_server, tmp_path):
 
 async def test_the_commands_of_the_page_take_a_secret_over(stage, api_server, shell):
     """Whoever types them has the same Secret at the end, and no pod restarts."""
-    await asyncio.to_thread(api_server.kubectl, "apply", "-f", "-", input=DEFINITION)
-    await asyncio.to_thread(
-        api_server.kubectl, "wait", "--for=condition=Established", "crd/externalsecrets.external-secrets.io"
-    )
+    await define(api_server.kubectl)
     assert VAULT == "Production", "the page's name"
     stage.put_item("database", DATABASE)
     stage.put_item("SMTP relay", SMTP)
