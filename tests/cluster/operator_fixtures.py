@@ -226,6 +226,16 @@ class Stage:
 
         return await eventually(check)
 
+    async def warns(self, name: str, reason: str | None) -> Json:
+        """Wait until the condition `Warning` of an object has a reason, or is not there for None; returns the object."""
+
+        async def check() -> Json:
+            found = await self.asked(name)
+            assert condition_of(found, "Warning").get("reason") == reason, found.get("status")
+            return found
+
+        return await eventually(check)
+
     async def provide(self, name: str, values: Mapping[str, str] | None = None, **more: Any) -> Json:
         """An item of 1Password, a OnePasswordItem that asks for it, and the ready answer; needs a running operator."""
         self.put_item(name, values, **more)
@@ -340,7 +350,7 @@ class Stage:
         found = await self.cluster.get(DEPLOYMENTS, self.namespace, name)
         return int(found["metadata"]["generation"]) - 1
 
-    async def paid(self, name: str) -> Json:
+    async def paid(self, name: str, *, within: float = PATIENCE_S) -> Json:
         """Wait until a Secret owes no restart; returns it."""
 
         async def check() -> Json:
@@ -348,7 +358,7 @@ class Stage:
             assert names.RESTART_OWED not in annotations_of(secret)
             return secret
 
-        return await eventually(check)
+        return await eventually(check, within=within)
 
     async def restarts_said(self, name: str, **restarts: Any) -> Json:
         """Wait until the status says this of restarts; returns all it says of them."""

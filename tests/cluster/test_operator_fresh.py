@@ -72,10 +72,7 @@ async def test_a_list_of_vaults_that_is_empty_for_a_while_is_no_objects_trouble(
     assert operator.get("/readyz")[0] == 503
     stage.connect.clear_faults()
 
-    async def ready():
-        assert operator.get("/readyz")[0] == 200
-
-    await eventually(ready)
+    await operator.ready()
     assert await stage.versions(*names) == versions
     assert operator.api_writes() == writes
     assert operator.log.read_text().count("no vault is visible to") == 1
@@ -95,12 +92,7 @@ async def test_an_item_that_answers_500_for_ever_is_a_warning_while_others_work(
     stage.rotate("good", "second")
     await stage.holds("good", {"password": "second"})
 
-    async def warned():
-        found = await stage.asked("bad")
-        assert condition_of(found, "Warning").get("reason") == "CannotRefresh", found["status"]["conditions"]
-        return found
-
-    found = await eventually(warned)
+    found = await stage.warns("bad", "CannotRefresh")
     assert condition_of(found, "Ready")["status"] == "True"
     assert "500" in condition_of(found, "Warning")["message"]
     assert (await stage.event("bad", "CannotRefresh"))["type"] == "Warning"

@@ -163,20 +163,11 @@ async def test_of_equal_titles_the_oldest_wins_and_a_warning_says_so(stage):
 
     twin = stage.put_item("login", {"password": "newer"}, created_at=1_650_000_000)
 
-    async def warned() -> dict:
-        found = await stage.asked("login")
-        assert condition_of(found, "Warning").get("reason") == "DuplicateTitle"
-        return found
-
-    found = await eventually(warned)
+    found = await stage.warns("login", "DuplicateTitle")
     assert condition_of(found, "Ready")["status"] == "True"
     assert await stage.data("login") == {"password": b"first"}
     stage.connect.delete(VAULT, twin)
-
-    async def unwarned() -> None:
-        assert condition_of(await stage.asked("login"), "Warning") == {}
-
-    await eventually(unwarned)
+    await stage.warns("login", None)
 
 
 async def test_a_twin_that_cannot_be_read_is_nobodys_trouble(stage):
@@ -230,11 +221,7 @@ async def test_a_switch_that_is_neither_true_nor_false_is_told(stage):
     assert await stage.data("login") == {"password": b"first"}
 
     await stage.edit("login", {"metadata": {"annotations": {names.AUTO_RESTART: "true"}}})
-
-    async def unwarned() -> None:
-        assert condition_of(await stage.asked("login"), "Warning") == {}
-
-    await eventually(unwarned)
+    await stage.warns("login", None)
 
 
 # Titles that a filter, a path or a URL might break: each must be found, and not the decoy of the same look.

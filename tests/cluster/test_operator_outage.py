@@ -291,11 +291,7 @@ async def test_an_api_server_that_goes_away_is_told_once_by_each_watch(stage):
         door.reopen()
         stage.rotate("login", "second")
         await stage.holds("login", {"password": "second"})
-
-        async def well() -> None:
-            assert operator.get("/readyz")[0] == 200
-
-        await eventually(well)
+        await operator.ready()
         said = operator.logged()
 
     told = [
@@ -321,11 +317,7 @@ async def test_after_an_outage_all_is_current_within_seconds(stage):
         door.reopen()
         await stage.holds("login", {"password": "second"}, within=10)
         await stage.holds("fresh", {"password": "first"}, within=10)
-
-        async def well() -> None:
-            assert operator.get("/readyz")[0] == 200
-
-        await eventually(well, within=10)
+        await operator.ready(within=10)
 
 
 class Swallowing(ApiProxy):

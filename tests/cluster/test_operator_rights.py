@@ -256,11 +256,7 @@ async def unready(operator, *words):
 
 async def well(operator):
     """Wait until it is ready again, in the same process, which never met an error that it did not foresee."""
-
-    async def ready():
-        assert operator.get("/readyz")[0] == 200
-
-    await eventually(ready, within=NOTICED_S)
+    await operator.ready(within=NOTICED_S)
     assert operator.running()
     assert "Traceback" not in operator.logged()
 

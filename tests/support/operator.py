@@ -141,6 +141,15 @@ class OperatorProcess:
 
         await eventually(polled, within=within)
 
+    async def ready(self, *, within: float = PATIENCE_S) -> None:
+        """Wait until `/readyz` says yes."""
+
+        async def check() -> None:
+            status, text = self.get("/readyz")
+            assert status == 200, text
+
+        await eventually(check, within=within)
+
     def settled_writes(self) -> dict[str, int]:
         """The same once no write came for a moment: Events are posted in the background, a little after all else."""
         deadline = time.monotonic() + PATIENCE_S
