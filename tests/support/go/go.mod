@@ -1,0 +1,3 @@
+module keyturn.dev/answering
+
+go 1.26.0
