@@ -6,21 +6,10 @@ from hypothesis import strategies as st
 
 from keyturn.core.content import DEFAULT_MAPPING, MappingOptions, changed_keys, encode, plan_content
 from keyturn.core.keys import is_legal_key
-from keyturn.core.vault import Field, FieldKind, Item, ItemRef, Url
+from keyturn.core.vault import Field, FieldKind, Url
+from support.shapes import a_file, an_item, text
 
 KEEP_EMPTY = MappingOptions(allow_empty_values=True)
-
-
-def an_item(*fields, urls=()):
-    return Item(ItemRef(id="i" * 26, scope="v" * 26, title="db", revision="1", urls=tuple(urls)), tuple(fields))
-
-
-def text(label, value):
-    return Field(id="f", label=label, value=value)
-
-
-def a_file(label, size=1, file_id="f"):
-    return Field(id=file_id, label=label, kind=FieldKind.FILE, size=size)
 
 
 def data_of(item, options=DEFAULT_MAPPING):
@@ -79,12 +68,12 @@ def test_empty_values_are_kept_on_request():
 @pytest.mark.parametrize(
     ("fields", "files"),
     [
-        pytest.param([a_file("tls.crt")], {"tls.crt": "f"}, id="by its name"),
+        pytest.param([a_file("tls.crt", file_id="f")], {"tls.crt": "f"}, id="by its name"),
         pytest.param([a_file("a", file_id="1"), a_file("a", file_id="2")], {"a": "1"}, id="first file wins"),
         pytest.param([a_file("a"), text("a", "x")], {}, id="field before file, whatever the order"),
-        pytest.param([a_file("a"), text("a", "")], {"a": "f"}, id="file shows through an empty field"),
+        pytest.param([a_file("a", file_id="f"), text("a", "")], {"a": "f"}, id="file shows through an empty field"),
         pytest.param([a_file("a", size=0, file_id="1"), a_file("a", file_id="2")], {"a": "2"}, id="empty file"),
-        pytest.param([a_file("a", size=None)], {"a": "f"}, id="file of unknown size"),
+        pytest.param([a_file("a", size=None, file_id="f")], {"a": "f"}, id="file of unknown size"),
         pytest.param([a_file("日本")], {}, id="name without a legal character"),
     ],
 )
@@ -148,7 +137,7 @@ def test_neither_plan_nor_item_shows_a_value():
 
 LABELS = st.text(max_size=20) | st.sampled_from(["a", "a b", "a-b", "..a", "é"])
 FIELDS = st.lists(
-    st.builds(text, LABELS, st.text(max_size=5)) | st.builds(a_file, LABELS, st.integers(0, 9)), max_size=12
+    st.builds(text, LABELS, st.text(max_size=5)) | st.builds(a_file, LABELS, size=st.integers(0, 9)), max_size=12
 )
 URLS = st.lists(st.builds(Url, st.text(max_size=5), LABELS, st.booleans()), max_size=5)
 
