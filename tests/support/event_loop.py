@@ -12,8 +12,11 @@ async def turns(number: int) -> None:
         await asyncio.sleep(0)
 
 
-async def until(holds: Callable[[], object]) -> None:
+async def until(holds: Callable[..., object]) -> None:
     """Let the event loop turn until something holds.
+
+    Args:
+        holds: says whether it does; it needs no arguments, and may have some with defaults.
 
     Raises:
         AssertionError: it does not come about.

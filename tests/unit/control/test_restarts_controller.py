@@ -9,6 +9,7 @@ import pytest
 from keyturn.cluster import DEPLOYMENTS, NAMESPACES, SECRETS
 from keyturn.control.restarts.controller import RestartController
 from keyturn.core.metadata import ObjectMeta
+from support.event_loop import turns
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
@@ -72,15 +73,11 @@ class Rig:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    async def turns(self, number=200):
-        for _ in range(number):
-            await asyncio.sleep(0)
-
     async def pass_time(self, until):
         """Let time go on while nothing sleeps, as it does between two events."""
         while self.time.monotonic() < until:
             self.time.advance(0.1)
-            await self.turns(20)
+            await turns(20)
 
 
 @pytest.fixture
@@ -92,7 +89,7 @@ async def test_one_change_is_handled_at_once(rig):
     """It waits no longer than it takes to see whether more changes are coming."""
     async with rig.running():
         rig.change("login")
-        await rig.turns()
+        await turns(200)
 
     assert rig.passes == [(0.1, "app", ["login"])]
 
@@ -103,7 +100,7 @@ async def test_changes_that_come_one_after_the_other_are_one_pass(rig):
         for number in range(20):
             rig.time.call_later(number * 0.09, lambda number=number: rig.change(f"s{number:02d}"))
         rig.change("first")
-        await rig.turns()
+        await turns(200)
 
     assert [len(names) for _, _, names in rig.passes] == [21]
 
@@ -115,7 +112,7 @@ async def test_a_pass_waits_while_the_rest_of_the_operator_is_busy(rig):
         rig.change("one")
         rig.time.call_later(0.8, lambda: rig.change("two"))
         rig.time.call_later(1.2, lambda: setattr(rig, "busy", False))
-        await rig.turns()
+        await turns(200)
 
     assert rig.passes == [(1.2, "app", ["one", "two"])]
 
@@ -126,7 +123,7 @@ async def test_gathering_comes_to_an_end(rig):
         for tenth in range(1, 100):
             rig.time.call_later(tenth / 10 - 0.01, lambda tenth=tenth: rig.change(f"s{tenth:02d}"))
         rig.change("first")
-        await rig.turns(1000)
+        await turns(1000)
 
     assert rig.passes[0][0] == pytest.approx(5.0, abs=0.3)
     assert sum(len(names) for _, _, names in rig.passes) == 100
@@ -143,13 +140,13 @@ async def test_what_changes_during_a_pass_is_handled_after_it(rig):
     rig.api.delay = delay
     async with rig.running():
         rig.change("one")
-        await rig.turns()
+        await turns(200)
         rig.change("two")
         rig.change("elsewhere", namespace="other")
-        await rig.turns()
+        await turns(200)
         assert [(namespace, names) for _, namespace, names in rig.passes] == [("app", []), ("other", ["elsewhere"])]
         gate.set()
-        await rig.turns()
+        await turns(200)
 
     assert [names for _, namespace, names in rig.passes if namespace == "app"] == [["one"], ["two"]]
 
@@ -210,7 +207,7 @@ async def test_a_defect_in_one_namespace_keeps_no_other_from_its_restarts(rig, c
     rig.defects["odd"] = ValueError("canary")
     async with rig.running():
         rig.change("login", "odd")
-        await rig.turns()
+        await turns(200)
         rig.change("login", "app")
         await rig.pass_time(1.5)
 
@@ -238,13 +235,13 @@ async def test_no_second_pass_is_made_while_the_watch_lags_behind_the_removal(ri
     """The picture still shows the annotation; a change after it has another resourceVersion."""
     async with rig.running():
         rig.change("login")
-        await rig.turns()
+        await turns(200)
         rig.controller.wake()
-        await rig.turns()
+        await turns(200)
         assert len(rig.passes) == 1
 
         rig.change("login")
-        await rig.turns()
+        await turns(200)
         assert len(rig.passes) == 2
 
 
@@ -261,10 +258,10 @@ async def test_four_namespaces_are_read_at_a_time(rig):
     for name in names:
         rig.change("login", name)
     async with rig.running():
-        await rig.turns()
+        await turns(200)
         assert len(waiting) == 4
         gate.set()
-        await rig.turns()
+        await turns(200)
 
     assert sorted(namespace for _, namespace, _ in rig.passes) == names
 
@@ -274,9 +271,9 @@ async def test_a_held_restart_is_looked_at_again_each_minute_without_a_write(rig
     add_workload(rig.api, "web", "login", keys=["password"])
     async with rig.running():
         rig.change("login", present=["newpassword"])
-        await rig.turns()
+        await turns(200)
         rig.controller.wake()
-        await rig.turns()
+        await turns(200)
         writes = len(rig.api.writes)
         await rig.pass_time(200.0)
 
@@ -294,11 +291,11 @@ async def test_a_held_restart_is_made_as_soon_as_the_key_is_back(rig):
     add_workload(rig.api, "web", "login", keys=["password"])
     async with rig.running():
         rig.change("login", present=["newpassword"])
-        await rig.turns()
+        await turns(200)
         rig.api.edit(SECRETS, "app", "login", {"metadata": {"managedFields": [owning(["password"])]}})
         rig.secrets["app", "login"] = ObjectMeta.of(rig.api.find(SECRETS, "app", "login"))
         rig.controller.wake()
-        await rig.turns()
+        await turns(200)
 
     assert [names for _, _, names in rig.passes] == [[], ["login"]]
     assert stamps(rig.api, "web") == "login=login.2"
@@ -309,7 +306,7 @@ async def test_a_policy_that_refuses_the_removal_of_an_annotation_delays_it_by_a
     async with rig.running():
         rig.api.fail("patch", SECRETS, status=422, reason="Invalid", message="denied by a policy", times=20)
         rig.change("login")
-        await rig.turns()
+        await turns(200)
         await rig.pass_time(1500.0)
 
     begun = [at for at, _, _ in rig.passes]
