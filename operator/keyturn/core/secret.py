@@ -258,7 +258,7 @@ def _holds_what_it_held(desired: Desired, deleted: ObjectMeta | None) -> bool:
     return (
         status.item_path == str(desired.path)
         and status.item_version == desired.item_revision
-        and status.items == tuple((alias, str(path), revision) for alias, path, revision in desired.items)
+        and status.items == desired.further_items
         # The status does not record the shape, but for which generation the Secret was made, unless it was left as it was.
         and (
             desired.request.shape is None

@@ -21,7 +21,7 @@ from keyturn.control.sync.secret_writer import Present, Refused, SecretWriter
 from keyturn.control.sync.shaping import FetchedItems, Shaper
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
-from keyturn.control.sync.written import further_items, outcome_of_write, time_left
+from keyturn.control.sync.written import outcome_of_write, time_left
 from keyturn.core import names
 from keyturn.core.desired import Desired
 from keyturn.core.events import Event
@@ -226,7 +226,7 @@ class Phases:
             and request.is_synced
             and status.item_version == desired.item_revision
             and status.item_path == str(desired.path)
-            and status.items == further_items(desired)
+            and status.items == desired.further_items
             and warned == any(item.warnings for item in items.values())
             and not unsettled
             and is_current(secret, desired)
