@@ -167,8 +167,10 @@ class RequestRegistry:
         if uid not in objects:
             return False
         now = self._time.monotonic()
-        fresh = {dead: at for dead, at in self._tombstones.items() if now - at < _TOMBSTONE_TTL}
-        self._tombstones = fresh | {uid: now}
+        self._tombstones[uid] = now
+        # The oldest come first: thousands of objects may be deleted at once.
+        while now - next(iter(self._tombstones.values())) >= _TOMBSTONE_TTL:
+            del self._tombstones[next(iter(self._tombstones))]
         del objects[uid]
         if not objects:
             del self._objects[key]
