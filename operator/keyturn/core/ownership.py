@@ -44,7 +44,7 @@ def is_ours(metadata: ObjectMeta, request: SecretRequest, item: ItemPath | None 
 
 
 def is_ownerless(metadata: ObjectMeta) -> bool:
-    """Whether a Secret that says that Keyturn filled it has no owner at all, whoever wrote it last."""
+    """Whether a Secret that says that Keyturn filled it has no owner at all, no matter which program wrote it last."""
     labelled = metadata.labels.get(names.MANAGED_BY) == names.PRODUCT
     return labelled and _is_filled(metadata) and not metadata.owner_references
 

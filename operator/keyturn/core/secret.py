@@ -57,7 +57,7 @@ class Keep:
 
 
 def refused_type(request: SecretRequest) -> Failure | None:
-    """Why a Secret of the requested type is never written, whoever requests it; None if it may be.
+    """Why a Secret of the requested type is never written, no matter which object requests it; None if it may be.
 
     Whoever may make such a Secret can have Kubernetes issue tokens. The right to request Secrets from Keyturn must not be that right.
     """

@@ -102,7 +102,7 @@ class RequestRegistry:
     def paths(self, connection: str) -> tuple[ItemPath, ...]:
         """The paths that requests use of a connection; those that are not well formed are left out.
 
-        As long as no request changes them, it is the very same object: whoever asks often can tell so without reading it.
+        As long as no request changes them, it is the very same object, so a caller that asks often need not read it to know that.
         """
         if connection not in self._paths:
             asked = (request.paths for request in self._requests.values() if request.connection == connection)
