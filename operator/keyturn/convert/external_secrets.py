@@ -50,7 +50,7 @@ def convert_external_secret(manifest: Mapping[str, Any], vault: str | None) -> C
     template = fields.mapping(target, "template", "spec.target")
 
     content = _Content(read_sources(spec, "spec"), notes=[note] if note else [])
-    content.read(target)
+    content.read(template)
     name = fields.text(target, "name", "spec.target", fields.text(metadata, "name", "metadata"))
     return keyturn_secret(
         metadata=kept_metadata(metadata, name),
@@ -125,10 +125,9 @@ class _Content:
     _texts: dict[str, list[Piece]] = field(default_factory=dict)
     _included: list[Sourced] = field(default_factory=list)
 
-    def read(self, target: Mapping[str, Any]) -> None:
+    def read(self, template: Mapping[str, Any]) -> None:
         """Read which keys the Secret gets."""
         where = "spec.target.template"
-        template = fields.mapping(target, "template", "spec.target")
         fields.only(template, where, ("engineVersion", "type", "metadata", "data", "mergePolicy"))
         data = fields.texts(template, "data", where)
         if data:
@@ -178,7 +177,7 @@ class _Content:
                     case _:
                         templates[key] = write_text(pieces, aliases)
             except Unwritable as error:
-                raise NotConvertible(fields.at("the key", key).replace("the key", "data"), str(error)) from None
+                raise NotConvertible(fields.at("data", key), str(error)) from None
         main, *further = aliases
         spec: dict[str, Any] = {
             "itemPath": item_path(vault, main),
