@@ -12,7 +12,7 @@ from keyturn.convert.errors import NotConvertible, named
 from keyturn.convert.functions import NoFilter, Surroundings, joined, translate
 from keyturn.convert.go_templates import UnreadTemplate, parse
 from keyturn.convert.holes import Finished, NewHole, Piece, Sourced, Unwritable, checked_label, write_hole, write_text
-from keyturn.convert.outputs import Converted, item_path, kept_metadata, keyturn_secret
+from keyturn.convert.outputs import Converted, is_transient, item_path, kept_metadata, keyturn_secret
 from keyturn.convert.sources import Sources, read_sources
 from keyturn.core.names import is_copied
 
@@ -75,14 +75,9 @@ def _secret(metadata: Mapping[str, Any], template: Mapping[str, Any]) -> dict[st
     else:
         # Without a template, External Secrets copies them from its object.
         found = fields.texts(metadata, "annotations", "metadata")
-        secret["annotations"] = {key: each for key, each in found.items() if is_copied(key) and _is_users(key)}
+        secret["annotations"] = {key: each for key, each in found.items() if is_copied(key) and not is_transient(key)}
     secret = {name: each for name, each in secret.items() if each}
     return {"secret": secret} if secret else {}
-
-
-def _is_users(annotation: str) -> bool:
-    """Whether an annotation is not one of External Secrets' own."""
-    return annotation != "force-sync" and EXTERNAL_GROUP not in annotation.partition("/")[0]
 
 
 def _constant(template: str, where: str) -> str:

@@ -48,12 +48,13 @@ def kept_metadata(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
         "name": name,
         "namespace": fields.text(metadata, "namespace", "metadata", ""),
         "labels": fields.texts(metadata, "labels", "metadata"),
-        "annotations": {key: each for key, each in annotations.items() if not _is_transient(key)},
+        "annotations": {key: each for key, each in annotations.items() if not is_transient(key)},
     }
     return {field: each for field, each in kept.items() if each}
 
 
-def _is_transient(annotation: str) -> bool:
+def is_transient(annotation: str) -> bool:
+    """Whether an annotation is one of External Secrets or of kubectl, which says nothing of the new object."""
     domain = annotation.partition("/")[0]
     return domain in {"force-sync", "kubectl.kubernetes.io"} or domain.endswith("external-secrets.io")
 
