@@ -70,7 +70,7 @@ demo: install ## show what Keyturn does, on a real control plane (KEEP=1 keeps i
 
 chart: install ## generate the chart's README table, its copy of crds/, and the snapshots of its tests
 	@$(BIN)/python dev/chart.py
-	@KEYTURN_RENEW_SNAPSHOTS=1 $(BIN)/pytest tests/chart/test_chart_rendering.py -q -k reviewed
+	@RENEW_SNAPSHOTS=1 $(BIN)/pytest tests/chart/test_chart_rendering.py -q -k reviewed
 
 pages: install ## generate docs/reference.md, docs/schemas, and the picture docs/architecture.svg from docs/architecture.txt
 	@$(BIN)/python dev/reference.py

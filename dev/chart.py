@@ -12,7 +12,8 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from generated import ROOT, generate
+
 CHART = ROOT / "helm" / "keyturn"
 BEGIN, END = "<!-- values: written by `make chart` -->\n\n", "\n<!-- values: end -->\n"
 
@@ -21,7 +22,7 @@ class UndocumentedValue(Exception):
     """A value without a comment above it."""
 
 
-def generated() -> dict[Path, str]:
+def wanted() -> dict[Path, str]:
     """What each generated file must hold, by its path."""
     readme = CHART / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
@@ -37,14 +38,6 @@ def generated() -> dict[Path, str]:
         schema: described(schema.read_text(encoding="utf-8"), values),
         **crds,
     }
-
-
-def stale() -> list[Path]:
-    """Files that are not as they must be, or must not be there at all."""
-    wanted = generated()
-    present = {CHART / "README.md", CHART / "values.schema.json", *(CHART / "files" / "crds").iterdir()}
-    wrong = {path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
-    return sorted(wrong | present - wanted.keys())
 
 
 def described(schema: str, values: str) -> str:
@@ -114,19 +107,8 @@ def _default(value: object) -> str:
 
 def main() -> int:
     """Write the files; with `--check` only say which are not as they must be."""
-    if sys.argv[1:] == ["--check"]:
-        for path in (wrong := stale()):
-            print(f"{path.relative_to(ROOT)} is not current: make chart", file=sys.stderr)
-        return 1 if wrong else 0
-    wanted = generated()
-    for path in stale():
-        if path in wanted:
-            path.write_text(wanted[path], encoding="utf-8")
-            print(f"wrote {path.relative_to(ROOT)}")
-        else:
-            path.unlink()
-            print(f"removed {path.relative_to(ROOT)}")
-    return 0
+    present = {CHART / "README.md", CHART / "values.schema.json", *(CHART / "files" / "crds").iterdir()}
+    return generate(wanted(), present=present, command="make chart")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from generated import ROOT, generate
+
 TEXT, PICTURE = ROOT / "docs" / "architecture.txt", ROOT / "docs" / "architecture.svg"
 # Pixels: a cell of the grid, a box in it, the margin of the picture, the head of an area, and an area's distance from its cells.
 CELL_WIDTH, CELL_HEIGHT = 340, 120
@@ -152,14 +152,7 @@ def _arrow(start: Box, end: Box, label: str) -> Iterator[str]:
 
 def main() -> int:
     """Draw the picture; with `--check` only say whether it is current."""
-    wanted = drawn(read(TEXT.read_text(encoding="utf-8")))
-    current = PICTURE.is_file() and PICTURE.read_text(encoding="utf-8") == wanted
-    if sys.argv[1:] == ["--check"]:
-        if not current:
-            print(f"{PICTURE.relative_to(ROOT)} is not current: make pages", file=sys.stderr)
-        return 0 if current else 1
-    PICTURE.write_text(wanted, encoding="utf-8")
-    return 0
+    return generate({PICTURE: drawn(read(TEXT.read_text(encoding="utf-8")))}, command="make pages")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from generated import ROOT, generate
+
 PAGE = ROOT / "docs" / "reference.md"
 CORE = ROOT / "operator" / "keyturn" / "core"
 PREFIXES = ("keyturn.dev/", "operator.1password.io/", "operator.1password.io:", "onepassword.com/")
@@ -272,14 +273,7 @@ def _code(text: str) -> str:
 
 def main() -> int:
     """Write the page; with `--check` only say whether it is current."""
-    wanted = page()
-    current = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == wanted
-    if sys.argv[1:] == ["--check"]:
-        if not current:
-            print(f"{PAGE.relative_to(ROOT)} is not current: make pages", file=sys.stderr)
-        return 0 if current else 1
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    return generate({PAGE: page()}, command="make pages")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from generated import ROOT, generate
+
 FOLDER = ROOT / "docs" / "schemas"
 
 # `duration` is another format in JSON Schema than in a definition, and the sizes of integers are none there.
@@ -77,18 +77,8 @@ def _converted(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     """Write the files; with `--check` only say whether they are current."""
-    wanted = schemas()
-    found = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
-    if sys.argv[1:] == ["--check"]:
-        if found != wanted:
-            print(f"{FOLDER.relative_to(ROOT)} is not current: make pages", file=sys.stderr)
-        return 0 if found == wanted else 1
-    FOLDER.mkdir(exist_ok=True)
-    for name in found.keys() - wanted.keys():
-        (FOLDER / name).unlink()
-    for name, text in wanted.items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-    return 0
+    wanted = {FOLDER / name: text for name, text in schemas().items()}
+    return generate(wanted, present=set(FOLDER.glob("*.json")), command="make pages")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def test_combinations_render_as_they_were_reviewed(helm, name):
     manifests.sort(key=lambda manifest: (manifest["kind"], manifest["metadata"]["name"]))
     rendered = yaml.safe_dump_all(manifests, width=120)
     path = SNAPSHOTS / f"{name}.yaml"
-    if os.environ.get("KEYTURN_RENEW_SNAPSHOTS"):
+    if os.environ.get("RENEW_SNAPSHOTS"):
         path.write_text(rendered)
 
     assert rendered == path.read_text()

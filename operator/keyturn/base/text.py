@@ -21,9 +21,9 @@ def enumerated(names: Sequence[str], most: int = 20) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def listed(noun: str, names: Sequence[str]) -> str:
+def listed(noun: str, names: Sequence[str], most: int = 20) -> str:
     """A noun and its names: `key a`, `keys a, b`, `keys a, b and 1980 more`."""
-    return f"{noun}{'s' if len(names) > 1 else ''} {enumerated(names)}"
+    return f"{noun}{'s' if len(names) > 1 else ''} {enumerated(names, most)}"
 
 
 def plural(number: int, noun: str) -> str:

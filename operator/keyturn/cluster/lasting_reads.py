@@ -63,7 +63,7 @@ class LastingReads:
         self._cluster = cluster
         self._on_beat = on_beat
         self._time = time
-        self._seconds = watch_seconds(len(namespaces))
+        self._namespaces = len(namespaces)
         self._optional = frozenset(optional)
         self._groups = {kind.group for kind in kinds if kind not in self._optional}
         self._watches: dict[str, tuple[Resource, WatchState]] = {}
@@ -109,7 +109,7 @@ class LastingReads:
     async def watch(self, path: str, query: Mapping[str, str]) -> LastingWatch:
         """Open a watch; waits until it is open. The `timeoutSeconds` of the query do not count."""
         kind, state = self._watches[path]
-        seconds = round(self._seconds * (0.8 + 0.2 * self._time.random()))
+        seconds = watch_seconds(self._namespaces, random=self._time.random())
         while True:
             await state.pause(on_beat=self._on_beat)
             self._on_beat()

@@ -178,8 +178,7 @@ class ApiListWatch(ListWatch[_T]):
     @asynccontextmanager
     async def watch(self, namespace: str, version: str) -> AsyncIterator[AsyncIterator[ObjectChange[_T] | Progress]]:
         """See `ListWatch.watch`."""
-        # Spread, so that the watches of many namespaces do not all reconnect in the same second.
-        seconds = round(watch_seconds(self._watches) * (0.8 + 0.2 * self._time.random()))
+        seconds = watch_seconds(self._watches, random=self._time.random())
         async with (
             self._cluster.watch(
                 self._resource,

@@ -35,13 +35,17 @@ _MARGIN = 10
 _SHORTEST, _LONGEST = 60, 600
 
 
-def watch_seconds(watches: int) -> int:
+def watch_seconds(watches: int, *, random: float) -> int:
     """For how many seconds one of several watches of a kind stays open.
 
     The API server closes it then, after a bookmark. So a watch that brings nothing at all for so long is dead, and a right that
-    was lost is noticed when the watch is opened again. Many watches are opened again more rarely.
+    was lost is noticed when the watch is opened again. Many watches are opened again more rarely, and not in the same second.
+
+    Args:
+        watches: of the kind.
+        random: a random number of [0, 1).
     """
-    return min(_LONGEST, max(_SHORTEST, 2 * watches))
+    return round(min(_LONGEST, max(_SHORTEST, 2 * watches)) * (0.8 + 0.2 * random))
 
 
 def idle_seconds(watch: int) -> float:

@@ -12,7 +12,7 @@ from keyturn.convert.errors import NotConvertible, named
 from keyturn.convert.functions import NoFilter, Surroundings, joined, translate
 from keyturn.convert.go_templates import UnreadTemplate, parse
 from keyturn.convert.holes import Finished, NewHole, Piece, Sourced, Unwritable, checked_label, write_hole, write_text
-from keyturn.convert.outputs import Converted, item_path, kept_metadata, keyturn_secret
+from keyturn.convert.outputs import Converted, is_transient, item_path, kept_metadata, keyturn_secret
 from keyturn.convert.sources import Sources, read_sources
 from keyturn.core.names import is_copied
 
@@ -50,7 +50,7 @@ def convert_external_secret(manifest: Mapping[str, Any], vault: str | None) -> C
     template = fields.mapping(target, "template", "spec.target")
 
     content = _Content(read_sources(spec, "spec"), notes=[note] if note else [])
-    content.read(target)
+    content.read(template)
     name = fields.text(target, "name", "spec.target", fields.text(metadata, "name", "metadata"))
     return keyturn_secret(
         metadata=kept_metadata(metadata, name),
@@ -75,14 +75,9 @@ def _secret(metadata: Mapping[str, Any], template: Mapping[str, Any]) -> dict[st
     else:
         # Without a template, External Secrets copies them from its object.
         found = fields.texts(metadata, "annotations", "metadata")
-        secret["annotations"] = {key: each for key, each in found.items() if is_copied(key) and _is_users(key)}
+        secret["annotations"] = {key: each for key, each in found.items() if is_copied(key) and not is_transient(key)}
     secret = {name: each for name, each in secret.items() if each}
     return {"secret": secret} if secret else {}
-
-
-def _is_users(annotation: str) -> bool:
-    """Whether an annotation is not one of External Secrets' own."""
-    return annotation != "force-sync" and EXTERNAL_GROUP not in annotation.partition("/")[0]
 
 
 def _constant(template: str, where: str) -> str:
@@ -125,10 +120,9 @@ class _Content:
     _texts: dict[str, list[Piece]] = field(default_factory=dict)
     _included: list[Sourced] = field(default_factory=list)
 
-    def read(self, target: Mapping[str, Any]) -> None:
+    def read(self, template: Mapping[str, Any]) -> None:
         """Read which keys the Secret gets."""
         where = "spec.target.template"
-        template = fields.mapping(target, "template", "spec.target")
         fields.only(template, where, ("engineVersion", "type", "metadata", "data", "mergePolicy"))
         data = fields.texts(template, "data", where)
         if data:
@@ -178,7 +172,7 @@ class _Content:
                     case _:
                         templates[key] = write_text(pieces, aliases)
             except Unwritable as error:
-                raise NotConvertible(fields.at("the key", key).replace("the key", "data"), str(error)) from None
+                raise NotConvertible(fields.at("data", key), str(error)) from None
         main, *further = aliases
         spec: dict[str, Any] = {
             "itemPath": item_path(vault, main),

@@ -54,12 +54,12 @@ def translate(expression: Expression, around: Surroundings) -> list[Piece]:
 Translation = Callable[[str, Sequence[Expression], Surroundings], list[Piece]]
 
 
-def _filter(name: str, *kinds: type[str | int]) -> Translation:
-    """A function of some constants and, last, a value; it becomes a filter with the same constants."""
+def _filter(name: str, strings: int = 0) -> Translation:
+    """A function of some strings and, last, a value; it becomes a filter with the same strings."""
 
     def rule(function: str, arguments: Sequence[Expression], around: Surroundings) -> list[Piece]:
-        *constants, value = _exactly(len(kinds) + 1, function, arguments)
-        written = [_constant(function, each, kind) for each, kind in zip(constants, kinds, strict=True)]
+        *constants, value = _exactly(strings + 1, function, arguments)
+        written = [_string(function, each) for each in constants]
         return [_one_hole(translate(value, around), around).through(name, *written)]
 
     return rule
@@ -148,11 +148,10 @@ def _quoted(value: Expression, around: Surroundings) -> list[Piece]:
 def _indent(function: str, arguments: Sequence[Expression], around: Surroundings) -> list[Piece]:
     """`indent` and `nindent` indent the first line, too, which the filter leaves alone."""
     width, value = _exactly(2, function, arguments)
-    spaces = _constant(function, width, int)
-    if not isinstance(spaces, int):
-        raise NoFilter(f"{named(function)} by no number")
-    hole = _one_hole(translate(value, around), around).through("indent", spaces)
-    return ["\n" * (function == "nindent") + " " * spaces, hole]
+    if not isinstance(width, GoNumber):
+        raise _no_constant(function)
+    hole = _one_hole(translate(value, around), around).through("indent", width.value)
+    return ["\n" * (function == "nindent") + " " * width.value, hole]
 
 
 def _json(function: str, arguments: Sequence[Expression], around: Surroundings) -> list[Piece]:
@@ -204,7 +203,7 @@ def _pem(function: str, arguments: Sequence[Expression], around: Surroundings) -
     """`filterPEM` with a type that the filter `pem` knows by the same name."""
     match arguments:
         case [GoText(text="CERTIFICATE" | "PRIVATE KEY"), _]:
-            return _filter("pem", str)(function, arguments, around)
+            return _filter("pem", 1)(function, arguments, around)
     raise NoFilter(f"{named(function)} of other blocks than CERTIFICATE and PRIVATE KEY")
 
 
@@ -234,7 +233,7 @@ FUNCTIONS: Final[Mapping[str, Translation]] = {
     "nindent": _indent,
     "printf": _printf,
     "quote": _quote,
-    "replace": _filter("replace", str, str),
+    "replace": _filter("replace", 2),
     "sha256sum": _filter("sha256"),
     "toJson": _json,
     "toString": _unchanged,
@@ -274,10 +273,11 @@ def _exactly(number: int, function: str, arguments: Sequence[Expression]) -> Seq
     return arguments
 
 
-def _constant(function: str, argument: Expression, kind: type[str | int]) -> String | int:
-    match argument:
-        case GoText(text=text) if kind is str:
-            return String(text)
-        case GoNumber(value=value) if kind is int:
-            return value
-    raise NoFilter(f"{named(function)} with an argument that is no constant")
+def _string(function: str, argument: Expression) -> String:
+    if not isinstance(argument, GoText):
+        raise _no_constant(function)
+    return String(argument.text)
+
+
+def _no_constant(function: str) -> NoFilter:
+    return NoFilter(f"{named(function)} with an argument that is no constant")

@@ -13,7 +13,7 @@ from keyturn.core.keys import is_legal_key
 from keyturn.core.shape import Shape, plan_shape
 from keyturn.core.shape_errors import ShapeError
 
-TODO_VAULT: Final = "vaults//items/"
+UNKNOWN_VAULT: Final = "vaults//items/"
 """Begins the path of an item whose vault is not known; on purpose, the API server refuses it."""
 
 _LONGEST_PATH: Final = 2048
@@ -34,7 +34,7 @@ class Converted:
 
 def item_path(vault: str | None, item: str) -> str:
     """The path of an item."""
-    return f"{TODO_VAULT}{item}" if vault is None else f"vaults/{vault}/items/{item}"
+    return f"{UNKNOWN_VAULT}{item}" if vault is None else f"vaults/{vault}/items/{item}"
 
 
 def kept_metadata(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -48,12 +48,13 @@ def kept_metadata(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
         "name": name,
         "namespace": fields.text(metadata, "namespace", "metadata", ""),
         "labels": fields.texts(metadata, "labels", "metadata"),
-        "annotations": {key: each for key, each in annotations.items() if not _is_transient(key)},
+        "annotations": {key: each for key, each in annotations.items() if not is_transient(key)},
     }
     return {field: each for field, each in kept.items() if each}
 
 
-def _is_transient(annotation: str) -> bool:
+def is_transient(annotation: str) -> bool:
+    """Whether an annotation is one of External Secrets or of kubectl, which says nothing of the new object."""
     domain = annotation.partition("/")[0]
     return domain in {"force-sync", "kubectl.kubernetes.io"} or domain.endswith("external-secrets.io")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from keyturn.convert import fields
@@ -78,7 +78,7 @@ class Sources:
 
     single: Mapping[str, NewHole]
     extracts: Sequence[Extract]
-    items: Sequence[str] = field(default=())
+    items: Sequence[str]
 
     def resolve(self, name: str) -> NewHole:
         """The value of a name, wherever it may come from.

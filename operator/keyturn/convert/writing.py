@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import yaml
 
-from keyturn.convert.outputs import TODO_VAULT
+from keyturn.convert.outputs import UNKNOWN_VAULT
 
 _STYLE: Final[Mapping[str, Any]] = {"sort_keys": False, "allow_unicode": True, "width": 10**9}
 
 _OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 """What some readers of YAML take for the end of a line."""
 
-_TODO: Final = "  # TODO vault"
+_VAULT_COMMENT: Final = "  # TODO vault"
+"""Stands behind each path whose vault its user must write; editors and reviewers look for this word."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -53,15 +54,23 @@ def write_anything(value: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(value, **_STYLE))
 
 
-def _lines(mapping: Mapping[str, Any]) -> Iterator[str]:
+def _lines(mapping: Mapping[str, Any], *place: str) -> Iterator[str]:
     for key, value in mapping.items():
         if isinstance(value, Mapping) and value:
             yield f"{_key(key)}:"
-            yield from (line and f"  {line}" for line in _lines(value))
+            yield from (line and f"  {line}" for line in _lines(value, *place, key))
             continue
         written = _key(key) + _dumped({"k": value}).removeprefix("k")
-        todo = isinstance(value, str) and value.startswith(TODO_VAULT)
-        yield from (f"{written}{_TODO}" if todo else written).split("\n")
+        *lines, last = written.split("\n")
+        yield from lines
+        # Behind the last of several lines, the comment could be a part of the text.
+        yield last if lines or not _lacks_vault(value, (*place, key)) else f"{last}{_VAULT_COMMENT}"
+
+
+def _lacks_vault(value: object, place: tuple[str, ...]) -> bool:
+    """Whether this is the path of an item whose vault is not known. A text elsewhere may begin in the same way."""
+    is_path = place == ("spec", "itemPath") or place[:2] == ("spec", "items")
+    return is_path and isinstance(value, str) and value.startswith(UNKNOWN_VAULT)
 
 
 def _key(key: str) -> str:

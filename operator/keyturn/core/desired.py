@@ -51,6 +51,11 @@ class Desired:
         return self.request.mapping.recorded()
 
     @property
+    def further_items(self) -> tuple[tuple[str, str, str], ...]:
+        """The further items as a status names them: alias, path by ids, and revision of each."""
+        return tuple((alias, str(path), revision) for alias, path, revision in self.items)
+
+    @property
     def further(self) -> str:
         """The further items, as the Secret records them; empty without any."""
         return ",".join(f"{alias}={path}@{revision}" for alias, path, revision in self.items)

@@ -91,9 +91,8 @@ class Filter:
         for kind, argument in zip(self.takes, arguments, strict=False):
             match kind:
                 case Word(words) if argument not in words:
-                    return f"the argument of {self.name} is {' or '.join(f'{word!r}' for word in words)}".replace(
-                        "'", '"'
-                    )
+                    known = " or ".join(f'"{word}"' for word in words)
+                    return f"the argument of {self.name} is {known}"
                 case Number(number) if not isinstance(argument, int) or argument > number:
                     return f"the argument of {self.name} is a number from 0 to {number}"
                 case Value() if isinstance(argument, int):

@@ -108,6 +108,20 @@ def plan_keys(
     return _ordered(planned)
 
 
+def random_keys(keys: Sequence[KeyPlan]) -> frozenset[str]:
+    """The keys whose bytes differ at each rendering without the old ones, also through other keys.
+
+    Args:
+        keys: each after those that it refers to.
+    """
+    found: set[str] = set()
+    for plan in keys:
+        operands = (each for hole in plan.holes for each in hole.operands)
+        if plan.is_random or any(isinstance(each, KeyReference) and each.key in found for each in operands):
+            found.add(plan.name)
+    return frozenset(found)
+
+
 def check_most(count: int, most: int, what: str) -> None:
     """Refuse too many of something.
 

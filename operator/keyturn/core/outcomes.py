@@ -116,9 +116,10 @@ DEFECT: Final = Outcome("Defect", requeue=BACKOFF)
 """An exception that nobody foresaw; the other requests must go on."""
 
 FINALIZER_REMOVED: Final = Outcome("Freed", requeue=NOW)
+"""The official operator's finalizer was removed from the object, which is another object now."""
 
 SET_APART: Final = Outcome("SetApart", requeue=NOW)
-"""The official operator's finalizer was removed from the object, which is another object now."""
+"""The shape takes long, so that the request is worked on apart from the others from now on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from keyturn.core.keys import ALL_KEYS, fits_record, recordable
 from keyturn.core.managed_fields import owned_metadata
+from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import ITEM_VERSION, RESTART_OWED, SECRET_MANAGER
 
 _MOST_CHANGES: Final = 256
@@ -92,6 +93,11 @@ class PendingChanges:
 
 NOTHING_PENDING: Final = PendingChanges(())
 """Stands for an annotation that cannot be read: no workload restarts for it."""
+
+
+def pending_of(secret: ObjectMeta) -> PendingChanges | None:
+    """The pending changes of a Secret; None if it has none, or if they cannot be read."""
+    return pending_changes(secret.annotations, secret.managed_fields, created_at=secret.creation_timestamp)
 
 
 def pending_changes(

@@ -34,7 +34,7 @@ class OpenVaults(Protocol[_Settings_contra]):
     """Makes the `Vaults` for settings that were read. It sends no request."""
 
     def __call__(self, settings: _Settings_contra, /, *, time: Time, observer: RequestObserver) -> Vaults:
-        """Open the vaults; whoever calls this closes them."""
+        """Open the vaults; the caller closes them."""
 
 
 @dataclass(frozen=True, slots=True)

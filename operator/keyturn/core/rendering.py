@@ -39,7 +39,7 @@ class Renderer:
         *,
         old: Mapping[str, bytes],
         size: int,
-        most: int = MAX_FILTERED_BYTES,
+        most: int,
     ) -> None:
         self._most = most
         self._fields = fields

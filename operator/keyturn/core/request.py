@@ -130,11 +130,6 @@ class SecretRequest:
         return self.sync_requested not in {"", self.status.last_sync_requested}
 
     @property
-    def vault(self) -> str | None:
-        """The id of the vault of the main item that the Secret was last filled from; None before the first sync."""
-        return _vault_of(self.status.item_path)
-
-    @property
     def vaults(self) -> tuple[str, ...]:
         """The ids of the vaults that the Secret was last filled from; none before the first sync."""
         paths = (self.status.item_path, *(path for _, path, _ in self.status.items))

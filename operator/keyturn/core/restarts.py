@@ -19,7 +19,7 @@ from keyturn.core.names import (
     RESTART_OWED,
     REVISION,
 )
-from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
+from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_of
 from keyturn.core.stamps import RevisionStamp, parse_revision, read_stamps, written_stamps
 from keyturn.core.usage import KeySet, secrets_required, secrets_used, template_annotations
 
@@ -81,8 +81,7 @@ class PendingRestart:
         """
         if RESTART_OWED not in secret.annotations:
             return None
-        changes = pending_changes(secret.annotations, secret.managed_fields, created_at=secret.creation_timestamp)
-        return cls(secret, changes or NOTHING_PENDING)
+        return cls(secret, pending_of(secret) or NOTHING_PENDING)
 
     @property
     def revision(self) -> int:

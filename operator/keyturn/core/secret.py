@@ -16,7 +16,7 @@ from keyturn.core.keys import recordable
 from keyturn.core.managed_fields import is_drifted, must_take_over, owned_metadata
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.ownership import is_ours, is_ownerless, reference_to
-from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_changes
+from keyturn.core.pending import NOTHING_PENDING, PendingChanges, pending_of
 from keyturn.core.request import SecretRequest
 from keyturn.core.restart_status import pending_by_status, restarts_pending, revision_known
 from keyturn.core.revisions import corrected, known_revision
@@ -57,7 +57,7 @@ class Keep:
 
 
 def refused_type(request: SecretRequest) -> Failure | None:
-    """Why a Secret of the requested type is never written, whoever requests it; None if it may be.
+    """Why a Secret of the requested type is never written, no matter which object requests it; None if it may be.
 
     Whoever may make such a Secret can have Kubernetes issue tokens. The right to request Secrets from Keyturn must not be that right.
     """
@@ -122,7 +122,7 @@ def plan_secret(
     if empties and not _was_written_for(metadata, desired):
         return Hold(tuple(sorted(old)))
     repairs = bool(changed) and _was_written_for(metadata, desired) and drifted
-    pending = pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp)
+    pending = pending_of(metadata)
     revision = known_revision(metadata, pending, by_status=revision_known(desired.request.status.restarts))
     pending = corrected(pending, metadata, revision=revision)
     # A repair restores the bytes that were written last, except those that differ each time they are made.
@@ -232,7 +232,7 @@ def _pending_for_recreation(desired: Desired, deleted: ObjectMeta | None) -> Pen
     """A Secret that was there before may come back with other bytes than its users hold: then all keys count."""
     status = desired.request.status
     if deleted is not None:
-        of_deleted = pending_changes(deleted.annotations, deleted.managed_fields, created_at=deleted.creation_timestamp)
+        of_deleted = pending_of(deleted)
         pending = of_deleted.of_new_secret() if of_deleted is not None else None
     else:
         pending = pending_by_status(status.restarts)
@@ -258,7 +258,7 @@ def _holds_what_it_held(desired: Desired, deleted: ObjectMeta | None) -> bool:
     return (
         status.item_path == str(desired.path)
         and status.item_version == desired.item_revision
-        and status.items == tuple((alias, str(path), revision) for alias, path, revision in desired.items)
+        and status.items == desired.further_items
         # The status does not record the shape, but for which generation the Secret was made, unless it was left as it was.
         and (
             desired.request.shape is None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from keyturn.core.content import MappingOptions, Skipped
-from keyturn.core.key_plans import MAX_HOLE_CHARS, KeyPlan, check_most, plan_keys
+from keyturn.core.key_plans import MAX_HOLE_CHARS, KeyPlan, check_most, plan_keys, random_keys
 from keyturn.core.keys import is_legal_key
 from keyturn.core.references import MANY, Fields, quoted
 from keyturn.core.rendering import MAX_FILTERED_BYTES, Renderer
@@ -128,26 +128,20 @@ class ShapePlan:
 
     Attributes:
         origins: (key, references as written, sorted) of each explicit key, sorted.
-        uses_random: whether the bytes of some key differ at each rendering, so that the old ones must be at hand,
-            and a thread, because to make and to check them takes long.
+        random_keys: those whose bytes differ at each rendering without the old ones, also through other keys.
     """
 
     origins: tuple[tuple[str, tuple[str, ...]], ...]
-    uses_random: bool
+    random_keys: frozenset[str]
     _keys: tuple[KeyPlan, ...] = field(repr=False)
     _selection: Selection = field(repr=False)
     _taken: frozenset[str] = field(repr=False)
     _previous: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
-    def random_keys(self) -> frozenset[str]:
-        """The keys whose bytes differ at each rendering without the old ones, also through other keys."""
-        found: set[str] = set()
-        # Each key comes after those that it is made of.
-        for each in self._keys:
-            if each.is_random or any(f"@{key}" in each.origins for key in found):
-                found.add(each.name)
-        return frozenset(found)
+    def uses_random(self) -> bool:
+        """Whether the old bytes must be at hand, and a thread, because to make and to check random ones takes long."""
+        return bool(self.random_keys)
 
     def files(self, items: Mapping[str, Item], options: MappingOptions) -> tuple[tuple[str, Field], ...]:
         """The files to download before rendering, as (alias, file); the main item's alias is empty.
@@ -228,7 +222,7 @@ def plan_shape(shape: Shape) -> ShapePlan:
         include = () if explicit else (MANY,)
     return ShapePlan(
         origins=tuple(sorted((each.name, each.origins) for each in keys)),
-        uses_random=any(each.is_random for each in keys),
+        random_keys=random_keys(keys),
         _keys=keys,
         _selection=Selection(
             _patterns_of(include, aliases, "include"), _patterns_of(shape.exclude, aliases, "exclude")

@@ -102,8 +102,7 @@ class Warnings:
         if len(self.skipped) > 5:
             notes.append((Reason.KEYS_SKIPPED, f"and {len(self.skipped) - 5} more"))
         if self.shared:
-            said = listed("key", tuple(shorten(key, 80) for key in self.shared[:10]))
-            said += f" and {len(self.shared) - 10} more" if len(self.shared) > 10 else ""
+            said = listed("key", tuple(shorten(key, 80) for key in self.shared), MOST_NAMED)
             rule = "used is the last field with a value, else a web address, else the first file"
             notes.append((Reason.KEYS_AMBIGUOUS, f"several fields or files of the item become the {said}; {rule}"))
         if self.switch:

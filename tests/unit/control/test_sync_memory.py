@@ -107,12 +107,12 @@ def test_requests_that_name_one_item_are_found_together():
     for key in (A, B):
         users.record(key, ITEM)
     assert set(users.sharing_item(A)) == {A, B}
-    assert users.get(A) == ITEM
+    assert users.all(A) == (ITEM,)
 
     users.record(B, ResolvedItem(DEFAULT_CONNECTION, "v", item_ref("j", "other")))
     assert set(users.sharing_item(A)) == {A}
     users.record(A, None)
-    assert (users.sharing_item(A), users.get(A)) == ((), None)
+    assert (users.sharing_item(A), users.all(A)) == ((), ())
 
 
 def test_a_request_of_several_items_is_found_by_each_of_them():
@@ -146,7 +146,7 @@ def test_a_new_version_of_the_same_item_keeps_its_users():
     newer = ResolvedItem(DEFAULT_CONNECTION, "v", item_ref("i", "db", revision="2"))
     users.record(A, newer)
 
-    assert users.get(A) == newer
+    assert users.all(A) == (newer,)
     assert set(users.sharing_item(A)) == {A}
 
 
@@ -190,7 +190,7 @@ def test_nothing_is_left_of_a_request_that_is_gone(world):
     world.memory.forget(A)
     world.memory.forget(B)
 
-    assert world.memory.users.get(A) is None
+    assert world.memory.users.all(A) == ()
     assert world.confirmations.since(A) == 0
     assert world.cooldown.delay(A) == 0
     assert world.memory.take_waiting(DEFAULT_CONNECTION) == set()

@@ -51,7 +51,7 @@ async def test_a_first_pass_writes_the_secret_and_leaves_the_status_to_the_concl
     assert (outcome.certain, outcome.drifted) == (True, False)
     assert world.data() == FIRST
     assert [call.resource for call in world.api.writes] == [SECRETS.label]
-    assert world.memory.users.get(DB).ref.id == "a"
+    assert [item.ref.id for item in world.memory.users.all(DB)] == ["a"]
 
 
 async def test_the_official_operators_finalizer_is_removed_before_anything_else(world):
@@ -147,7 +147,7 @@ async def test_a_path_that_names_nothing_ends_the_pass(world, path, error):
 
     with pytest.raises(error):
         await world.run(request)
-    assert world.memory.users.get(DB) is None
+    assert world.memory.users.all(DB) == ()
 
 
 async def test_a_vault_that_cannot_be_reached_ends_the_pass(world):

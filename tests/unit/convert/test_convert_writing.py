@@ -4,6 +4,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyturn.convert.outputs import UNKNOWN_VAULT
 from keyturn.convert.writing import write_anything, write_manifest
 
 MANIFEST = {
@@ -65,11 +66,22 @@ def test_a_manifest_is_written_for_people():
     assert yaml.safe_load(WRITTEN) == MANIFEST
 
 
+def test_a_text_that_begins_like_a_path_without_a_vault_gets_no_mark():
+    """In a text of several lines the mark would be a part of the Secret's value."""
+    texts = {"one": "vaults//items/a", "several": "vaults//items/a\nb"}
+
+    written = write_manifest({"spec": {"itemPath": "vaults/V/items/a", "templates": texts}})
+
+    assert "TODO" not in written
+    assert yaml.safe_load(written)["spec"]["templates"] == texts
+
+
 NAMES = st.text(st.characters(codec="utf-8"), max_size=12)
-TEXTS = st.text(max_size=30)
+TEXTS = st.one_of(st.text(max_size=30), st.text(max_size=30).map(UNKNOWN_VAULT.__add__))
+NAMED = st.one_of(NAMES, st.sampled_from(["itemPath", "items"]))
 
 
-@given(st.dictionaries(NAMES, st.one_of(TEXTS, st.dictionaries(NAMES, TEXTS, max_size=3)), max_size=3))
+@given(st.dictionaries(NAMED, st.one_of(TEXTS, st.dictionaries(NAMES, TEXTS, max_size=3)), max_size=3))
 def test_what_is_written_reads_as_it_was(mapping):
     """Also white space, control characters and letters of any alphabet."""
     assert yaml.safe_load(write_manifest({"spec": mapping})) == {"spec": mapping}

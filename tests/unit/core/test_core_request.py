@@ -157,12 +157,12 @@ def test_a_generation_that_was_synced_stays_so_however_long_the_vault_is_unreach
 
 
 @pytest.mark.parametrize(
-    ("item_path", "vault"),
-    [("vaults/v-id/items/i-id", "v-id"), ("", None), ("nonsense", None)],
+    ("item_path", "vaults"),
+    [("vaults/v-id/items/i-id", ("v-id",)), ("", ()), ("nonsense", ())],
 )
-def test_the_vault_of_a_request_is_that_of_the_item_which_the_secret_holds(item_path, vault):
+def test_the_vault_of_a_request_is_that_of_the_item_which_the_secret_holds(item_path, vaults):
     """Its staleness decides how long the Secret may be called ready; before the first sync there is none."""
-    assert with_status({"itemPath": item_path}).vault == vault
+    assert with_status({"itemPath": item_path}).vaults == vaults
     assert with_status({}).status == Status()
 
 

@@ -370,6 +370,15 @@ def test_a_plan_names_where_each_key_comes_from():
     assert not plan.uses_random
 
 
+def test_a_key_that_is_made_of_a_random_one_is_random_too():
+    """If the Secret is made again, both have other bytes, so that both count as changed."""
+    keys = {"hash": "p | bcrypt", "line": "@hash | b64encode", "plain": "p"}
+    plan = plan_shape(Shape.read({"keys": keys, "templates": {"file": "x {{ @line }}"}}))
+
+    assert plan.random_keys == {"hash", "line", "file"}
+    assert plan.uses_random
+
+
 def test_a_secret_has_a_size():
     """What does not fit is known before it is fetched, if files say their size."""
     half, most = MAX_SECRET_BYTES // 2, MAX_SECRET_BYTES

@@ -102,6 +102,8 @@ class ItemIndex:
         self._lock = asyncio.Lock()
         self._scopes: Sequence[Scope] = ()
         self._scopes_asked_at = float("-inf")
+        # What names stand for among these scopes: after a poll, each request is compared, and most name the same few vaults.
+        self._named: dict[str, Found[Scope]] = {}
         self._listings: dict[str, Listing] = {}
         self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
@@ -243,7 +245,10 @@ class ItemIndex:
         return self.cached(path)
 
     def _vault(self, name: str) -> Found[Scope]:
-        return find_vault(self._scopes, name, is_id=self._provider.is_id, credential=self._provider.credential)
+        if (known := self._named.get(name)) is None:
+            is_id, credential = self._provider.is_id, self._provider.credential
+            known = self._named[name] = find_vault(self._scopes, name, is_id=is_id, credential=credential)
+        return known
 
     async def _load_scopes(self) -> None:
         asked_at = self._time.monotonic()
@@ -253,6 +258,7 @@ class ItemIndex:
             raise VaultUnavailable(f"no vault is visible to {self._provider.credential}")
         self._scopes = scopes
         self._scopes_asked_at = asked_at
+        self._named = {}
 
     async def _list(
         self, scope: Scope, *, extending: Listing | None = None, again: Listing | None = None, name: str = ""

@@ -102,7 +102,7 @@ class RequestRegistry:
     def paths(self, connection: str) -> tuple[ItemPath, ...]:
         """The paths that requests use of a connection; those that are not well formed are left out.
 
-        As long as no request changes them, it is the very same object: whoever asks often can tell so without reading it.
+        As long as no request changes them, it is the very same object, so a caller that asks often need not read it to know that.
         """
         if connection not in self._paths:
             asked = (request.paths for request in self._requests.values() if request.connection == connection)
@@ -167,8 +167,10 @@ class RequestRegistry:
         if uid not in objects:
             return False
         now = self._time.monotonic()
-        fresh = {dead: at for dead, at in self._tombstones.items() if now - at < _TOMBSTONE_TTL}
-        self._tombstones = fresh | {uid: now}
+        self._tombstones[uid] = now
+        # The oldest come first: thousands of objects may be deleted at once.
+        while now - next(iter(self._tombstones.values())) >= _TOMBSTONE_TTL:
+            del self._tombstones[next(iter(self._tombstones))]
         del objects[uid]
         if not objects:
             del self._objects[key]

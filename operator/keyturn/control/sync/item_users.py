@@ -17,10 +17,6 @@ class ItemUsers:
         self._resolved: dict[Key, tuple[ResolvedItem, ...]] = {}
         self._sharing: Sharing[Key, tuple[str, str, str]] = Sharing()
 
-    def get(self, key: Key) -> ResolvedItem | None:
-        """The main item that the request named, or None if one of its items could not be found."""
-        return next(iter(self.all(key)), None)
-
     def all(self, key: Key) -> tuple[ResolvedItem, ...]:
         """All items that the request named, in the order of its paths; none if one of them could not be found."""
         return self._resolved.get(key, ())

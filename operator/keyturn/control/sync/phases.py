@@ -21,7 +21,7 @@ from keyturn.control.sync.secret_writer import Present, Refused, SecretWriter
 from keyturn.control.sync.shaping import FetchedItems, Shaper
 from keyturn.control.sync.situations import Situations
 from keyturn.control.sync.status_writer import StatusWriter
-from keyturn.control.sync.written import further_items, outcome_of_write, time_left
+from keyturn.control.sync.written import outcome_of_write, time_left
 from keyturn.core import names
 from keyturn.core.desired import Desired
 from keyturn.core.events import Event
@@ -114,35 +114,37 @@ class Phases:
         plan = None if request.is_synced else await self._shaper.plan(request)
         items = await self._finder.find(request)
         await self._adopt_ownerless(request, items, events)
-        await self._leave_if_frozen(self._desired(request, items), _tags(items))
-        self._stop_if_current(request, items)
+        desired = self._desired(request, items)
+        await self._leave_if_frozen(desired, _tags(items))
+        self._stop_if_current(desired, items)
         await self._stop_if_still_refused(request, items)
         await self._announce_progress(request)
         plan = plan or await self._shaper.plan(request)
         fetched = await self._fetch(request, items, batch)
-        desired = self._desired(request, items, fetched)
+        desired = self._as_fetched(desired, fetched)
         # The listing may be older than the tag.
         await self._leave_if_frozen(desired, _tags(fetched))
         shaped, read = await self._shape(request, plan, fetched)
         return await self._write(desired, items, fetched, shaped, read)
 
-    def _desired(self, request: SecretRequest, items: ResolvedItems, fetched: FetchedItems | None = None) -> Desired:
-        """What is known of the Secret before its data is: of which items it is made, and in which shape.
-
-        Args:
-            request: for the Secret.
-            items: that it names.
-            fetched: the same with their values, if they are fetched already.
-        """
-        revisions = {alias: item.ref.revision for alias, item in items.items()}
-        revisions |= {alias: item.revision for alias, item in (fetched or {}).items()}
+    def _desired(self, request: SecretRequest, items: ResolvedItems) -> Desired:
+        """What is known of the Secret before its data is: of which items it is made, and in which shape."""
         shape = request.shape
         return Desired(
             request,
             items[""].path,
-            revisions[""],
-            items=tuple((alias, item.path, revisions[alias]) for alias, item in items.items() if alias),
+            items[""].ref.revision,
+            items=tuple((alias, item.path, item.ref.revision) for alias, item in items.items() if alias),
             shape="" if shape is None or shape.is_plain else shape.digest(),
+            at=self._time.now(),
+        )
+
+    def _as_fetched(self, desired: Desired, fetched: FetchedItems) -> Desired:
+        """The same of the items as they came: they may be newer than the listings."""
+        return replace(
+            desired,
+            item_revision=fetched[""].revision,
+            items=tuple((alias, path, fetched[alias].revision) for alias, path, _ in desired.items),
             at=self._time.now(),
         )
 
@@ -211,20 +213,20 @@ class Phases:
         if written is not None:
             raise Ended(when_frozen(suspended=request.suspend))
 
-    def _stop_if_current(self, request: SecretRequest, items: ResolvedItems) -> None:
+    def _stop_if_current(self, desired: Desired, items: ResolvedItems) -> None:
         """Stop if all is right by metadata alone, so that nothing need be fetched."""
+        request = desired.request
         secret = self._writer.last_seen(request.key)
         status = request.status
         warning = status.condition("Warning")
         warned = warning is not None and warning.reason == Reason.DUPLICATE_TITLE
         unsettled = warning is not None and warning.reason in {Reason.CANNOT_REFRESH, Reason.ITEM_EMPTIED}
-        desired = self._desired(request, items)
         if (
             secret is not None
             and request.is_synced
             and status.item_version == desired.item_revision
             and status.item_path == str(desired.path)
-            and status.items == further_items(desired)
+            and status.items == desired.further_items
             and warned == any(item.warnings for item in items.values())
             and not unsettled
             and is_current(secret, desired)

@@ -15,7 +15,7 @@ from keyturn.core.managed_fields import taken_over
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import MANAGED_BY, PREVIOUS, PRODUCT, SECRET_MANAGER
 from keyturn.core.ownership import reference_to
-from keyturn.core.pending import PendingChanges, pending_changes
+from keyturn.core.pending import PendingChanges, pending_of
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.restarts import revision_of
 from keyturn.core.secret import Apply, Create, Hold, Keep, data_of, plan_frozen, plan_secret
@@ -268,5 +268,5 @@ def _with_pending(written: Written, secret: Mapping[str, Any]) -> Written:
         written,
         previous=metadata.annotations.get(PREVIOUS, ""),
         revision=revision_of(metadata.annotations),
-        pending=pending_changes(metadata.annotations, metadata.managed_fields, created_at=metadata.creation_timestamp),
+        pending=pending_of(metadata),
     )

@@ -43,7 +43,7 @@ def outcome_of_write(
         ),
         revision=written.revision,
         pending=written.pending,
-        items=further_items(desired),
+        items=desired.further_items,
         origins=origins,
     )
     # Nothing new came from the vault: somebody else changed the Secret.
@@ -56,11 +56,6 @@ def outcome_of_write(
         frozen=frozen,
         again=time_left(desired, written.previous),
     )
-
-
-def further_items(desired: Desired) -> tuple[tuple[str, str, str], ...]:
-    """The further items as a status names them: alias, path by ids, and revision of each."""
-    return tuple((alias, str(path), revision) for alias, path, revision in desired.items)
 
 
 def time_left(desired: Desired, previous: str) -> float | None:

@@ -111,29 +111,32 @@ _KINDS = {"REFERENCE": vault.FieldKind.REFERENCE, "FILE": vault.FieldKind.REFERE
 
 
 def _as_field(found: ItemField, labels: dict[str, str]) -> vault.Field:
+    section, section_id = _section(found.section, labels)
     return vault.Field(
         id=found.id,
         label=found.label,
         kind=_KINDS.get(found.type.upper(), vault.FieldKind.TEXT),
         value=None if found.value is None else found.value.get_secret_value(),
-        section=(section := _section(found.section, labels)),
-        section_id=found.section.id if section and found.section else "",
+        section=section,
+        section_id=section_id,
     )
 
 
 def _as_file(found: ItemFile, labels: dict[str, str]) -> vault.Field:
+    section, section_id = _section(found.section, labels)
     return vault.Field(
         id=found.id,
         label=found.name,
         kind=vault.FieldKind.FILE,
-        section=(section := _section(found.section, labels)),
+        section=section,
         size=found.size,
-        section_id=found.section.id if section and found.section else "",
+        section_id=section_id,
     )
 
 
-def _section(section: Section | None, labels: dict[str, str]) -> str | None:
-    """The section's label; None for what people see outside of any section, although the answer puts it into one."""
+def _section(section: Section | None, labels: dict[str, str]) -> tuple[str | None, str]:
+    """The section's label and id; neither for what people see outside of any section, although the answer puts it into one."""
     if section is None or section.id == _NO_SECTION:
-        return None
-    return section.label or labels.get(section.id) or None
+        return None, ""
+    label = section.label or labels.get(section.id)
+    return (label, section.id) if label else (None, "")
