@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import httpx
 from contract_rules import failure_of
-from contract_world import ErrorTable, Fault, NewItem, Step, table_of
+from contract_world import ErrorTable, Fault, NewItem, Step, World, table_of
 
 from connect_emulator.account.description import FieldSpec, FileSpec, ItemSpec
 from connect_emulator.faults import FaultRule
@@ -75,10 +75,10 @@ _FAULTS: Mapping[Fault, Mapping[str, Any]] = {
 _OF_JSON = (Fault.INVALID_JSON, Fault.INVALID_UTF8, Fault.OTHER_SHAPE, Fault.NULL)
 
 
-class ConnectWorld:
+class ConnectWorld(World):
     """An emulator in this process."""
 
-    provider: ClassVar[Provider[ConnectAccount]] = CONNECT
+    provider: ClassVar[Provider[Any]] = CONNECT
     plays: ClassVar[Mapping[Step, Sequence[Fault]]] = {
         step: [fault for fault in _FAULTS if fault not in (_OF_JSON if step is Step.FILE else (Fault.OTHER_BYTES,))]
         for step in Step
@@ -105,8 +105,8 @@ class ConnectWorld:
         return self.emulator.requests.number
 
     def open(self, *, hasty: bool = False) -> Vaults:
-        deadline = {"deadline": 1.0, "file_deadline": 1.0} if hasty else {}
-        settings = ConnectSettings(host=self.emulator.url, **deadline)
+        patience = 1.0 if hasty else 30.0
+        settings = ConnectSettings(host=self.emulator.url, deadline=patience, file_deadline=patience)
         return ConnectVaults(ConnectClient(settings, token=StaticToken(self.credential), time=self.time))
 
     def add_vault(self, title: str) -> str:

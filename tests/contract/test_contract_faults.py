@@ -1,6 +1,7 @@
 """Whatever goes wrong at a server is the one error of the seam that it means, and is over when it is over."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from contract_rules import ASK, check_error, check_fault, check_limit, failure_of, pairs, settle
@@ -80,11 +81,11 @@ async def test_two_rows_of_a_table_of_errors_cannot_be_confused(world_class, tab
 
 async def is_broken(world, place):
     """Whether any check of the contract fails. The slow ones, which show nothing about tables, are left out."""
-    checks = [lambda check=check: check(world) for check in world.own_checks]
-    checks.append(lambda: check_limit(world, place))
+    checks = [partial(check, world) for check in world.own_checks]
+    checks.append(partial(check_limit, world, place))
     for step, faults in world.plays.items():
         statuses = [fault for fault in faults if fault[0].isdigit()]
-        checks += [lambda step=step, fault=fault: check_fault(world, place, step, fault) for fault in statuses]
+        checks += [partial(check_fault, world, place, step, fault) for fault in statuses]
     for check in checks:
         try:
             await check()
@@ -156,7 +157,7 @@ async def test_a_cancelled_call_ends_at_once_and_harms_no_later_one(world_class,
         world.fail(step, Fault.HANG)
         for _ in range(12):
             before = world.requests
-            call = asyncio.create_task(ASK[step](vaults, place))
+            call = asyncio.ensure_future(ASK[step](vaults, place))
             await until_asked(world, before)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):

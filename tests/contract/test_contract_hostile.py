@@ -99,7 +99,12 @@ async def test_an_answer_with_anything_in_any_place_of_it_does_no_harm(world_cla
     async with world_class.running() as world:
         place = await settle(world)
         cases = []
-        await world.tamper(step, lambda honest: cases.extend((p, c) for p in paths(honest) for c in CHANGES) or honest)
+
+        def plan(honest):
+            cases.extend((path, change) for path in paths(honest) for change in CHANGES)
+            return honest
+
+        await world.tamper(step, plan)
         world.heal()
         for path, change in random.Random(7).sample(cases, min(MOST, len(cases))):
             await world.tamper(step, lambda honest, p=path, c=change: changed(honest, p, c))
