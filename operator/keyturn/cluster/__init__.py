@@ -27,6 +27,7 @@ from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
 from keyturn.cluster.list_watch import METADATA, ApiListWatch, projection_of
 from keyturn.cluster.resources import (
     ALL_NAMESPACES,
+    CONNECTIONS,
     CRDS,
     DAEMONSETS,
     DEPLOYMENTS,
@@ -45,6 +46,7 @@ from keyturn.cluster.resources import (
 
 __all__ = [
     "ALL_NAMESPACES",
+    "CONNECTIONS",
     "CRDS",
     "DAEMONSETS",
     "DEPLOYMENTS",
