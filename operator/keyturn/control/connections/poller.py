@@ -72,6 +72,7 @@ class Poller:
         index: is refreshed by each poll.
         health: of the connection; the index writes it, the poller waits for it.
         on_polled: takes what each poll found.
+        interval: seconds between two polls; None for the installation's.
 
     Attributes:
         looks: takes requests to poll before the time.
@@ -86,13 +87,14 @@ class Poller:
         index: ItemIndex,
         health: ConnectionHealth,
         on_polled: Callable[[Polled], None],
+        interval: float | None = None,
     ) -> None:
         self._connection = connection
         self._provider = provider
         self._index = index
         self._health = health
         self._on_polled = on_polled
-        self._interval = context.settings.polling_interval
+        self._interval = context.settings.polling_interval if interval is None else interval
         self._full_pass_interval = context.settings.full_pass_interval
         self._metrics = context.metrics
         self._time = context.time
