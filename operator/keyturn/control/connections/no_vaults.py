@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keyturn.core.vault import Item, ItemRef, Scope, VaultError
+from keyturn.core.vault import Item, ItemRef, Scope, VaultError, VaultUnavailable
+
+
+class NotOpenedYet(VaultUnavailable):
+    """The credential is being read. It takes a moment, and is no reason to say that anything is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

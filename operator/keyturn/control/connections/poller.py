@@ -13,10 +13,9 @@ from keyturn.base.log import StateLog, debug, info, warning
 from keyturn.base.text import plural
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex, Refreshed
-from keyturn.control.connections.looks import Looks
+from keyturn.control.connections.looks import Asker, Looks
 from keyturn.control.context import Context
 from keyturn.core.provider import Provider
-from keyturn.core.request import Key
 from keyturn.core.sync_requests import LOOK_SPACING
 from keyturn.core.vault import RateLimited, VaultError
 
@@ -48,7 +47,7 @@ class Polled:
     reachable: bool
     moved: bool = False
     newly_stale: bool = False
-    answered: Mapping[Key, str] = field(default_factory=dict)
+    answered: Mapping[Asker, str] = field(default_factory=dict)
 
 
 class _Rested(Enum):
