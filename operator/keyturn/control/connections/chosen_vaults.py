@@ -48,9 +48,7 @@ class ChosenVaults:
         missing = []
         for name in self._chosen:
             try:
-                scope = find_vault(
-                    scopes, name, is_id=self._provider.is_id, credential=self._provider.credential
-                ).match
+                scope = find_vault(scopes, name, is_id=self._provider.is_id, credential=self._provider.credential).match
             except Unresolved:
                 missing.append(name)
             else:

@@ -47,7 +47,7 @@ class ConnectionObjects:
             IfServed(list_watch, time=context.time),
             label=CONNECTIONS.label,
             namespaces=namespaces_or_all(namespaces),
-            on_change=self._changed,
+            on_change=lambda name, _, new: self.observe(ConnectionKey(*name), new),
             on_beat=context.heartbeat.expect("connections", _LONGEST_STILL),
             reachability=context.cluster.reachability,
             time=context.time,
@@ -73,6 +73,16 @@ class ConnectionObjects:
                 _NOT_KNOWN(_log, error=self._informer.error)
                 return
 
+    def observe(self, key: ConnectionKey, new: ConnectionSpec | None) -> None:
+        """Take note of a Connection as it was seen; None if it is gone."""
+        old = self._known.get(key)
+        if new is None:
+            self._known.pop(key, None)
+        else:
+            self._known[key] = new
+        for listener in self._listeners:
+            listener(key, old, new)
+
     def wrote_status(self, spec: ConnectionSpec, status: ConnectionStatus, *, resource_version: str) -> None:
         """Take note of our own status write before the watch reports it, unless something newer is known already."""
         known = self._known.get(spec.key)
@@ -86,13 +96,3 @@ class ConnectionObjects:
     def failing(self) -> Counter[tuple[str, str]]:
         """How many watches do not work now, by kind and reason."""
         return self._informer.failing
-
-    def _changed(self, name: tuple[str, str], _: ConnectionSpec | None, new: ConnectionSpec | None) -> None:
-        key = ConnectionKey(*name)
-        old = self._known.get(key)
-        if new is None:
-            self._known.pop(key, None)
-        else:
-            self._known[key] = new
-        for listener in self._listeners:
-            listener(key, old, new)

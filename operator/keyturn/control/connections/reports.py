@@ -50,7 +50,8 @@ class _State:
     Attributes:
         polled: whether a poll of it has ended.
         failing_since: monotonic time since which every poll failed; None if the last one did not.
-        looked_at: when a poll had news that no status says yet.
+        looked_at: when a poll ended of which no status says yet.
+        news: whether it found that something had moved since the poll before.
         asked: the text of the sync request that its poller was asked to look for.
         answered: the text of the sync request that it has looked for, until the status says that.
         report: what the last poll left to say.
@@ -59,6 +60,7 @@ class _State:
     polled: bool = False
     failing_since: float | None = None
     looked_at: datetime | None = None
+    news: bool = False
     asked: str = ""
     answered: str = ""
     report: ConnectionReport | None = None
@@ -120,6 +122,8 @@ class Reports:
         if polled.reachable:
             if polled.moved or not state.polled:
                 state.looked_at = self._time.now()
+                # At the first look, everything seems to have moved.
+                state.news = state.news or state.polled
             state.failing_since = None
         elif state.failing_since is None:
             state.failing_since = self._time.monotonic()
@@ -168,12 +172,12 @@ class Reports:
         if report is None:
             return None
         before = spec.status
-        if report.reason in PASSING and state.failing_since is not None and before.was_connected(spec.generation):
+        if report.reason in PASSING and state.failing_since is not None and before.was_concluded(spec.generation):
             left = state.failing_since + _GRACE - self._time.monotonic()
             if left > 0 and before.reason != report.reason:
                 return left
         after = self._after(spec, report)
-        if after.says_the_same(before) and report.looked_at is None:
+        if after.says_the_same(before) and not state.news:
             return None
         minor = not report.answered and _gist(after) == _gist(before)
         if minor and (left := self._written_at.get(key, float("-inf")) + _SPACING - self._time.monotonic()) > 0:
@@ -181,7 +185,7 @@ class Reports:
         await self._write(spec, report)
         self._written_at[key] = self._time.monotonic()
         if state.looked_at == report.looked_at:
-            state.looked_at = None
+            state.looked_at, state.news = None, False
         if state.answered == report.answered:
             state.answered = ""
         return None
