@@ -20,8 +20,9 @@ from keyturn.core.restart_kinds import BadKind, KindReference, parse_kinds
 from keyturn.core.restarts import parse_switch
 from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
 from keyturn.official import UnusedFlag, add_official_flags, switch, unused, with_two_dashes
+from keyturn.own_connection import selected_provider
 from keyturn.providers.registry import PROVIDERS
-from keyturn.unknown_variables import UnknownVariable, is_service_link, unknown_variables
+from keyturn.unknown_variables import UnknownVariable, unknown_variables
 
 _LONGEST = 10**9
 """Seconds, some thirty years: a longer interval is a mistake."""
@@ -170,8 +171,8 @@ def read_settings(
     """
     flags = operator_parser().parse_args(with_two_dashes(arguments))
     unknown = _unknown(environment, providers)
-    provider = _selected(environment, providers)
     with translated(lambda error: SettingsError(str(error)) if isinstance(error, BadProviderSettings) else None):
+        provider = selected_provider(environment, providers)
         provider_settings = provider.read_settings(environment) if provider is not None else None
     chosen: dict[str, Any] = {}
     for variable in _VARIABLES:
@@ -212,27 +213,6 @@ def _unknown(environment: Mapping[str, str], providers: Sequence[Provider[Any]])
         if refused:
             raise SettingsError(f"{name} is not a setting; " + (hint or f"known are {', '.join(known)}"))
     return tuple(found)
-
-
-def _selected(environment: Mapping[str, str], providers: Sequence[Provider[Any]]) -> Provider[Any] | None:
-    selected = [provider for provider in providers if environment.get(_selector(provider), "").strip()]
-    if len(selected) > 1:
-        raise SettingsError(f"set only one of {' and '.join(map(_selector, selected))}")
-    if selected:
-        return selected[0]
-    # Something is set for one of them, but not what selects it: it says what is missing.
-    begun = (each for each in providers if any(_is_set(environment, each, name) for name in environment))
-    return next(begun, None)
-
-
-def _is_set(environment: Mapping[str, str], provider: Provider[Any], name: str) -> bool:
-    """Whether a variable that only this provider reads, or may have been meant to, says something."""
-    mine = name.startswith(provider.variable_prefix) and not is_service_link(name)
-    return mine and bool(environment[name].strip())
-
-
-def _selector(provider: Provider[Any]) -> str:
-    return next(iter(provider.environment))
 
 
 def _seconds(name: str, text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from keyturn.core.provider import Provider
 from keyturn.core.resolve import Unresolved, find_vault
@@ -21,7 +22,7 @@ class ChosenVaults:
         missing: those of `chosen` that stood for nothing when the vaults were last listed.
     """
 
-    def __init__(self, vaults: Vaults, chosen: Sequence[str], provider: Provider[object]) -> None:
+    def __init__(self, vaults: Vaults, chosen: Sequence[str], provider: Provider[Any]) -> None:
         self._vaults = vaults
         self._chosen = tuple(dict.fromkeys(chosen))
         self._provider = provider
