@@ -106,7 +106,7 @@ class ConnectionWorld:
         self.api = FakeApiServer(time=self.time)
         self.api.serve(CONNECTIONS)
         self.servers = {host: FakeServer(host) for host in ("red.example", "blue.example")}
-        provider = self._provider()
+        provider = fake_provider(self.servers)
         self.context: Context = fake_context(self.api, time=self.time, providers=(provider,), **settings)
         self.objects = ConnectionObjects(self.context)
         self.paths: list[ItemPath] = [ItemPath("Prod", "db")]
@@ -219,24 +219,27 @@ class ConnectionWorld:
         """Name of the object, reason of the Event, and whether that is a Warning."""
         return [(about.name, str(event.reason), event.warning) for about, event in posted_events(self.context)]
 
-    def _provider(self) -> Provider[Any]:
-        def keys(section: Mapping[str, Any]) -> Mapping[str, SecretKey]:
-            found = {"token": section["tokenSecretRef"], "ca": section.get("caSecretRef")}
-            return {part: SecretKey(each["name"], each["key"]) for part, each in found.items() if each}
 
-        def read(section: Mapping[str, Any], credential: Mapping[str, str], *, allowed: AllowedHosts) -> FakeAccount:
-            if reason := allowed.refuses("https", section["host"]):
-                raise HostNotAllowed(reason)
-            if " " in credential["token"]:
-                raise CredentialInvalid("the key token is no token")
-            return FakeAccount(section["host"], credential["token"])
+def fake_provider(servers: Mapping[str, FakeServer]) -> Provider[Any]:
+    """A provider named `connect` whose accounts are at these servers, by host."""
 
-        def opened(account: FakeAccount, /, *, time: Time, observer: RequestObserver) -> Vaults:
-            del time, observer
-            server = self.servers[account.host]
-            server.opened.append(AccountVaults(server, account.token))
-            return server.latest
+    def keys(section: Mapping[str, Any]) -> Mapping[str, SecretKey]:
+        found = {"token": section["tokenSecretRef"], "ca": section.get("caSecretRef")}
+        return {part: SecretKey(each["name"], each["key"]) for part, each in found.items() if each}
 
-        form = ConnectionForm(secret_keys=keys, read_account=read, default_poll=30.0, shortest_poll=1.0)
-        fake: Provider[Any] = FAKE
-        return replace(fake, name="connect", open=opened, connection=form)
+    def read(section: Mapping[str, Any], credential: Mapping[str, str], *, allowed: AllowedHosts) -> FakeAccount:
+        if reason := allowed.refuses("https", section["host"]):
+            raise HostNotAllowed(reason)
+        if " " in credential["token"]:
+            raise CredentialInvalid("the key token is no token")
+        return FakeAccount(section["host"], credential["token"])
+
+    def opened(account: FakeAccount, /, *, time: Time, observer: RequestObserver) -> Vaults:
+        del time, observer
+        server = servers[account.host]
+        server.opened.append(AccountVaults(server, account.token))
+        return server.latest
+
+    form = ConnectionForm(secret_keys=keys, read_account=read, default_poll=30.0, shortest_poll=1.0)
+    fake: Provider[Any] = FAKE
+    return replace(fake, name="connect", open=opened, connection=form)

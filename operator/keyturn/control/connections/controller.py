@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from keyturn.base.backoff import jittered
 from keyturn.base.log import log_defect, warning
-from keyturn.cluster import ClusterError
+from keyturn.cluster import CONNECTIONS, ClusterError
 from keyturn.control.connections.accounts import Account, AccountOpener
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.credentials import Versions
@@ -29,7 +29,7 @@ _LOOK_AT_CREDENTIALS = 8.0
 _AT_ONCE = 4
 """Connections that are opened, and Secrets that are looked at, at the same time."""
 
-_NOT_READ = warning("the credential of Connection {namespace}/{name} cannot be read now: {error}")
+_NOT_READ = warning("{kind} {namespace}/{name}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class ConnectionController:
             try:
                 await self._open(key)
             except ClusterError as error:
-                _NOT_READ(_log, **key._asdict(), error=error, connection=str(key))
+                _NOT_READ(_log, kind=CONNECTIONS.kind, **key._asdict(), error=error, connection=str(key))
                 self._queue.failed(key)
             except Exception as error:  # noqa: BLE001 - a defect of ours or of a provider, on one Connection
                 log_defect(_log, f"opening the Connection {key}", error, **key._asdict(), connection=str(key))

@@ -39,8 +39,8 @@ _SPACING = 60.0
 _GRACE = 10.0
 """Seconds for which a connection that worked must fail until its status says so: most failures pass by themselves."""
 
-_SAID = warning("Connection {namespace}/{name}: {reason}: {message}")
-_NOT_WRITTEN = warning("the status of Connection {namespace}/{name} cannot be written: {error}")
+_SAID = warning("{kind} {namespace}/{name}: {reason}: {message}")
+_NOT_WRITTEN = warning("{kind} {namespace}/{name}: {error}")
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ class Reports:
             try:
                 wait = await self._conclude(key)
             except ClusterError as error:
-                _NOT_WRITTEN(_log, **key._asdict(), error=error, connection=str(key))
+                _NOT_WRITTEN(_log, kind=CONNECTIONS.kind, **key._asdict(), error=error, connection=str(key))
                 self._queue.failed(key)
             except Exception as error:  # noqa: BLE001 - a defect of ours, on one Connection
                 log_defect(_log, f"the status of the Connection {key}", error, **key._asdict(), connection=str(key))
@@ -274,10 +274,10 @@ class Reports:
         wrong = not ready.is_true
         key = spec.key
         if wrong:
-            about = {"reason": ready.reason, "connection": str(key)}
-            _SAID(_log, **key._asdict(), message=ready.message, **about)
-        about_object = About(CONNECTIONS, key.namespace, key.name, spec.uid)
-        self._context.events.post(about_object, Event(ready.reason, ready.message, warning=wrong))
+            fields = {"reason": ready.reason, "connection": str(key)}
+            _SAID(_log, kind=CONNECTIONS.kind, **key._asdict(), message=ready.message, **fields)
+        about = About(CONNECTIONS, key.namespace, key.name, spec.uid)
+        self._context.events.post(about, Event(ready.reason, ready.message, warning=wrong))
 
 
 def _asker(key: ConnectionKey) -> str:
