@@ -46,12 +46,13 @@ class FakeReconciler:
 class Working:
     def __init__(self, *, number=2, together=(), slow=()):
         self.time = FakeTime()
-        self.queue = WorkQueue(time=self.time, is_slow=lambda key: key in slow)
+        self.queue = WorkQueue(time=self.time, lane=lambda key: key.namespace, is_slow=lambda key: key in slow)
         self.reconciler = FakeReconciler(self.queue)
         self.workers = Workers(
             queue=self.queue,
             reconciler=cast("Reconciler", self.reconciler),
             sharing_item=lambda *_: together,
+            lane=lambda key: key.namespace,
             number=number,
             time=self.time,
         )
