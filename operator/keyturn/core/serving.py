@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from keyturn.core.connection import NAMESPACE_DEFAULT, ConnectionKey, ConnectionSpec
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.names import CONNECTION
 from keyturn.core.request import DEFAULT_CONNECTION
 
 KnownConnections = Mapping[ConnectionKey, ConnectionSpec]
@@ -68,13 +70,13 @@ def serving(
     if ref is not None:
         return _named(consumer, ref, known)
     default = ConnectionKey(consumer.namespace, NAMESPACE_DEFAULT)
-    if _is_there(default, known):
+    if is_known(default, known):
         return _used(known[default])
     if not installation:
         said = f"namespace {consumer.namespace} has no Connection named {NAMESPACE_DEFAULT}, and the installation has no connection"
         return Serving(refusal=said)
     filled = consumer.filled_through
-    if filled is not None and not _is_there(filled, known) and not consumer.may_fall:
+    if filled is not None and not is_known(filled, known) and not consumer.may_fall:
         return Serving(
             refusal=f"the Connection {filled}, through which the Secret was filled, is gone; "
             "change the spec or request a sync to use the installation's connection"
@@ -82,9 +84,23 @@ def serving(
     return Serving(DEFAULT_CONNECTION)
 
 
+def is_known(key: ConnectionKey, known: KnownConnections) -> bool:
+    """Whether there is a Connection, and not about to be deleted."""
+    return key in known and not known[key].deleting
+
+
+def filled_through(secret: ObjectMeta) -> ConnectionKey | None:
+    """The Connection that a Secret of ours was filled through; None for the installation's connection.
+
+    A text that is no name of one counts as the default of the namespace: it is safe to wait for that, and not to use another vault.
+    """
+    text = secret.annotations.get(CONNECTION, "")
+    return (ConnectionKey.parse(text) or ConnectionKey(secret.namespace, NAMESPACE_DEFAULT)) if text else None
+
+
 def _named(consumer: Consumer, ref: ConnectionKey, known: KnownConnections) -> Serving:
     refused: Final = f"the Connection {ref} does not exist, or may not be used from namespace {consumer.namespace}"
-    if not _is_there(ref, known):
+    if not is_known(ref, known):
         return Serving(refusal=refused)
     spec = known[ref]
     # Labels that were not read must not be taken for none: a selector may ask that a label be absent.
@@ -108,7 +124,3 @@ def _permits_by_name(spec: ConnectionSpec, namespace: str) -> bool:
     return namespace == spec.key.namespace or (
         spec.usable_from is not None and namespace in spec.usable_from.namespaces
     )
-
-
-def _is_there(key: ConnectionKey, known: KnownConnections) -> bool:
-    return key in known and not known[key].deleting
