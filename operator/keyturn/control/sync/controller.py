@@ -19,6 +19,7 @@ from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.sync.conclude import Conclusion
 from keyturn.control.sync.consent import Consent
+from keyturn.control.sync.disconnects import Disconnects
 from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.memory import Memory
 from keyturn.control.sync.phases import Phases
@@ -111,6 +112,9 @@ class SyncController:
             cooldown=self._cooldown,
             slots=slots,
         )
+        self._disconnects = Disconnects(
+            context, known=connections.known, registry=registry, secrets=secrets, post=conclusion.post
+        )
         self._sync_requests = SyncRequests(connections)
         reconciler = Reconciler(
             registry=registry,
@@ -132,11 +136,14 @@ class SyncController:
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
-        await self._workers.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._workers.run(), name="workers")
+            group.create_task(self._disconnects.run(), name="disconnects")
 
     def close(self) -> None:
         """Cancel everything that was put off."""
         self._queue.close()
+        self._disconnects.close()
 
     def is_busy(self) -> bool:
         """Whether more changes of Secrets are likely soon."""
@@ -172,6 +179,7 @@ class SyncController:
 
     def secret_changed(self, name: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
         """A Secret of ours changed."""
+        self._disconnects.secret_changed(old, new)
         key = Key(*name)
         request = self._registry.get(key)
         if request is None:
@@ -190,6 +198,7 @@ class SyncController:
         """A Connection appeared, changed or went: what was remembered of it concerns nobody any more."""
         for key in self._memory.take_waiting(str(connection)):
             self._add(key, "its connection changed")
+        self._disconnects.connection_changed(connection)
 
     def polled(self, polled: Polled) -> None:
         """A connection was polled."""
