@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from keyturn.base.errors import translated
 from keyturn.base.text import shorten
+from keyturn.core.allowed_hosts import AllowedHosts, BadHost, parse_allowed_hosts
 from keyturn.core.content import MappingOptions
 from keyturn.core.keys import is_legal_name
 from keyturn.core.names import PRODUCT
@@ -49,6 +50,8 @@ class Settings:
         restart_kinds: kinds that are restarted beside those of Kubernetes itself.
         refresh_mounts: whether pods that mount a changed Secret are touched, so that their files change at once.
         secrets_by_name: whether Secrets are read one by one, for a role that may not list and watch them.
+        allowed_hosts: servers that Connections may name although they are not public, or asked without https.
+        delete_on_disconnect: whether Secrets may be deleted with the Connection that they were filled through, if that asks for it.
         workers: how many items are worked on at once.
         enable_annotations: whether the Secret gets all annotations of its object, but for those of tools that track objects.
         mapping: what may be chosen about a Secret's content.
@@ -74,6 +77,8 @@ class Settings:
     restart_kinds: tuple[KindReference, ...] = ()
     refresh_mounts: bool = False
     secrets_by_name: bool = False
+    allowed_hosts: AllowedHosts = AllowedHosts()
+    delete_on_disconnect: bool = False
     workers: int = 10
     enable_annotations: bool = False
     mapping: MappingOptions = field(default_factory=MappingOptions)
@@ -252,6 +257,13 @@ def _kinds(name: str, text: str) -> tuple[KindReference, ...]:
         raise SettingsError(f"{name}: {error}") from None
 
 
+def _hosts(name: str, text: str) -> AllowedHosts:
+    try:
+        return parse_allowed_hosts(text)
+    except BadHost as error:
+        raise SettingsError(f"{name}: {error}") from None
+
+
 def _namespace(name: str, text: str) -> str:
     if text and not _NAMESPACE.fullmatch(text):
         raise SettingsError(f"{name} names {text!r}, which cannot be a namespace")
@@ -283,6 +295,8 @@ class _Variable(NamedTuple):
     def default(self) -> str:
         """Its default as it would be written; empty if that says nothing."""
         value = _DEFAULTS[self.setting]
+        if isinstance(value, AllowedHosts):
+            return ""
         if isinstance(value, bool):
             return str(value).lower()
         return f"{value:.0f}" if isinstance(value, float) else str(value or "")
@@ -292,6 +306,18 @@ _VARIABLES = (
     _Variable("POLLING_INTERVAL", "polling_interval", _seconds, "seconds between two polls of the vaults"),
     _Variable("WATCH_NAMESPACE", "watch_namespaces", _namespaces, "namespaces to serve, separated by commas; else all"),
     _Variable("AUTO_RESTART", "auto_restart", _switch, "whether workloads restart if no annotation says so"),
+    _Variable(
+        "KEYTURN_ALLOWED_HOSTS",
+        "allowed_hosts",
+        _hosts,
+        "hosts that Connections may name although they are private or have no https, separated by commas",
+    ),
+    _Variable(
+        "KEYTURN_DELETE_ON_DISCONNECT",
+        "delete_on_disconnect",
+        _switch,
+        "whether a Connection may have its Secrets deleted with it",
+    ),
     _Variable("KEYTURN_FULL_PASS_INTERVAL", "full_pass_interval", _seconds, "seconds between two lists of all vaults"),
     _Variable("KEYTURN_MAX_STALENESS", "max_staleness", _seconds, "seconds without an answer until Ready turns false"),
     _Variable("KEYTURN_REFRESH_MOUNTS", "refresh_mounts", _switch, "whether mounted files are refreshed at once"),
