@@ -76,7 +76,7 @@ class Connections:
         self._context = context
         self._wanted = wanted
         self._connections: dict[str, Connection] = {}
-        self._listeners: list[Callable[[Polled], None]] = []
+        self._poll_listeners: list[Callable[[Polled], None]] = []
         self._set_listeners: list[Callable[[ConnectionKey], None]] = []
         self._pollers: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -163,7 +163,7 @@ class Connections:
 
     def subscribe(self, listener: Callable[[Polled], None]) -> None:
         """Have every poll's result given to a listener, which must be quick and must not fail."""
-        self._listeners.append(listener)
+        self._poll_listeners.append(listener)
 
     def subscribe_to_set(self, listener: Callable[[ConnectionKey], None]) -> None:
         """Have a listener called with each Connection that appeared, is described otherwise than before, or is gone.
@@ -194,7 +194,7 @@ class Connections:
         return None if own is None else own.health.not_ready()
 
     def _polled(self, polled: Polled) -> None:
-        for listener in self._listeners:
+        for listener in self._poll_listeners:
             listener(polled)
 
     def _poll(self, connection: Connection) -> None:
