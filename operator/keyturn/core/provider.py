@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from keyturn.base.time import Time
+from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.vault import Vaults
 
 _Settings = TypeVar("_Settings")
+_Settings_co = TypeVar("_Settings_co", covariant=True)
 _Settings_contra = TypeVar("_Settings_contra", contravariant=True)
 
 
@@ -50,6 +52,50 @@ class Budget:
     shortest_poll: float
 
 
+class SecretKey(NamedTuple):
+    """Names one key of a Secret, in the namespace of the Connection that refers to it."""
+
+    secret: str
+    key: str
+
+
+class ReadAccount(Protocol[_Settings_co]):
+    """Makes what a provider's `open` takes of a Connection and its credential. It sends no request."""
+
+    def __call__(
+        self, section: Mapping[str, Any], credential: Mapping[str, str], /, *, allowed: AllowedHosts
+    ) -> _Settings_co:
+        """Read the account.
+
+        Args:
+            section: the provider's part of the `spec`, as the API server gives it.
+            credential: texts by the names that `ConnectionForm.secret_keys` gives.
+            allowed: the servers that may be asked; checked again whenever a connection is made.
+
+        Raises:
+            CredentialInvalid: the credential is malformed; names the key, never a value.
+            HostNotAllowed: the server may not be asked.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionForm(Generic[_Settings]):
+    """How a Connection names an account of a provider.
+
+    Attributes:
+        secret_keys: the keys of Secrets that make up the credential, by names of the provider's own, such as `token`. Absent optional
+            ones are left out. What the definition would refuse may be read as anything.
+        read_account: makes what `open` takes.
+        default_poll: seconds between two polls if the Connection does not say.
+        shortest_poll: seconds; the least that it may say.
+    """
+
+    secret_keys: Callable[[Mapping[str, Any]], Mapping[str, SecretKey]]
+    read_account: ReadAccount[_Settings]
+    default_poll: float
+    shortest_poll: float
+
+
 @dataclass(frozen=True, slots=True)
 class Provider(Generic[_Settings]):
     """A product that holds vaults. To add one: a folder in `providers/`, and a line in `providers/registry.py`.
@@ -65,6 +111,7 @@ class Provider(Generic[_Settings]):
         open: makes its `Vaults`.
         budget: how much one connection may ask of its server.
         metrics_prefix: how the names of its metrics begin.
+        connection: how a Connection names an account of it; None if none can.
     """
 
     name: str
@@ -77,3 +124,4 @@ class Provider(Generic[_Settings]):
     open: OpenVaults[_Settings]
     budget: Budget
     metrics_prefix: str
+    connection: ConnectionForm[_Settings] | None = None

@@ -6,6 +6,9 @@ titles and statuses, never a value.
 ```
 VaultError
 ├── CredentialRefused   the credential is refused; a new one is needed, never a retry on a timer
+│   ├── CredentialInvalid   it cannot be used as it is, so that no request is sent with it
+│   └── CredentialMissing   what a Connection names as its credential is not there, so that no request is sent
+├── HostNotAllowed      the server, or an address of it, is one that may not be asked
 ├── AccessDenied        the credential may not see this scope or item
 ├── NotInVault          the scope, item or file does not exist
 ├── FileTooLarge        a file is larger than the reader can use
@@ -43,6 +46,24 @@ class CredentialRefused(VaultError):
     """The credential is refused as a whole."""
 
     label = "Unauthorized"
+
+
+class CredentialInvalid(CredentialRefused):
+    """The credential is malformed, or asks for what must not be done; the message names which part of it."""
+
+    label = "InvalidCredential"
+
+
+class CredentialMissing(CredentialRefused):
+    """A Secret that holds the credential, or a key of it, does not exist. A provider never raises it."""
+
+    label = "CredentialMissing"
+
+
+class HostNotAllowed(VaultError):
+    """The server's name or one of its addresses may not be asked, because the installation's administrator did not list it."""
+
+    label = "HostNotAllowed"
 
 
 class AccessDenied(VaultError):
