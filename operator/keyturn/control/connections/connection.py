@@ -19,7 +19,7 @@ from keyturn.core.connection import ConnectionKey, ConnectionSpec
 from keyturn.core.paths import ItemPath
 from keyturn.core.provider import Provider
 from keyturn.core.request import DEFAULT_CONNECTION
-from keyturn.core.vault import VaultError, Vaults
+from keyturn.core.vault import VaultError, Vaults, VaultUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +91,16 @@ class Connections:
     def get(self, name: str) -> Connection | None:
         """The connection of this name, or None if there is none now."""
         return self._connections.get(name)
+
+    def opened(self, name: str) -> Connection:
+        """The connection of this name.
+
+        Raises:
+            VaultUnavailable: there is none now.
+        """
+        if (connection := self._connections.get(name)) is None:
+            raise VaultUnavailable(f"the connection {name} is not open")
+        return connection
 
     def add(
         self, name: str, provider: Provider[Any], vaults: Vaults, *, interval: float | None = None, polled: bool = True
