@@ -21,6 +21,7 @@ from keyturn.cluster.errors import (
 )
 from keyturn.cluster.events import About, EventPoster
 from keyturn.cluster.gateway import Cluster
+from keyturn.cluster.if_served import IfServed
 from keyturn.cluster.informer import Informer
 from keyturn.cluster.lasting_reads import LastingReads, LastingWatch
 from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
@@ -73,6 +74,7 @@ __all__ = [
     "EventPoster",
     "Forbidden",
     "Gone",
+    "IfServed",
     "Informer",
     "Invalid",
     "LastingReads",
