@@ -62,7 +62,8 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     time = Time()
     provider = settings.provider
-    metrics = Metrics(version=version("keyturn"), time=time, providers={provider.metrics_prefix: provider.label})
+    prefix = provider.metrics_prefix
+    metrics = Metrics(version=version("keyturn"), time=time, providers={prefix: provider.label}, installed=[prefix])
     async with AsyncExitStack() as stack:
         observer = partial(metrics.vault_request, provider.metrics_prefix)
         vaults = provider.open(settings.provider_settings, time=time, observer=observer)

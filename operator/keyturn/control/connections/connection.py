@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from keyturn.control.connections.health import ConnectionHealth
@@ -13,7 +14,7 @@ from keyturn.control.connections.poller import Polled, Poller
 from keyturn.control.context import Context
 from keyturn.core.paths import ItemPath
 from keyturn.core.provider import Provider
-from keyturn.core.vault import Vaults
+from keyturn.core.vault import Vaults, credential_stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,13 @@ class Connections:
             vaults, connection=name, wanted=lambda: self._wanted(name), health=health, provider=provider, time=time
         )
         poller = Poller(
-            self._context, connection=name, provider=provider, index=index, health=health, on_polled=self._polled
+            self._context,
+            connection=name,
+            provider=provider,
+            index=index,
+            health=health,
+            on_polled=self._polled,
+            stamp=partial(credential_stamp, vaults),
         )
         self._connections[name] = Connection(name, vaults, index, health, poller)
         return self._connections[name]

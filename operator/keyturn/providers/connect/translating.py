@@ -21,7 +21,7 @@ from keyturn.providers.connect.models import ConnectItem, ConnectVault, ItemFiel
 
 _ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
     (TokenRefused, vault.CredentialRefused),
-    (BadToken, vault.CredentialRefused),
+    (BadToken, vault.CredentialInvalid),
     (Denied, vault.AccessDenied),
     (Missing, vault.NotInVault),
     (ContentTooLarge, vault.FileTooLarge),
@@ -54,7 +54,7 @@ def as_vault_error(
         return vault.ItemUnreadable(text)
     for connect_class, vault_class in _ERRORS:
         if isinstance(error, connect_class):
-            about_server = vault_class is vault.CredentialRefused or not may_be_absent
+            about_server = issubclass(vault_class, vault.CredentialRefused) or not may_be_absent
             return vault_class(at_server if about_server else text)
     return vault.VaultUnavailable(at_server)
 
