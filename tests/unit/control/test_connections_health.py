@@ -186,7 +186,9 @@ def test_a_second_refusal_requires_a_new_credential(health):
 
     assert health.state is health.reported is HealthState.RECONNECT_REQUIRED
     assert health.summary() == "cannot be used (CredentialRefused)"
-    assert health.detail() == ("the token is refused; asked again once its credential changes or a sync is requested")
+    assert health.detail() == (
+        "the token is refused; after a second look, asked again only once its credential changes or a sync is requested"
+    )
 
 
 def test_a_malformed_credential_needs_no_second_look(health):

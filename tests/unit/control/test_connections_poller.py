@@ -426,6 +426,7 @@ async def test_a_vault_that_cannot_be_listed_leaves_its_look_unanswered(running)
 
 async def test_a_credential_that_is_refused_every_second_time_is_logged_once(world, caplog):
     """One of two servers behind an address may lack the token."""
+    await world.poller.poll()
     for _ in range(20):
         for world.vaults.error in (REFUSED, None):
             await world.poller.poll()
@@ -468,9 +469,21 @@ async def test_a_refused_credential_is_never_tried_again_on_a_timer(running, cap
 
     assert running.vaults.take_asked() == []
     assert running.context.heartbeat.check() is None
-    assert [message for message in caplog.messages if "cannot be used" in message] == [
-        f"Fake cannot be used (CredentialRefused): {REFUSED}; asked again once its credential changes or a sync is requested"
-    ]
+    [message] = [message for message in caplog.messages if "cannot be used" in message]
+    assert message == (
+        "Fake cannot be used (CredentialRefused): the token is refused; "
+        "after a second look, asked again only once its credential changes or a sync is requested"
+    )
+
+
+async def test_a_credential_that_never_worked_is_logged_at_once(world, caplog):
+    """It is rather wrong than refused by chance."""
+    world.vaults.error = REFUSED
+    for _ in range(2):
+        await world.poller.poll()
+
+    [message] = caplog.messages
+    assert message.startswith("Fake cannot be used (CredentialRefused): ")
 
 
 async def test_what_is_not_polled_becomes_stale_all_the_same(running):

@@ -13,6 +13,9 @@ from keyturn.core.vault import CredentialRefused, Scope, VaultError
 HealthListener = Callable[[HealthState, HealthState], None]
 """Takes the states before and after a change that people are to know of. It must be quick, and must not fail."""
 
+_REFUSED = frozenset({HealthState.REFUSED_ONCE, HealthState.RECONNECT_REQUIRED})
+_WAITS = "; after a second look, asked again only once its credential changes or a sync is requested"
+
 
 class ConnectionHealth:
     """Shared by the poller, which finds out, and by everything that asks before it sends a request.
@@ -168,8 +171,7 @@ class ConnectionHealth:
     def detail(self) -> str:
         """What else there is to say about that."""
         if problem := self.not_ready():
-            waits = "" if self.state.is_on_timer else "; asked again once its credential changes or a sync is requested"
-            return f"{problem}{waits}"
+            return f"{problem}{_WAITS}" if self.state in _REFUSED else problem
         if self._signs.slow:
             return f"{self._label} took long to answer several times"
         return (

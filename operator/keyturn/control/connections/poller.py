@@ -258,7 +258,8 @@ class Poller:
             seconds=self._time.monotonic() - started,
             error=error,
         )
-        if self._health.state is HealthState.REFUSED_ONCE:
+        if self._health.state is HealthState.REFUSED_ONCE and self._connected:
+            # Good credentials are refused at times; one that never worked is rather a wrong one.
             return
         if (summary := self._health.summary()) is None:
             self._state.good(**self._about())
