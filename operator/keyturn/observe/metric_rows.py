@@ -18,7 +18,7 @@ _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 _CAMEL_CASE = r"[A-Z][A-Za-z]{1,63}"
-CONNECTION = Label("connection", r"[a-z0-9.-]{1,63}(/[a-z0-9.-]{1,253})?", capacity=1000)
+CONNECTION_LABEL = Label("connection", r"[a-z0-9.-]{1,63}(/[a-z0-9.-]{1,253})?", capacity=1000)
 """The installation's own by its word, a Connection as namespace/name; those beyond a thousand share `other`."""
 _WORD = r"[a-z][a-z0-9._-]{0,63}"
 _VERSION = r"\S{1,63}"
@@ -95,7 +95,7 @@ VAULT_SECONDS = _histogram(
 VAULT_REQUESTS_OF = _counter(
     "{provider}_connection_requests",
     "Requests to {label} by connection: what counts against the quota of its account.",
-    CONNECTION,
+    CONNECTION_LABEL,
 )
 VAULT_UP = _gauge(
     "{provider}_up", "1 while the installation's own connection to {label} can be used, 0 while it cannot."
@@ -111,13 +111,13 @@ OF_INSTALLATION = (VAULT_UP, VAULT_DOWN)
 CONNECTION_STATE = _gauge(
     "keyturn_connection_state",
     "1 for the state that a connection is in now (Unknown, Up, Degraded, ReconnectRequired, Down).",
-    CONNECTION,
+    CONNECTION_LABEL,
     Label("state", _CAMEL_CASE),
 )
 CONNECTION_POLL_TIME = _gauge(
     "keyturn_connection_last_successful_poll_timestamp_seconds",
     "When the last successful poll of a connection ended, in seconds since 1970; no series before.",
-    CONNECTION,
+    CONNECTION_LABEL,
 )
 
 API_REQUESTS = _counter(

@@ -49,7 +49,7 @@ class Metrics:
         self._providers = providers
         # The label of each connection, for as long as there is the connection.
         self._connections: dict[str, str] = {}
-        self._connection_label = LabelValues(rows.CONNECTION.values, capacity=rows.CONNECTION.capacity)
+        self._connection_label = LabelValues(rows.CONNECTION_LABEL.values, capacity=rows.CONNECTION_LABEL.capacity)
         self._states: dict[str, HealthState] = {}
         self._time = time
         self._leading_since = self._now()

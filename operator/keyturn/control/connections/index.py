@@ -119,6 +119,19 @@ class ItemIndex:
         """How many vaults the credential can see."""
         return len(self._scopes)
 
+    @property
+    def items(self) -> int:
+        """How many items these vaults have, as far as the provider says so or they were listed."""
+        return sum(
+            self._listings[scope.id].active() if scope.size is None and scope.id in self._listings else scope.size or 0
+            for scope in self._scopes
+        )
+
+    @property
+    def vault_ids(self) -> frozenset[str]:
+        """The ids of these vaults."""
+        return frozenset(scope.id for scope in self._scopes)
+
     def requested(self) -> int:
         """How many items are requested, each counted once for each way in which its path is written."""
         return len(set(self._wanted()))
@@ -161,11 +174,7 @@ class ItemIndex:
             self._listings = {scope: listing for scope, listing in self._listings.items() if scope in self._polled}
             self._errors = {scope: error for scope, error in self._errors.items() if scope in self._polled}
             self._health.set_reachable(vault_errors=self._errors, scopes=self._scopes, seconds=answered_in)
-            return Refreshed(
-                listed=len(due),
-                failed=len(self._errors),
-                other_vaults=self._polled != before,
-            )
+            return Refreshed(listed=len(due), failed=len(self._errors), other_vaults=self._polled != before)
 
     async def find(self, path: ItemPath, *, since: float, at_least: float = 0.0) -> ResolvedItem:
         """The item that a path names.

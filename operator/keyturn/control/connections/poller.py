@@ -17,11 +17,10 @@ from keyturn.base.log import StateLog, debug, info, warning
 from keyturn.base.text import plural
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex, Refreshed
-from keyturn.control.connections.looks import Looks
+from keyturn.control.connections.looks import Asker, Looks
 from keyturn.control.context import Context
 from keyturn.core.health_states import SECOND_LOOK, HealthState
 from keyturn.core.provider import Provider
-from keyturn.core.request import Key
 from keyturn.core.sync_requests import LOOK_SPACING
 from keyturn.core.vault import RateLimited, VaultError
 
@@ -56,7 +55,7 @@ class Polled:
     reachable: bool
     moved: bool = False
     newly_stale: bool = False
-    answered: Mapping[Key, str] = field(default_factory=dict)
+    answered: Mapping[Asker, str] = field(default_factory=dict)
 
 
 class _Rested(Enum):
@@ -111,7 +110,8 @@ class Poller:
         self._beat = context.heartbeat.expect(f"poller {connection}".strip(), 2 * self._interval + 300.0)
         self._state = StateLog(_log, failed=_FAILED, recovered=_RECOVERED, time=context.time)
         # Whoever may be asked but rarely is asked rarely also while it fails: its quota counts that, too.
-        longest = max(provider.budget.shortest_poll, min(self._interval, _LONGEST_PAUSE))
+        shortest = provider.connection.shortest_poll if provider.connection else provider.budget.shortest_poll
+        longest = max(shortest, min(self._interval, _LONGEST_PAUSE))
         self._backoff = Backoff(first=1.0, longest=longest)
         self._stamp = stamp
         self._polled_with: object = None
