@@ -108,6 +108,7 @@ async def run(settings: Settings) -> None:
                         **({settings.provider.name: operator.connections.not_ready} if settings.provider else {}),
                         "kubernetes": operator.kubernetes_not_ready,
                     },
+                    notes=operator.connections.notes,
                     liveness={**(standby.liveness if standby else {}), "loops": context.heartbeat.check},
                 )
             )

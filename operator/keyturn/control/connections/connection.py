@@ -17,6 +17,7 @@ from keyturn.control.connections.no_vaults import NoVaults
 from keyturn.control.connections.poller import Polled, Poller
 from keyturn.control.context import Context
 from keyturn.core.connection import ConnectionKey, ConnectionSpec
+from keyturn.core.health_states import HealthState
 from keyturn.core.paths import ItemPath
 from keyturn.core.provider import Provider
 from keyturn.core.request import DEFAULT_CONNECTION
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _AFTER_DEFECT = 60.0
 """Seconds until a poller goes on that met a defect of ours or of a provider: the other connections must not end with it."""
+
+_MOST_NOTES = 20
 
 _LONGEST_CLOSE = 10.0
 """Seconds that a provider may take to close what it opened."""
@@ -198,6 +201,16 @@ class Connections:
         """Why not everything can be read through the installation's connection now, for the readiness endpoint; None if it can."""
         own = self.get(DEFAULT_CONNECTION)
         return None if own is None else own.health.not_ready()
+
+    def notes(self) -> list[str]:
+        """A line for each Connection that does not work as it should, the first of them. None makes the process less ready."""
+        ill = [
+            f"Connection {connection.name} is {connection.health.reported}"
+            for connection in self
+            if connection.name != DEFAULT_CONNECTION and connection.health.reported is not HealthState.UP
+        ]
+        left_out = len(ill) - _MOST_NOTES
+        return [*ill[:_MOST_NOTES], *([f"and {left_out} more"] if left_out > 0 else [])]
 
     def _polled(self, polled: Polled) -> None:
         for listener in self._poll_listeners:
