@@ -51,6 +51,17 @@ def test_everything_can_be_chosen():
 
 
 @pytest.mark.parametrize(
+    "environment", [{}, {"OP_CONNECT_HOST": "", "OP_CONNECT_TOKEN": " "}, {"OP_CONNECT_SERVICE_HOST": "10.0.0.1"}]
+)
+def test_an_installation_needs_no_connection_of_its_own(environment):
+    """Connections may serve all its objects. What Kubernetes sets for a Service says nothing."""
+    settings = read_settings([], {**environment, "POLLING_INTERVAL": "5"})
+
+    assert (settings.provider, settings.provider_settings) == (None, None)
+    assert "connect" in {each.name for each in settings.providers}
+
+
+@pytest.mark.parametrize(
     ("arguments", "environment", "named"),
     [
         ([], {"OP_CONNECT_TOKEN": "t"}, "OP_CONNECT_HOST"),

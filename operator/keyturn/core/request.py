@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from keyturn.core.conditions import Status
+from keyturn.core.connection import ConnectionKey
 from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
 from keyturn.core.hints import closest
 from keyturn.core.names import (
@@ -61,6 +62,7 @@ class SecretRequest:
         owners: all that ask for this Secret, the one that decides first.
         has_status: whether the object that decides has a status; else how the request stands is in memory alone.
         connection: name of the connection that serves it.
+        connection_ref: the Connection that the object names; None if it names none, so that another rule chooses.
         resource_version: of the object that this was read from; not part of equality.
         item_path: as written, valid or not; None if the object has none.
         mapping: how an item becomes keys.
@@ -81,6 +83,7 @@ class SecretRequest:
     owners: tuple[Owner, ...] = ()
     has_status: bool = True
     connection: str = DEFAULT_CONNECTION
+    connection_ref: ConnectionKey | None = None
     mapping: MappingOptions = DEFAULT_MAPPING
     shape: Shape | None = None
     suspend: bool = False

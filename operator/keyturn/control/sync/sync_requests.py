@@ -50,8 +50,8 @@ class SyncRequests:
     def looked(self, polled: Polled) -> Iterator[Key]:
         """The keys whose sync requests a poll has looked for: a pass that begins from now on answers them."""
         for key, text in polled.answered.items():
-            noted = self._noted.get(key)
-            if noted is not None and noted.text == text:
+            noted = self._noted.get(key) if isinstance(key, Key) else None
+            if isinstance(key, Key) and noted is not None and noted.text == text:
                 self._noted[key] = replace(noted, looked=True)
                 yield key
 
