@@ -3,7 +3,7 @@
 No server of 1Password's can be had for tests, and its protocol is encrypted beyond imitation. So the account stands behind the
 SDK: `CoreDouble` takes the place of the SDK's compiled core. Three things keep it honest. Each call is first sent to the real
 core, for a session that does not exist: that core refuses a misspelt call otherwise than a well-formed one. Answers are written
-by the SDK's own models. And errors have the texts that tests/onepassword gets from the real core.
+by the SDK's own models. And errors have the texts that tests/onepassword_sdk gets from the real core.
 """
 
 from __future__ import annotations
@@ -49,14 +49,23 @@ TEXTS = {
 """What the real core says of an answer with this status, and of others that are no answer."""
 
 
-def service_token(address: str = "https://my.1password.com", *, email: str = "robot@1passwordserviceaccounts.com", **more: Any) -> str:
+def service_token(
+    address: str = "https://my.1password.com", *, email: str = "robot@1passwordserviceaccounts.com", **more: Any
+) -> str:
     """A token that the real core takes for one; no account of this name exists."""
     content = {
         "signInAddress": address,
         "userAuth": {"method": "SRPg-4096", "alg": "PBES2g-HS256", "iterations": 650000, "salt": "A" * 22},
         "email": email,
         "srpX": "ab" * 32,
-        "muk": {"alg": "A256GCM", "ext": True, "k": "A" * 43, "key_ops": ["decrypt", "encrypt"], "kty": "oct", "kid": "mp"},
+        "muk": {
+            "alg": "A256GCM",
+            "ext": True,
+            "k": "A" * 43,
+            "key_ops": ["decrypt", "encrypt"],
+            "kty": "oct",
+            "kid": "mp",
+        },
         "secretKey": "A3-ABCDEF-ABCDEF-ABCDE-ABCDE-ABCDE-ABCDE",
         "throttleSecret": {"seed": "ab" * 32, "uuid": "A" * 26},
         "deviceUuid": "abcdefghijklmnopqrstuvwxyz",
@@ -143,7 +152,12 @@ class ServiceAccount:
             "updated_at": _text(self._now),
         } | more
         item = types.Item(
-            id=item_id, title=title, category=category, vault_id=vault, fields=list(fields or (text("password", "s3cret"),)), **content
+            id=item_id,
+            title=title,
+            category=category,
+            vault_id=vault,
+            fields=list(fields or (text("password", "s3cret"),)),
+            **content,
         )
         self.items[vault][item_id] = Held(item)
         self._moved(vault)
@@ -199,7 +213,9 @@ class ServiceAccount:
             return self.raw[name]
         answer: Callable[[dict[str, Any]], Any] = getattr(self, f"_{name}")
         found = answer(parameters)
-        return TypeAdapter(type(found) if not isinstance(found, list) else list).dump_json(found, by_alias=True).decode()
+        return (
+            TypeAdapter(type(found) if not isinstance(found, list) else list).dump_json(found, by_alias=True).decode()
+        )
 
     async def _begin(self, name: str) -> None:
         self.calls.append(name)
@@ -302,7 +318,9 @@ class CoreDouble:
         call = invoke_config["invocation"]
         if call["clientId"] not in self.sessions:
             raise Exception(f"{_INTERNAL}: invalid client id")  # noqa: TRY002 - as the SDK does
-        return await self.sessions[call["clientId"]].answer(call["parameters"]["name"], call["parameters"]["parameters"])
+        return await self.sessions[call["clientId"]].answer(
+            call["parameters"]["name"], call["parameters"]["parameters"]
+        )
 
     def release_client(self, client_id: int) -> None:
         del self.sessions[client_id]
@@ -322,6 +340,6 @@ class CoreDouble:
 def core_double(accounts: dict[str, ServiceAccount]) -> Iterator[CoreDouble]:
     """While it lasts, the SDK logs in to these accounts and to no server."""
     double = CoreDouble(accounts)
-    with mock.patch.object(onepassword.client, "UniffiCore", lambda: double):
+    with mock.patch.object(onepassword.client, "UniffiCore", return_value=double):
         yield double
     assert double.malformed == []

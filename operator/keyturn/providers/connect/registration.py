@@ -29,4 +29,5 @@ CONNECT: Provider[ConnectAccount] = Provider(
     open=open_connect,
     budget=BUDGET,
     metrics_prefix="keyturn_connect",
+    needed=(("OP_CONNECT_HOST",), ("OP_CONNECT_TOKEN", "OP_CONNECT_TOKEN_FILE")),
 )

@@ -84,9 +84,7 @@ class OnepasswordVaults:
             return known.refs
         what = f"the items of vault {scope.id}"
         text = await self._call("ItemsList", {"vault_id": scope.id, "filters": []}, what)
-        found = await read_answer(
-            OVERVIEWS, text, longest=LONGEST_LIST, otherwise=vault.VaultUnavailable, what=what
-        )
+        found = await read_answer(OVERVIEWS, text, longest=LONGEST_LIST, otherwise=vault.VaultUnavailable, what=what)
         if any(each.vault_id not in {"", scope.id} for each in found):
             raise vault.VaultUnavailable(f"{what}: an item of another vault is among them")
         if not found and scope.size:

@@ -29,6 +29,13 @@ def open_onepassword(account: OnepasswordAccount, /, *, time: Time, observer: Re
     return OnepasswordVaults(session, time=time)
 
 
+ONEPASSWORD_FORM: ConnectionForm[OnepasswordAccount] = ConnectionForm(
+    secret_keys=onepassword_secret_keys,
+    read_account=read_onepassword_account,
+    default_poll=_SHORTEST_POLL,
+    shortest_poll=_SHORTEST_POLL,
+)
+
 ONEPASSWORD: Provider[OnepasswordAccount] = Provider(
     name="onepassword",
     label="1Password",
@@ -40,10 +47,6 @@ ONEPASSWORD: Provider[OnepasswordAccount] = Provider(
     open=open_onepassword,
     budget=Budget(requests_at_once=_AT_ONCE, shortest_poll=1.0),
     metrics_prefix="keyturn_onepassword",
-    connection=ConnectionForm(
-        secret_keys=onepassword_secret_keys,
-        read_account=read_onepassword_account,
-        default_poll=_SHORTEST_POLL,
-        shortest_poll=_SHORTEST_POLL,
-    ),
+    connection=ONEPASSWORD_FORM,
+    needed=(tuple(ONEPASSWORD_VARIABLES),),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +16,7 @@ _T = TypeVar("_T")
 VAULTS = TypeAdapter(tuple[SdkVault, ...])
 OVERVIEWS = TypeAdapter(tuple[SdkOverview, ...])
 ITEM = TypeAdapter(SdkItem)
+_NUMBERS = TypeAdapter(list[int])
 
 LONGEST_LIST = 32 * 1024 * 1024
 """Characters: more than any vault that somebody works with has in its list of items."""
@@ -28,7 +28,9 @@ _LARGE = 128 * 1024
 """Characters that are read in about a millisecond. More of them are read in a thread, so that nothing else waits."""
 
 
-async def read_answer(adapter: TypeAdapter[_T], text: str, *, longest: int, otherwise: type[VaultError], what: str) -> _T:
+async def read_answer(
+    adapter: TypeAdapter[_T], text: str, *, longest: int, otherwise: type[VaultError], what: str
+) -> _T:
     """Read an answer in JSON.
 
     Args:
@@ -42,7 +44,9 @@ async def read_answer(adapter: TypeAdapter[_T], text: str, *, longest: int, othe
         raise otherwise(f"{what}: the answer has more than {longest} characters")
 
     def misshapen(error: Exception) -> Exception | None:
-        return otherwise(f"{what}: the answer is not what was asked for") if isinstance(error, ValidationError) else None
+        return (
+            otherwise(f"{what}: the answer is not what was asked for") if isinstance(error, ValidationError) else None
+        )
 
     with translated(misshapen):
         if len(text) > _LARGE:
@@ -61,7 +65,11 @@ async def read_bytes(text: str, *, size: int, otherwise: type[VaultError], what:
     """
     if len(text) > 5 * size + 16:
         raise otherwise(f"{what}: it has more than the {size} bytes that the item says")
-    with translated(lambda error: otherwise(f"{what}: the answer is no content") if isinstance(error, ValueError | TypeError) else None):
+
+    def misshapen(error: Exception) -> Exception | None:
+        return otherwise(f"{what}: the answer is no content") if isinstance(error, ValueError) else None
+
+    with translated(misshapen):
         content = await asyncio.to_thread(_as_bytes, text) if len(text) > _LARGE else _as_bytes(text)
     if len(content) != size:
         raise otherwise(f"{what}: it has {len(content)} bytes, and the item says {size}")
@@ -69,7 +77,4 @@ async def read_bytes(text: str, *, size: int, otherwise: type[VaultError], what:
 
 
 def _as_bytes(text: str) -> bytes:
-    numbers = json.loads(text)
-    if not isinstance(numbers, list):
-        raise TypeError("not a list")
-    return bytes(numbers)
+    return bytes(_NUMBERS.validate_json(text, strict=True))

@@ -1,7 +1,7 @@
 """What an error of 1Password's SDK means. The SDK has one class for nearly all of them, so their texts must tell them apart.
 
 The texts are those of the core of onepassword-sdk 0.4.2: seen as its answers to statuses of a server, or read in the library.
-tests/onepassword compares them with the core itself.
+tests/onepassword_sdk compares them with the core itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ _MEANINGS: Final[tuple[tuple[str, Meaning], ...]] = (
     ("service account token was not specified", Meaning.MALFORMED),
     ("throttle token is invalid", Meaning.MALFORMED),
     ("invalid sign-in address", Meaning.MALFORMED),
-    ("invalid user auth parameters within token", Meaning.MALFORMED),
     ("have the right permissions", Meaning.FORBIDDEN),
     ("not sufficient permissions", Meaning.FORBIDDEN),
     ("resource not found", Meaning.ABSENT),

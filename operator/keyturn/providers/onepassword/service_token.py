@@ -15,7 +15,8 @@ from keyturn.core.vault import CredentialInvalid, HostNotAllowed
 DOMAINS = ("1password.com", "1password.ca", "1password.eu")
 """A token is sent to these and to what stands below them, and nowhere else unless the administrator lists it."""
 
-_TOKEN = re.compile(r"ops_([A-Za-z0-9_-]{1,16384})={0,2}")
+_TOKEN = re.compile(r"ops_([A-Za-z0-9_+/-]{1,16384})={0,2}")
+"""The SDK reads both alphabets of base64."""
 
 _ADDRESS = re.compile(r"(?:(https?)://)?([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?)(?::([0-9]{1,5}))?/?")
 """As narrow as possible: what other readers of addresses could understand in another way, such as `user@host`, is none."""
@@ -59,7 +60,9 @@ def parse_service_token(text: str, *, origin: str, allowed: AllowedHosts) -> Ser
     match = _TOKEN.fullmatch(token)
     content = None if match is None else _decoded(match[1])
     if content is None or not isinstance(address := content.get("signInAddress"), str):
-        raise CredentialInvalid(f"the service account token in {origin} is not whole: was it cut, or copied with a line break?")
+        raise CredentialInvalid(
+            f"the service account token in {origin} is not whole: was it cut, or copied with a line break?"
+        )
     return ServiceToken(token, _server(address, origin=origin, allowed=allowed))
 
 
@@ -81,7 +84,8 @@ def _foreign_form(token: str) -> str | None:
 def _decoded(text: str) -> dict[str, Any] | None:
     """The object in a token; None if there is none, or if a name in it stands twice: then readers may differ."""
     try:
-        content = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), object_pairs_hook=_once)
+        standard = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
+        content = json.loads(base64.b64decode(standard, validate=True), object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -106,13 +106,14 @@ class Session:
             if self._session is not None:
                 self._drop(self._session)
             self._server = token.server
-            self._logins += 1
             self._login_failure = None
             try:
                 session = await self._observed(AUTHENTICATE, partial(self._log_in, token.text), seconds=_LOGIN_DEADLINE)
             except SdkFailure as failure:
                 self._login_failure = failure.without_traceback()
                 raise
+            finally:
+                self._logins += 1
             if self._is_closed:
                 session.release()
                 self._tokens.current()
@@ -133,7 +134,9 @@ class Session:
         """Make a call within its deadline, unless 1Password asked for a pause, and report how it ended."""
         started = self._time.monotonic()
         if (left := self._paused_until - started) > 0:
-            raise SdkFailure(Meaning.LIMITED, "it asked for fewer requests, so none is sent for a while", retry_after=left)
+            raise SdkFailure(
+                Meaning.LIMITED, "it asked for fewer requests, so none is sent for a while", retry_after=left
+            )
         outcome = "cancelled"
 
         def translate(error: Exception) -> Exception | None:

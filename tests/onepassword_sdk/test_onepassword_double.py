@@ -1,14 +1,12 @@
 """The provider through 1Password's SDK to a double of its core, each call of which the real core checks for its form."""
 
-import asyncio
-
 import pytest
 
-from keyturn.core.vault import CredentialRefused, RateLimited, Scope, VaultUnavailable
 from keyturn.core.allowed_hosts import AllowedHosts
-from keyturn.providers.onepassword import ONEPASSWORD
+from keyturn.core.vault import Scope, VaultUnavailable
+from keyturn.providers.onepassword import ONEPASSWORD, ONEPASSWORD_FORM
 from support.fake_time import FakeTime
-from support.service_account import OTHER_VAULT, VAULT, ServiceAccount, core_double, service_token, text
+from support.service_account import VAULT, ServiceAccount, core_double, service_token, text
 
 TOKEN = service_token()
 
@@ -32,8 +30,7 @@ async def vaults(core):
 
 
 def open_vaults(token, observer=lambda *_: None):
-    form = ONEPASSWORD.connection
-    account = form.read_account({}, {"token": token}, allowed=AllowedHosts())
+    account = ONEPASSWORD_FORM.read_account({}, {"token": token}, allowed=AllowedHosts())
     return ONEPASSWORD.open(account, time=FakeTime(), observer=observer)
 
 
@@ -61,7 +58,10 @@ async def test_the_real_core_finds_every_call_well_formed(account, core, vaults)
 async def test_the_double_notices_a_misspelt_call(core):
     """Else the test above would prove nothing."""
     for name, parameters in (("ItemsFetch", {}), ("ItemsGet", {"vault_id": VAULT, "item": "a"})):
-        await core._check(core._real.invoke({"invocation": {"clientId": 1, "parameters": {"name": name, "parameters": parameters}}}), "client id")
+        await core._check(
+            core._real.invoke({"invocation": {"clientId": 1, "parameters": {"name": name, "parameters": parameters}}}),
+            "client id",
+        )
 
     assert len(core.malformed) == 2
     core.malformed.clear()
