@@ -13,7 +13,7 @@ from loopback_server import answering, hanging
 from keyturn.core import vault
 from keyturn.core.allowed_hosts import parse_allowed_hosts
 from keyturn.providers.onepassword import ONEPASSWORD, ONEPASSWORD_FORM
-from keyturn.providers.onepassword.sdk_errors import failure_of
+from keyturn.providers.onepassword.sdk_errors import sdk_failure_of
 from support.fake_time import FakeTime
 from support.service_account import TEXTS, service_token
 
@@ -183,7 +183,7 @@ async def test_the_core_calls_what_is_no_token_invalid(text):
     with pytest.raises(Exception) as failed:
         await Client.authenticate(auth=text, integration_name="x", integration_version="1")
 
-    assert failure_of(failed.value).meaning == "invalidcredential"
+    assert sdk_failure_of(failed.value).meaning == "invalidcredential"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """What each text of the SDK's core becomes: the table of errors."""
 
+import onepassword
 import pytest
 
-import onepassword
 from keyturn.core import vault
-from keyturn.providers.onepassword.sdk_errors import RATE_LIMIT_PAUSE, as_vault_error, failure_of
+from keyturn.providers.onepassword.sdk_errors import RATE_LIMIT_PAUSE, sdk_failure_of, vault_error_from
 from support.service_account import TEXTS
 
 AUTH = "authentication error: "
@@ -43,7 +43,7 @@ TABLE = [
 @pytest.mark.parametrize(("text", "expected"), TABLE, ids=[text[:30] or "nothing" for text, _ in TABLE])
 def test_each_text_has_one_meaning(prefix, text, expected):
     """The SDK has one class for them all, so that nothing else can tell a refused token from an outage."""
-    error = as_vault_error(failure_of(Exception(prefix + text)), "item i of vault v", server="1Password at s")
+    error = vault_error_from(sdk_failure_of(Exception(prefix + text)), "item i of vault v", server="1Password at s")
 
     assert type(error) is expected
     assert "item i of vault v" in str(error)
@@ -53,7 +53,9 @@ def test_each_text_has_one_meaning(prefix, text, expected):
 
 def test_the_one_typed_error_is_a_rate_limit():
     """Whatever it says."""
-    error = as_vault_error(failure_of(onepassword.RateLimitExceededException("canary")), "", server="1Password at s")
+    error = vault_error_from(
+        sdk_failure_of(onepassword.RateLimitExceededException("canary")), "", server="1Password at s"
+    )
 
     assert isinstance(error, vault.RateLimited)
     assert (error.retry_after, error.whole) == (RATE_LIMIT_PAUSE, True)
@@ -65,20 +67,20 @@ def test_the_one_typed_error_is_a_rate_limit():
 )
 def test_what_may_be_the_accounts_fault_names_the_server(status, names_server):
     """The reader then knows where to look; what is wrong with one item does not look like an outage."""
-    error = as_vault_error(failure_of(Exception(TEXTS[status])), "item i", server="1Password at s")
+    error = vault_error_from(sdk_failure_of(Exception(TEXTS[status])), "item i", server="1Password at s")
 
     assert str(error).startswith("1Password at s: ") is names_server
 
 
 def test_vaults_that_cannot_be_found_are_no_proof_of_their_absence():
     """There are always vaults to be listed: what is missing then is the account, or the server is another one."""
-    error = as_vault_error(failure_of(Exception(TEXTS[404])), "the vaults", server="s", may_be_absent=False)
+    error = vault_error_from(sdk_failure_of(Exception(TEXTS[404])), "the vaults", server="s", may_be_absent=False)
 
     assert type(error) is vault.VaultUnavailable
 
 
 def test_an_unknown_text_is_shown_without_what_may_be_a_value():
     """It helps to find out what is wrong, but nobody knows what it quotes."""
-    failure = failure_of(Exception('unexpected thing "hunter2 and more" at k9-Xy_88/zz'))
+    failure = sdk_failure_of(Exception('unexpected thing "hunter2 and more" at k9-Xy_88/zz'))
 
     assert str(failure) == 'unexpected thing "***" at ***'

@@ -35,7 +35,7 @@ _KEY_PAIR = (
 """What Connect has as fields beside a private key: id, label, and attribute here."""
 
 
-def as_scope(found: SdkVault) -> vault.Scope:
+def scope_from(found: SdkVault) -> vault.Scope:
     """A vault."""
     return vault.Scope(
         id=found.id,
@@ -46,7 +46,7 @@ def as_scope(found: SdkVault) -> vault.Scope:
     )
 
 
-def as_refs(found: Iterable[SdkOverview], scope: vault.Scope, *, now: datetime) -> tuple[vault.ItemRef, ...]:
+def refs_from(found: Iterable[SdkOverview], scope: vault.Scope, *, now: datetime) -> tuple[vault.ItemRef, ...]:
     """The items of a vault, in their order."""
     return tuple(
         vault.ItemRef(
@@ -64,7 +64,7 @@ def as_refs(found: Iterable[SdkOverview], scope: vault.Scope, *, now: datetime) 
     )
 
 
-def as_item(found: SdkItem) -> vault.Item:
+def item_from(found: SdkItem) -> vault.Item:
     """An item, with its notes as the field that they are through Connect, then its fields, then its files."""
     ref = vault.ItemRef(
         id=found.id,

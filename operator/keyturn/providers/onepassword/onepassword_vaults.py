@@ -10,7 +10,7 @@ from keyturn.base.time import Time
 from keyturn.core import vault
 from keyturn.core.paths import normalized
 from keyturn.providers.onepassword.allowance import Allowance
-from keyturn.providers.onepassword.from_sdk import as_item, as_refs, as_scope
+from keyturn.providers.onepassword.from_sdk import item_from, refs_from, scope_from
 from keyturn.providers.onepassword.sdk_answers import (
     ITEM,
     LONGEST_ITEM,
@@ -20,7 +20,7 @@ from keyturn.providers.onepassword.sdk_answers import (
     read_answer,
     read_bytes,
 )
-from keyturn.providers.onepassword.sdk_errors import SdkFailure, as_vault_error
+from keyturn.providers.onepassword.sdk_errors import SdkFailure, vault_error_from
 from keyturn.providers.onepassword.session import Session
 
 _DEADLINE, _FILE_DEADLINE = 30.0, 120.0
@@ -89,7 +89,7 @@ class OnepasswordVaults:
             raise vault.VaultUnavailable(f"{what}: an item of another vault is among them")
         if not found and scope.size:
             raise vault.VaultUnavailable(f"{what}: none came, although the vault has {scope.size}")
-        refs = as_refs({each.id: each for each in found}.values(), scope, now=self._time.now())
+        refs = refs_from({each.id: each for each in found}.values(), scope, now=self._time.now())
         if scope.version is not None:
             self._lists[scope.id] = _Listed(scope.version, refs)
         return refs
@@ -101,7 +101,7 @@ class OnepasswordVaults:
         found = await read_answer(ITEM, text, longest=LONGEST_ITEM, otherwise=vault.ItemUnreadable, what=what)
         if (found.vault_id, found.id) != (scope, item_id):
             raise vault.ItemUnreadable(f"{what}: another item came")
-        return as_item(found)
+        return item_from(found)
 
     async def file(self, item: vault.ItemRef, field: vault.Field, *, limit: int) -> bytes:
         """One call, and none if the file is larger than the limit."""
@@ -132,7 +132,7 @@ class OnepasswordVaults:
         what = "the vaults"
         text = await self._call("VaultsList", {"params": None}, what, may_be_absent=False)
         found = await read_answer(VAULTS, text, longest=LONGEST_LIST, otherwise=vault.VaultUnavailable, what=what)
-        scopes = [as_scope(each) for each in found]
+        scopes = [scope_from(each) for each in found]
         there = {scope.id for scope in scopes}
         self._lists = {scope: listed for scope, listed in self._lists.items() if scope in there}
         return scopes
@@ -152,7 +152,7 @@ class OnepasswordVaults:
             if not isinstance(error, SdkFailure):
                 return None
             server = f"1Password at {self.address}"
-            return as_vault_error(error, what, server=server, may_be_absent=may_be_absent)
+            return vault_error_from(error, what, server=server, may_be_absent=may_be_absent)
 
         with translated(translate):
             return await self._session.call(name, parameters, seconds=seconds)

@@ -98,7 +98,7 @@ class SdkFailure(Exception):
         return SdkFailure(self.meaning, str(self), retry_after=self.retry_after)
 
 
-def failure_of(error: Exception) -> SdkFailure:
+def sdk_failure_of(error: Exception) -> SdkFailure:
     """What an exception that the SDK raised means."""
     is_limit = type(error).__name__ == "RateLimitExceededException"
     text = "rate limit exceeded" if is_limit else str(error)
@@ -110,7 +110,7 @@ def failure_of(error: Exception) -> SdkFailure:
     return SdkFailure(Meaning.UNAVAILABLE, scrub(text) or "1Password's SDK failed without a reason")
 
 
-def as_vault_error(failure: SdkFailure, what: str, *, server: str, may_be_absent: bool = True) -> vault.VaultError:
+def vault_error_from(failure: SdkFailure, what: str, *, server: str, may_be_absent: bool = True) -> vault.VaultError:
     """The error of `core.vault` for a failed call.
 
     Args:

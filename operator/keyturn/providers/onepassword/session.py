@@ -12,7 +12,7 @@ from keyturn.base.time import Time
 from keyturn.core.provider import RequestObserver
 from keyturn.core.vault import VaultError
 from keyturn.providers.onepassword.sdk import LogIn, SdkSession
-from keyturn.providers.onepassword.sdk_errors import Meaning, SdkFailure, failure_of
+from keyturn.providers.onepassword.sdk_errors import Meaning, SdkFailure, sdk_failure_of
 from keyturn.providers.onepassword.token_source import NoServiceToken, ServiceTokens
 
 _T = TypeVar("_T")
@@ -145,7 +145,9 @@ class Session:
                 outcome = error.label.lower()
                 return None
             late = isinstance(error, TimeoutError)
-            failure = SdkFailure(Meaning.UNAVAILABLE, f"no answer in {seconds:.0f} s") if late else failure_of(error)
+            failure = (
+                SdkFailure(Meaning.UNAVAILABLE, f"no answer in {seconds:.0f} s") if late else sdk_failure_of(error)
+            )
             outcome = "timeout" if late else failure.meaning
             if failure.retry_after is not None:
                 self._paused_until = self._time.monotonic() + failure.retry_after
