@@ -57,14 +57,18 @@ class Operator:
         if context.settings.provider is not None and vaults is not None:
             self.connections.add(DEFAULT_CONNECTION, context.settings.provider, vaults)
         self._connecting = ConnectionController(context, objects=self._objects, connections=self.connections)
+        registry.use(self.connections.known, installation=self.connections.get(DEFAULT_CONNECTION) is not None)
         self._sync = SyncController(context, registry=registry, connections=self.connections, secrets=secrets)
         self._restarts = RestartController(
             context, secrets=secrets, busy=self._sync.is_busy, on_counted=self._sync.write_restarts
         )
-        # The streams: requests and polls to sync, Secrets to sync and restarts.
+        # The streams: Connections and Secrets to requests; requests, Connections and polls to sync; Secrets to sync and restarts.
         self._requests.subscribe(self._sync.request_changed)
         self._requests.subscribe_to_sync_requests(self._sync.sync_requested)
         self.connections.subscribe(self._sync.polled)
+        self.connections.subscribe_to_set(self._requests.connection_changed)
+        self.connections.subscribe_to_set(self._sync.connection_changed)
+        self._secrets.subscribe(self._requests.secret_changed)
         self._secrets.subscribe(self._sync.secret_changed)
         self._secrets.subscribe(self._restarts.secret_changed)
         self._secrets.requested_by(lambda: [request.key for request in registry])

@@ -222,7 +222,7 @@ async def test_events_say_how_a_connection_stands(stage, connecting):
     await connecting.connect()
     stage.operator(**ALONE)
     assert (await stage.event("default", "Connected"))["type"] == "Normal"
-    connecting.other.admin.fault(HEARTBEAT, status=503, times=None)
+    connecting.other.admin.fault(HEARTBEAT, status=503)
 
     async def unreachable():
         assert (await stage.event("default", "Unreachable"))["type"] == "Warning"

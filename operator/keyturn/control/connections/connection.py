@@ -19,7 +19,7 @@ from keyturn.core.connection import ConnectionKey, ConnectionSpec
 from keyturn.core.paths import ItemPath
 from keyturn.core.provider import Provider
 from keyturn.core.request import DEFAULT_CONNECTION
-from keyturn.core.vault import VaultError, Vaults
+from keyturn.core.vault import VaultError, Vaults, VaultUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Connections:
         self._context = context
         self._wanted = wanted
         self._connections: dict[str, Connection] = {}
-        self._listeners: list[Callable[[Polled], None]] = []
+        self._poll_listeners: list[Callable[[Polled], None]] = []
         self._set_listeners: list[Callable[[ConnectionKey], None]] = []
         self._pollers: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -91,6 +91,16 @@ class Connections:
     def get(self, name: str) -> Connection | None:
         """The connection of this name, or None if there is none now."""
         return self._connections.get(name)
+
+    def opened(self, name: str) -> Connection:
+        """The connection of this name.
+
+        Raises:
+            VaultUnavailable: there is none now.
+        """
+        if (connection := self._connections.get(name)) is None:
+            raise VaultUnavailable(f"the connection {name} is not open")
+        return connection
 
     def add(
         self, name: str, provider: Provider[Any], vaults: Vaults, *, interval: float | None = None, polled: bool = True
@@ -153,7 +163,7 @@ class Connections:
 
     def subscribe(self, listener: Callable[[Polled], None]) -> None:
         """Have every poll's result given to a listener, which must be quick and must not fail."""
-        self._listeners.append(listener)
+        self._poll_listeners.append(listener)
 
     def subscribe_to_set(self, listener: Callable[[ConnectionKey], None]) -> None:
         """Have a listener called with each Connection that appeared, is described otherwise than before, or is gone.
@@ -184,7 +194,7 @@ class Connections:
         return None if own is None else own.health.not_ready()
 
     def _polled(self, polled: Polled) -> None:
-        for listener in self._listeners:
+        for listener in self._poll_listeners:
             listener(polled)
 
     def _poll(self, connection: Connection) -> None:

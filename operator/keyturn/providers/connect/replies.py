@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, StrictInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictInt, TypeAdapter, ValidationError
 
 from keyturn.base.backoff import capped_retry_after
 from keyturn.base.errors import translated
@@ -73,6 +73,8 @@ def _refusal(error: ValidationError, reply: Reply) -> BadAnswer:
 
 
 class _ErrorBody(BaseModel):
+    model_config = ConfigDict(cache_strings="keys")
+
     status: StrictInt
     message: str = ""
 
