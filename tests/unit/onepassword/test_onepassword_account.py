@@ -119,7 +119,7 @@ def test_the_account_of_a_connection_is_its_token():
 @pytest.mark.parametrize(
     ("credential", "error", "message"),
     [
-        ({}, CredentialInvalid, "no service account token"),
+        ({}, CredentialInvalid, "token in Secret sa, key token is empty"),
         ({"token": "x"}, CredentialInvalid, "begin with ops_"),
         ({"token": service_token("https://10.0.0.1")}, HostNotAllowed, "KEYTURN_ALLOWED_HOSTS"),
     ],
@@ -127,7 +127,7 @@ def test_the_account_of_a_connection_is_its_token():
 def test_a_bad_token_of_a_connection_is_refused_without_a_request(credential, error, message):
     """The Connection's status then says why."""
     with pytest.raises(error, match=message):
-        ONEPASSWORD_FORM.read_account({}, credential, allowed=AllowedHosts())
+        ONEPASSWORD_FORM.read_account({"tokenSecretRef": {"name": "sa"}}, credential, allowed=AllowedHosts())
 
 
 def test_a_connection_polls_every_ten_minutes_at_most():

@@ -10,7 +10,7 @@ from typing import Any, Final
 from keyturn.base.errors import translated
 from keyturn.core.allowed_hosts import AllowedHosts, BadHost, parse_allowed_hosts
 from keyturn.core.provider import BadProviderSettings, SecretKey
-from keyturn.core.vault import CredentialInvalid, VaultError
+from keyturn.core.vault import VaultError
 from keyturn.providers.onepassword.sdk import is_sdk_installed
 from keyturn.providers.onepassword.service_token import parse_service_token
 from keyturn.providers.onepassword.token_source import FixedServiceToken, ServiceTokenFile, ServiceTokens
@@ -66,11 +66,7 @@ def onepassword_secret_keys(section: Mapping[str, Any]) -> Mapping[str, SecretKe
 
 
 def read_onepassword_account(
-    section: Mapping[str, Any],  # noqa: ARG001 - as of every provider; all is in the credential
-    credential: Mapping[str, str],
-    /,
-    *,
-    allowed: AllowedHosts,
+    section: Mapping[str, Any], credential: Mapping[str, str], /, *, allowed: AllowedHosts
 ) -> OnepasswordAccount:
     """Read the service account of a Connection. No request is sent.
 
@@ -78,7 +74,7 @@ def read_onepassword_account(
         CredentialInvalid: the token is none.
         HostNotAllowed: the token names a server that is not 1Password's.
     """
-    if TOKEN not in credential:
-        raise CredentialInvalid("the Secret has no service account token")
-    token = parse_service_token(credential[TOKEN], origin="the Secret", allowed=allowed)
+    key = onepassword_secret_keys(section).get(TOKEN)
+    origin = f"Secret {key.secret}, key {key.key}" if key else "spec.onepassword.tokenSecretRef"
+    token = parse_service_token(credential.get(TOKEN, ""), origin=origin, allowed=allowed)
     return OnepasswordAccount(FixedServiceToken(token))
