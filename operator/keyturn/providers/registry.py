@@ -6,5 +6,6 @@ from typing import Any
 
 from keyturn.core.provider import Provider
 from keyturn.providers.connect import CONNECT
+from keyturn.providers.onepassword import ONEPASSWORD
 
-PROVIDERS: tuple[Provider[Any], ...] = (CONNECT,)
+PROVIDERS: tuple[Provider[Any], ...] = (CONNECT, ONEPASSWORD)

@@ -23,7 +23,7 @@ from keyturn.providers.connect.connect_errors import (
     Throttled,
     class_for,
 )
-from keyturn.providers.connect.scrub import scrub
+from keyturn.providers.scrub import scrub
 
 _T = TypeVar("_T")
 
