@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -71,21 +72,22 @@ def _entries(parts: Iterable[str]) -> Iterable[tuple[str, int | None]]:
             yield _entry(entry)
 
 
+_ENTRY = re.compile(r"(?:\[(?P<address>[^]]+)\]|(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*))(?::(?P<port>[0-9]{1,5}))?")
+_PORTS = range(1, 65536)
+
+
 def _entry(entry: str) -> tuple[str, int | None]:
-    name, port = entry, ""
-    if entry.startswith("["):
-        name, _, rest = entry[1:].partition("]")
-        port = rest.removeprefix(":") if rest.startswith(":") else rest and "?"
-    elif entry.count(":") == 1:
-        name, _, port = entry.partition(":")
-        port = port or "?"
-    number = int(port) if port.isascii() and port.isdecimal() and len(port) <= _LONGEST_PORT else None
-    if not name or any(char in name for char in "/@?#*[] ") or (port and (number is None or not 0 < number < _PORTS)):
+    if _is_ipv6(entry):
+        return _normal(entry), None
+    found = _ENTRY.fullmatch(entry)
+    port = int(found["port"]) if found and found["port"] else None
+    if not found or not (found["name"] or _is_ipv6(found["address"])) or (port is not None and port not in _PORTS):
         raise BadHost(f"{entry!r} must be a host or host:port, such as connect.example.com or connect.example.com:8443")
-    return _normal(name), number
+    return _normal(found["name"] or found["address"]), port
 
 
-_LONGEST_PORT, _PORTS = 5, 65536
+def _is_ipv6(text: str) -> bool:
+    return isinstance(_as_address(text), IPv6Address)
 
 
 def _normal(host: str) -> str:
@@ -101,7 +103,16 @@ def _is_public(text: str) -> bool:
         return True
     if isinstance(address, IPv6Address) and (inner := _inner(address)) is not None:
         return _is_public(str(inner))
-    return address.is_global and not address.is_multicast
+    if isinstance(address, IPv6Address):
+        return address in _INTERNET_6 and address.is_global
+    return address.is_global and not address.is_multicast and not any(address in network for network in _OF_CLOUDS)
+
+
+_INTERNET_6 = ip_network("2000::/3")
+"""All that was ever given out of IPv6; outside of it are old forms that an operating system may still understand."""
+
+_OF_CLOUDS = (ip_network("192.0.0.0/24"), ip_network("168.63.129.16/32"))
+"""Public by their numbers, but what answers there is the cloud that the machine runs in: Oracle's metadata, Azure's host."""
 
 
 def _inner(address: IPv6Address) -> IPv4Address | None:
