@@ -214,7 +214,8 @@ def _selected(environment: Mapping[str, str], providers: Sequence[Provider[Any]]
 
 
 def _selector(provider: Provider[Any]) -> str:
-    return next(iter(provider.environment))
+    """The variable that selects a provider; empty if none does, because only a Connection can name an account of it."""
+    return next(iter(provider.environment), "")
 
 
 def _seconds(name: str, text: str) -> float:
