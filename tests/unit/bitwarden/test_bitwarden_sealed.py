@@ -79,6 +79,7 @@ def test_whatever_is_not_sealed_is_refused_without_a_word_of_it(text):
         (SEALER.seal_without_mac(CANARY), r"without authentication \(type 0\)"),
         ("7.g1gdowE6AAERbwMYZQRQ", r"newer way \(type 7\)"),
     ],
+    ids=["type 0", "type 7"],
 )
 def test_texts_of_other_types_are_refused_by_name(sealed, reason):
     """Type 0 could be changed unnoticed; type 7 is not known here."""
