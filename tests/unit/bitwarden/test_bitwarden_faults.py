@@ -7,7 +7,6 @@ import json
 import httpx
 import pytest
 
-from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.vault import (
     AccessDenied,
     CredentialInvalid,
@@ -17,7 +16,6 @@ from keyturn.core.vault import (
     VaultError,
     VaultUnavailable,
 )
-from keyturn.providers.bitwarden import BITWARDEN
 from keyturn.providers.bitwarden import exchange as exchange_module
 from support.bitwarden_server import Account, Answer, Kdf
 from support.bitwarden_server.bench import Bench, read
@@ -387,13 +385,3 @@ async def test_a_mistake_in_a_metric_is_no_failure(bench):
 
     exchange = exchange_module.Exchange(account.server, transport=bench.transport, time=bench.time, observer=observer)
     await exchange.send(exchange_module.Outgoing("GET", "https://vault.test/api/config", "/api/config", 5.0, 9999, 99))
-
-
-async def test_a_private_address_is_refused_before_it_is_asked():
-    """By the transport that is really used, at each connection."""
-    account = read(Account().credential, server="https://localhost:1", allowed=AllowedHosts())
-    vaults = BITWARDEN.open(account, time=FakeTime(), observer=lambda *_: None)
-
-    with pytest.raises(HostNotAllowed, match="not public"):
-        await vaults.refresh()
-    await vaults.close()
