@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from keyturn.providers.bitwarden.ids import is_bitwarden_id
 from keyturn.providers.bitwarden.key_derivation import KeyDerivation
 
 Members: TypeAlias = Mapping[str, Any]
@@ -22,6 +23,10 @@ _UNUSED = frozenset(
         *("domains", "sends", "policies", "folders", "providers", "providerOrganizations"),
     }
 )
+
+
+_LONGEST_LIFETIME = 86_400.0
+_LARGEST_COST = 10**9
 
 
 class Unexpected(Exception):
@@ -100,8 +105,8 @@ def read_login(body: bytes) -> LoginAnswer:
     token, lifetime = text_of(answer, "access_token"), answer.get("expires_in")
     if not token.isascii() or not token.isprintable() or not token:
         raise Unexpected("a login has no token")
-    seconds = float(lifetime) if isinstance(lifetime, int | float) else 0.0
-    return LoginAnswer(token, seconds, _derivation(answer, "kdf", prefix="kdf"))
+    seconds = min(lifetime, _LONGEST_LIFETIME) if isinstance(lifetime, int | float) else 0.0
+    return LoginAnswer(token, float(seconds), _derivation(answer, "kdf", prefix="kdf"))
 
 
 def read_revision(body: bytes) -> str:
@@ -142,9 +147,11 @@ def read_sync(body: bytes, *, how: KeyDerivation | None) -> SyncAnswer:
     answer = _members(_parsed(body))
     profile = _members(answer.get("profile"))
     items = answer.get("ciphers")
-    if not isinstance(items, list) or not all(isinstance(item, dict) and text_of(item, "id") for item in items):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Unexpected("a sync has no items")
     collections, organizations = _listed(answer, "collections"), _listed(profile, "organizations")
+    if not all(is_bitwarden_id(text_of(each, "id")) for each in (*items, *collections)):
+        raise Unexpected("an item or a collection has no id")
     keys = _members(profile.get("accountKeys"))
     pair = _members(keys.get("publicKeyEncryptionKeyPair"))
     return SyncAnswer(
@@ -156,7 +163,6 @@ def read_sync(body: bytes, *, how: KeyDerivation | None) -> SyncAnswer:
         collections=[
             CollectionAnswer(text_of(each, "id"), text_of(each, "organizationId"), text_of(each, "name"))
             for each in collections
-            if text_of(each, "id")
         ],
         items=items,
     )
@@ -190,12 +196,14 @@ def _derivation(members: Members, kind: str, *, prefix: str = "") -> KeyDerivati
 
     def number(name: str) -> int:
         found = members.get(f"{prefix}{name.capitalize()}" if prefix else name)
-        return found if isinstance(found, int) else 0
+        return min(max(found, -1), _LARGEST_COST) if isinstance(found, int) else 0
 
     named = members.get(kind)
     if not isinstance(named, int):
         return None
-    return KeyDerivation(named, number("iterations"), number("memory"), number("parallelism"))
+    return KeyDerivation(
+        min(max(named, -1), _LARGEST_COST), number("iterations"), number("memory"), number("parallelism")
+    )
 
 
 def _listed(members: Members, name: str) -> list[Members]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -38,6 +38,14 @@ _SYNC_LENGTH, _SYNC_WEIGHT = 16 * 1024 * 1024, 1_000_000
 
 _SYNC_DEADLINE = 60.0
 _FILE_DEADLINE = 120.0
+_LONGEST_ADDRESS = 8192
+
+_STORE_MEANINGS: Mapping[int, type[VaultError]] = {
+    401: VaultUnavailable,
+    403: VaultUnavailable,
+    404: NotInVault,
+}
+"""Where the bytes of files are, no credential is known: a refusal says that the address expired."""
 
 _DERIVATION_SPACING = 60.0
 """Seconds between two derivations of the account's key: a server that names another one at each look would take all CPU."""
@@ -144,7 +152,7 @@ class BitwardenVaults:
             if not may_derive and (known is None or known.unlocking != answer.unlocking):
                 raise VaultUnavailable(f"{account.server}: the account's key changed twice within a minute")
             keyring = unlock(answer, account.master_password, server=account.server, known=known)
-            return take_snapshot(answer, keyring, revision=revision, number=number, before=before)
+            return self._read(lambda: take_snapshot(answer, keyring, revision=revision, number=number, before=before))
 
         snapshot = await one_at_a_time(made)
         if self._account is None:
@@ -167,7 +175,7 @@ class BitwardenVaults:
                 deadline=_FILE_DEADLINE,
                 length=limit + FILE_OVERHEAD,
                 weight=None,
-                meanings={401: VaultUnavailable, 403: VaultUnavailable, 404: NotInVault},
+                meanings=_STORE_MEANINGS,
                 too_much=FileTooLarge,
             )
         )
@@ -191,8 +199,10 @@ class BitwardenVaults:
 
     def _read(self, read: Callable[[], _T]) -> _T:
         def unexpected(error: Exception) -> VaultError | None:
-            if isinstance(error, Unexpected):
-                return VaultUnavailable(f"{self._server}: the answer is not one of Bitwarden: {error}")
+            is_nested = isinstance(error, RecursionError)
+            if is_nested or isinstance(error, Unexpected):
+                problem = "it is nested too deeply" if is_nested else str(error)
+                return VaultUnavailable(f"{self._server}: the answer is not one of Bitwarden: {problem}")
             return None
 
         with translated(unexpected):
@@ -224,6 +234,8 @@ def _folded(title: str) -> str:
 
 def _origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port; empty if the address is unusable."""
+    if not url.isascii() or not url.isprintable() or len(url) > _LONGEST_ADDRESS:
+        return "", "", 0
     try:
         parts = urlsplit(url)
         port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)

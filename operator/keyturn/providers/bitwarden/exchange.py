@@ -6,6 +6,7 @@ No error repeats anything that the server said: it might not be encrypted.
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import AsyncIterable, Mapping
 from contextlib import suppress
@@ -83,12 +84,20 @@ class Exchange:
         transport: the connections.
         time: for pauses.
         observer: observes each request as it ends.
+        patience: seconds at most for a request, if that is less than the request's own deadline.
     """
 
     def __init__(
-        self, server: str, *, transport: httpx.AsyncBaseTransport, time: Time, observer: RequestObserver
+        self,
+        server: str,
+        *,
+        transport: httpx.AsyncBaseTransport,
+        time: Time,
+        observer: RequestObserver,
+        patience: float = math.inf,
     ) -> None:
         self._server = server
+        self._patience = patience
         self._transport = transport
         self._time = time
         self._observer = observer
@@ -140,7 +149,7 @@ class Exchange:
         )
         answered = False
         try:
-            async with asyncio.timeout(sent.deadline):
+            async with asyncio.timeout(min(sent.deadline, self._patience)):
                 response = await self._transport.handle_async_request(request)
                 answered = True
                 try:

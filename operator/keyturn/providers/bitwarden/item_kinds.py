@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ _IDENTITY_LINKED = (
     *("email", "phone", "ssn", "username", "passportNumber", "licenseNumber", "firstName", "lastName"),
 )
 
-ITEM_KINDS: Mapping[object, ItemKind] = {
+ITEM_KINDS: Mapping[int, ItemKind] = {
     1: ItemKind("LOGIN", "login", ("username", "password", "totp"), {100: "username", 101: "password"}),
     2: ItemKind("SECURE_NOTE", "secureNote"),
     3: ItemKind(
@@ -50,3 +51,9 @@ ITEM_KINDS: Mapping[object, ItemKind] = {
     5: ItemKind("SSH_KEY", "sshKey", ("privateKey", "publicKey", "keyFingerprint")),
 }
 """By the numbers that the API has for them. Newer kinds are not read: a half of an item is no item."""
+
+
+def kind_of(described: Mapping[str, Any]) -> ItemKind | None:
+    """The kind of an item that the server describes; None if it is not supported."""
+    number = described.get("type")
+    return ITEM_KINDS.get(number) if isinstance(number, int) else None

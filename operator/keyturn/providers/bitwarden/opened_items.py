@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from keyturn.base.errors import translated
 from keyturn.core.vault import AccessDenied, Field, FieldKind, Item, ItemRef, ItemUnreadable, Url
 from keyturn.providers.bitwarden.answers import Members, text_of
-from keyturn.providers.bitwarden.item_kinds import ITEM_KINDS, ItemKind
+from keyturn.providers.bitwarden.item_kinds import ItemKind, kind_of
 from keyturn.providers.bitwarden.sealed import FILE_OVERHEAD, SymmetricKey, Undecipherable
 from keyturn.providers.bitwarden.snapshot import SealedItem
 from keyturn.providers.bitwarden.unlocking import Keyring
@@ -18,6 +19,9 @@ _LINKED = 3
 """The type of a custom field that repeats a property of the item."""
 
 _URL_LABEL = "website"
+
+_FILE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""It becomes a part of a path, which it cannot leave."""
 
 
 def open_item(sealed: SealedItem, scope: str, keyring: Keyring) -> Item:
@@ -31,7 +35,7 @@ def open_item(sealed: SealedItem, scope: str, keyring: Keyring) -> Item:
     described = json.loads(sealed.content)
     if described.get("viewPassword") is False:
         raise AccessDenied(f"{what}: the collection hides its passwords from the account")
-    kind = ITEM_KINDS.get(described.get("type"))
+    kind = kind_of(described)
     if kind is None:
         raise ItemUnreadable(f"{what}: items of its kind are not supported")
     with translated(lambda error: _unreadable(error, what)):
@@ -92,7 +96,9 @@ def _fields(described: Members, kind: ItemKind, key: SymmetricKey) -> Iterator[F
 def _files(described: Members, key: SymmetricKey) -> Iterator[Field]:
     for each in _objects(described.get("attachments")):
         label = _opened(each, "fileName", key) or ""
-        yield Field(id=text_of(each, "id"), label=label, kind=FieldKind.FILE, size=_size(each.get("size")))
+        if not _FILE_ID.fullmatch(file_id := text_of(each, "id")):
+            raise Undecipherable("a file has an unknown kind of id")
+        yield Field(id=file_id, label=label, kind=FieldKind.FILE, size=_size(each.get("size")))
 
 
 def _size(declared: Any) -> int | None:

@@ -6,6 +6,7 @@ A snapshot is made as a whole and replaced as a whole, so no reader ever sees a 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,12 +14,13 @@ from datetime import UTC, datetime
 from keyturn.core.paths import normalized
 from keyturn.core.vault import ItemRef, Scope
 from keyturn.providers.bitwarden.answers import CollectionAnswer, Members, SyncAnswer, text_of
-from keyturn.providers.bitwarden.ids import PERSONAL, is_bitwarden_id
-from keyturn.providers.bitwarden.item_kinds import ITEM_KINDS
+from keyturn.providers.bitwarden.ids import PERSONAL
+from keyturn.providers.bitwarden.item_kinds import kind_of
 from keyturn.providers.bitwarden.sealed import Undecipherable
 from keyturn.providers.bitwarden.unlocking import Keyring
 
 UNREADABLE = "unreadable"
+_REVISION = re.compile(r"[0-9A-Za-z:.+-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +128,9 @@ def _sealed_item(described: Members, keyring: Keyring, *, number: int, known: Ma
     if last is not None and last.content == content and not last.state.startswith(UNREADABLE):
         return last
     revision = text_of(described, "revisionDate")
-    if not revision or (last is not None and last.revision == revision):
+    if not _REVISION.fullmatch(revision) or (last is not None and last.revision == revision):
         # The server changed it, and did not say so.
-        revision = f"{revision}+{number}"
+        revision = f"{revision}+{number}" if _REVISION.fullmatch(revision) else f"unknown+{number}"
     title, state = _opened_title(described, owner, keyring)
     return SealedItem(
         id=item_id,
@@ -137,7 +139,7 @@ def _sealed_item(described: Members, keyring: Keyring, *, number: int, known: Ma
         scopes=_scopes(described, owner),
         revision=revision,
         state=state,
-        category=ITEM_KINDS[kind].category if (kind := described.get("type")) in ITEM_KINDS else "",
+        category="" if (kind := kind_of(described)) is None else kind.category,
         created_at=_time(text_of(described, "creationDate")),
         content=content,
     )
@@ -153,8 +155,6 @@ def _scopes(described: Members, owner: str) -> tuple[str, ...]:
 
 def _opened_title(described: Members, owner: str, keyring: Keyring) -> tuple[str, str]:
     """The title of an item, and why it is not in use."""
-    if not is_bitwarden_id(text_of(described, "id")):
-        return "", "kept under an unknown kind of id"
     try:
         title = keyring.for_item(owner, text_of(described, "key")).open_text(text_of(described, "name"))
     except Undecipherable as error:
