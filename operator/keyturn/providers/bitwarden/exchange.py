@@ -84,7 +84,7 @@ class Exchange:
         transport: the connections.
         time: for pauses.
         observer: observes each request as it ends.
-        patience: seconds at most for a request, if that is less than the request's own deadline.
+        longest: seconds at most for a request, if that is less than the request's own deadline.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class Exchange:
         transport: httpx.AsyncBaseTransport,
         time: Time,
         observer: RequestObserver,
-        patience: float = math.inf,
+        longest: float = math.inf,
     ) -> None:
         self._server = server
-        self._patience = patience
+        self._longest = longest
         self._transport = transport
         self._time = time
         self._observer = observer
@@ -149,7 +149,7 @@ class Exchange:
         )
         answered = False
         try:
-            async with asyncio.timeout(min(sent.deadline, self._patience)):
+            async with asyncio.timeout(min(sent.deadline, self._longest)):
                 response = await self._transport.handle_async_request(request)
                 answered = True
                 try:
