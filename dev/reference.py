@@ -56,7 +56,7 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
         '`"true"` or `"false"`: whether [mounted files are refreshed at once](mounts.md)',
     ),
     "keyturn.dev/sync-requested": (
-        "OnePasswordItem, KeyturnSecret",
+        "OnePasswordItem, KeyturnSecret, Connection",
         "you",
         "any new text: Keyturn [looks at its vaults now](troubleshooting.md#sync-now), without waiting for the next poll",
     ),
@@ -95,6 +95,16 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
         "Secret",
         "Keyturn",
         "on the Secret of a KeyturnSecret, a digest of the fields of `spec` that shape it; nothing of it comes from a value",
+    ),
+    "keyturn.dev/connection": (
+        "Secret",
+        "Keyturn",
+        "the [Connection](connections.md) through which it was filled, as namespace/name; missing if it was that of the installation",
+    ),
+    "keyturn.dev/disconnect": (
+        "Connection",
+        "Keyturn",
+        "a finalizer: the Secrets that were filled through it are [deleted with it](connections.md#disconnect)",
     ),
     "keyturn.dev/previous": (
         "Secret",
@@ -138,10 +148,10 @@ def _kinds() -> str:
             names = spec["names"]
             for version in spec["versions"]:
                 schema = version["schema"]["openAPIV3Schema"]
-                short = ", ".join(f"`{name}`" for name in names.get("shortNames", ()))
+                short = ", ".join(f", short name `{name}`" for name in names.get("shortNames", ()))
                 lines += [
                     f"### {names['kind']}\n",
-                    f"`{spec['group']}/{version['name']}`, short name {short}. {_text(schema['description'])}\n",
+                    f"`{spec['group']}/{version['name']}`{short}. {_text(schema['description'])}\n",
                     "| field | type | meaning |",
                     "|---|---|---|",
                     *(f"| `{path}` | {kind} | {meaning} |" for path, kind, meaning in _fields(schema)),
@@ -204,7 +214,7 @@ def _reasons() -> str:
         [
             "## Reasons\n",
             "Of conditions in the status of an object, and of Events with the type Warning or Normal. The page on the status says",
-            "[what to do about each](status.md#reasons).\n",
+            "[what to do about each](status.md#reasons), and that on Connections about [theirs](connections.md#reasons).\n",
             "| reason | meaning |",
             "|---|---|",
             *(f"| `{reason}` | {_text(meaning)} |" for reason, meaning in status.items()),

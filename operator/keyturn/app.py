@@ -30,6 +30,7 @@ from keyturn.cluster import (
 )
 from keyturn.control.context import Context
 from keyturn.core.lease import LeaseTimings
+from keyturn.core.vault import Vaults
 from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, ServingPhase
 from keyturn.operation import Operator
 from keyturn.settings import Settings, SettingsError
@@ -39,6 +40,10 @@ _log = logging.getLogger(__name__)
 _API_SERVER_AWAY = warning("The API server {state}: {detail}")
 _API_SERVER_BACK = info("The API server is back after {duration}")
 _SERVING = info("Keyturn {version} serves {namespaces}")
+
+_NO_CONNECTION = info(
+    "The installation has no connection of its own, since no variable names one: only objects that a Connection serves get Secrets"
+)
 
 _LONGEST_PAUSE = 15.0
 """Longest pause in seconds between attempts to reach the API server at start-up."""
@@ -61,12 +66,12 @@ async def run(settings: Settings) -> None:
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     time = Time()
-    provider = settings.provider
-    metrics = Metrics(version=version("keyturn"), time=time, providers={provider.metrics_prefix: provider.label})
+    labels = {provider.metrics_prefix: provider.label for provider in settings.providers}
+    metrics = Metrics(version=version("keyturn"), time=time, providers=labels)
     async with AsyncExitStack() as stack:
-        observer = partial(metrics.vault_request, provider.metrics_prefix)
-        vaults = provider.open(settings.provider_settings, time=time, observer=observer)
-        stack.push_async_callback(vaults.close)
+        vaults = _open(settings, metrics=metrics, time=time)
+        if vaults is not None:
+            stack.push_async_callback(vaults.close)
         with translated(_as_start_error):
             access = await Access.load(kubeconfig=str(settings.kubeconfig) if settings.kubeconfig else None)
             elector, standby = await _candidate(settings, access=access, metrics=metrics, time=time, stack=stack)
@@ -99,13 +104,22 @@ async def run(settings: Settings) -> None:
                 ServingPhase(
                     operator.expose,
                     readiness={
-                        provider.name: operator.connections.not_ready,
+                        **({settings.provider.name: operator.connections.not_ready} if settings.provider else {}),
                         "kubernetes": operator.kubernetes_not_ready,
                     },
                     liveness={**(standby.liveness if standby else {}), "loops": context.heartbeat.check},
                 )
             )
         await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster, time=time))
+
+
+def _open(settings: Settings, *, metrics: Metrics, time: Time) -> Vaults | None:
+    """The vaults of the installation's own connection; None if it has none."""
+    provider = settings.provider
+    if provider is None:
+        return None
+    observer = partial(metrics.vault_request, provider.metrics_prefix)
+    return provider.open(settings.provider_settings, time=time, observer=observer)
 
 
 def _as_start_error(error: Exception) -> StartError | None:
@@ -134,6 +148,8 @@ async def _prepare(settings: Settings, cluster: Cluster, *, time: Time) -> None:
     state.good()
     namespaces = ", ".join(settings.watch_namespaces) or "all namespaces"
     _SERVING(_log, version=version("keyturn"), namespaces=namespaces)
+    if settings.provider is None:
+        _NO_CONNECTION(_log)
 
 
 def _as_final(error: Exception) -> StartError | None:

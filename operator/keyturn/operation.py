@@ -1,4 +1,4 @@
-"""One running operator: four controllers on one context, and the streams between them."""
+"""One running operator: its controllers on one context, and the streams between them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from keyturn.cluster import LastingReads, namespaces_or_all
 from keyturn.control.connections.connection import Connections
+from keyturn.control.connections.controller import ConnectionController
+from keyturn.control.connections.objects import ConnectionObjects
 from keyturn.control.context import Context
 from keyturn.control.kopf_host import Callbacks, watch
 from keyturn.control.own_secrets import OwnSecrets
@@ -27,13 +29,13 @@ class Operator:
 
     Args:
         context: of the process.
-        vaults: of the installation's own connection, opened.
+        vaults: of the installation's own connection, opened; None if it has none.
 
     Attributes:
         connections: to the vaults.
     """
 
-    def __init__(self, context: Context, *, vaults: Vaults) -> None:
+    def __init__(self, context: Context, *, vaults: Vaults | None) -> None:
         self._context = context
         self._kinds = [requester.resource for requester in REQUESTERS if requester.read is not None]
         self._reads = LastingReads(
@@ -50,16 +52,23 @@ class Operator:
         secrets = self._secrets.objects
         self._requests = RequestController(context, secrets=secrets)
         registry = self._requests.registry
-        self.connections = Connections(context, wanted=registry.paths)
-        self.connections.add(DEFAULT_CONNECTION, context.settings.provider, vaults)
+        self._objects = ConnectionObjects(context)
+        self.connections = Connections(context, wanted=registry.paths, known=self._objects.known)
+        if context.settings.provider is not None and vaults is not None:
+            self.connections.add(DEFAULT_CONNECTION, context.settings.provider, vaults)
+        self._connecting = ConnectionController(context, objects=self._objects, connections=self.connections)
+        registry.use(self.connections.known, installation=self.connections.get(DEFAULT_CONNECTION) is not None)
         self._sync = SyncController(context, registry=registry, connections=self.connections, secrets=secrets)
         self._restarts = RestartController(
             context, secrets=secrets, busy=self._sync.is_busy, on_counted=self._sync.write_restarts
         )
-        # The streams: requests and polls to sync, Secrets to sync and restarts.
+        # The streams: Connections and Secrets to requests; requests, Connections and polls to sync; Secrets to sync and restarts.
         self._requests.subscribe(self._sync.request_changed)
         self._requests.subscribe_to_sync_requests(self._sync.sync_requested)
         self.connections.subscribe(self._sync.polled)
+        self.connections.subscribe_to_set(self._requests.connection_changed)
+        self.connections.subscribe_to_set(self._sync.connection_changed)
+        self._secrets.subscribe(self._requests.secret_changed)
         self._secrets.subscribe(self._sync.secret_changed)
         self._secrets.subscribe(self._restarts.secret_changed)
         self._secrets.requested_by(lambda: [request.key for request in registry])
@@ -83,6 +92,7 @@ class Operator:
         try:
             if await self._ends_well(first):
                 self._spawn(self._secrets.run(), "secrets")
+                self._spawn(self._objects.run(), "connections")
                 self._spawn(self._work(), "work")
                 self._spawn(self._reads.probe(), "probe")
                 await watch(callbacks, namespaces=self._context.settings.watch_namespaces, stop=self._stop)
@@ -95,6 +105,7 @@ class Operator:
     async def stop(self) -> None:
         """End every task, in flight or not. A Secret is written by one request, so none is left half done."""
         self._sync.close()
+        self._connecting.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -106,12 +117,19 @@ class Operator:
         metrics.items(managed=managed, ready=ready, failing=failing)
         metrics.queue(*self._sync.queue_state())
         metrics.pending_restarts(self._restarts.pending())
-        metrics.watches_failing(self._reads.failing + self._secrets.failing() + self._requests.workloads.failing())
+        metrics.watches_failing(
+            self._reads.failing + self._secrets.failing() + self._objects.failing() + self._requests.workloads.failing()
+        )
         return metrics.expose(accept)
 
     def kubernetes_not_ready(self) -> str | None:
         """Why the picture of the cluster is not fresh, for the readiness endpoint; or None."""
-        parts = self._secrets.not_ready(), self._requests.workloads.not_ready(), self._reads.error
+        parts = (
+            self._secrets.not_ready(),
+            self._objects.not_ready(),
+            self._requests.workloads.not_ready(),
+            self._reads.error,
+        )
         return "; ".join(filter(None, parts)) or None
 
     async def _ends_well(self, first: Coroutine[Any, Any, None]) -> bool:
@@ -125,6 +143,7 @@ class Operator:
     async def _work(self) -> None:
         """Everything that must not begin before it is known which Secrets there are."""
         await self._secrets.listed()
+        await self._objects.listed()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._requests.workloads.run(), name="workloads")
             await self._requests.workloads.attempted()
@@ -135,7 +154,14 @@ class Operator:
         await self._requests.sweeper.sweep_until_done()
         await self._secrets.requests_are_known()
         self._restarts.wake()
-        parts = (self._context.events, self.connections, self._sync, self._restarts, self._requests.sweeper)
+        parts = (
+            self._context.events,
+            self.connections,
+            self._connecting,
+            self._sync,
+            self._restarts,
+            self._requests.sweeper,
+        )
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part.run(), name=type(part).__name__)

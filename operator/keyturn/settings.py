@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from keyturn.base.errors import translated
 from keyturn.base.text import shorten
+from keyturn.core.allowed_hosts import AllowedHosts, BadHost, parse_allowed_hosts
 from keyturn.core.content import MappingOptions
 from keyturn.core.keys import is_legal_name
 from keyturn.core.names import PRODUCT
@@ -19,6 +20,7 @@ from keyturn.core.restart_kinds import BadKind, KindReference, parse_kinds
 from keyturn.core.restarts import parse_switch
 from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
 from keyturn.official import UnusedFlag, add_official_flags, switch, unused, with_two_dashes
+from keyturn.own_connection import selected_provider
 from keyturn.providers.registry import PROVIDERS
 from keyturn.unknown_variables import UnknownVariable, unknown_variables
 
@@ -39,8 +41,9 @@ class Settings:
     """Everything that can be chosen about a running operator. The default of each setting stands here, and only here.
 
     Attributes:
-        provider: what holds the vaults.
+        provider: what holds the vaults of the installation's own connection; None if it has none, and only Connections are used.
         provider_settings: what its `open` takes.
+        providers: those that a Connection may name.
         polling_interval: seconds between two polls of the vaults, give or take a tenth.
         full_pass_interval: seconds after which a poll trusts no version number and lists every vault in use.
         max_staleness: seconds for which the vaults may be unreachable before `Ready` turns false.
@@ -49,6 +52,8 @@ class Settings:
         restart_kinds: kinds that are restarted beside those of Kubernetes itself.
         refresh_mounts: whether pods that mount a changed Secret are touched, so that their files change at once.
         secrets_by_name: whether Secrets are read one by one, for a role that may not list and watch them.
+        allowed_hosts: servers that Connections may name although they are not public, or asked without https.
+        delete_on_disconnect: whether Secrets may be deleted with the Connection that they were filled through, if that asks for it.
         workers: how many items are worked on at once.
         enable_annotations: whether the Secret gets all annotations of its object, but for those of tools that track objects.
         mapping: what may be chosen about a Secret's content.
@@ -64,8 +69,9 @@ class Settings:
         unknown: variables that look like settings of the provider and are none, and what to say of each.
     """
 
-    provider: Provider[Any]
-    provider_settings: Any
+    provider: Provider[Any] | None = None
+    provider_settings: Any = None
+    providers: tuple[Provider[Any], ...] = PROVIDERS
     polling_interval: float = 600.0
     full_pass_interval: float = 3600.0
     max_staleness: float = 86400.0
@@ -74,6 +80,8 @@ class Settings:
     restart_kinds: tuple[KindReference, ...] = ()
     refresh_mounts: bool = False
     secrets_by_name: bool = False
+    allowed_hosts: AllowedHosts = field(default_factory=AllowedHosts)
+    delete_on_disconnect: bool = False
     workers: int = 10
     enable_annotations: bool = False
     mapping: MappingOptions = field(default_factory=MappingOptions)
@@ -156,16 +164,16 @@ def read_settings(
     Args:
         arguments: the flags.
         environment: the variables.
-        providers: those that may be selected; the first one if no variable selects any.
+        providers: those that may be selected; none if no variable of theirs is set.
 
     Raises:
         SettingsError: something is unknown, missing or unreadable.
     """
     flags = operator_parser().parse_args(with_two_dashes(arguments))
     unknown = _unknown(environment, providers)
-    provider = _selected(environment, providers)
     with translated(lambda error: SettingsError(str(error)) if isinstance(error, BadProviderSettings) else None):
-        provider_settings = provider.read_settings(environment)
+        provider = selected_provider(environment, providers)
+        provider_settings = provider.read_settings(environment) if provider is not None else None
     chosen: dict[str, Any] = {}
     for variable in _VARIABLES:
         if text := environment.get(variable.name, "").strip():
@@ -175,6 +183,7 @@ def read_settings(
     settings = Settings(
         provider=provider,
         provider_settings=provider_settings,
+        providers=tuple(providers),
         enable_annotations=flags.enable_annotations,
         mapping=MappingOptions(allow_empty_values=flags.allow_empty_values),
         kubeconfig=flags.kubeconfig,
@@ -187,7 +196,7 @@ def read_settings(
         unknown=unknown,
         **chosen,
     )
-    if settings.polling_interval < (shortest := provider.budget.shortest_poll):
+    if provider is not None and settings.polling_interval < (shortest := provider.budget.shortest_poll):
         raise SettingsError(f"POLLING_INTERVAL must be at least {shortest:.0f} seconds for {provider.label}")
     return settings
 
@@ -204,18 +213,6 @@ def _unknown(environment: Mapping[str, str], providers: Sequence[Provider[Any]])
         if refused:
             raise SettingsError(f"{name} is not a setting; " + (hint or f"known are {', '.join(known)}"))
     return tuple(found)
-
-
-def _selected(environment: Mapping[str, str], providers: Sequence[Provider[Any]]) -> Provider[Any]:
-    selected = [provider for provider in providers if environment.get(_selector(provider), "").strip()]
-    if len(selected) > 1:
-        raise SettingsError(f"set only one of {' and '.join(map(_selector, selected))}")
-    return selected[0] if selected else providers[0]
-
-
-def _selector(provider: Provider[Any]) -> str:
-    """The variable that selects a provider; empty if none does, because only a Connection can name an account of it."""
-    return next(iter(provider.environment), "")
 
 
 def _seconds(name: str, text: str) -> float:
@@ -253,6 +250,13 @@ def _kinds(name: str, text: str) -> tuple[KindReference, ...]:
         raise SettingsError(f"{name}: {error}") from None
 
 
+def _hosts(name: str, text: str) -> AllowedHosts:
+    try:
+        return parse_allowed_hosts(text)
+    except BadHost as error:
+        raise SettingsError(f"{name}: {error}") from None
+
+
 def _namespace(name: str, text: str) -> str:
     if text and not _NAMESPACE.fullmatch(text):
         raise SettingsError(f"{name} names {text!r}, which cannot be a namespace")
@@ -284,6 +288,8 @@ class _Variable(NamedTuple):
     def default(self) -> str:
         """Its default as it would be written; empty if that says nothing."""
         value = _DEFAULTS[self.setting]
+        if isinstance(value, AllowedHosts):
+            return ""
         if isinstance(value, bool):
             return str(value).lower()
         return f"{value:.0f}" if isinstance(value, float) else str(value or "")
@@ -293,6 +299,18 @@ _VARIABLES = (
     _Variable("POLLING_INTERVAL", "polling_interval", _seconds, "seconds between two polls of the vaults"),
     _Variable("WATCH_NAMESPACE", "watch_namespaces", _namespaces, "namespaces to serve, separated by commas; else all"),
     _Variable("AUTO_RESTART", "auto_restart", _switch, "whether workloads restart if no annotation says so"),
+    _Variable(
+        "KEYTURN_ALLOWED_HOSTS",
+        "allowed_hosts",
+        _hosts,
+        "hosts that Connections may name although they are private or have no https, separated by commas",
+    ),
+    _Variable(
+        "KEYTURN_DELETE_ON_DISCONNECT",
+        "delete_on_disconnect",
+        _switch,
+        "whether a Connection may have its Secrets deleted with it",
+    ),
     _Variable("KEYTURN_FULL_PASS_INTERVAL", "full_pass_interval", _seconds, "seconds between two lists of all vaults"),
     _Variable("KEYTURN_MAX_STALENESS", "max_staleness", _seconds, "seconds without an answer until Ready turns false"),
     _Variable("KEYTURN_REFRESH_MOUNTS", "refresh_mounts", _switch, "whether mounted files are refreshed at once"),

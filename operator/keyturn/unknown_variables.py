@@ -26,6 +26,11 @@ class UnknownVariable(NamedTuple):
     refused: bool
 
 
+def is_service_link(name: str) -> bool:
+    """Whether Kubernetes may have put a variable of this name into the pod, for a Service of its namespace."""
+    return _SERVICE_LINK.fullmatch(name) is not None
+
+
 def unknown_variables(
     environment: Mapping[str, str], *, known: Sequence[str], plain: Sequence[str], shared: tuple[str, ...]
 ) -> list[UnknownVariable]:
@@ -40,7 +45,7 @@ def unknown_variables(
     """
     found = []
     for name in sorted(environment):
-        if name in known or _SERVICE_LINK.fullmatch(name):
+        if name in known or is_service_link(name):
             continue
         similar = closest(name, known)
         hint = f"did you mean {similar}?" if similar else ""

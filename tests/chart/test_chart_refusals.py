@@ -35,6 +35,15 @@ from support.helm import CHART, HelmFailed, environment
         ({"image": {"digest": "latest"}}, r'image\.digest: "latest" must be sha256: .* set tag instead'),
         ({"metrics": {"podMonitor": {"interval": "often"}}}, r'podMonitor\.interval: "often" must be a duration'),
         ({"vaultPolicy": {"default": ["a,b"]}}, r'vaultPolicy\.default: entry 0, "a,b", must be one vault'),
+        (
+            {"connections": {"allowedHosts": ["https://a"]}},
+            r'connections\.allowedHosts: entry 0, "https://a", must be a host',
+        ),
+        ({"connections": {"allowedHosts": ["a:"]}}, r'connections\.allowedHosts: entry 0, "a:", must be a host'),
+        (
+            {"connections": {"usePolicy": {"enabled": "yes"}}},
+            r"at '/connections/usePolicy/enabled': value must be one of",
+        ),
         ({"operator": {"create": False}}, r"operator\.create: this chart is the operator"),
         ({"operator": {"authMethod": "service-account"}}, r"operator\.authMethod: Keyturn reads a Connect server"),
         (

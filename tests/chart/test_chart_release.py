@@ -16,7 +16,7 @@ from support.patience import PATIENCE_S
 pytestmark = pytest.mark.cluster
 
 CRD = "onepassworditems.onepassword.com"
-CRDS = (CRD, "keyturnsecrets.keyturn.dev")
+CRDS = (CRD, "keyturnsecrets.keyturn.dev", "connections.keyturn.dev")
 ITEM = {
     "apiVersion": "onepassword.com/v1",
     "kind": "OnePasswordItem",

@@ -281,3 +281,59 @@ def test_rights_on_pods_come_only_with_the_switch_that_needs_them(helm, namespac
 
     assert rights(refresh=False) == ([], None)
     assert rights(refresh=True) == ([["list", "patch"]], "true")
+
+
+@pytest.mark.parametrize("namespaces", [[], ["team-a"]])
+def test_the_right_to_delete_secrets_comes_only_with_its_switch(helm, namespaces):
+    """Nothing but a Connection that asks for it needs that right."""
+
+    def rights(*, delete):
+        rendered = helm.render({"operator": {"deleteOnDisconnect": delete, "watchNamespace": namespaces}})
+        roles = of_kind(rendered, "Role") + of_kind(rendered, "ClusterRole")
+        rules = (rule for role in roles for rule in role["rules"] if "secrets" in rule["resources"])
+        return [verb for rule in rules for verb in rule["verbs"]], environment(rendered).get(
+            "KEYTURN_DELETE_ON_DISCONNECT"
+        )
+
+    verbs, without = rights(delete=False)
+    assert (verbs, without) == (["get", "list", "watch", "create", "patch"], None)
+    assert rights(delete=True) == ([*verbs, "delete"], "true")
+
+
+def test_hosts_for_connections_reach_the_operator(helm):
+    """Names and addresses, with ports and without."""
+    hosts = ["onepassword-connect.onepassword.svc:8080", "10.0.0.5", "[2001:db8::1]:8443", "2001:db8::2"]
+    manifests = helm.render({"connections": {"allowedHosts": hosts}})
+    settings = read_settings(container(manifests)["args"][1:], environment(manifests))
+
+    assert [settings.allowed_hosts.lists(*at) for at in (("10.0.0.5", 1), ("2001:db8::2", 443))] == [True, True]
+    assert settings.allowed_hosts.lists("2001:db8::1", 8443)
+    assert not settings.allowed_hosts.lists("onepassword-connect.onepassword.svc", 443)
+
+
+def test_an_installation_without_a_server_of_its_own_mounts_no_token(helm):
+    """All that it reads, it reads through Connections."""
+    manifests = helm.render({"connect": {"host": ""}, "networkPolicy": {"enabled": True}})
+    spec = only(manifests, "Deployment")["spec"]["template"]["spec"]
+
+    assert not [name for name in environment(manifests) if name.startswith("OP_CONNECT_")]
+    assert not spec["volumes"]
+    assert not container(manifests)["volumeMounts"]
+    assert len(only(manifests, "NetworkPolicy")["spec"]["egress"]) == 2
+
+
+def test_who_may_read_connections_and_who_may_write_them(helm):
+    """A Connection makes the operator ask a server, and may be used by other namespaces: not for everyone who edits."""
+    roles = {role["metadata"]["name"].rpartition("-")[2]: role for role in of_kind(helm.render(), "ClusterRole")}
+    verbs = {
+        name: {verb for rule in roles[name]["rules"] if "connections" in rule["resources"] for verb in rule["verbs"]}
+        for name in ("view", "edit", "admin")
+    }
+
+    assert verbs["view"] == {"get", "list", "watch"}
+    assert verbs["edit"] == {"use"}
+    assert verbs["admin"] == {"create", "update", "patch", "delete", "deletecollection"}
+    aggregated = {
+        name: {label for label in roles[name]["metadata"]["labels"] if "aggregate" in label} for name in verbs
+    }
+    assert aggregated["admin"] == {"rbac.authorization.k8s.io/aggregate-to-admin"}

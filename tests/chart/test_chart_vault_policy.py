@@ -47,7 +47,10 @@ async def limited(helm: Helm, kubectl, crds, namespace):
     manifests = []
 
     async def limit(*default: str) -> None:
-        values = {"vaultPolicy": {"enabled": True, "namespaceSelector": selector, "default": default}}
+        values = {
+            "vaultPolicy": {"enabled": True, "namespaceSelector": selector, "default": default},
+            "connections": {"usePolicy": {"enabled": False}},
+        }
         manifests[:] = [each for each in helm.render(values, namespace=namespace) if "Validating" in each["kind"]]
         assert len(manifests) == 6
         kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
@@ -83,8 +86,12 @@ def item(name, path):
     }
 
 
-def shaped(name, path, *, items=None):
-    spec = {"itemPath": path, **({"items": items} if items else {})}
+def shaped(name, path, *, items=None, connection=None):
+    spec = {
+        "itemPath": path,
+        **({"items": items} if items else {}),
+        **({"connectionRef": connection} if connection else {}),
+    }
     return {"apiVersion": "keyturn.dev/v1alpha1", "kind": "KeyturnSecret", "metadata": {"name": name}, "spec": spec}
 
 
@@ -168,6 +175,36 @@ async def test_each_path_of_a_keyturnsecret_is_seen(limited, kubectl, namespace)
     patch = json.dumps({"spec": {"items": {"c": bad}}})
     refused = kubectl("patch", *there, "kts", "good", "--type=merge", "-p", patch, check=False)
     assert f'the vault "Staging" may not be named in the namespace {namespace}' in refused.stderr
+
+
+async def test_what_a_namespace_reads_with_its_own_credential_is_its_own_affair(limited, kubectl, namespace):
+    """The policy guards the credentials of others: the installation's, and that of a Connection of another namespace."""
+    await limited("Production")
+    bad = "vaults/Staging/items/x"
+    tried = [
+        shaped("own", bad, connection={"name": "work"}),
+        shaped("own-by-name", bad, items={"a": bad}, connection={"name": "work", "namespace": namespace}),
+        shaped("default", bad, connection={"name": "default"}),
+        shaped("nothing", bad),
+        shaped("another", bad, connection={"name": "work", "namespace": "team-a"}),
+        shaped("similar", bad, connection={"name": "work", "namespace": f"{namespace}-2"}),
+    ]
+
+    assert taken(kubectl, namespace, tried) == {"own", "own-by-name", "default"}
+
+
+@pytest.mark.parametrize("after", [None, {"name": "work", "namespace": "team-a"}])
+async def test_a_forbidden_vault_cannot_be_taken_along_to_another_credential(limited, kubectl, namespace, after):
+    """What was exempt, or was there before the policy, is checked as soon as another connection reads it."""
+    there = ("--namespace", namespace)
+    await limited("Production")
+    own = shaped("own", "vaults/Staging/items/x", connection={"name": "work"})
+    kubectl("create", *there, "-f", "-", input=json.dumps(own))
+
+    kubectl("label", *there, "kts", "own", "a=b")
+    patch = json.dumps({"spec": {"connectionRef": after}})
+    refused = kubectl("patch", *there, "kts", "own", "--type=merge", "-p", patch, check=False)
+    assert 'the vault "Staging" may not be named' in refused.stderr
 
 
 async def test_what_a_keyturnsecret_named_before_may_stay(limited, kubectl, namespace):

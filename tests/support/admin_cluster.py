@@ -11,7 +11,7 @@ from keyturn.cluster.transport import Request
 
 
 class AdminCluster(Cluster):
-    """A `Cluster` that can also delete and replace objects, list metadata, and apply without force."""
+    """A `Cluster` that can also choose how it deletes, replace objects, list metadata, and apply without force."""
 
     async def delete(
         self,

@@ -37,6 +37,7 @@ EVERYTHING: Json = {
         "replicas": 3,
         "autoRestart": True,
         "refreshMounts": True,
+        "deleteOnDisconnect": True,
         "restartKinds": [
             {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "resource": "rollouts"},
             {"apiVersion": "example.com/v1", "kind": "Thing", "resource": "things", "template": "spec.pod"},
@@ -85,6 +86,7 @@ EVERYTHING: Json = {
         "extraEgress": [{"ports": [{"port": 3128}]}],
     },
     "rbac": {"extraRules": [{"apiGroups": ["example.com"], "resources": ["things"], "verbs": ["get"]}]},
+    "connections": {"allowedHosts": ["onepassword-connect.onepassword.svc:8080", "vault.example.com"]},
     "vaultPolicy": {"enabled": True, "default": ["Shared"]},
 }
 

@@ -45,7 +45,7 @@ def fake_context(cluster: Cluster, *, time: Time | None = None, **settings: Any)
     """
     time = time or FakeTime()
     return Context(
-        settings=Settings(provider=CONNECT, provider_settings=None, **settings),
+        settings=Settings(**{"provider": CONNECT, **settings}),
         cluster=cluster,
         events=KeptEvents(cluster),
         metrics=Metrics(version="test", time=time, providers={CONNECT.metrics_prefix: CONNECT.label}),

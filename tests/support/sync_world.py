@@ -16,6 +16,7 @@ from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.controller import RequestController
 from keyturn.control.sync.conclude import Conclusion
+from keyturn.control.sync.consent import Consent
 from keyturn.control.sync.controller import SyncController
 from keyturn.control.sync.emptied import EmptiedItems
 from keyturn.control.sync.memory import Memory
@@ -27,6 +28,7 @@ from keyturn.control.sync.status_writer import StatusWriter
 from keyturn.control.sync.sync_requests import SyncRequests
 from keyturn.core import names
 from keyturn.core.conditions import Status
+from keyturn.core.connection import ConnectionKey, ConnectionSpec
 from keyturn.core.emptied import SINGLE_HOLD
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.request import DEFAULT_CONNECTION, Key, SecretRequest
@@ -54,6 +56,7 @@ class World:
         secrets: metadata of Secrets of ours, as they were last seen.
         requests: the controller of requests.
         registry: of requests.
+        known: the Connections of the cluster.
         connections: to `vaults`, and to what a test adds.
     """
 
@@ -65,7 +68,9 @@ class World:
         self.secrets: dict[tuple[str, str], ObjectMeta] = {}
         self.requests = RequestController(self.context, secrets=self.secrets)
         self.registry = self.requests.registry
-        self.connections = Connections(self.context, wanted=self.registry.paths)
+        self.known: dict[ConnectionKey, ConnectionSpec] = {}
+        self.registry.use(self.known, installation=True)
+        self.connections = Connections(self.context, wanted=self.registry.paths, known=self.known)
         self.connections.add(DEFAULT_CONNECTION, FAKE, self.vaults)
 
     # What a test arranges.
@@ -123,6 +128,27 @@ class World:
         workload = annotated_workload(added, api_version="apps/v1", kind="Deployment")
         for key in self.registry.observe_workload(None, workload):
             self.request_changed(key)
+
+    def connect(self, key: ConnectionKey, vaults: FakeVaults | None = None, **spec: Any) -> FakeVaults:
+        """A Connection, which is open and polled from now on. One of the same name is replaced."""
+        vaults = vaults or FakeVaults()
+        self.known[key] = ConnectionSpec(key, uid=f"uid of {key}", generation=1, provider="fake", section="{}", **spec)
+        if self.known[key].suspend or self.known[key].deleting:
+            self.connections.remove(str(key))
+        else:
+            self.connections.add(str(key), FAKE, vaults)
+        self.connection_changed(key)
+        return vaults
+
+    def disconnect(self, key: ConnectionKey) -> None:
+        """A Connection is gone."""
+        del self.known[key]
+        self.connections.remove(str(key))
+        self.connection_changed(key)
+
+    def connection_changed(self, key: ConnectionKey) -> None:
+        """The set of Connections has changed."""
+        self.requests.connection_changed(key)
 
     def request_changed(self, key: Key) -> None:
         """The request of a workload differs from before."""
@@ -219,11 +245,17 @@ class SyncWorld(World):
         self.requests.subscribe(self.sync.request_changed)
         self.requests.subscribe_to_sync_requests(self.sync.sync_requested)
         self.connections.subscribe(self.sync.polled)
+        self.connections.subscribe_to_set(self.requests.connection_changed)
+        self.connections.subscribe_to_set(self.sync.connection_changed)
 
     def request_changed(self, key: Key) -> None:
         self.sync.request_changed(key)
 
+    def connection_changed(self, key: ConnectionKey) -> None:
+        self.connections.set_changed(key)
+
     def secret_changed(self, key: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
+        self.requests.secret_changed(key, old, new)
         self.sync.secret_changed(key, old, new)
 
     async def work(self) -> None:
@@ -255,6 +287,7 @@ class SyncParts(World):
         memory: of passes.
         writer: writes Secrets.
         conclusion: ends passes.
+        consent: whether the connection that serves a request may be used.
         sync_requests: which of them a pass answers.
         phases: of passes.
         reconciler: runs passes.
@@ -269,7 +302,7 @@ class SyncParts(World):
         self.deleted: dict[Key, ObjectMeta] = {}
         self.statuses = StatusWriter(context, registry)
         self.situations = Situations(connections, polling_interval=context.settings.polling_interval, time=context.time)
-        emptied = EmptiedItems(self.time, hold=SINGLE_HOLD, total=lambda: len(registry))
+        emptied = EmptiedItems(self.time, hold=SINGLE_HOLD, total=registry.number_served_by)
         self.memory = Memory(
             confirmations=self.situations.confirmations,
             unrefreshed=self.situations.unrefreshed,
@@ -286,10 +319,14 @@ class SyncParts(World):
             memory=self.memory,
             slots=self.slots,
         )
+        self.consent = Consent(
+            self.api, registry=registry, situations=self.situations, on_change=self.queue.add, time=self.time
+        )
         self.phases = Phases(
             context,
             registry=registry,
             connections=connections,
+            consent=self.consent,
             writer=self.writer,
             statuses=self.statuses,
             conclusion=self.conclusion,

@@ -80,7 +80,8 @@ def test_the_usage_can_be_asked_for(capsys):
     assert capsys.readouterr().out == USAGE
 
 
-def test_a_mistake_in_the_settings_is_one_line(capsys):
+def test_a_mistake_in_the_settings_is_one_line(capsys, monkeypatch):
     """Nothing is started."""
+    monkeypatch.setenv("OP_CONNECT_TOKEN", "canary")
     assert run_command(["operator"]) == 2
     assert capsys.readouterr().err == "keyturn: OP_CONNECT_HOST is not set; it is the base URL of the Connect server\n"

@@ -9,13 +9,15 @@ import pytest
 
 from keyturn import operation
 from keyturn.app import StartError
-from keyturn.cluster import DEPLOYMENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, LeaseLost
+from keyturn.cluster import CONNECTIONS, DEPLOYMENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, LeaseLost
 from keyturn.core import names
 from keyturn.core.conditions import Status
+from keyturn.core.connection_status import ConnectionStatus
 from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.vault import VaultUnavailable
 from keyturn.operation import Operator
-from support.event_loop import until
+from support.connection_world import FakeServer, fake_provider
+from support.event_loop import turns, until
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
@@ -39,7 +41,7 @@ class Operating:
             self.vaults.listing["v"] = [ref for ref in self.vaults.listing["v"] if ref.id != item]
             self.vaults.add(item * 26, {"a": "db", "b": "api"}[item])
         self.context = fake_context(self.api, time=self.time, **settings)
-        self.operator = Operator(self.context, vaults=self.vaults)
+        self.operator = Operator(self.context, vaults=self.vaults if self.context.settings.provider else None)
         self.callbacks: Any = None
         self.namespaces: Any = None
         monkeypatch.setattr(operation, "watch", self._watch)
@@ -245,3 +247,37 @@ async def test_the_end_leaves_neither_tasks_nor_timers(world):
         await until(lambda: world.status().reason == "Synced")
 
     assert asyncio.all_tasks() - before == set()
+
+
+async def test_a_connection_of_the_cluster_is_used_and_says_how_it_stands(monkeypatch):
+    """Connections and their credentials are read by the operator; it needs no connection of its own."""
+    server = FakeServer("red.example")
+    world = Operating(monkeypatch, provider=None, providers=(fake_provider({"red.example": server}),))
+    world.api.serve(CONNECTIONS)
+    world.api.add(SECRETS, {"metadata": {"namespace": "app", "name": "token"}, "data": {"token": "Z29vZA=="}})
+    spec = {"connect": {"host": "red.example", "tokenSecretRef": {"name": "token", "key": "token"}}}
+    world.api.add(CONNECTIONS, {"metadata": {"namespace": "app", "name": "work"}, "spec": spec})
+
+    def status():
+        return ConnectionStatus.read((world.api.find(CONNECTIONS, "app", "work") or {}).get("status"))
+
+    async with world.running():
+        await until(lambda: status().reason == "Connected")
+        assert world.operator.connections.not_ready() is None
+        assert [each.name for each in world.operator.connections] == ["app/work"]
+        world.api.remove(CONNECTIONS, "app", "work")
+        await until(lambda: _advance(world) and server.latest.closed)
+
+    assert list(world.operator.connections) == []
+
+
+async def test_the_work_begins_only_when_it_is_known_which_connections_there_are(world):
+    """Until then a Secret might be filled through another connection than the one that its namespace has."""
+    world.api.serve(CONNECTIONS)
+    world.api.fail("list", CONNECTIONS, status=503, times=3)
+    world.put()
+    async with world.running():
+        await turns(200)
+        assert world.vaults.asked == []
+        assert "connections.keyturn.dev" in world.operator.kubernetes_not_ready()
+        await until(lambda: _advance(world) and world.status().reason == "Synced")

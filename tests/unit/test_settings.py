@@ -32,6 +32,8 @@ def test_everything_can_be_chosen():
             "POLLING_INTERVAL": "10",
             "WATCH_NAMESPACE": "a, b,,a ",
             "AUTO_RESTART": "TRUE",
+            "KEYTURN_ALLOWED_HOSTS": "connect.onepassword.svc:8080, vault.example.com",
+            "KEYTURN_DELETE_ON_DISCONNECT": "true",
             "KEYTURN_FULL_PASS_INTERVAL": "60",
             "KEYTURN_MAX_STALENESS": "30",
             "KEYTURN_RESTART_KINDS": "argoproj.io/v1alpha1/Rollout",
@@ -48,6 +50,19 @@ def test_everything_can_be_chosen():
     assert (settings.polling_interval, settings.full_pass_interval, settings.max_staleness) == (10.0, 60.0, 30.0)
     assert (settings.auto_restart, settings.workers, settings.mapping.allow_empty_values) == (True, 3, True)
     assert (settings.health_address, settings.metrics_address) == (None, Bind("::1", 9))
+    assert settings.allowed_hosts.listed == {("connect.onepassword.svc", 8080), ("vault.example.com", None)}
+    assert settings.delete_on_disconnect is True
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"OP_CONNECT_HOST": "", "OP_CONNECT_TOKEN": " "}, {"OP_CONNECT_SERVICE_HOST": "10.0.0.1"}]
+)
+def test_an_installation_needs_no_connection_of_its_own(environment):
+    """Connections may serve all its objects. What Kubernetes sets for a Service says nothing."""
+    settings = read_settings([], {**environment, "POLLING_INTERVAL": "5"})
+
+    assert (settings.provider, settings.provider_settings) == (None, None)
+    assert "connect" in {each.name for each in settings.providers}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +79,7 @@ def test_everything_can_be_chosen():
         ([], {**GOOD, "WATCH_NAMESPACE": "a,B"}, "'B'"),
         ([], {**GOOD, "POLLING_INTERVAL": "9" * 400}, "POLLING_INTERVAL"),
         ([], {**GOOD, "POLLING_INTERVAL": "9" * 5000}, "POLLING_INTERVAL"),
+        ([], {**GOOD, "KEYTURN_ALLOWED_HOSTS": "https://a"}, "KEYTURN_ALLOWED_HOSTS"),
         ([], {**GOOD, "KEYTURN_WORKERS": "0"}, "KEYTURN_WORKERS"),
         ([], {**GOOD, "KEYTURN_WORKERS": "9" * 5000}, "KEYTURN_WORKERS"),
         ([], {**GOOD, "KEYTURN_RESTART_KINDS": "batch/v1/Job"}, "KEYTURN_RESTART_KINDS"),

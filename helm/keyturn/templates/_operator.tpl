@@ -15,6 +15,15 @@
 {{- $watched | uniq | toJson -}}
 {{- end -}}
 
+{{/* "true" if whoever names a Connection needs the right to use it. */}}
+{{- define "keyturn.asksForUse" -}}
+{{- $enabled := .Values.connections.usePolicy.enabled -}}
+{{- if kindIs "invalid" $enabled -}}
+{{- $enabled = .Values.crds.enabled -}}
+{{- end -}}
+{{- include "keyturn.on" (list . $enabled) -}}
+{{- end -}}
+
 {{- define "keyturn.elects" -}}
 {{- $enabled := .Values.operator.leaderElection.enabled -}}
 {{- if kindIs "invalid" $enabled -}}
@@ -28,10 +37,12 @@
 {{- include "keyturn.on" (list . .Values.emulator.enabled) -}}
 {{- end -}}
 
+{{/* Address of the Connect server; empty if the installation has no connection of its own. */}}
 {{- define "keyturn.connectHost" -}}
 {{- $connect := .Values.connect -}}
 {{- if include "keyturn.emulated" . -}}
 http://{{ include "keyturn.emulator" . }}:8080
+{{- else if not $connect.host -}}
 {{- else if contains "://" $connect.host -}}
 {{ $connect.host }}
 {{- else if include "keyturn.on" (list . $connect.tls.enabled) -}}
@@ -63,14 +74,16 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 
 {{- define "keyturn.environment" -}}
 {{- $operator := .Values.operator -}}
+{{- with include "keyturn.connectHost" . -}}
 - name: OP_CONNECT_HOST
-  value: {{ include "keyturn.connectHost" . | quote }}
+  value: {{ . | quote }}
 - name: OP_CONNECT_TOKEN_FILE
   value: /etc/keyturn/connect/token
 {{- with $operator.tls.trust }}
 {{- if or .secret .configMap }}
 - name: OP_CONNECT_CA_FILE
   value: /etc/keyturn/trust/ca.crt
+{{- end }}
 {{- end }}
 {{- end }}
 - name: WATCH_NAMESPACE
@@ -89,6 +102,14 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end }}
 {{- if include "keyturn.on" (list . $operator.secretsByName) }}
 - name: KEYTURN_SECRETS_BY_NAME
+  value: "true"
+{{- end }}
+{{- with .Values.connections.allowedHosts }}
+- name: KEYTURN_ALLOWED_HOSTS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- if include "keyturn.on" (list . $operator.deleteOnDisconnect) }}
+- name: KEYTURN_DELETE_ON_DISCONNECT
   value: "true"
 {{- end }}
 {{- with $operator.restartKinds }}

@@ -9,23 +9,27 @@
 - apiGroups: [keyturn.dev]
   resources: [keyturnsecrets]
   verbs: [get, list, watch]
+# Connections: read them, and put the finalizer keyturn.dev/disconnect on those that ask for the deletion of Secrets.
+- apiGroups: [keyturn.dev]
+  resources: [connections]
+  verbs: [get, list, watch, patch]
 # Status.
 - apiGroups: [onepassword.com]
   resources: [onepassworditems/status]
   verbs: [patch]
 - apiGroups: [keyturn.dev]
-  resources: [keyturnsecrets/status]
+  resources: [keyturnsecrets/status, connections/status]
   verbs: [patch]
-# Secrets. The operator lists and watches only the labels and annotations of its own Secrets, never data; RBAC cannot express this
-# limit. Kubernetes deletes a Secret together with its owner.
+# Secrets. The operator lists and watches only the labels and annotations of its own Secrets, never data, and gets those that a Connection
+# names; RBAC cannot express these limits. Kubernetes deletes a Secret together with its owner.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, {{ if not (include "keyturn.on" (list . .Values.operator.secretsByName)) }}list, watch, {{ end }}create, patch]
+  verbs: [get, {{ if not (include "keyturn.on" (list . .Values.operator.secretsByName)) }}list, watch, {{ end }}create, patch{{ if include "keyturn.on" (list . .Values.operator.deleteOnDisconnect) }}, delete{{ end }}]
 # Workloads: find those that request a Secret by annotations or use a changed Secret, and restart them.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
   verbs: [get, list, watch, patch]
-# The restart switch on the namespace.
+# The restart switch on the namespace, and its labels if a Connection selects by them.
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]

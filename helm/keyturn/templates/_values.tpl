@@ -37,6 +37,7 @@ operator.workers: [1, 100]
 - operator.autoRestart
 - operator.clusterRole.create
 - operator.clusterRoleBinding.create
+- operator.deleteOnDisconnect
 - operator.enableAnnotations
 - operator.pdb.enabled
 - operator.probes.liveness.create
@@ -56,7 +57,7 @@ operator.workers: [1, 100]
 {{- $digest := list "^(sha256:[0-9a-f]{64})?$" "must be sha256: followed by 64 hexadecimal digits; for a tag, set tag instead" -}}
 {{- $interval := list "^([0-9]+(ms|s|m|h))*$" "must be a duration of Prometheus, such as 30s or 1m" -}}
 {{- dict
-  "connect.host" (list "^(https?://[^/?#]+.*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$" "must be the name of a Service, such as onepassword-connect, or a URL, such as https://connect.example.com:8080; to set only the port, use connect.api.httpPort")
+  "connect.host" (list "^(https?://[^/?#]+.*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?|)$" "must be the name of a Service, such as onepassword-connect, or a URL, such as https://connect.example.com:8080; to set only the port, use connect.api.httpPort")
   "emulator.image.digest" $digest
   "image.digest" $digest
   "metrics.podMonitor.interval" $interval
@@ -108,6 +109,11 @@ operator.workers: [1, 100]
 {{- range $index, $namespace := .Values.operator.watchNamespace -}}
 {{- if not (regexMatch "^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?|.*\\{\\{.*\\}\\}.*)$" $namespace) -}}
 {{- fail (printf "operator.watchNamespace: entry %d, %q, must be the name of one namespace: lower-case letters, digits and \"-\"" $index $namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- range $index, $host := .Values.connections.allowedHosts -}}
+{{- if not (regexMatch "^([-a-zA-Z0-9._]+(:[0-9]{1,5})?|\\[[0-9a-fA-F:.]+\\](:[0-9]{1,5})?|[0-9a-fA-F]*:[0-9a-fA-F:.]+:[0-9a-fA-F:.]*)$" $host) -}}
+{{- fail (printf "connections.allowedHosts: entry %d, %q, must be a host or host:port, such as connect.example.com:8443" $index $host) -}}
 {{- end -}}
 {{- end -}}
 {{- range $index, $vault := .Values.vaultPolicy.default -}}

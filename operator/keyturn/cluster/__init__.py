@@ -21,12 +21,14 @@ from keyturn.cluster.errors import (
 )
 from keyturn.cluster.events import About, EventPoster
 from keyturn.cluster.gateway import Cluster
+from keyturn.cluster.if_served import IfServed
 from keyturn.cluster.informer import Informer
 from keyturn.cluster.lasting_reads import LastingReads, LastingWatch
 from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
 from keyturn.cluster.list_watch import METADATA, ApiListWatch, projection_of
 from keyturn.cluster.resources import (
     ALL_NAMESPACES,
+    CONNECTIONS,
     CRDS,
     DAEMONSETS,
     DEPLOYMENTS,
@@ -45,6 +47,7 @@ from keyturn.cluster.resources import (
 
 __all__ = [
     "ALL_NAMESPACES",
+    "CONNECTIONS",
     "CRDS",
     "DAEMONSETS",
     "DEPLOYMENTS",
@@ -71,6 +74,7 @@ __all__ = [
     "EventPoster",
     "Forbidden",
     "Gone",
+    "IfServed",
     "Informer",
     "Invalid",
     "LastingReads",

@@ -173,6 +173,30 @@ class Cluster(Reader):
             subresource=subresource,
         )
 
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> None:
+        """Delete an object, if its uid and resourceVersion are still the given ones.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: it is another one, or has changed.
+        """
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        given = {key: value for key, value in preconditions.items() if value is not None}
+        options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": given}
+        template = resource.template(name=True)
+        path = fill(template, namespace=namespace, name=name)
+        # The answer may be the whole object, if something holds it back.
+        request = Request("DELETE", path, accept=METADATA_ONLY, body=options)
+        await self._caller.call("delete", request, resource, template)
+
 
 def complete_manifest(resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any]) -> JsonObject:
     """The manifest of an object with `apiVersion`, `kind`, name and namespace filled in."""

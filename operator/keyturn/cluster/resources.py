@@ -87,6 +87,7 @@ EVENTS = Resource("", "v1", "events", "Event", quotable=True)
 ONEPASSWORD_ITEMS = Resource("onepassword.com", "v1", "onepassworditems", "OnePasswordItem", quotable=True)
 # An object of this kind may hold a megabyte of templates.
 KEYTURN_SECRETS = Resource("keyturn.dev", "v1alpha1", "keyturnsecrets", "KeyturnSecret", quotable=True, page=50)
+CONNECTIONS = Resource("keyturn.dev", "v1alpha1", "connections", "Connection", quotable=True)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")

@@ -29,6 +29,7 @@ class WorkQueue(Generic[K]):
         time: for delays.
         backoff: delays after failures, counted per key.
         group: groups of keys take turns; within one, the oldest key is taken first.
+        lane: of a key; a lane can be held back, so that its keys wait and no others.
         is_slow: whether a key takes long whenever it is looked at; such keys are taken apart from the others.
     """
 
@@ -38,12 +39,13 @@ class WorkQueue(Generic[K]):
         time: Time,
         backoff: Backoff | None = None,
         group: Callable[[K], Hashable] = lambda _: None,
+        lane: Callable[[K], Hashable] = lambda _: None,
         is_slow: Callable[[K], bool] = lambda _: False,
     ) -> None:
         self._time = time
         self._backoff = backoff or Backoff()
         self._is_slow = is_slow
-        self._waiting: dict[bool, Turns[K]] = {False: Turns(group), True: Turns(group)}
+        self._waiting: dict[bool, Turns[K]] = {slow: Turns(group, lane=lane) for slow in (False, True)}
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._delayed: dict[K, _Delayed] = {}
@@ -60,7 +62,12 @@ class WorkQueue(Generic[K]):
     @property
     def is_busy(self) -> bool:
         """Whether any key waits or is being worked on; those that were put off do not count."""
-        return bool(self._working) or any(self._waiting.values())
+        return bool(self._working) or bool(len(self))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any key waits that may be taken now."""
+        return any(self._waiting.values())
 
     def oldest(self) -> float:
         """Seconds that the longest waiting key has been waiting; 0 if none waits."""
@@ -121,6 +128,16 @@ class WorkQueue(Generic[K]):
             turns.remove(key)
             self._working.add(key)
         return taken
+
+    def hold(self, lane: Hashable, *, slow: bool = False) -> None:
+        """Let no key of a lane be taken until it is released."""
+        self._waiting[slow].hold(lane)
+
+    def release(self, lane: Hashable, *, slow: bool = False) -> None:
+        """Let the keys of a lane be taken again."""
+        self._waiting[slow].release(lane)
+        if self._waiting[slow]:
+            self._wake_one(slow=slow)
 
     def finish(self, key: K, *, after: float | None, backoff: bool) -> None:
         """A key was looked at.

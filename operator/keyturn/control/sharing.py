@@ -1,4 +1,4 @@
-"""Which keys share something with which others, as an index both ways."""
+"""Which keys share something with which others, and which are in the same group, as indexes both ways."""
 
 from __future__ import annotations
 
@@ -47,3 +47,28 @@ class Sharing(Generic[K, T]):
                     edge += users - found
                     found |= users
         return found
+
+
+class Groups(Generic[K, T]):
+    """The group that each key is in, and the keys of each group in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._group_of: dict[K, T] = {}
+        self._keys_of: dict[T, dict[K, None]] = {}
+
+    def put(self, key: K, group: T | None) -> None:
+        """Have a key be in a group, and in no other; in none at all if it is None."""
+        if self._group_of.get(key) == group:
+            return
+        if (before := self._group_of.pop(key, None)) is not None:
+            keys = self._keys_of[before]
+            del keys[key]
+            if not keys:
+                del self._keys_of[before]
+        if group is not None:
+            self._group_of[key] = group
+            self._keys_of.setdefault(group, {})[key] = None
+
+    def of(self, group: T) -> Collection[K]:
+        """The keys of a group; it changes with them."""
+        return self._keys_of.get(group, {}).keys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 Origins = tuple[tuple[str, tuple[str, ...]], ...]
 """Keys with the references that each is made of."""
@@ -80,7 +80,7 @@ class Status:
         secret = given.get("secret")
         return cls(
             observed_generation=int(given.get("observedGeneration", -1)),
-            conditions=tuple(_condition(each) for each in given.get("conditions") or ()),
+            conditions=read_conditions(given.get("conditions")),
             item_path=given.get("itemPath") or "",
             item_version=given.get("itemVersion") or "",
             last_sync_time=given.get("lastSyncTime") or "",
@@ -150,8 +150,20 @@ class Status:
         return _timeless(self) == _timeless(other)
 
 
+class HasConditions(Protocol):
+    """A status of an object of any kind of ours."""
+
+    def condition(self, kind: str, /) -> Condition | None:
+        """The condition of a type, or None."""
+
+
+def read_conditions(given: Any) -> tuple[Condition, ...]:
+    """Read the conditions that an object carries."""
+    return tuple(_condition(each) for each in given or ())
+
+
 def conditions_after(
-    before: Status, conditions: Iterable[tuple[str, str, str, str]], *, generation: int, now: datetime
+    before: HasConditions, conditions: Iterable[tuple[str, str, str, str]], *, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
     """Conditions whose time moves only with their status, as the API conventions ask.
 
@@ -172,7 +184,7 @@ def timestamp(now: datetime) -> str:
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _since(before: Status, kind: str, status: str) -> str:
+def _since(before: HasConditions, kind: str, status: str) -> str:
     condition = before.condition(kind)
     return condition.since if condition and condition.status == status else ""
 

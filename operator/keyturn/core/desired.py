@@ -12,7 +12,7 @@ from keyturn.core.managed_fields import data_owners, owned_by_others
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.previous import ends, keep_previous
-from keyturn.core.request import SecretRequest
+from keyturn.core.request import DEFAULT_CONNECTION, SecretRequest
 from keyturn.core.shape import Previous
 
 
@@ -60,6 +60,11 @@ class Desired:
         """The further items, as the Secret records them; empty without any."""
         return ",".join(f"{alias}={path}@{revision}" for alias, path, revision in self.items)
 
+    @property
+    def connection(self) -> str:
+        """The connection that the Secret is filled through, as the Secret records it; empty for the installation's."""
+        return "" if self.request.connection == DEFAULT_CONNECTION else self.request.connection
+
     def labels(self) -> dict[str, str]:
         """Labels that the Secret must carry; foreign ones beside them are left alone."""
         return {**self.request.labels, names.MANAGED_BY: names.PRODUCT}
@@ -71,6 +76,7 @@ class Desired:
             names.FURTHER_ITEMS: self.further,
             names.SHAPE: self.shape,
             names.PREVIOUS: self.previous,
+            names.CONNECTION: self.connection,
         }
         recorded = {name: text for name, text in optional.items() if text}
         item = {names.ITEM_PATH: str(self.path), names.ITEM_VERSION: self.item_revision}

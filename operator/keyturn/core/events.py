@@ -27,6 +27,8 @@ class EventReason(StrEnum):
     """Somebody put back the pod template of a workload that was restarted."""
     AUTO_RESTART_MISPLACED = "AutoRestartMisplaced"
     """The restart switch stands where it has no effect."""
+    DISCONNECTED = "Disconnected"
+    """The Secret was deleted together with the Connection that it was filled through."""
     OWNER_REFUSED = "OwnerRefused"
     """The API server does not let Keyturn add an owner to the Secret."""
     INVALID_ANNOTATIONS = "InvalidAnnotations"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from keyturn.core.connection import ConnectionKey
 from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
 from keyturn.core.names import (
     AUTO_RESTART,
@@ -44,6 +45,7 @@ def request_from_keyturn_secret(
         annotations={**request.annotations, **_permitted(secret.get("annotations")), **switches},
         shape=Shape.read(spec),
         suspend=spec.get("suspend") is True,
+        connection_ref=ConnectionKey.read(spec.get("connectionRef"), own=request.key.namespace),
         # The official operator knows nothing of this kind, so that its finalizer is not removed here.
         finalizers=(),
     )

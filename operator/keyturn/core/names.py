@@ -13,6 +13,7 @@ KEYTURN_GROUP: Final = "keyturn.dev"
 KEYTURN_VERSION: Final = "v1alpha1"
 KEYTURN_API_VERSION: Final = f"{KEYTURN_GROUP}/{KEYTURN_VERSION}"
 SHAPED_KIND: Final = "KeyturnSecret"
+CONNECTION_KIND: Final = "Connection"
 
 OWN_KINDS: Final = frozenset({KIND, SHAPED_KIND})
 
@@ -40,6 +41,10 @@ PREVIOUS: Final = "keyturn.dev/previous"
 REFRESH_MOUNTS: Final = "keyturn.dev/refresh-mounts"
 REFRESHED: Final = "keyturn.dev/refreshed"
 SYNC_REQUESTED: Final = "keyturn.dev/sync-requested"
+CONNECTION: Final = "keyturn.dev/connection"
+
+# On a Connection whose Secrets are deleted with it.
+DISCONNECT_FINALIZER: Final = "keyturn.dev/disconnect"
 
 OPAQUE: Final = "Opaque"
 

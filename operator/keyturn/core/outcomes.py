@@ -256,6 +256,23 @@ def when_emptied(message: str, situation: Situation, *, remaining: float) -> Out
     return Outcome("Held", change=change, requeue=Requeue(after=remaining))
 
 
+def when_not_connected(message: str, situation: Situation, *, unwatched: bool) -> Outcome:
+    """The end of a pass over a request that no connection serves. Its Secret stays as it is.
+
+    Args:
+        message: why none does.
+        situation: of the request; its failure is not confirmed as long as its Connection may just be late.
+        unwatched: whether the labels of its namespace decide that, a change of which no watch reports.
+    """
+    failure = Failure(Reason.NOT_CONNECTED, message)
+    if not situation.confirmed:
+        return Outcome(
+            failure.reason, change=replace(failure, awaited=True), requeue=Requeue(after=situation.confirm_after)
+        )
+    outcome = after_failure(failure, situation)
+    return replace(outcome, requeue=Requeue(after=situation.recheck)) if unwatched else outcome
+
+
 def when_frozen(*, suspended: bool = False) -> Outcome:
     """The end of a pass over a request whose Secret is left as it is.
 

@@ -13,7 +13,7 @@ class Reason(StrEnum):
     FROZEN = "Frozen"
     """The item is tagged to be ignored: the Secret is left as it is."""
     SUSPENDED = "Suspended"
-    """`spec.suspend` is true: the Secret is left as it is."""
+    """`spec.suspend` is true: the Secret is left as it is, and nothing is asked of the vaults of a Connection."""
     PROGRESSING = "Progressing"
     """A new generation is being worked on."""
 
@@ -60,6 +60,29 @@ class Reason(StrEnum):
     """The filters of the object would process more bytes than is allowed."""
     OVERRULED = "Overruled"
     """Another object requests the same Secret, and decides what it holds."""
+    NOT_CONNECTED = "NotConnected"
+    """No connection serves the object: the one that it names is absent, suspended, or not usable from its namespace."""
+
+    CONNECTED = "Connected"
+    """The vaults of a Connection are used."""
+    RECONNECT_REQUIRED = "ReconnectRequired"
+    """The vault refuses the credential of a Connection; tried again when the credential's Secret changes, or on request."""
+    INVALID_CREDENTIAL = "InvalidCredential"
+    """The credential of a Connection is malformed, so that it is not used at all."""
+    CREDENTIAL_MISSING = "CredentialMissing"
+    """A Secret that a Connection names, or a key of it, does not exist; the Secret is looked for every 10 s."""
+    UNREACHABLE = "Unreachable"
+    """The vault of a Connection cannot be reached, or its answers are not usable."""
+    RATE_LIMITED = "RateLimited"
+    """The vault of a Connection asks for fewer requests."""
+    VAULT_NOT_VISIBLE = "VaultNotVisible"
+    """The credential of a Connection does not see one of the vaults that it names; the others are used."""
+    HOST_NOT_ALLOWED = "HostNotAllowed"
+    """A Connection names a server that the administrator of the installation did not allow."""
+    PROVIDER_NOT_SUPPORTED = "ProviderNotSupported"
+    """This operator cannot use the kind of vault that a Connection names."""
+    DELETE_NOT_ALLOWED = "DeleteNotAllowed"
+    """`spec.onDisconnect` is Delete, but the installation does not let its operator delete Secrets: they stay."""
 
     DUPLICATE_TITLE = "DuplicateTitle"
     """Several vaults or items have that title; the oldest is used."""
@@ -81,7 +104,7 @@ class Reason(StrEnum):
     """The vault could not be reached for longer than permitted."""
 
 
-GOOD = frozenset({Reason.SYNCED, Reason.FROZEN, Reason.SUSPENDED})
+GOOD = frozenset({Reason.SYNCED, Reason.FROZEN, Reason.SUSPENDED, Reason.CONNECTED})
 """Reasons why `Ready` is true."""
 
 WAITING = frozenset({Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED, Reason.CLUSTER_FORBIDDEN})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from keyturn.core.conditions import Status
+from keyturn.core.connection import ConnectionKey
 from keyturn.core.content import DEFAULT_MAPPING, MappingOptions
 from keyturn.core.hints import closest
 from keyturn.core.names import (
@@ -60,7 +61,10 @@ class SecretRequest:
         generation: of that object; of workloads, which have none for what they ask, the registry counts it.
         owners: all that ask for this Secret, the one that decides first.
         has_status: whether the object that decides has a status; else how the request stands is in memory alone.
-        connection: name of the connection that serves it.
+        connection: name of the connection that serves it; empty if none does.
+        not_connected: why none does; empty if one does.
+        by_labels: whether the labels of its namespace decide that, so that they must be read before each use.
+        connection_ref: the Connection that the object names; None if it names none, so that another rule chooses.
         resource_version: of the object that this was read from; not part of equality.
         item_path: as written, valid or not; None if the object has none.
         mapping: how an item becomes keys.
@@ -81,6 +85,9 @@ class SecretRequest:
     owners: tuple[Owner, ...] = ()
     has_status: bool = True
     connection: str = DEFAULT_CONNECTION
+    not_connected: str = ""
+    by_labels: bool = False
+    connection_ref: ConnectionKey | None = None
     mapping: MappingOptions = DEFAULT_MAPPING
     shape: Shape | None = None
     suspend: bool = False
@@ -123,6 +130,10 @@ class SecretRequest:
         """Whether the status says of this very generation that a human must act."""
         stalled = self.status.condition("Stalled")
         return self.status.observed_generation == self.generation and stalled is not None and stalled.is_true
+
+    def served_as(self, other: SecretRequest) -> SecretRequest:
+        """This request with the connection that serves another state of it: an object alone does not say which that is."""
+        return replace(self, connection=other.connection, not_connected=other.not_connected, by_labels=other.by_labels)
 
     @property
     def asks_for_sync(self) -> bool:

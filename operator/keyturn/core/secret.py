@@ -211,7 +211,7 @@ def _obsolete_metadata(metadata: ObjectMeta, desired: Desired) -> frozenset[str]
 
 
 def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
-    """Whether our last write was for the same item at the same revision, hence of the same bytes."""
+    """Whether our last write was for the same item of the same connection at the same revision, hence of the same bytes."""
     annotations, labels = metadata.annotations, metadata.labels
     return (
         labels.get(names.MANAGED_BY) == names.PRODUCT
@@ -220,6 +220,7 @@ def _was_written_for(metadata: ObjectMeta, desired: Desired) -> bool:
         and annotations.get(names.OPTIONS, "") == desired.options
         and annotations.get(names.FURTHER_ITEMS, "") == desired.further
         and annotations.get(names.SHAPE, "") == desired.shape
+        and annotations.get(names.CONNECTION, "") == desired.connection
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from keyturn.base.text import seconds_of
 from keyturn.core.content import MappingOptions, Skipped
 from keyturn.core.key_plans import MAX_HOLE_CHARS, KeyPlan, check_most, plan_keys, random_keys
 from keyturn.core.keys import is_legal_key
@@ -26,11 +27,7 @@ MAX_PREVIOUS_S: Final = 720 * 3600
 
 _DIGEST_DIGITS: Final = 12
 
-_SECONDS: Final[Mapping[str, float]] = {
-    "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9,
-}  # fmt: skip
 _ALIAS = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|m|s|us|µs|ns)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,12 +290,5 @@ def _patterns(value: Any) -> tuple[str, ...]:
 def _previous(value: Any) -> Previous | None:
     if not isinstance(value, Mapping):
         return None
-    seconds, keys = _seconds(value.get("for")), _texts(value.get("keys"))
+    seconds, keys = seconds_of(value.get("for")), _texts(value.get("keys"))
     return None if seconds is None or not keys else Previous(seconds=seconds, keys=keys)
-
-
-def _seconds(text: Any) -> float | None:
-    """A duration as Kubernetes writes it, `24h` or `1h30m`, in seconds; None if it is none."""
-    if not isinstance(text, str) or not text or _PART.sub("", text):
-        return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

@@ -6,7 +6,8 @@ titles and statuses, never a value.
 ```
 VaultError
 ├── CredentialRefused   the credential is refused; a new one is needed, never a retry on a timer
-│   └── CredentialInvalid   it cannot be used as it is, so that no request is sent with it
+│   ├── CredentialInvalid   it cannot be used as it is, so that no request is sent with it
+│   └── CredentialMissing   what a Connection names as its credential is not there, so that no request is sent
 ├── HostNotAllowed      the server, or an address of it, is one that may not be asked
 ├── AccessDenied        the credential may not see this scope or item
 ├── NotInVault          the scope, item or file does not exist
@@ -51,6 +52,12 @@ class CredentialInvalid(CredentialRefused):
     """The credential is malformed, or asks for what must not be done; the message names which part of it."""
 
     label = "InvalidCredential"
+
+
+class CredentialMissing(CredentialRefused):
+    """A Secret that holds the credential, or a key of it, does not exist. A provider never raises it."""
+
+    label = "CredentialMissing"
 
 
 class HostNotAllowed(VaultError):

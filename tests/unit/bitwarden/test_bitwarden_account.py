@@ -56,7 +56,7 @@ def test_what_is_no_address_is_refused(server):
     with pytest.raises(CredentialInvalid) as error:
         read({"server": server})
 
-    assert str(error.value) == "server must be an address such as https://vault.example.com"
+    assert str(error.value) == "spec.bitwarden.server must be an address such as https://vault.example.com"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_missing_library_is_explained(monkeypatch):
                 "ca": SecretKey("ca", "ca.crt"),
             },
         ),
-        ({"credentialSecretRef": {"name": 1}, "caSecretRef": {"name": "ca"}}, {}),
+        ({"credentialSecretRef": {"name": 1}, "caSecretRef": {"name": "ca"}}, {"ca": SecretKey("ca", "ca.crt")}),
         ({"credentialSecretRef": "bw", "caSecretRef": None}, {}),
         ({}, {}),
     ],

@@ -1,3 +1,6 @@
+from contextlib import suppress
+
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +44,8 @@ def test_an_address_is_normalised(text, expected):
         ("http://[12]", "host"),
         ("http://[v1.a:b]", "host"),
         ("http://-", "host"),
+        ("http://127.0.0.010", "host"),
+        ("http://300.1.1.1", "host"),
         ("http://hö.example", "host"),
         ("http://user@host", "user name"),
         ("http://user:hunter2@host", "user name"),
@@ -60,6 +65,16 @@ def test_an_unusable_address_is_refused_with_its_reason(text, problem):
         base_url(text)
 
     assert "hunter2" not in str(caught.value)
+
+
+@given(
+    st.text("0123456789abx.:[]%-_/", min_size=1, max_size=24)
+    | st.lists(st.integers(0, 300).map(str) | st.just("0177"), min_size=1, max_size=5).map(".".join)
+)
+def test_what_is_accepted_can_be_asked(host):
+    """Httpx refuses some addresses by an error of its own, which nothing after the settings expects."""
+    with suppress(BadAddress):
+        httpx.Request("GET", f"{base_url(f'https://{host}')}/v1/vaults")
 
 
 def test_a_bad_proxy_is_distinguished_from_a_bad_server():

@@ -32,6 +32,7 @@ from keyturn.providers.connect import (
     ConnectVaults,
     ContentTooLarge,
     Denied,
+    HostRefused,
     Interrupted,
     Misshapen,
     Missing,
@@ -270,6 +271,7 @@ def status(kind, code, server_message=""):
 TRANSLATIONS = [
     (status(TokenRefused, 401), vault.CredentialRefused),
     (BadToken("x"), vault.CredentialRefused),
+    (HostRefused("x"), vault.HostNotAllowed),
     (status(Denied, 403), vault.AccessDenied),
     (status(Missing, 404), vault.NotInVault),
     (status(BadRequest, 400, "Invalid Item UUID"), vault.NotInVault),
@@ -303,7 +305,12 @@ def test_every_error_has_its_class_at_the_seam(error, kind):
 
     assert type(found) is kind
     # What may be the server's fault says where the server is.
-    about_server = kind in {vault.CredentialRefused, vault.RateLimited, vault.VaultUnavailable}
+    about_server = kind in {
+        vault.CredentialRefused,
+        vault.HostNotAllowed,
+        vault.RateLimited,
+        vault.VaultUnavailable,
+    }
     assert str(found) == ("Connect at http://c:8080: item i: x" if about_server else "item i: x")
 
 

@@ -1,13 +1,17 @@
 """Two connections beside each other: each has an index, a poller and a health of its own, and shares nothing."""
 
 import asyncio
+import contextlib
 
 import pytest
 
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.poller import Polled
+from keyturn.core.connection import ConnectionKey
 from keyturn.core.paths import ItemPath
-from keyturn.core.vault import VaultUnavailable
+from keyturn.core.request import DEFAULT_CONNECTION
+from keyturn.core.vault import CredentialRefused, VaultUnavailable
+from support.event_loop import until
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
@@ -19,8 +23,7 @@ DB = ItemPath("Prod", "db")
 @pytest.fixture(name="connections")
 def _connections():
     context = fake_context(FakeApiServer(), time=FakeTime(sleeps=False))
-    paths = {"red": [DB], "blue": [DB]}
-    connections = Connections(context, wanted=paths.__getitem__)
+    connections = Connections(context, wanted=lambda _: [DB])
     connections.add("red", FAKE, FakeVaults())
     connections.add("blue", FAKE, FakeVaults())
     return connections
@@ -56,20 +59,19 @@ async def test_while_one_connection_is_down_the_other_works(connections):
 
     assert (found.connection, found.ref.revision) == ("blue", "blue")
     assert (red.health.is_down, blue.health.is_down) == (True, False)
-    assert connections.not_ready() == "red is down"
 
 
-async def test_readiness_names_every_connection_that_is_not_ready(connections):
-    """None of them is hidden by another."""
-    assert connections.not_ready() == "; ".join(["Fake at http://fake:8080 has not been polled yet"] * 2)
-    for each in connections:
-        await each.poller.poll()
+async def test_readiness_is_that_of_the_installations_own_connection():
+    """A tenant's Connection that fails must not take the whole operator out of service."""
+    context = fake_context(FakeApiServer(), time=FakeTime())
+    connections = Connections(context, wanted=lambda _: [])
+    connections.add("team/work", FAKE, FakeVaults())
     assert connections.not_ready() is None
 
-    for each in connections:
-        each.vaults.error = VaultUnavailable(f"{each.name} is down")
-        await each.poller.poll()
-    assert connections.not_ready() == "red is down; blue is down"
+    connections.add(DEFAULT_CONNECTION, FAKE, FakeVaults())
+    assert connections.not_ready() == "Fake at http://fake:8080 has not been polled yet"
+    await connections[DEFAULT_CONNECTION].poller.poll()
+    assert connections.not_ready() is None
 
 
 async def test_every_listener_gets_the_polls_of_every_connection(connections):
@@ -107,3 +109,114 @@ async def test_each_connection_is_asked_only_for_what_its_own_requests_use():
 
     assert vaults["red"].asked == ["refresh", "scopes", "items v"]
     assert vaults["blue"].asked == ["refresh", "scopes"]
+
+
+async def test_a_connection_that_is_added_while_others_are_polled_is_polled_too(connections):
+    """Connections come and go while the operator runs."""
+    polls = []
+    connections.subscribe(polls.append)
+    async with running(connections):
+        connections.add("green", FAKE, FakeVaults())
+        await until(lambda: "green" in {polled.connection for polled in polls})
+
+
+async def test_a_connection_that_is_removed_is_closed_and_asked_no_more(connections):
+    """Its session ends, and what was known of its vaults is dropped."""
+    vaults = connections["red"].vaults
+    async with running(connections):
+        await until(lambda: len(vaults.asked) > 2)
+        connections.remove("red")
+        vaults.take_asked()
+        assert connections.get("red") is None
+        await until(lambda: vaults.closed)
+        for _ in range(5):
+            connections._context.time.advance(10_000)
+            await asyncio.sleep(0)
+    assert vaults.take_asked() == []
+
+
+async def test_a_connection_that_takes_the_place_of_another_closes_it(connections):
+    """A new credential makes a new client; the old one's session ends."""
+    old = connections["red"].vaults
+    async with running(connections):
+        new = connections.add("red", FAKE, FakeVaults())
+        await until(lambda: old.closed)
+        assert connections["red"] is new
+        assert not new.vaults.closed
+
+
+async def test_the_end_closes_every_session_but_the_installations(connections):
+    """That one is closed by what opened it."""
+    own = connections.add(DEFAULT_CONNECTION, FAKE, FakeVaults())
+    opened = [each.vaults for each in connections]
+    before = asyncio.all_tasks()
+    async with running(connections):
+        await until(lambda: all(each.asked for each in opened))
+
+    assert [each.closed for each in opened] == [True, True, False]
+    assert list(connections) == [own]
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_session_that_does_not_end_keeps_nothing_else_from_ending(connections):
+    """A provider may hang or fail when it is closed."""
+
+    async def fails():
+        raise ValueError("a defect")
+
+    connections["red"].vaults.close = fails
+    blue = connections["blue"].vaults
+    async with running(connections):
+        connections.remove("red")
+        connections.remove("blue")
+        await until(lambda: blue.closed)
+
+
+async def test_a_defect_in_one_poller_does_not_end_the_others(connections):
+    """A provider that fails as no provider should concerns the users of one connection only; it is polled again later."""
+    broken = connections["red"].vaults
+    polls = []
+    connections.subscribe(polls.append)
+
+    async def fails():
+        broken.asked.append("failed")
+        raise ValueError("a defect")
+
+    broken.refresh = fails
+    async with running(connections):
+        await until(lambda: polls and broken.asked == ["failed"])
+        connections._context.time.advance(61)
+        await until(lambda: broken.asked == ["failed", "failed"])
+
+
+async def test_an_unusable_connection_is_down_and_sends_nothing(connections):
+    """As long as its credential is missing, whoever uses it waits."""
+    green = connections.add_unusable("green", FAKE, CredentialRefused("the Secret token does not exist"))
+    polls = []
+    connections.subscribe(polls.append)
+    async with running(connections):
+        await until(lambda: len(polls) == 2)
+        with pytest.raises(CredentialRefused, match="does not exist"):
+            await green.index.find(DB, since=0)
+    for ask in (green.vaults.refresh, green.vaults.scopes):
+        with pytest.raises(CredentialRefused):
+            await ask()
+    assert "green" not in {polled.connection for polled in polls}
+
+
+def test_whoever_subscribes_is_told_of_changes_of_the_set(connections):
+    """Requests are resolved again when a Connection appears, changes or goes."""
+    seen = []
+    connections.subscribe_to_set(seen.append)
+    connections.set_changed(ConnectionKey("team", "work"))
+    assert seen == [("team", "work")]
+
+
+@contextlib.asynccontextmanager
+async def running(connections):
+    task = asyncio.ensure_future(connections.run())
+    await asyncio.sleep(0)
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -261,6 +261,27 @@ async def test_a_queue_is_busy_while_keys_wait_or_are_worked_on(queue):
     assert not queue.is_busy
 
 
+async def test_a_lane_that_is_held_back_keeps_no_other_waiting(time):
+    """Its keys are taken once it is released, which wakes whoever waits for one."""
+    queue = WorkQueue(time=time, lane=lambda key: key[-1])
+    for key in ("1x", "2x", "1y"):
+        queue.add(key)
+    queue.hold("x")
+    assert await queue.take() == "1y"
+    assert (queue.is_waiting, len(queue), queue.is_busy) == (False, 2, True)
+
+    taking = asyncio.ensure_future(queue.take())
+    queue.add("3x")
+    await asyncio.sleep(0)
+    assert not taking.done()
+    queue.release("x")
+    assert await taking == "1x"
+    assert queue.is_waiting
+    assert queue.take_any(["2x", "3x"]) == ["2x", "3x"]
+    queue.release("x")
+    assert not queue.is_waiting
+
+
 class QueueMachine(RuleBasedStateMachine):
     """Random additions, work and time: every added key is taken after its addition, and by one worker at a time."""
 

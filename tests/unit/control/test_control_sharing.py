@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.control.sharing import Sharing
+from keyturn.control.sharing import Groups, Sharing
 
 USES = st.dictionaries(st.integers(0, 8), st.frozensets(st.integers(0, 6), max_size=3), max_size=9)
 
@@ -62,3 +62,16 @@ def test_nothing_is_left_of_keys_that_use_nothing(uses):
         sharing.record(key, ())
 
     assert (sharing._things, sharing._users) == ({}, {})
+
+
+def test_a_key_is_in_one_group_at_a_time():
+    """In the order in which they came; nothing is left of a group without keys."""
+    groups = Groups()
+    for key, group in (("a", "x"), ("b", "y"), ("c", "x"), ("a", "x"), ("b", "x"), ("c", None), ("d", None)):
+        groups.put(key, group)
+
+    assert list(groups.of("x")) == ["a", "b"]
+    assert list(groups.of("y")) == list(groups.of("z")) == []
+    groups.put("a", None)
+    groups.put("b", None)
+    assert groups._keys_of == groups._group_of == {}

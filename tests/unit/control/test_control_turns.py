@@ -56,3 +56,22 @@ def test_every_key_is_taken_once_and_in_each_group_in_order(keys):
         later = {each[0] for each in taken[number + 1 :]}
         following = taken[number + 1 : number + 1 + len(later - {key[0]})]
         assert {each[0] for each in following} == later - {key[0]}
+
+
+def test_a_lane_that_is_held_back_keeps_no_other_waiting():
+    """Its keys still wait, and have their turns once it is released; what comes meanwhile waits with them."""
+    turns = Turns(group=lambda key: key[0], lane=lambda key: key[-1])
+    for at, key in enumerate(["a1x", "a2y", "b1x", "b2y"]):
+        turns.add(key, float(at))
+    turns.hold("x")
+    turns.hold("x")
+    turns.add("a3x", 4.0)
+
+    assert (len(turns), "a1x" in turns, sorted(turns.since())) == (5, True, [0.0, 1.0, 2.0, 3.0])
+    turns.remove("b1x")
+    assert all_of(turns) == ["a2y", "b2y"]
+    assert not turns
+    turns.release("x")
+    turns.release("y")
+    assert all_of(turns) == ["a1x", "a3x"]
+    assert len(turns) == 0

@@ -11,8 +11,9 @@ from keyturn.control.requests.keyturnsecrets import SHAPED
 from keyturn.control.requests.kinds import BY_KIND, REQUESTERS
 from keyturn.control.requests.requester import Requester
 from keyturn.core.conditions import Status
+from keyturn.core.connection import ConnectionKey
 from keyturn.core.content import MappingOptions
-from keyturn.core.request import DEFAULT_CONNECTION, Key, Owner, SecretRequest
+from keyturn.core.request import Key, Owner, SecretRequest
 from keyturn.core.status import Reason
 from keyturn.core.vault import Field
 from keyturn.settings import Settings
@@ -69,7 +70,7 @@ def read_toy(manifest, _):
         generation=metadata["generation"],
         item_path=f"vaults/{spec['vault']}/items/{spec['item']}",
         owners=(Owner(TOYS.api_version, TOYS.kind, metadata["name"], metadata["uid"]),),
-        connection=spec.get("connection", DEFAULT_CONNECTION),
+        connection_ref=ConnectionKey.read({"name": spec.get("connection")}, own=metadata["namespace"]),
         mapping=MappingOptions(allow_empty_values=spec.get("keepEmpty", False)),
         resource_version=metadata["resourceVersion"],
         status=Status.read(manifest.get("status")),
@@ -128,7 +129,7 @@ async def test_a_kind_from_outside_chooses_its_connection(toys):
     """It is served by that connection's vaults alone."""
     other = FakeVaults()
     other.edit("a", value="of the other account", revision="9")
-    toys.world.connections.add("other", FAKE, other)
+    toys.world.connect(ConnectionKey("app", "other"), other)
     toys.add(connection="other")
     await toys.world.work()
 

@@ -11,7 +11,9 @@ from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.requests.requester import Requester
 from keyturn.core import names
 from keyturn.core.conditions import Condition, Status
+from keyturn.core.connection import ConnectionKey, ConnectionSpec, UsableFrom
 from keyturn.core.content import DEFAULT_MAPPING
+from keyturn.core.label_selectors import LabelSelector, Requirement
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.request import DEFAULT_CONNECTION, Key, Owner, SecretRequest
@@ -24,6 +26,12 @@ A = SecretRequest(Key("n", "a"), "1", 1, "vaults/v/items/i", (OWNER,), resource_
 B = replace(A, key=Key("n", "b"), uid="2", owners=(OWNER._replace(name="b", uid="2"),))
 TOYS = Requester(Resource("toys.dev", "v1", "toys", "Toy"), has_status=True)
 SEEN = Status(7)
+OTHER, DEFAULT, FOREIGN = ConnectionKey("n", "other"), ConnectionKey("n", "default"), ConnectionKey("m", "work")
+
+
+def known(*keys, **more):
+    """Connections as their controller knows them."""
+    return {key: ConnectionSpec(key, f"uid of {key}", 1, "connect", "{}", **more) for key in keys}
 
 
 def workload(name="web", path="vaults/v/items/w", wants="a", **more):
@@ -151,12 +159,13 @@ def test_further_items_are_listed_and_fetched_together_with_the_others(requests)
 
 def test_the_same_words_mean_another_item_in_another_connection(requests):
     """Tenants stay apart, also in what is fetched together and in what a vault is asked for."""
+    requests.use(known(OTHER), installation=True)
     requests.observe(A)
-    requests.observe(replace(B, connection="other"))
-    requests.observe(replace(B, key=Key("n", "c"), uid="3", item_path="nonsense", connection="other"))
+    requests.observe(replace(B, connection_ref=OTHER))
+    requests.observe(replace(B, key=Key("n", "c"), uid="3", item_path="nonsense", connection_ref=OTHER))
 
     assert set(requests.sharing_path(A.key)) == {A.key}
-    assert requests.paths(DEFAULT_CONNECTION) == requests.paths("other") == (ItemPath("v", "i"),)
+    assert requests.paths(DEFAULT_CONNECTION) == requests.paths("n/other") == (ItemPath("v", "i"),)
     assert requests.paths("third") == ()
 
 
@@ -382,3 +391,129 @@ def test_of_one_kind_the_object_whose_name_comes_first_decides():
         requests.observe(each)
 
     assert requests.get(A.key).item_path == "vaults/v/items/x"
+
+
+def test_the_default_connection_of_a_namespace_serves_what_names_none(requests):
+    """Unchanged objects get another vault by one object; what names a Connection keeps that."""
+    there = {}
+    requests.use(there, installation=True)
+    requests.observe(A)
+    requests.observe(replace(B, connection_ref=OTHER))
+    assert [requests.get(each.key).connection for each in (A, B)] == [DEFAULT_CONNECTION, ""]
+    assert requests.paths(DEFAULT_CONNECTION) == (ItemPath("v", "i"),)
+
+    there |= known(DEFAULT, OTHER)
+    assert requests.connection_changed(DEFAULT) == [A.key]
+    assert requests.connection_changed(OTHER) == [B.key]
+    assert requests.connection_changed(FOREIGN) == []
+
+    assert [requests.get(each.key).connection for each in (A, B)] == ["n/default", "n/other"]
+    assert requests.paths(DEFAULT_CONNECTION) == ()
+    assert requests.paths("n/default") == requests.paths("n/other") == (ItemPath("v", "i"),)
+    assert [each.key for each in requests.served_by("n/default")] == [A.key]
+    assert requests.number_served_by("n/other") == 1
+
+
+def test_another_connection_makes_another_request_of_which_vaults_are_asked_afresh(requests, time):
+    """What a listing of before does not show may well be there."""
+    there = {}
+    requests.use(there, installation=True)
+    requests.observe(A)
+    time.advance(5)
+    there |= known(DEFAULT)
+    requests.connection_changed(DEFAULT)
+    assert requests.changed_at(A.key) == time.monotonic()
+
+    before = requests.get(A.key)
+    assert requests.connection_changed(DEFAULT) == []
+    assert requests.latest(before) is not None
+    there.clear()
+    requests.connection_changed(DEFAULT)
+    assert requests.latest(before) is None
+
+
+def test_what_no_connection_serves_asks_no_vault_for_anything(requests):
+    """Nor is it fetched together with what a connection serves."""
+    requests.use({}, installation=False)
+    requests.observe(A)
+    requests.observe(B)
+
+    assert requests.get(A.key).connection == ""
+    assert "no Connection named default" in requests.get(A.key).not_connected
+    assert requests.paths("") == ()
+    assert requests.sharing_path(A.key) == ()
+
+
+def test_a_namespace_is_served_from_another_as_long_as_its_labels_fit(requests):
+    """The consent of the other namespace is judged by what was read last."""
+    fits = UsableFrom(selector=LabelSelector((Requirement("team", "In", ("n",)),)))
+    requests.use(known(FOREIGN, usable_from=fits), installation=True)
+    requests.observe(replace(A, connection_ref=FOREIGN))
+    requests.observe(B)
+    assert (requests.get(A.key).connection, requests.get(A.key).by_labels) == ("", True)
+
+    assert requests.labels_read("n", {"team": "n"}) == [A.key]
+    assert requests.get(A.key).connection == "m/work"
+    assert requests.labels_read("n", {"team": "n"}) == []
+    assert requests.labels_read("m", {"team": "n"}) == []
+    assert requests.labels_read("n", {"team": "x"}) == [A.key]
+    assert requests.labels_read("n", None) == []
+    assert requests.get(A.key).not_connected.startswith("the Connection m/work does not exist, or may not be used")
+
+
+def filled_by(connection):
+    """Our Secret, with what it says of the connection that it was filled through."""
+    annotations = {names.CONNECTION: connection} if connection else {}
+    return {A.key: ObjectMeta.of({"metadata": {"namespace": "n", "name": "a", "annotations": annotations}})}
+
+
+def status(reason, generation=1, keys=(), **more):
+    ready = Condition("Ready", "True" if reason == "Synced" else "False", reason)
+    return Status(generation, conditions=(ready,), keys=keys, **more)
+
+
+SYNCED, LOST = status("Synced"), status("NotConnected")
+
+
+def test_the_fall_holds_until_the_secret_was_filled_again(requests):
+    """The status says of the new generation that it is worked on long before that."""
+    secrets = filled_by("n/default")
+    requests = registry_of(secrets=secrets)
+    requests.observe(replace(A, status=LOST, generation=2))
+    for reason in ("Progressing", "VaultUnavailable", "ItemNotFound"):
+        requests.observe(replace(A, status=status(reason, 2), generation=2, resource_version="6"))
+        assert requests.get(A.key).connection == DEFAULT_CONNECTION
+
+    secrets |= filled_by("")
+    assert not requests.secret_changed(A.key)
+    secrets |= filled_by("n/default")
+    assert requests.secret_changed(A.key)
+    assert requests.get(A.key).connection == ""
+    assert not requests.secret_changed(B.key)
+
+
+def test_an_object_that_moved_before_its_connection_went_does_not_move_again(requests):
+    """It was in force in this generation already, and its Secret is that of the other vault."""
+    there = known(DEFAULT)
+    requests = registry_of(secrets=filled_by("n/default"))
+    requests.use(there, installation=True)
+    requests.observe(replace(A, status=status("VaultUnavailable", 2), generation=2))
+    assert requests.get(A.key).connection == "n/default"
+
+    there.clear()
+    assert requests.connection_changed(DEFAULT) == [A.key]
+    assert requests.get(A.key).connection == ""
+
+
+def test_the_secret_of_workloads_keeps_its_generation_whichever_connection_serves_it(requests):
+    """Else each event of theirs would be news."""
+    there = known(DEFAULT)
+    requests.use(there, installation=True)
+    requests.observe_workload(None, workload())
+    first = requests.get(A.key)
+    assert first.connection == "n/default"
+
+    assert requests.observe_workload(workload(), workload()) == []
+    there.clear()
+    assert requests.connection_changed(DEFAULT) == [A.key]
+    assert (requests.get(A.key).connection, requests.get(A.key).generation) == (DEFAULT_CONNECTION, first.generation)

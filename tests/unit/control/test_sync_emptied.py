@@ -20,7 +20,7 @@ def _time():
 
 def test_one_emptied_item_is_confirmed_by_a_look_half_a_minute_later(time):
     """Looks before that confirm nothing, however many there are."""
-    items = EmptiedItems(time, hold=30.0, total=lambda: 100)
+    items = EmptiedItems(time, hold=30.0, total=lambda _: 100)
 
     left = []
     for _ in range(4):
@@ -31,7 +31,7 @@ def test_one_emptied_item_is_confirmed_by_a_look_half_a_minute_later(time):
 
 def test_many_emptied_items_are_held_as_a_whole(time):
     """A vault that lost its content is likelier than people who clear a tenth of it at once."""
-    items = EmptiedItems(time, hold=30.0, total=lambda: 60)
+    items = EmptiedItems(time, hold=30.0, total=lambda _: 60)
     requests = [request(f"s{number}") for number in range(60)]
     for each in requests:
         items.remaining(each)
@@ -45,7 +45,7 @@ def test_many_emptied_items_are_held_as_a_whole(time):
 
 def test_a_mass_that_shrinks_is_a_mass_no_longer(time):
     """Most items have values again: the few that do not were probably meant."""
-    items = EmptiedItems(time, hold=30.0, total=lambda: 60)
+    items = EmptiedItems(time, hold=30.0, total=lambda _: 60)
     requests = [request(f"s{number}") for number in range(60)]
     for each in requests:
         items.remaining(each)
@@ -58,7 +58,7 @@ def test_a_mass_that_shrinks_is_a_mass_no_longer(time):
 
 def test_connections_do_not_count_for_each_other(time):
     """One tenant's vault is no reason to hold another's."""
-    items = EmptiedItems(time, hold=30.0, total=lambda: 10)
+    items = EmptiedItems(time, hold=30.0, total=lambda _: 10)
     for number in range(10):
         items.remaining(request(f"s{number}", "other"))
 

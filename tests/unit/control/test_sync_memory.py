@@ -33,7 +33,7 @@ class Remembering:
             confirmations=self.confirmations,
             unrefreshed=self.unrefreshed,
             cooldown=self.cooldown,
-            emptied=EmptiedItems(time, hold=30.0, total=lambda: 1),
+            emptied=EmptiedItems(time, hold=30.0, total=lambda _: 1),
         )
 
 

@@ -65,7 +65,7 @@ class Shaping(SyncWorld):
             self.context, registry=self.registry, connections=self.connections, secrets=self.secrets
         )
         self.requests._listeners[:] = [self.sync.request_changed]
-        self.connections._listeners[:] = [self.sync.polled]
+        self.connections._poll_listeners[:] = [self.sync.polled]
 
     def says(self, name="db"):
         """Status and reason of each condition."""

@@ -46,12 +46,13 @@ class FakeReconciler:
 class Working:
     def __init__(self, *, number=2, together=(), slow=()):
         self.time = FakeTime()
-        self.queue = WorkQueue(time=self.time, is_slow=lambda key: key in slow)
+        self.queue = WorkQueue(time=self.time, lane=lambda key: key.namespace, is_slow=lambda key: key in slow)
         self.reconciler = FakeReconciler(self.queue)
         self.workers = Workers(
             queue=self.queue,
             reconciler=cast("Reconciler", self.reconciler),
             sharing_item=lambda *_: together,
+            lane=lambda key: key.namespace,
             number=number,
             time=self.time,
         )
@@ -152,3 +153,36 @@ async def test_keys_that_take_long_keep_no_worker_from_the_others():
     await world.run(*slow, A)
 
     assert world.reconciler.batches == [[A], [slow[0]]] or world.reconciler.batches == [[slow[0]], [A]]
+
+
+async def test_a_lane_that_hangs_keeps_no_worker_from_the_others():
+    """However many of its keys wait; they have their turns once it goes on."""
+    world = Working(number=2)
+    hanging = [Key("hangs", f"{number:02}") for number in range(30)]
+    gates = world.reconciler.gate = asyncio.Event()
+    for key in hanging:
+        world.queue.add(key)
+    task = asyncio.ensure_future(world.workers.run())
+    for _ in range(20):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        world.time.advance(0.5)
+    busy = [world.workers.is_busy]
+    assert len(world.reconciler.batches) == 8
+
+    world.reconciler.gate = None
+    for key in (A, B, C):
+        world.queue.add(key)
+    busy.append(world.workers.is_busy)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert world.reconciler.batches[8:] == [[A], [B], [C]]
+
+    gates.set()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert len(world.reconciler.batches) == 33
+    assert [*busy, world.workers.is_busy] == [False, True, False]
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -100,9 +100,10 @@ def test_without_a_shape_nothing_of_it_is_recorded():
         {"items": ()},
         {"shape": "123456789abc"},
         {"shape": ""},
+        {"request": replace(REQUEST, connection="a/default")},
     ],
 )
-def test_another_version_of_any_item_and_another_shape_are_looked_at_closer(changes):
+def test_another_version_of_any_item_and_another_shape_or_connection_are_looked_at_closer(changes):
     """Equal bytes then change nothing but the record."""
     secret, newer = fresh(DESIRED), replace(DESIRED, **changes)
 
@@ -114,7 +115,26 @@ def test_another_version_of_any_item_and_another_shape_are_looked_at_closer(chan
     assert plan_of(secret, DESIRED) == Keep()
 
 
-@pytest.mark.parametrize("changes", [{"items": (("mail", ItemPath("v", "m"), "8"),)}, {"shape": "123456789abc"}])
+def test_the_secret_records_the_connection_that_it_was_filled_through():
+    """The installation's own needs no record; a move back to it removes the one of another."""
+    moved = replace(DESIRED, request=replace(REQUEST, connection="a/default"))
+    secret = fresh(moved)
+
+    assert names.CONNECTION not in annotations(fresh_plan(DESIRED))
+    assert annotations(fresh_plan(moved))[names.CONNECTION] == "a/default"
+    back: Any = plan_of(secret, DESIRED)
+    assert names.CONNECTION not in annotations(back)
+    assert (back.changed, owed(back)) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"items": (("mail", ItemPath("v", "m"), "8"),)},
+        {"shape": "123456789abc"},
+        {"request": replace(REQUEST, connection="a/default")},
+    ],
+)
 def test_what_comes_with_an_edit_by_somebody_else_still_owes_restarts(changes):
     """The bytes that were edited were never written for these items in this shape, so it is no repair."""
     plan = plan_of(edited(fresh(DESIRED), P=b"evil"), replace(DESIRED, data={"P": b"2"}, **changes))

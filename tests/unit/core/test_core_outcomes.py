@@ -31,6 +31,7 @@ from keyturn.core.outcomes import (
     after_write,
     when_current,
     when_frozen,
+    when_not_connected,
 )
 from keyturn.core.paths import BadPath
 from keyturn.core.resolve import ItemUnresolved, VaultUnresolved
@@ -535,6 +536,26 @@ def test_a_frozen_secret_is_reported_as_frozen():
     """The next change of the item, such as of its tags, wakes it."""
     assert when_frozen(suspended=True) == Outcome(Reason.SUSPENDED, change=Frozen(suspended=True))
     assert when_frozen() == Outcome(Reason.FROZEN, change=Frozen())
+
+
+@pytest.mark.parametrize(
+    ("situation", "unwatched", "awaited", "requeue"),
+    [
+        (SYNCED, False, False, NEVER),
+        (SYNCED, True, False, RECHECK),
+        (NEW, False, False, NEVER),
+        (replace(NEW, confirmed=False), False, True, Requeue(after=15.0)),
+        (replace(NEW, confirmed=False), True, True, Requeue(after=15.0)),
+        (replace(SYNCED, has_status=False), False, False, RECHECK),
+    ],
+)
+def test_a_request_that_no_connection_serves_may_just_be_early(situation, unwatched, awaited, requeue):
+    """After that only a Connection, its namespace's labels or a human ends it."""
+    failure = Failure(Reason.NOT_CONNECTED, "m", awaited=awaited)
+
+    found = when_not_connected("m", situation, unwatched=unwatched)
+    assert found == Outcome(Reason.NOT_CONNECTED, change=failure, requeue=requeue)
+    assert found.is_answer
 
 
 @pytest.mark.parametrize(

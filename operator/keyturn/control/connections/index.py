@@ -119,6 +119,19 @@ class ItemIndex:
         """How many vaults the credential can see."""
         return len(self._scopes)
 
+    @property
+    def items(self) -> int:
+        """How many items these vaults have, as far as the provider says so or they were listed."""
+        return sum(
+            self._listings[scope.id].active() if scope.size is None and scope.id in self._listings else scope.size or 0
+            for scope in self._scopes
+        )
+
+    @property
+    def vault_ids(self) -> frozenset[str]:
+        """The ids of these vaults."""
+        return frozenset(scope.id for scope in self._scopes)
+
     def requested(self) -> int:
         """How many items are requested, each counted once for each way in which its path is written."""
         return len(set(self._wanted()))

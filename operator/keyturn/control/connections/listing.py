@@ -52,6 +52,10 @@ class Listing:
         titled = list(self._by_title.get(_title_key(name), {}).values())
         return [same_id, *titled] if same_id else titled
 
+    def active(self) -> int:
+        """How many items it shows that can be used."""
+        return sum(not ref.state for ref in self._by_id.values())
+
     def titles(self) -> Sequence[str]:
         """Those of all items that can be used."""
         return [ref.title for ref in self._by_id.values() if not ref.state]

@@ -10,7 +10,10 @@ from keyturn.base.time import Time
 from keyturn.core.request import Key
 from keyturn.core.sync_requests import seconds_until_look
 
-Begun = Mapping[str, Mapping[Key, str]]
+Asker = Key | str
+"""Who asks: a requested Secret by its key, or a Connection by a text, so that the two cannot be taken for each other."""
+
+Begun = Mapping[str, Mapping[Asker, str]]
 """By the id of each vault that a look is at: whose sync requests it serves, and their texts."""
 
 
@@ -29,13 +32,13 @@ class Looks:
         self._wake = wake
         self._spacing = spacing
         self._time = time
-        self._texts: dict[Key, str] = {}
-        self._asked: dict[str, set[Key]] = {}
+        self._texts: dict[Asker, str] = {}
+        self._asked: dict[str, set[Asker]] = {}
         self._failed: set[str] = set()
         self._looked_at: dict[str, float] = {}
         self._not_before = float("-inf")
 
-    def ask(self, vaults: Collection[str], key: Key, text: str) -> None:
+    def ask(self, vaults: Collection[str], key: Asker, text: str) -> None:
         """Have vaults looked at for a request. It takes the place of an earlier one of the same key."""
         self._forget(key)
         self._texts[key] = text
@@ -57,7 +60,7 @@ class Looks:
         due = [vault for vault in self._asked if not self._wait(vault, not_before=float("-inf"))]
         return {vault: {key: self._texts[key] for key in self._asked.pop(vault)} for vault in due}
 
-    def succeeded(self, begun: Begun, *, failed: Collection[str] = ()) -> dict[Key, str]:
+    def succeeded(self, begun: Begun, *, failed: Collection[str] = ()) -> dict[Asker, str]:
         """The poll succeeded. Returns the texts of the requests all of whose vaults have been looked at, by their keys.
 
         Args:
@@ -97,7 +100,7 @@ class Looks:
                     self._failed.add(vault)
                 self._asked.setdefault(vault, set()).update(keys)
 
-    def _forget(self, key: Key) -> None:
+    def _forget(self, key: Asker) -> None:
         for vault, keys in list(self._asked.items()):
             keys.discard(key)
             if not keys:

@@ -13,10 +13,9 @@ from keyturn.base.log import StateLog, debug, info, warning
 from keyturn.base.text import plural
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex, Refreshed
-from keyturn.control.connections.looks import Looks
+from keyturn.control.connections.looks import Asker, Looks
 from keyturn.control.context import Context
 from keyturn.core.provider import Provider
-from keyturn.core.request import Key
 from keyturn.core.sync_requests import LOOK_SPACING
 from keyturn.core.vault import RateLimited, VaultError
 
@@ -48,7 +47,7 @@ class Polled:
     reachable: bool
     moved: bool = False
     newly_stale: bool = False
-    answered: Mapping[Key, str] = field(default_factory=dict)
+    answered: Mapping[Asker, str] = field(default_factory=dict)
 
 
 class _Rested(Enum):
@@ -72,6 +71,7 @@ class Poller:
         index: is refreshed by each poll.
         health: of the connection; the index writes it, the poller waits for it.
         on_polled: takes what each poll found.
+        interval: seconds between two polls; None for the installation's.
 
     Attributes:
         looks: takes requests to poll before the time.
@@ -86,13 +86,14 @@ class Poller:
         index: ItemIndex,
         health: ConnectionHealth,
         on_polled: Callable[[Polled], None],
+        interval: float | None = None,
     ) -> None:
         self._connection = connection
         self._provider = provider
         self._index = index
         self._health = health
         self._on_polled = on_polled
-        self._interval = context.settings.polling_interval
+        self._interval = context.settings.polling_interval if interval is None else interval
         self._full_pass_interval = context.settings.full_pass_interval
         self._metrics = context.metrics
         self._time = context.time

@@ -11,8 +11,10 @@ from keyturn.control.requests.kinds import BY_KIND, REQUESTERS
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.requests.sweeper import Sweeper
 from keyturn.control.requests.workloads import WorkloadRequests
+from keyturn.core.connection import ConnectionKey
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.request import Key
+from keyturn.core.serving import filled_through
 from keyturn.core.status import GOOD, Reason
 
 
@@ -62,6 +64,18 @@ class RequestController:
         if (read := BY_KIND[kind].read) is not None:
             request = read(manifest, self._settings)
             self._gone(request.key, request.uid)
+
+    def connection_changed(self, connection: ConnectionKey) -> None:
+        """A Connection appeared, changed or went: the requests that it may serve are looked at if it serves others than before."""
+        for key in self.registry.connection_changed(connection):
+            self._changed(key)
+
+    def secret_changed(self, name: tuple[str, str], old: ObjectMeta | None, new: ObjectMeta | None) -> None:
+        """A Secret of ours changed. What it was filled through decides whether its request falls to another connection."""
+        if new is not None and (old is None or filled_through(old) != filled_through(new)):
+            key = Key(*name)
+            if self.registry.secret_changed(key):
+                self._changed(key)
 
     def counts(self) -> tuple[int, int, Counter[str]]:
         """How many requests there are, how many are ready, and how many are not, by the reason of `Ready`."""

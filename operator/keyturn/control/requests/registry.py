@@ -9,13 +9,16 @@ from dataclasses import replace
 
 from keyturn.base.time import Time
 from keyturn.control.requests.requester import Requester
-from keyturn.control.sharing import Sharing
+from keyturn.control.requests.served import ServedBy
+from keyturn.control.sharing import Groups, Sharing
 from keyturn.core.conditions import Status
+from keyturn.core.connection import NAMESPACE_DEFAULT, ConnectionKey
 from keyturn.core.content import MappingOptions
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import LEGACY_FINALIZER
 from keyturn.core.paths import BadPath, ItemPath, parse_item_path
 from keyturn.core.request import Key, SecretRequest
+from keyturn.core.serving import KnownConnections
 from keyturn.core.workloads import (
     AnnotatedWorkload,
     WorkloadKey,
@@ -49,6 +52,7 @@ class RequestRegistry:
         self._precedence = {requester.resource.kind: place for place, requester in enumerate(requesters)}
         self._mapping = mapping
         self._secrets = secrets
+        self._served = ServedBy(secrets)
         self._time = time
         # By the Secret's key, and there by the uid of the object.
         self._objects: dict[Key, dict[str, SecretRequest]] = {}
@@ -58,6 +62,10 @@ class RequestRegistry:
         # By the name of the connection and the path as written.
         self._by_path: Sharing[Key, tuple[str, str]] = Sharing()
         self._paths: dict[str, tuple[ItemPath, ...]] = {}
+        # By the name of the connection that serves them, by the Connection that decides whether one does, and by namespace.
+        self._by_connection: Groups[Key, str] = Groups()
+        self._by_chosen: Groups[Key, ConnectionKey] = Groups()
+        self._by_labels: Groups[Key, str] = Groups()
         self._tombstones: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -105,9 +113,40 @@ class RequestRegistry:
         As long as no request changes them, it is the very same object, so a caller that asks often need not read it to know that.
         """
         if connection not in self._paths:
-            asked = (request.paths for request in self._requests.values() if request.connection == connection)
+            asked = (request.paths for request in self.served_by(connection))
             self._paths[connection] = tuple(_well_formed(path for paths in asked for _, path in paths))
         return self._paths[connection]
+
+    def served_by(self, connection: str) -> Iterator[SecretRequest]:
+        """The requests that a connection serves, by its name."""
+        return (self._requests[key] for key in tuple(self._by_connection.of(connection)))
+
+    def number_served_by(self, connection: str) -> int:
+        """How many requests a connection serves."""
+        return len(self._by_connection.of(connection))
+
+    def use(self, known: KnownConnections, *, installation: bool) -> None:
+        """Take the Connections that there are, as a view that changes with the cluster.
+
+        Args:
+            known: all of them.
+            installation: whether the installation has a connection of its own.
+        """
+        self._served.use(known, installation=installation)
+
+    def connection_changed(self, connection: ConnectionKey) -> list[Key]:
+        """A Connection appeared, changed or went. Returns the keys whose request differs from before."""
+        return [key for key in tuple(self._by_chosen.of(connection)) if self._compose(key)]
+
+    def labels_read(self, namespace: str, labels: Mapping[str, str] | None) -> list[Key]:
+        """Take note of the labels of a namespace; None if it is gone. Returns the keys whose request differs from before."""
+        if not self._served.labels_read(namespace, labels):
+            return []
+        return [key for key in tuple(self._by_labels.of(namespace)) if self._compose(key)]
+
+    def secret_changed(self, key: Key) -> bool:
+        """A Secret of ours may have been filled through another connection. Returns whether its request differs from before."""
+        return key in self._requests and self._compose(key)
 
     def changed_at(self, key: Key) -> float:
         """Monotonic time of the last change of a request."""
@@ -188,18 +227,28 @@ class RequestRegistry:
 
     def _compose(self, key: Key) -> bool:
         """Put together what is asked under a key. Returns whether that differs from before."""
-        before, now = self._requests.get(key), self._composed(key)
-        if (places := _places(now)) != _places(before):
-            self._by_path.record(key, places)
-            self._paths.clear()
+        before, composed = self._requests.get(key), self._composed(key)
+        now = None if composed is None else self._served.resolve(composed)
+        self._index(key, before, now)
         if now is None:
             self._requests.pop(key, None)
             self._changed_at.pop(key, None)
+            self._served.forget(key)
             return before is not None
         self._requests[key] = now
-        if before is None or (before.uid, before.generation) != (now.uid, now.generation):
+        if before is None or _identity(before) != _identity(now):
             self._changed_at[key] = self._time.monotonic()
         return before != now
+
+    def _index(self, key: Key, before: SecretRequest | None, now: SecretRequest | None) -> None:
+        if (places := _places(now)) != _places(before):
+            self._by_path.record(key, places)
+            for each in (before, now):
+                if each is not None:
+                    self._paths.pop(each.connection, None)
+        self._by_connection.put(key, (now.connection or None) if now is not None else None)
+        self._by_chosen.put(key, None if now is None else _chosen(now))
+        self._by_labels.put(key, key.namespace if now is not None and now.by_labels else None)
 
     def _composed(self, key: Key) -> SecretRequest | None:
         workloads = self.workloads(key)
@@ -222,7 +271,8 @@ class RequestRegistry:
             status = status_from_secret(self._secrets.get(key), generation=of_workloads.generation)
             return replace(of_workloads, status=status)
         # Workloads have no generation of their own for what they ask: any difference makes a new one, except who asks.
-        same = replace(of_workloads, generation=before.generation, uid=before.uid, owners=before.owners) == before
+        as_before = replace(of_workloads, generation=before.generation, uid=before.uid, owners=before.owners)
+        same = as_before.served_as(before) == before
         return replace(of_workloads, generation=before.generation + (not same), status=before.status)
 
 
@@ -237,8 +287,20 @@ def _is_older(seen: SecretRequest, known: SecretRequest) -> bool:
 
 
 def _places(request: SecretRequest | None) -> tuple[tuple[str, str], ...]:
-    """Where the items of a request are: the name of the connection, and the path as written, of each."""
-    return () if request is None else tuple((request.connection, path or "") for _, path in request.paths)
+    """Where the items of a request are: the name of the connection, and the path as written, of each; nowhere without one."""
+    if request is None or not request.connection:
+        return ()
+    return tuple((request.connection, path or "") for _, path in request.paths)
+
+
+def _identity(request: SecretRequest) -> tuple[str, int, str]:
+    """What makes a request another one, of which a vault must be asked afresh whether its items are there."""
+    return request.uid, request.generation, request.connection
+
+
+def _chosen(request: SecretRequest) -> ConnectionKey:
+    """The Connection that decides which connection serves a request, whether there is one or not."""
+    return request.connection_ref or ConnectionKey(request.key.namespace, NAMESPACE_DEFAULT)
 
 
 def _well_formed(paths: Iterable[str | None]) -> Iterator[ItemPath]:

@@ -15,10 +15,10 @@ class EmptiedItems:
     Args:
         time: of the looks.
         hold: seconds that a Secret is kept if it alone would be emptied.
-        total: how many Secrets are requested.
+        total: how many Secrets a connection fills, by its name.
     """
 
-    def __init__(self, time: Time, *, hold: float, total: Callable[[], int]) -> None:
+    def __init__(self, time: Time, *, hold: float, total: Callable[[str], int]) -> None:
         self._time = time
         self._hold = hold
         self._total = total
@@ -32,7 +32,9 @@ class EmptiedItems:
         now = self._time.monotonic()
         since = self._since.setdefault(request.connection, {})
         seen_first = since.setdefault(request.key, now)
-        return max(0.0, seen_first + hold_seconds(len(since), of=self._total(), single=self._hold) - now)
+        return max(
+            0.0, seen_first + hold_seconds(len(since), of=self._total(request.connection), single=self._hold) - now
+        )
 
     def clear(self, key: Key) -> None:
         """The item has values, or nothing asks for the Secret any more, or it was emptied."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +21,7 @@ from keyturn.core.vault import Field, FileTooLarge, Item, VaultError, VaultUnava
 _T = TypeVar("_T")
 
 _AT_ONCE: Final = 8
-"""Items that one batch fetches at once: it may need thousands, and each must be asked for only when its turn has come."""
+"""Items that one batch fetches at once of one connection: it may need thousands, and each must be asked for only when its turn has come."""
 
 _LATE: Final = 64
 """Fetches of one batch that take long, beside those: an item that hangs must not keep the others waiting."""
@@ -163,8 +164,10 @@ class Batch:
 
     def __init__(self, connections: Connections, *, time: Time) -> None:
         self._connections = connections
-        self._permits = asyncio.Semaphore(_AT_ONCE)
-        self._late = Overtime(at_most=lambda: _LATE, time=time)
+        # By the name of the connection: one that hangs must not keep those of another waiting.
+        self._places: defaultdict[str, tuple[asyncio.Semaphore, Overtime]] = defaultdict(
+            lambda: (asyncio.Semaphore(_AT_ONCE), Overtime(at_most=lambda: _LATE, time=time))
+        )
         self._items: dict[tuple[str, str, str], _Shared[FetchedItem]] = {}
 
     async def fetch(self, resolved: ResolvedItem) -> FetchedItem:
@@ -184,9 +187,10 @@ class Batch:
         return fetched
 
     async def _fetch(self, resolved: ResolvedItem) -> FetchedItem:
-        connection = self._connections[resolved.connection]
-        await self._permits.acquire()
-        with self._late.watch(self._permits.release):
-            # Not before: it may have gone down meanwhile.
+        permits, late = self._places[resolved.connection]
+        await permits.acquire()
+        with late.watch(permits.release):
+            # Not before: it may have gone down, or been closed, meanwhile.
+            connection = self._connections.opened(resolved.connection)
             connection.health.check()
             return FetchedItem(connection, await connection.vaults.item(resolved.scope, resolved.ref.id))

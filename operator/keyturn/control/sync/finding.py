@@ -48,9 +48,9 @@ class ItemFinder:
         key, confirmations = request.key, self._situations.confirmations
         unconfirmed_since = confirmations.since(key)
         since = max(self._registry.changed_at(key), unconfirmed_since, confirmations.awaited_since(key))
-        index = self._connections[request.connection].index
         items: dict[str, ResolvedItem] = {}
         try:
+            index = self._connections.opened(request.connection).index
             for alias, written in request.paths:
                 with self._situations.of_item(request, alias):
                     path = parse_item_path(written) if alias else requested_path(request)

@@ -13,6 +13,7 @@ from keyturn.control.context import Context
 from keyturn.control.cooldown import DriftCooldown
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.sync.conclude import Conclusion
+from keyturn.control.sync.consent import Consent
 from keyturn.control.sync.fetching import Batch, FetchedItem, Shaped
 from keyturn.control.sync.finding import ItemFinder, ResolvedItems
 from keyturn.control.sync.memory import Memory, Refusal
@@ -29,6 +30,7 @@ from keyturn.core.metadata import ObjectMeta
 from keyturn.core.outcomes import (
     FINALIZER_REMOVED,
     GONE,
+    SUPERSEDED,
     VANISHED,
     Ended,
     Outcome,
@@ -53,6 +55,7 @@ class Phases:
         context: of the process.
         registry: of requests.
         connections: where items come from.
+        consent: whether the connection that serves a request may be used.
         writer: writes Secrets.
         statuses: takes the official operator's finalizer off.
         conclusion: reports that a new generation is being worked on.
@@ -68,6 +71,7 @@ class Phases:
         *,
         registry: RequestRegistry,
         connections: Connections,
+        consent: Consent,
         writer: SecretWriter,
         statuses: StatusWriter,
         conclusion: Conclusion,
@@ -79,7 +83,6 @@ class Phases:
         self._cluster = context.cluster
         self._time = context.time
         self._registry = registry
-        self._connections = connections
         self._writer = writer
         self._statuses = statuses
         self._conclusion = conclusion
@@ -87,6 +90,7 @@ class Phases:
         self._memory = memory
         self._cooldown = cooldown
         self._slots = slots
+        self._consent = consent
         self._finder = ItemFinder(registry=registry, connections=connections, situations=situations, memory=memory)
         self._shaper = Shaper(situations, slow=memory.slow, time=context.time)
 
@@ -110,6 +114,7 @@ class Phases:
         # First of all, since it needs no vault: in an outage, too, a Secret must outlive the first of its owners.
         await self._complete_owners(request, events)
         self._stop_if_suspended(request)
+        await self._consent.stop_unless_served(request)
         # A fault of the shape is told without a vault. If this very generation was brought about once, it has none.
         plan = None if request.is_synced else await self._shaper.plan(request)
         items = await self._finder.find(request)
@@ -231,8 +236,7 @@ class Phases:
             and not unsettled
             and is_current(secret, desired)
         ):
-            health = self._connections[request.connection].health
-            stale = health.staleness(*(item.scope for item in items.values()))
+            stale = self._situations.staleness(request, *(item.scope for item in items.values()))
             again = time_left(desired, secret.annotations.get(names.PREVIOUS, ""))
             raise Ended(when_current(stale, again=again))
 
@@ -296,6 +300,9 @@ class Phases:
         else:
             self._memory.emptied.clear(request.key)
         async with self._slots:
+            if self._registry.latest(request) is None:
+                # It may be served by another connection now, or by none.
+                raise Ended(SUPERSEDED)
             # Only now: others may have held the slots for a while.
             desired = replace(
                 desired,

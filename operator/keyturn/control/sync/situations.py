@@ -10,6 +10,7 @@ from keyturn.base.log import log_defect, warning
 from keyturn.base.time import Time
 from keyturn.cluster import ClusterError, Forbidden, TooManyRequests
 from keyturn.control.connections.connection import Connections
+from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.sync.confirmations import Confirmations
 from keyturn.core.failures import failure_of
 from keyturn.core.outcomes import (
@@ -21,6 +22,7 @@ from keyturn.core.outcomes import (
     after_cluster_error,
     after_failure,
     after_vault_error,
+    when_not_connected,
 )
 from keyturn.core.paths import BadPath
 from keyturn.core.polling import FRESH_GRACE, next_fresh_look
@@ -87,18 +89,30 @@ class Situations:
             cannot_refresh: whether its item could not be fetched for a while.
             alias: of the further item that is in question; empty for the main one.
         """
-        health = self._connections[request.connection].health
+        health = self._health(request)
         return Situation(
             was_synced=request.was_synced,
             has_status=request.has_status,
-            connection_down=health.is_down,
-            stale=health.staleness(*request.vaults),
+            connection_down=health is None or health.is_down,
+            stale=self.staleness(request, *request.vaults),
             confirmed=confirmed,
             confirm_after=self.confirm_after if confirm_after is None else confirm_after,
             recheck=self._recheck,
             cannot_refresh=cannot_refresh,
             alias=alias,
         )
+
+    def staleness(self, request: SecretRequest, *vaults: str) -> str | None:
+        """Why what was read from these vaults may be out of date by now; None if it is not, or if it is not known."""
+        health = self._health(request)
+        return None if health is None else health.staleness(*vaults)
+
+    def when_not_connected(self, request: SecretRequest) -> Outcome:
+        """The outcome of a pass over a request that no connection serves."""
+        # What was synced lost its connection. Anything else may just be early, as if it was applied together with its Connection.
+        lost = request.was_synced
+        situation = self.of(request) if lost else self._fresh(request, request.not_connected)
+        return when_not_connected(request.not_connected, situation, unwatched=request.by_labels)
 
     def after(self, error: Exception, request: SecretRequest, *, alias: str = "") -> Outcome:
         """The outcome of a pass that this error ended. It logs what is no news to the request's own status.
@@ -113,8 +127,8 @@ class Situations:
                 return after_failure(failure_of(error), self.of(request))
             case VaultError() | Unresolved() | BadPath():
                 outcome = after_vault_error(error, self._situation(error, request, alias))
-                if outcome.vault_failed:
-                    self._connections[request.connection].health.report_failure()
+                if outcome.vault_failed and (health := self._health(request)) is not None:
+                    health.report_failure()
                 return outcome
             case ClusterError():
                 terminating = isinstance(error, Forbidden) and error.namespace_terminating
@@ -157,22 +171,31 @@ class Situations:
         if reason not in NEEDS_CONFIRMATION:
             return self.of(request, alias=alias)
         if request.was_synced:
-            what = f"{reason} of {alias}" if alias else reason
+            # What failed through another connection says nothing of this one.
+            what = f"{request.connection}: {reason} of {alias}"
             confirmed = self.confirmations.confirmed(request.key, what, seen_at=self._time.monotonic())
             return self.of(request, confirmed=confirmed, alias=alias)
+        return self._fresh(request, f"{request.connection}: {dict(request.paths)[alias]}", alias=alias)
+
+    def _fresh(self, request: SecretRequest, what: str, *, alias: str = "") -> Situation:
+        """The situation of a request that was never synced and misses something, which may just be late."""
         if request.is_stalled:
             # It was confirmed before we were started again.
             return self.of(request, alias=alias)
-        path = dict(request.paths)[alias]
-        waited = self.confirmations.awaited(request.key, f"{request.uid} {request.generation} {path}")
+        waited = self.confirmations.awaited(request.key, f"{request.uid} {request.generation} {what}")
         if waited is None:
             return self.of(request, alias=alias)
         return self.of(request, confirmed=False, confirm_after=next_fresh_look(waited), alias=alias)
 
+    def _health(self, request: SecretRequest) -> ConnectionHealth | None:
+        """The health of the connection that serves a request; None if there is none now."""
+        connection = self._connections.get(request.connection)
+        return None if connection is None else connection.health
+
     def _cannot_refresh(self, request: SecretRequest) -> bool:
         """Whether fetches have failed for a while, for a reason that is not the connection's or the vault's."""
-        health = self._connections[request.connection].health
-        if health.is_down or any(map(health.is_vault_down, request.vaults)):
+        health = self._health(request)
+        if health is None or health.is_down or any(map(health.is_vault_down, request.vaults)):
             self.unrefreshed.clear(request.key)
             return False
         return self.unrefreshed.confirmed(request.key, "", seen_at=self._time.monotonic())

@@ -127,7 +127,7 @@ class StatusWriter:
         assert requester.read is not None  # noqa: S101 - what has a status is read from its object
         manifest = await self.context.cluster.get(requester.resource, request.key.namespace, owner.name)
         current = requester.read(manifest, self.context.settings)
-        return replace(current, owners=(*current.owners, *request.owners[1:]))
+        return replace(current.served_as(request), owners=(*current.owners, *request.owners[1:]))
 
     async def _apply(self, request: SecretRequest, status: Status) -> None:
         if not request.has_status:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from keyturn.control.connections.connection import Connections
+from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.connections.poller import Polled
 from keyturn.core.paths import BadPath, parse_item_path
 from keyturn.core.request import Key, SecretRequest
@@ -13,11 +13,16 @@ from keyturn.core.request import Key, SecretRequest
 
 @dataclass(frozen=True, slots=True)
 class _Noted:
-    """A sync request that its object's status does not answer yet."""
+    """A sync request that its object's status does not answer yet.
+
+    Attributes:
+        connection: whose vaults are looked at; None if none serves the request, so that there is nothing to look at.
+    """
 
     uid: str
     text: str
     vaults: frozenset[str]
+    connection: Connection | None = field(repr=False)
     looked: bool = False
 
 
@@ -32,26 +37,41 @@ class SyncRequests:
         self._connections = connections
         self._noted: dict[Key, _Noted] = {}
 
-    def note(self, request: SecretRequest) -> None:
-        """Have the vaults of a request looked at, if it asks for that and no look is under way or over."""
+    def note(self, request: SecretRequest) -> bool:
+        """Have the vaults of a request looked at, if it asks for that and no look is under way or over.
+
+        Returns:
+            Whether there is no vault to look at, so that the next pass answers it.
+        """
         if not request.asks_for_sync:
             self.forget(request.key)
-            return
-        connection = self._connections[request.connection]
-        vaults = frozenset({connection.index.vault_id(name) for name in _vault_names(request)})
-        new = _Noted(request.uid, request.sync_requested, vaults)
+            return False
+        connection = self._connections.get(request.connection)
+        vaults: frozenset[str] = frozenset()
+        if connection is not None:
+            vaults = frozenset({connection.index.vault_id(name) for name in _vault_names(request)})
+        new = _Noted(request.uid, request.sync_requested, vaults, connection, looked=connection is None)
         known = self._noted.get(request.key)
         # A status that cannot hold the answer, as under an older definition, must not have it looked at for ever.
         if known is not None and (known == new or known == replace(new, vaults=known.vaults, looked=True)):
-            return
+            return False
         self._noted[request.key] = new
-        connection.poller.looks.ask(vaults, request.key, new.text)
+        if connection is not None:
+            connection.poller.looks.ask(vaults, request.key, new.text)
+        return connection is None
+
+    def replaced(self, connection: str) -> Iterator[Key]:
+        """The keys whose vaults were to be looked at through a connection of that name that has been closed since."""
+        now = self._connections.get(connection)
+        for key, noted in tuple(self._noted.items()):
+            if noted.connection is not None and noted.connection.name == connection and noted.connection is not now:
+                yield key
 
     def looked(self, polled: Polled) -> Iterator[Key]:
         """The keys whose sync requests a poll has looked for: a pass that begins from now on answers them."""
         for key, text in polled.answered.items():
-            noted = self._noted.get(key)
-            if noted is not None and noted.text == text:
+            noted = self._noted.get(key) if isinstance(key, Key) else None
+            if isinstance(key, Key) and noted is not None and noted.text == text:
                 self._noted[key] = replace(noted, looked=True)
                 yield key
 

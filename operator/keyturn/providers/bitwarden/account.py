@@ -7,14 +7,15 @@ import ssl
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from keyturn.base.errors import translated
 from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.provider import SecretKey
 from keyturn.core.vault import CredentialInvalid, HostNotAllowed
+from keyturn.providers.authorities import BadBundle, public_authorities, trusting
 
 CLIENT_ID, CLIENT_SECRET, MASTER_PASSWORD, CA = "clientId", "clientSecret", "masterPassword", "ca"
 
@@ -74,8 +75,8 @@ def bitwarden_secret_keys(section: Mapping[str, Any]) -> Mapping[str, SecretKey]
     found: dict[str, SecretKey] = {}
     if name := _text(section, "credentialSecretRef", "name"):
         found = {each: SecretKey(name, each) for each in (CLIENT_ID, CLIENT_SECRET, MASTER_PASSWORD)}
-    if (ca := _text(section, "caSecretRef", "name")) and (key := _text(section, "caSecretRef", "key")):
-        found[CA] = SecretKey(ca, key)
+    if ca := _text(section, "caSecretRef", "name"):
+        found[CA] = SecretKey(ca, _text(section, "caSecretRef", "key") or "ca.crt")
     return found
 
 
@@ -104,8 +105,8 @@ def read_bitwarden_account(
     if not password:
         raise CredentialInvalid(f"{MASTER_PASSWORD} is empty")
     ca = credential.get(CA, "")
-    if CA in credential and _context(ca) is None:
-        raise CredentialInvalid(f"{CA} holds no certificate in PEM")
+    if CA in credential:
+        trust(ca or "empty")
     return BitwardenAccount(server, endpoints, user[1], secret, password, ca, allowed)
 
 
@@ -118,37 +119,22 @@ def trust(ca: str) -> ssl.SSLContext:
     Raises:
         CredentialInvalid: it holds no certificate.
     """
-    context = _context(ca) if ca else _usual_context()
-    if context is None:
-        raise CredentialInvalid(f"{CA} holds no certificate in PEM")
-    return context
-
-
-def _context(ca: str) -> ssl.SSLContext | None:
     if not ca:
-        # It would stand for the usual authorities.
-        return None
-    try:
-        context = ssl.create_default_context(cadata=ca)
-    except (ssl.SSLError, ValueError):
-        return None
-    return context if context.get_ca_certs() else None
-
-
-@cache
-def _usual_context() -> ssl.SSLContext:
-    """One for all connections: it holds nothing of any, and takes half a MiB."""
-    return ssl.create_default_context()
+        return public_authorities()
+    with translated(
+        lambda error: CredentialInvalid(f"{CA} holds no certificate in PEM") if isinstance(error, BadBundle) else None
+    ):
+        return trusting(ca)
 
 
 def _endpoints(address: str, allowed: AllowedHosts) -> tuple[str, Endpoints]:
     match = _SERVER.fullmatch(address)
     host, port = _host_and_port(match[2]) if match else ("", None)
     if match is None or not host:
-        raise CredentialInvalid("server must be an address such as https://vault.example.com")
+        raise CredentialInvalid("spec.bitwarden.server must be an address such as https://vault.example.com")
     scheme = match[1].lower()
     if (refusal := allowed.refuses(scheme, host, port)) is not None:
-        raise HostNotAllowed(refusal)
+        raise HostNotAllowed(f"spec.bitwarden.server: {refusal}")
     server = f"{scheme}://{match[2].lower()}{match[3]}"
     cloud = _CLOUDS.get(host.removeprefix("vault."))
     return server, cloud or Endpoints(f"{server}/api", f"{server}/identity")

@@ -14,6 +14,9 @@ _VERSION = re.compile(r"(.*/)?v1", re.IGNORECASE)
 """A path that ends like the API's own routes begin."""
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
 
+_LIKE_IPV4 = re.compile(r"[0-9]+(\.[0-9]+){3}")
+"""Such a text is an address or an error, as `127.0.0.010` is: programs disagree about which address that means."""
+
 
 def base_url(text: str, *, of: str = "Connect server") -> str:
     """Normalise an address: outer blanks and slashes are removed, a path prefix is kept.
@@ -67,12 +70,16 @@ def _host_and_port(authority: str) -> str:
 
 
 def _is_host(host: str) -> bool:
-    if ":" not in host:
-        return _NAME.fullmatch(host) is not None
+    is_name = _NAME.fullmatch(host) is not None and _LIKE_IPV4.fullmatch(host) is None
+    return is_name or _is_address(host)
+
+
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).version == 6
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True
 
 
 def _prefix(path: str) -> str:

@@ -16,7 +16,7 @@ from keyturn.providers.connect.api_calls import HEARTBEAT, content_call, equals,
 from keyturn.providers.connect.bounds import Many, list_of
 from keyturn.providers.connect.connect_errors import ContentTooLarge, Misshapen
 from keyturn.providers.connect.connect_settings import ConnectSettings
-from keyturn.providers.connect.models import ActivityPage, ConnectItem, ConnectVault, ItemSummary
+from keyturn.providers.connect.models import READING, ActivityPage, ConnectItem, ConnectVault, ItemSummary
 from keyturn.providers.connect.readers import (
     read_activity,
     read_content,
@@ -36,7 +36,7 @@ _ITEM = "/v1/vaults/{vault}/items/{item}"
 _CONTENT = "/v1/vaults/{vault}/items/{item}/files/{file}/content"
 _ACTIVITY = "/v1/activity"
 
-_VAULT_LIST = TypeAdapter(Many[ConnectVault])
+_VAULT_LIST = TypeAdapter(Many[ConnectVault], config=READING)
 
 
 @dataclass(frozen=True, slots=True)

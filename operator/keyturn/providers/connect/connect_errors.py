@@ -5,7 +5,8 @@ ConnectError
 ├── ConfigError         wrong until a human changes the settings
 │   ├── BadAddress          the server's address cannot be used
 │   ├── BadToken            the bearer token is missing, empty or damaged
-│   └── BadCertificates     the CA bundle cannot be read
+│   ├── BadCertificates     the CA bundle cannot be read
+│   └── HostRefused         the server, or one of its addresses, may not be asked
 ├── ExchangeFailed      no complete answer came
 │   ├── Unreachable         no connection: refused, no route, name unknown; nothing was sent
 │   ├── UntrustedServer     the TLS handshake failed; permanent until certificates change
@@ -74,6 +75,10 @@ class BadToken(ConfigError):
 
 class BadCertificates(ConfigError):
     """The CA bundle cannot be read."""
+
+
+class HostRefused(ConfigError):
+    """A tenant named the server, and the server or one of its addresses is not among those that tenants may name."""
 
 
 class ExchangeFailed(ConnectError):

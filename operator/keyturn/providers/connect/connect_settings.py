@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from keyturn.base.errors import translated
+from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.provider import BadProviderSettings, Budget
 from keyturn.core.restarts import parse_switch
 from keyturn.providers.connect.address import base_url
@@ -39,6 +40,8 @@ class ConnectSettings:
     Attributes:
         host: address of the server, normalised: no slash at its end, a path prefix kept.
         ca_file: PEM bundle of the authorities to trust instead of the usual ones; read again when it changes.
+        ca_pem: such a bundle as text, in place of a file.
+        allowed: the servers that may be asked, if a tenant named this one; None if the administrator did.
         proxy: address of an HTTP proxy that asks for no password. The client itself never reads the environment
             (`HTTP_PROXY`, `SSL_CERT_FILE`, ...).
         connect_timeout: for one TCP and TLS connection.
@@ -57,6 +60,8 @@ class ConnectSettings:
 
     host: str
     ca_file: Path | None = None
+    ca_pem: str | None = field(default=None, repr=False)
+    allowed: AllowedHosts | None = None
     proxy: str | None = None
     connect_timeout: float = 5.0
     read_timeout: float = 15.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import (
     BaseModel,
@@ -26,13 +26,14 @@ from pydantic.alias_generators import to_camel
 
 from keyturn.providers.connect.bounds import Many
 
+READING: Final = ConfigDict(hide_input_in_errors=True, cache_strings="keys")
+"""How everything is read from Connect. By default, pydantic would keep each short text that it reads, for as long as the process lives."""
+
 
 class Tolerant(BaseModel):
     """The base of everything read from Connect."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(**READING, alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True)
 
     @model_validator(mode="before")
     @classmethod

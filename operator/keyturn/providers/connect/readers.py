@@ -7,11 +7,11 @@ import re
 from pydantic import TypeAdapter
 
 from keyturn.providers.connect.bounds import Many
-from keyturn.providers.connect.models import Activity, ActivityPage, ConnectItem, ItemSummary
+from keyturn.providers.connect.models import READING, Activity, ActivityPage, ConnectItem, ItemSummary
 from keyturn.providers.connect.replies import Reply, read_json
 
-_ACTIVITY = TypeAdapter(Many[Activity])
-_ITEMS = TypeAdapter(Many[ItemSummary])
+_ACTIVITY = TypeAdapter(Many[Activity], config=READING)
+_ITEMS = TypeAdapter(Many[ItemSummary], config=READING)
 _ITEM = TypeAdapter(ConnectItem)
 
 

@@ -8,6 +8,7 @@ from keyturn.core.vault import Vaults
 from keyturn.providers.connect.client import ConnectClient
 from keyturn.providers.connect.connect_settings import BUDGET, VARIABLES, ConnectAccount, read_connect_settings
 from keyturn.providers.connect.connect_vaults import ConnectVaults
+from keyturn.providers.connect.connection_form import CONNECT_FORM
 from keyturn.providers.connect.ids import is_connect_id
 from keyturn.providers.connect.token import StaticToken, TokenFile
 
@@ -29,4 +30,5 @@ CONNECT: Provider[ConnectAccount] = Provider(
     open=open_connect,
     budget=BUDGET,
     metrics_prefix="keyturn_connect",
+    connection=CONNECT_FORM,
 )

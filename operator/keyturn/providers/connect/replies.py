@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, StrictInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictInt, TypeAdapter, ValidationError
 
 from keyturn.base.errors import translated
 from keyturn.providers.connect.api_calls import Call
@@ -72,6 +72,8 @@ def _refusal(error: ValidationError, reply: Reply) -> BadAnswer:
 
 
 class _ErrorBody(BaseModel):
+    model_config = ConfigDict(cache_strings="keys")
+
     status: StrictInt
     message: str = ""
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import httpx
 
 from keyturn.base.errors import translated
+from keyturn.providers.authorities import BadBundle, public_authorities, trusting
 from keyturn.providers.connect.connect_errors import BadCertificates, ConfigError
 from keyturn.providers.connect.connect_settings import ConnectSettings
 from keyturn.providers.connect.gate import LATE_SHARE
+from keyturn.providers.guarded import guarded_transport
 
 _KEEPALIVE = 15.0
 """Seconds for which an idle connection is kept: less than servers and proxies usually do, and short enough to notice new DNS."""
@@ -116,25 +118,30 @@ class Transports:
             max_keepalive_connections=settings.connections if reuse else 0,
             keepalive_expiry=_KEEPALIVE,
         )
-        return httpx.AsyncHTTPTransport(
-            verify=_context(settings), trust_env=False, limits=limits, proxy=settings.proxy, retries=0
-        )
+        verify = _context(settings)
+        if settings.allowed is not None:
+            return guarded_transport(allowed=settings.allowed, verify=verify, limits=limits, proxy=settings.proxy)
+        return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits, proxy=settings.proxy, retries=0)
 
 
 def _context(settings: ConnectSettings) -> ssl.SSLContext:
     if not settings.host.startswith("https:"):
         # Never used. If it were, it would trust no server.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if settings.ca_file is None:
-        return httpx.create_ssl_context(trust_env=False)
-
-    def unusable(error: Exception) -> BadCertificates | None:
-        if not isinstance(error, OSError):
-            return None
-        return BadCertificates(f"the CA bundle {settings.ca_file} cannot be used ({error.strerror or 'no PEM'})")
-
-    with translated(unusable):
+    if settings.ca_pem is None and settings.ca_file is None:
+        return public_authorities()
+    with translated(lambda error: _unusable(settings, error)):
+        if settings.ca_pem is not None:
+            return trusting(settings.ca_pem)
         return ssl.create_default_context(cafile=str(settings.ca_file))
+
+
+def _unusable(settings: ConnectSettings, error: Exception) -> BadCertificates | None:
+    if isinstance(error, BadBundle):
+        return BadCertificates("the CA bundle of the Connection cannot be used (no PEM)")
+    if isinstance(error, OSError):
+        return BadCertificates(f"the CA bundle {settings.ca_file} cannot be used ({error.strerror or 'no PEM'})")
+    return None
 
 
 async def _close_unused(held: _Held) -> None:

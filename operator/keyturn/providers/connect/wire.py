@@ -17,6 +17,7 @@ from typing import cast
 
 import httpx
 
+from keyturn.core.vault import HostNotAllowed
 from keyturn.providers.bodies import TooMuch, Undecodable, collect
 from keyturn.providers.connect.api_calls import MEDIA_TYPE, Call, Kind
 from keyturn.providers.connect.connect_errors import (
@@ -24,6 +25,7 @@ from keyturn.providers.connect.connect_errors import (
     ConnectError,
     ContentTooLarge,
     ExchangeFailed,
+    HostRefused,
     Interrupted,
     Oversized,
     TimedOut,
@@ -95,6 +97,7 @@ class Wire:
         Raises:
             BadCertificates: the CA bundle cannot be read.
         """
+        outcome: ConnectError
         progress = _Progress()
         reuse = not fresh and self._reuse.permitted()
         request = httpx.Request(
@@ -116,6 +119,8 @@ class Wire:
                     await response.aclose()
         except httpx.TransportError as error:
             outcome = _exchange_failed(error, call, progress, proxied=self._settings.proxy is not None)
+        except HostNotAllowed as error:
+            outcome = HostRefused(str(error), method=call.method, route=call.route)
         except OSError as error:
             outcome = _broken(f"the connection broke ({type(error).__name__})", call, progress)
         if isinstance(outcome, Interrupted) and outcome.on_kept_connection:

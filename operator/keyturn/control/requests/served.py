@@ -1,0 +1,88 @@
+"""Finds which connection serves each request, by what is known of Connections, of Secrets and of the labels of namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from keyturn.core.connection import NAMESPACE_DEFAULT, ConnectionKey
+from keyturn.core.metadata import ObjectMeta
+from keyturn.core.request import DEFAULT_CONNECTION, Key, SecretRequest
+from keyturn.core.serving import Consumer, KnownConnections, filled_through, is_known, serving
+from keyturn.core.status import Reason
+
+
+class ServedBy:
+    """Remembers little: what it is given, and per key what cannot be seen any more.
+
+    Args:
+        secrets: metadata of our own Secrets.
+    """
+
+    def __init__(self, secrets: Mapping[tuple[str, str], ObjectMeta]) -> None:
+        self._secrets = secrets
+        self._known: KnownConnections = {}
+        self._installation = True
+        self._labels: dict[str, Mapping[str, str] | None] = {}
+        # Also of a Secret that has been deleted since.
+        self._filled: dict[Key, ConnectionKey] = {}
+        # The uid and generation in which a request fell to the installation's connection. Its status shows that only at the end.
+        self._fallen: dict[Key, tuple[str, int]] = {}
+
+    def use(self, known: KnownConnections, *, installation: bool) -> None:
+        """Take the Connections that there are, as a view that changes with the cluster, and whether the installation has one."""
+        self._known, self._installation = known, installation
+
+    def labels_read(self, namespace: str, labels: Mapping[str, str] | None) -> bool:
+        """Take note of the labels of a namespace; None if it is gone. Returns whether they differ from before."""
+        changed = self._labels.get(namespace) != labels
+        self._labels[namespace] = labels
+        return changed
+
+    def resolve(self, request: SecretRequest) -> SecretRequest:
+        """The same request with the connection that serves it, or why none does."""
+        filled, now = self._filled_through(request), (request.uid, request.generation)
+        may_fall = (
+            not _is_observed(request)
+            or self._fallen.get(request.key) == now
+            # Only a sync request that came after it was said that the connection is lost: it may have been meant for that one.
+            or (_is_lost(request) and request.asks_for_sync)
+        )
+        found = serving(
+            Consumer(request.key.namespace, self._labels.get(request.key.namespace), filled, may_fall),
+            request.connection_ref,
+            known=self._known,
+            installation=self._installation,
+        )
+        if found.connection == DEFAULT_CONNECTION and filled is not None and not is_known(filled, self._known):
+            self._fallen[request.key] = now
+        else:
+            self._fallen.pop(request.key, None)
+        return replace(request, connection=found.connection, not_connected=found.refusal, by_labels=found.by_labels)
+
+    def forget(self, key: Key) -> None:
+        """Nothing asks for this Secret any more."""
+        self._filled.pop(key, None)
+        self._fallen.pop(key, None)
+
+    def _filled_through(self, request: SecretRequest) -> ConnectionKey | None:
+        key = request.key
+        if (secret := self._secrets.get(key)) is None:
+            if key not in self._filled and _is_lost(request) and request.status.keys is not None:
+                # It had a Secret, which was deleted while nobody watched. What filled it can hardly be another.
+                return ConnectionKey(key.namespace, NAMESPACE_DEFAULT)
+        elif (filled := filled_through(secret)) is not None:
+            self._filled[key] = filled
+        else:
+            self._filled.pop(key, None)
+        return self._filled.get(key)
+
+
+def _is_observed(request: SecretRequest) -> bool:
+    """Whether a pass has already said something of this generation."""
+    return request.status.observed_generation == request.generation
+
+
+def _is_lost(request: SecretRequest) -> bool:
+    """Whether the status says of this generation that no connection serves it."""
+    return _is_observed(request) and request.status.reason == Reason.NOT_CONNECTED
