@@ -34,6 +34,7 @@ class Answer:
         cut: bytes of the body after which the connection ends; None if it is sent whole.
         dropped: whether the connection ends before any answer.
         seconds: before the answer begins.
+        pause: seconds after each byte of the body.
     """
 
     status: int = 200
@@ -42,6 +43,7 @@ class Answer:
     cut: int | None = None
     dropped: bool = False
     seconds: float = 0.0
+    pause: float = 0.0
 
 
 @dataclass
@@ -65,7 +67,8 @@ class BitwardenServer:
     Attributes:
         account: what is in it.
         url: where it is; addresses of files begin with it.
-        seen: all requests.
+        seen: all requests since the last look.
+        requests: how many there were.
         faults: the first that fits decides.
         lifetime: seconds for which a token is good, as logins have it.
         edit_sync: changes what a sync gives.
@@ -75,6 +78,7 @@ class BitwardenServer:
         self.account = account
         self.url = url
         self.seen: list[Seen] = []
+        self.requests = 0
         self.faults: list[Fault] = []
         self.lifetime = 7200
         self.file_url = ""
@@ -102,22 +106,24 @@ class BitwardenServer:
     def answer(self, seen: Seen) -> Answer:
         """Answer a request."""
         self.seen.append(seen)
-        answer = self._truth(seen)
+        self.requests += 1
+        answer = self.honest(seen)
         for fault in self.faults:
             if seen.path.startswith(fault.path) and fault.times > 0:
                 fault.times -= 1
                 return fault.answer if isinstance(fault.answer, Answer) else fault.answer(answer)
         return answer
 
-    def _truth(self, seen: Seen) -> Answer:
+    def honest(self, seen: Seen) -> Answer:
+        """The right answer to a request."""
         path = urlsplit(seen.path).path
         if path == "/identity/connect/token":
             return self._login(parse_qs(seen.body.decode()))
         if path == "/api/config":
             return self._json(self._config())
         if match := re.fullmatch(r"/attachments/([^/]+)/([^/]+)", path):
-            content = self.account.contents.get(match[2])
-            return Answer(404) if content is None else Answer(body=content)
+            known = self._file(match[1], match[2]) is not None
+            return Answer(body=self.account.contents[match[2]]) if known else Answer(404)
         if seen.headers.get("authorization", "").removeprefix("Bearer ") not in self._tokens:
             return Answer(401)
         return self._authorized(path)
@@ -133,13 +139,16 @@ class BitwardenServer:
         if path in plain:
             return self._json(plain[path]())
         if match := re.fullmatch(r"/api/ciphers/([^/]+)/attachment/([^/]+)", path):
-            files = (account.items.get(match[1]) or {}).get("attachments") or []
-            file = next((each for each in files if each["id"] == match[2]), None)
+            file = self._file(match[1], match[2])
             if file is None:
                 return self._json({"message": "Attachment doesn't exist", "object": "error"}, status=404)
             where = self.file_url or f"{self.url}/attachments/{match[1]}/{match[2]}?token={len(self.seen)}"
             return self._json({**file, "url": where})
         return self._json({"message": "not here", "object": "error"}, status=404)
+
+    def _file(self, item: str, file: str) -> dict[str, Any] | None:
+        files = (self.account.items.get(item) or {}).get("attachments") or []
+        return next((each for each in files if each["id"] == file), None)
 
     def _login(self, form: Mapping[str, list[str]]) -> Answer:
         account = self.account

@@ -39,7 +39,12 @@ class _Stream(httpx.AsyncByteStream):
         self._answer = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._answer.body[: self._answer.cut]
+        body = self._answer.body[: self._answer.cut]
+        size = 1 if self._answer.pause else max(1, len(body))
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+            if self._answer.pause:
+                await asyncio.sleep(self._answer.pause)
         if self._answer.cut is not None:
             raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
 

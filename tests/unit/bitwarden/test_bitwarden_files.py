@@ -98,26 +98,26 @@ async def test_a_file_that_the_item_does_not_have_is_not_asked_for(bench):
 @pytest.mark.parametrize(
     ("url", "listed", "reached"),
     [
-        ("https://vault.test/attachments/x/{file}", "", True),
-        ("https://store.example.com/attachments/x/{file}", "", False),
-        ("https://store.example.com/attachments/x/{file}", "store.example.com", True),
-        ("http://store.example.com/attachments/x/{file}", "store.example.com", True),
-        ("https://vault.test:8443/attachments/x/{file}", "", False),
-        ("http://vault.test/attachments/x/{file}", "", False),
-        ("https://vault.test.evil.example/attachments/x/{file}", "", False),
-        ("https://vault.test@evil.example/attachments/x/{file}", "", False),
-        ("https://x.blob.core.windows.net/attachments/x/{file}", "", False),
+        ("https://vault.test/attachments/{item}/{file}", "", True),
+        ("https://store.example.com/attachments/{item}/{file}", "", False),
+        ("https://store.example.com/attachments/{item}/{file}", "store.example.com", True),
+        ("http://store.example.com/attachments/{item}/{file}", "store.example.com", True),
+        ("https://vault.test:8443/attachments/{item}/{file}", "", False),
+        ("http://vault.test/attachments/{item}/{file}", "", False),
+        ("https://vault.test.evil.example/attachments/{item}/{file}", "", False),
+        ("https://vault.test@evil.example/attachments/{item}/{file}", "", False),
+        ("https://x.blob.core.windows.net/attachments/{item}/{file}", "", False),
         ("file:///attachments/{file}", "", False),
-        ("/attachments/x/{file}", "", False),
+        ("/attachments/{item}/{file}", "", False),
         ("https://[::/attachments", "", False),
-        ("https://vault.test:99999/attachments/x/{file}", "", False),
+        ("https://vault.test:99999/attachments/{item}/{file}", "", False),
     ],
 )
 async def test_only_addresses_of_the_server_itself_and_listed_ones_are_asked(url, listed, reached):
     """The server could otherwise make us ask any other."""
     bench = Bench(listed=listed)
     ref, field = await with_file(bench)
-    bench.server.file_url = url.format(file=field.id)
+    bench.server.file_url = url.format(item=ref.id, file=field.id)
 
     if reached:
         assert await bench.vaults.file(ref, field, limit=2000) == CONTENT
