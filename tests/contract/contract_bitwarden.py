@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Self
 
@@ -219,4 +219,10 @@ class BitwardenWorld:
         await vaults.close()
         assert type(error) is HostNotAllowed, f"{error!r}"
 
-    own_checks = (_login, _revision, _store, _wrong_password, _unlisted)
+    own_checks: ClassVar[Sequence[Callable[[Any], Awaitable[None]]]] = (
+        _login,
+        _revision,
+        _store,
+        _wrong_password,
+        _unlisted,
+    )
