@@ -214,7 +214,7 @@ def _reasons() -> str:
         [
             "## Reasons\n",
             "Of conditions in the status of an object, and of Events with the type Warning or Normal. The page on the status says",
-            "[what to do about each](status.md#reasons).\n",
+            "[what to do about each](status.md#reasons), and that on Connections about [theirs](connections.md#reasons).\n",
             "| reason | meaning |",
             "|---|---|",
             *(f"| `{reason}` | {_text(meaning)} |" for reason, meaning in status.items()),

@@ -21,12 +21,14 @@ def selected_provider(environment: Mapping[str, str], providers: Sequence[Provid
     if selected:
         return selected[0]
     # Something is set for one of them, but not what selects it: it says what is missing.
-    begun = (each for each in providers if any(_is_set(environment, each, name) for name in environment))
+    readable = (each for each in providers if each.environment)
+    begun = (each for each in readable if any(_is_set(environment, each, name) for name in environment))
     return next(begun, None)
 
 
 def _selector(provider: Provider[Any]) -> str:
-    return next(iter(provider.environment))
+    """The variable that selects a provider; empty if none does, because only a Connection can name an account of it."""
+    return next(iter(provider.environment), "")
 
 
 def _is_set(environment: Mapping[str, str], provider: Provider[Any], name: str) -> bool:

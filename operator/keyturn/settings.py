@@ -80,7 +80,7 @@ class Settings:
     restart_kinds: tuple[KindReference, ...] = ()
     refresh_mounts: bool = False
     secrets_by_name: bool = False
-    allowed_hosts: AllowedHosts = AllowedHosts()
+    allowed_hosts: AllowedHosts = field(default_factory=AllowedHosts)
     delete_on_disconnect: bool = False
     workers: int = 10
     enable_annotations: bool = False

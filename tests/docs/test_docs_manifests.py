@@ -124,6 +124,7 @@ def test_every_page_with_commands_is_run():
         "migration.md",  # test_docs_migration.py
         "from-external-secrets.md",  # test_docs_from_external_secrets.py
         "secrets.md",  # test_docs_secrets.py
+        "connections.md",  # test_docs_connections.py
         "restarts.md",  # below
     }
 

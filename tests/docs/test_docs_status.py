@@ -6,18 +6,23 @@ from pathlib import Path
 import pytest
 import yaml
 
+from keyturn.core.connection_status import STALLED
 from keyturn.core.status import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "status.md").read_text()
+CONNECTIONS = (ROOT / "docs" / "connections.md").read_text()
 CRD = yaml.safe_load((ROOT / "crds" / "onepassworditems.yaml").read_text())
 
 
 def test_the_documented_reasons_are_the_codes():
     """Alerts and scripts match these words, so none may be missing, and none may be promised that never comes."""
-    table = PAGE.split("## Reasons")[1].split("##")[0]
+    tables = PAGE.split("## Reasons")[1].split("##")[0], CONNECTIONS.split("### Reasons")[1].split("##")[0]
+    of_requests, of_connections = (set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) for table in tables)
 
-    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {reason.value for reason in Reason}
+    assert of_requests | of_connections == {reason.value for reason in Reason}
+    assert of_requests & of_connections == {Reason.SUSPENDED, Reason.PROGRESSING}
+    assert of_connections >= STALLED
 
 
 @pytest.mark.parametrize(

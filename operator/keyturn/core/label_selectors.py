@@ -12,7 +12,7 @@ _WITHOUT_VALUES = {"Exists", "DoesNotExist"}
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
+class LabelRequirement:
     """What labels must satisfy.
 
     Attributes:
@@ -40,7 +40,7 @@ class Requirement:
 class LabelSelector:
     """Requirements that must all be satisfied: without any, all labels fit."""
 
-    requirements: tuple[Requirement, ...] = ()
+    requirements: tuple[LabelRequirement, ...] = ()
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
@@ -55,14 +55,14 @@ class LabelSelector:
         return all(each.fits(labels) for each in self.requirements)
 
 
-_IMPOSSIBLE = Requirement("", "")
+_IMPOSSIBLE = LabelRequirement("", "")
 
 
-def _equal(key: str, value: Any) -> Requirement:
-    return Requirement(key, "In", (value,)) if isinstance(value, str) else _IMPOSSIBLE
+def _equal(key: str, value: Any) -> LabelRequirement:
+    return LabelRequirement(key, "In", (value,)) if isinstance(value, str) else _IMPOSSIBLE
 
 
-def _requirement(given: Any) -> Requirement:
+def _requirement(given: Any) -> LabelRequirement:
     if not isinstance(given, Mapping):
         return _IMPOSSIBLE
     key, operator, values = given.get("key"), given.get("operator"), given.get("values") or []
@@ -70,4 +70,4 @@ def _requirement(given: Any) -> Requirement:
         return _IMPOSSIBLE
     if not all(isinstance(value, str) for value in values) or bool(values) != (operator in _WITH_VALUES):
         return _IMPOSSIBLE
-    return Requirement(key, operator, tuple(values))
+    return LabelRequirement(key, operator, tuple(values))

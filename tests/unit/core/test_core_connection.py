@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from keyturn.core.connection import ConnectionKey, ConnectionSpec, OnDisconnect, UsableFrom, read_connection
 from keyturn.core.connection_status import ConnectionStatus
 from keyturn.core.keyturnsecret import request_from_keyturn_secret
-from keyturn.core.label_selectors import LabelSelector, Requirement
+from keyturn.core.label_selectors import LabelRequirement, LabelSelector
 from keyturn.core.names import SYNC_REQUESTED
 
 TOKEN = {"name": "work-token", "key": "token"}
@@ -44,7 +44,7 @@ def test_everything_is_read():
 
     assert (str(found.key), found.uid, found.generation) == ("team-a/work", "u", 3)
     assert (found.provider, found.account, found.vaults) == ("connect", CONNECT, ("Production", "Shared"))
-    assert found.usable_from == UsableFrom(("staging",), LabelSelector((Requirement("team", "In", ("a",)),)))
+    assert found.usable_from == UsableFrom(("staging",), LabelSelector((LabelRequirement("team", "In", ("a",)),)))
     assert (found.poll_interval, found.suspend, found.on_disconnect) == (90.0, True, OnDisconnect.DELETE)
     assert (found.deleting, found.finalizers, found.resource_version) == (False, ("keyturn.dev/disconnect",), "7")
     assert found.asks_for_sync

@@ -26,7 +26,6 @@ from pydantic.alias_generators import to_camel
 
 from keyturn.providers.connect.bounds import Many
 
-
 READING: Final = ConfigDict(hide_input_in_errors=True, cache_strings="keys")
 """How everything is read from Connect. By default, pydantic would keep each short text that it reads, for as long as the process lives."""
 
