@@ -7,5 +7,6 @@ from typing import Any
 from keyturn.core.provider import Provider
 from keyturn.providers.bitwarden import BITWARDEN
 from keyturn.providers.connect import CONNECT
+from keyturn.providers.onepassword import ONEPASSWORD
 
-PROVIDERS: tuple[Provider[Any], ...] = (CONNECT, BITWARDEN)
+PROVIDERS: tuple[Provider[Any], ...] = (CONNECT, ONEPASSWORD, BITWARDEN)

@@ -21,8 +21,8 @@ from keyturn.providers.connect.connect_errors import (
     Throttled,
     class_for,
 )
-from keyturn.providers.connect.scrub import scrub
 from keyturn.providers.retry_after import retry_after
+from keyturn.providers.scrub import scrub
 
 _T = TypeVar("_T")
 
