@@ -3,75 +3,18 @@
 import time
 
 import pytest
-from operator_fixtures import DESCRIPTION, HEARTBEAT, condition_of, encoded
+from connection_fixtures import ALLOWED
+from operator_fixtures import HEARTBEAT, condition_of
 
 from keyturn.cluster.resources import CONNECTIONS, SECRETS
 from keyturn.core import names
-from support.emulator import EmulatorProcess
 from support.operator import eventually
 from support.patience import LONG_S
 
 pytestmark = pytest.mark.cluster
 
-ALLOWED = {"KEYTURN_ALLOWED_HOSTS": "127.0.0.1"}
 ALONE = {**ALLOWED, "OP_CONNECT_HOST": None, "OP_CONNECT_TOKEN": None}
 NEW_CREDENTIAL_S = 10.0
-
-
-@pytest.fixture(name="other")
-def _other(tmp_path):
-    """Another Connect server, which has a vault of the same title."""
-    folder = tmp_path / "other"
-    folder.mkdir()
-    with EmulatorProcess(DESCRIPTION, folder=folder, seed=7, knobs={"lag_s": 0}) as process:
-        yield process
-
-
-class Connecting:
-    """Connections of the stage's namespace, to the other server."""
-
-    def __init__(self, stage, other):
-        self.stage = stage
-        self.other = other
-
-    async def put_token(self, text=None, name="token"):
-        """Write the credential."""
-        data = {"data": encoded({"token": self.other.token("all") if text is None else text})}
-        await self.stage.cluster.apply(SECRETS, self.stage.namespace, name, data, field_manager="kubectl")
-
-    async def connect(self, name="default", *, host=None, **spec):
-        """Create a Connection with its credential."""
-        await self.put_token()
-        section = {"host": host or self.other.url, "tokenSecretRef": {"name": "token", "key": "token"}}
-        body = {"spec": {"connect": section, "pollInterval": "1s", **spec}}
-        await self.stage.cluster.create(CONNECTIONS, self.stage.namespace, name, body, field_manager="kubectl")
-
-    async def edit(self, patch, name="default"):
-        await self.stage.edit(name, patch, kind=CONNECTIONS)
-
-    async def says(self, reason, name="default", **status):
-        """Wait until `Ready` has a reason; returns the object."""
-        return await self.stage.says(name, reason, kind=CONNECTIONS, **status)
-
-    def put_item(self, title, value):
-        """An item of the other server."""
-        fields = [{"label": "password", "value": value}]
-        self.other.admin.create("Production", {"title": title, "category": "LOGIN", "fields": fields})
-
-    async def is_left_alone(self):
-        """Nothing is asked of the other server for a while."""
-        since = self.other.admin.last_request()
-        await self.stage_polls(3)
-        assert self.other.admin.requests(since=since) == []
-
-    async def stage_polls(self, number):
-        since = self.stage.connect.last_request()
-        self.stage.connect.wait_requests(number, route=HEARTBEAT, since=since)
-
-
-@pytest.fixture(name="connecting")
-def _connecting(stage, other):
-    return Connecting(stage, other)
 
 
 async def test_the_default_connection_of_a_namespace_serves_its_unchanged_objects(stage, connecting):

@@ -101,6 +101,21 @@ def parse_template(text: str, aliases: Collection[str]) -> Parts:
     Raises:
         InvalidTemplate: it is none; the message names the line.
     """
+    if len(text) <= _SHORT_TEMPLATE_CHARS:
+        return _short_template(text, frozenset(aliases))
+    return _whole_template(text, aliases)
+
+
+_SHORT_TEMPLATE_CHARS: Final = 200
+
+
+@lru_cache(maxsize=256)
+def _short_template(text: str, aliases: frozenset[str]) -> Parts:
+    """The same, read once: many connection strings of a cluster have one form."""
+    return _whole_template(text, aliases)
+
+
+def _whole_template(text: str, aliases: Collection[str]) -> Parts:
     parser = _Parser(text, aliases)
     parts: list[str | Hole] = []
     while (start := text.find("{{", parser.at)) >= 0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from keyturn.core.hints import closest
-from keyturn.core.holes import Hole, Parts, parse_hole, parse_template
+from keyturn.core.holes import Hole, Operand, Parts, parse_hole, parse_template
 from keyturn.core.keys import is_legal_key
 from keyturn.core.references import Fields, KeyReference, quoted
 from keyturn.core.rendering import needed_files, with_place
@@ -33,22 +33,25 @@ class KeyPlan:
         parts: what its bytes are made of, in order.
         is_text: whether it is a text with holes, and not one hole whose bytes are taken as they are.
         holes: those among its parts.
+        operands: everything that its holes may take a value from.
     """
 
     name: str
     parts: Parts
     is_text: bool
     holes: tuple[Hole, ...]
+    operands: tuple[Operand, ...]
 
     @classmethod
     def of(cls, name: str, parts: Parts, *, is_text: bool) -> Self:
         """The plan of a key, with what is asked of it again and again."""
-        return cls(name, parts, is_text, tuple(each for each in parts if isinstance(each, Hole)))
+        holes = tuple(each for each in parts if isinstance(each, Hole))
+        return cls(name, parts, is_text, holes, tuple(each for hole in holes for each in hole.operands))
 
     @property
     def origins(self) -> tuple[str, ...]:
         """All references in it as they are written, sorted."""
-        return tuple(sorted({each.text for hole in self.holes for each in hole.operands if not isinstance(each, str)}))
+        return tuple(sorted({each.text for each in self.operands if not isinstance(each, str)}))
 
     @property
     def is_verbatim(self) -> bool:
@@ -116,8 +119,7 @@ def random_keys(keys: Sequence[KeyPlan]) -> frozenset[str]:
     """
     found: set[str] = set()
     for plan in keys:
-        operands = (each for hole in plan.holes for each in hole.operands)
-        if plan.is_random or any(isinstance(each, KeyReference) and each.key in found for each in operands):
+        if plan.is_random or any(isinstance(each, KeyReference) and each.key in found for each in plan.operands):
             found.add(plan.name)
     return frozenset(found)
 
@@ -174,6 +176,9 @@ def _ordered(planned: Mapping[str, KeyPlan]) -> tuple[KeyPlan, ...]:
             raise InvalidTemplate(f"key {quoted(name)} is made of keys in more than {MAX_DEPTH} steps")
         return depths[name]
 
+    if not any(isinstance(each, KeyReference) for key in planned.values() for each in key.operands):
+        # As with most shapes: none comes before another.
+        return tuple(planned[name] for name in sorted(planned))
     return tuple(sorted(planned.values(), key=lambda each: (depth(each.name, ()), each.name)))
 
 

@@ -106,7 +106,9 @@ class _Group:
     def best(self, name: str) -> Sequence[Field]:
         """Those that have a value and are meant before all others. If they are several, nothing decides between them."""
         if len(self.fields) == 1:
-            return _best_of([ranked for _, ranked in self.fields])
+            # As with most names: nothing is to be compared.
+            only = self.fields[0][1][1]
+            return (only,) if has_value(only) else ()
         if self._spelled is None:
             self._spelled = {}
             for spelling, ranked in self.fields:

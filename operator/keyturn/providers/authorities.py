@@ -16,7 +16,7 @@ class BadBundle(Exception):
 
 @cache
 def public_authorities() -> ssl.SSLContext:
-    """The public authorities: one object for all, since each copy takes most of a mebibyte."""
+    """The public authorities: one object for all, since each copy takes two thirds of a mebibyte."""
     return httpx.create_ssl_context(trust_env=False)
 
 

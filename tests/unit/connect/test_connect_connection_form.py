@@ -6,7 +6,7 @@ import trustme
 from keyturn.core.allowed_hosts import AllowedHosts, parse_allowed_hosts
 from keyturn.core.provider import SecretKey
 from keyturn.core.vault import CredentialInvalid, HostNotAllowed, VaultUnavailable
-from keyturn.providers.connect import CONNECT, ConnectAccount
+from keyturn.providers.connect import CONNECT, ConnectAccount, StaticToken
 from support.fake_time import FakeTime
 
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.canary-token.c2lnbmF0dXJl"
@@ -63,7 +63,7 @@ def test_an_account_is_read(bundle):
     assert account.server.host == "https://connect.example:8443"
     assert account.server.allowed == NOTHING
     assert account.server.ca_pem == bundle
-    assert account.token.current() == TOKEN
+    assert account.token == StaticToken(TOKEN)
     assert TOKEN not in repr(account)
     assert "BEGIN" not in repr(account)
 

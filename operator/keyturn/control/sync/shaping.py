@@ -16,7 +16,7 @@ from keyturn.core.outcomes import SET_APART, Ended
 from keyturn.core.request import Key, SecretRequest
 from keyturn.core.shape import ShapePlan, plan_shape
 from keyturn.core.shape_errors import TemplateTooExpensive
-from keyturn.core.vault import FileTooLarge, Item
+from keyturn.core.vault import FieldKind, FileTooLarge, Item
 
 _T = TypeVar("_T")
 
@@ -84,8 +84,12 @@ class Shaper:
             VaultError: a file of the main item could not be fetched.
         """
         files: dict[tuple[str, str], bytes] = {}
+        items = _values(fetched)
+        if not any(each.kind is FieldKind.FILE for item in items.values() for each in item.fields):
+            # As with most items. What else is wrong is found when the keys are rendered.
+            return files
         room = _MOST_DOWNLOADED
-        for alias, file in plan.files(_values(fetched), request.mapping):
+        for alias, file in plan.files(items, request.mapping):
             with self._situations.of_item(request, alias):
                 files[alias, file.id] = await fetched[alias].file(file, limit=min(room, MAX_SECRET_BYTES))
             room -= len(files[alias, file.id])

@@ -1,0 +1,8 @@
+"""The providers that are held to the contract."""
+
+from collections.abc import Sequence
+
+from contract_connect import ConnectWorld
+from contract_world import World
+
+WORLDS: Sequence[type[World]] = (ConnectWorld,)
