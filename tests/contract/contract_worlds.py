@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from contract_connect import ConnectWorld
+from contract_onepassword import OnepasswordWorld
 from contract_world import World
 
-WORLDS: Sequence[type[World]] = (ConnectWorld,)
+WORLDS: Sequence[type[World]] = (ConnectWorld, OnepasswordWorld)
