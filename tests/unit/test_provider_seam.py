@@ -32,7 +32,10 @@ def test_a_provider_is_selected_by_its_first_variable():
     [
         ({"OP_CONNECT_TOKEN": "t"}, "OP_CONNECT_HOST is not set"),
         ({"TOY_COLOUR": "red"}, "TOY_BOX is empty"),
-        ({"TOY_BOX": "Toys", "OP_CONNECT_HOST": "http://connect", "OP_CONNECT_TOKEN": "t"}, "set only one of OP_CONNECT_HOST and TOY_BOX"),
+        (
+            {"TOY_BOX": "Toys", "OP_CONNECT_HOST": "http://connect", "OP_CONNECT_TOKEN": "t"},
+            "set only one of OP_CONNECT_HOST and TOY_BOX",
+        ),
         ({"TOY_BOX": "Toys", "POLLING_INTERVAL": "59"}, "POLLING_INTERVAL must be at least 60 seconds for The toy"),
     ],
 )
