@@ -15,7 +15,7 @@ from keyturn.core.conditions import Status
 from keyturn.core.connection import ConnectionKey, UsableFrom
 from keyturn.core.label_selectors import LabelRequirement, LabelSelector
 from keyturn.core.vault import VaultUnavailable
-from support.event_loop import turns
+from support.event_loop import turns, until
 from support.fake_vaults import FakeVaults
 from support.sync_world import SyncWorld, reasons
 
@@ -158,7 +158,7 @@ class Tenants(SyncWorld):
             self.hang(key, hangs=False)
             self.fail(key, fails=False)
         for _ in range(8):
-            await turns(300)
+            await until(lambda: not self.sync.is_busy())
             self.watch()
             for key in KEYS:
                 await self.look(key)
@@ -220,7 +220,7 @@ moves = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.tuples(*(consents for _ in KEYS)),
     st.tuples(*(keys | keys | st.none() for _ in objects)),
