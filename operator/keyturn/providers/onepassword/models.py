@@ -20,10 +20,10 @@ from pydantic.alias_generators import to_camel
 
 def _time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | None:
     try:
-        time: datetime = read(value)
+        time: datetime | None = read(value)
     except ValidationError:
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 SdkId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
