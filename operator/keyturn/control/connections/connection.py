@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from keyturn.base.log import log_defect
+from keyturn.base.time import Timer
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.no_vaults import NoVaults
 from keyturn.control.connections.poller import Polled, Poller
 from keyturn.control.context import Context
 from keyturn.core.connection import ConnectionKey, ConnectionSpec
+from keyturn.core.health_states import HealthState
 from keyturn.core.paths import ItemPath
 from keyturn.core.provider import Provider
 from keyturn.core.request import DEFAULT_CONNECTION
-from keyturn.core.vault import VaultError, Vaults, VaultUnavailable
+from keyturn.core.vault import VaultError, Vaults, VaultUnavailable, credential_stamp
 
 _log = logging.getLogger(__name__)
 
 _AFTER_DEFECT = 60.0
 """Seconds until a poller goes on that met a defect of ours or of a provider: the other connections must not end with it."""
+
+_COLLECTED_AFTER = 5.0
+"""Seconds after which the memory of removed connections is freed: many that are removed together cost it once."""
+
+_COLLECTED_EVERY = 60.0
+"""Seconds between two times at least: everything stands still meanwhile, and nobody may bring that about at will."""
+
+_MOST_NOTES = 20
 
 _LONGEST_CLOSE = 10.0
 """Seconds that a provider may take to close what it opened."""
@@ -80,6 +92,8 @@ class Connections:
         self._set_listeners: list[Callable[[ConnectionKey], None]] = []
         self._pollers: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._collection: Timer | None = None
+        self._collected_at = float("-inf")
         self._runs = False
 
     def __getitem__(self, name: str) -> Connection:
@@ -114,7 +128,7 @@ class Connections:
             interval: seconds between two polls; None for the installation's.
             polled: whether there is something to poll.
         """
-        self.remove(name)
+        self._take_out(name)
         settings, time = self._context.settings, self._context.time
         at = f"{provider.label} at {vaults.address}" if vaults.address else provider.label
         label = at if name == DEFAULT_CONNECTION else f"the Connection {name} ({at})"
@@ -129,6 +143,7 @@ class Connections:
             index=index,
             health=health,
             on_polled=self._polled,
+            stamp=partial(credential_stamp, vaults),
             interval=interval,
         )
         connection = Connection(name, provider, vaults, index, health, poller, polled)
@@ -150,7 +165,11 @@ class Connections:
         return connection
 
     def remove(self, name: str) -> None:
-        """Remove a connection, if there is one: it is polled no more, and its session ends."""
+        """Remove a connection, if there is one: it is polled no more, its session ends, and nothing counts it any more."""
+        self._take_out(name)
+        self._context.metrics.connection_gone(name)
+
+    def _take_out(self, name: str) -> None:
         connection = self._connections.pop(name, None)
         if connection is None:
             return
@@ -160,6 +179,7 @@ class Connections:
             poller.cancel()
         if name != DEFAULT_CONNECTION and connection.polled:
             self._close_later(connection, after=poller)
+            self._collect_later()
 
     def subscribe(self, listener: Callable[[Polled], None]) -> None:
         """Have every poll's result given to a listener, which must be quick and must not fail."""
@@ -179,9 +199,7 @@ class Connections:
 
     async def run(self) -> None:
         """Poll all connections until cancelled, those that are added later, too; then close them."""
-        self._runs = True
-        for connection in self:
-            self._poll(connection)
+        self._begin()
         try:
             await asyncio.Event().wait()
         finally:
@@ -193,9 +211,25 @@ class Connections:
         own = self.get(DEFAULT_CONNECTION)
         return None if own is None else own.health.not_ready()
 
+    def notes(self) -> list[str]:
+        """A line for each Connection that does not work as it should, the first of them. None makes the process less ready."""
+        ill = [
+            f"Connection {connection.name} is {connection.health.reported}"
+            for connection in self
+            if connection.name != DEFAULT_CONNECTION and connection.health.reported is not HealthState.UP
+        ]
+        left_out = len(ill) - _MOST_NOTES
+        return [*ill[:_MOST_NOTES], *([f"and {left_out} more"] if left_out > 0 else [])]
+
     def _polled(self, polled: Polled) -> None:
         for listener in self._poll_listeners:
             listener(polled)
+
+    def _begin(self) -> None:
+        # In a frame of its own: that of `run` lasts, and would keep the last connection when that is removed.
+        self._runs = True
+        for connection in self:
+            self._poll(connection)
 
     def _poll(self, connection: Connection) -> None:
         if connection.polled:
@@ -214,6 +248,18 @@ class Connections:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    def _collect_later(self) -> None:
+        """Free what removed connections knew. Python itself may take hours until it looks for what only refers to itself."""
+        time = self._context.time
+        if self._collection is None:
+            delay = max(_COLLECTED_AFTER, self._collected_at + _COLLECTED_EVERY - time.monotonic())
+            self._collection = time.call_later(delay, self._collect)
+
+    def _collect(self) -> None:
+        self._collection = None
+        self._collected_at = self._context.time.monotonic()
+        gc.collect()
+
     async def _close_all(self) -> None:
         own = self._connections.get(DEFAULT_CONNECTION)
         pollers = list(self._pollers.values())
@@ -222,6 +268,9 @@ class Connections:
         if own is not None:
             # Whoever opened it closes it, and asks it for its state until then.
             self._connections[own.name] = own
+        if self._collection is not None:
+            self._collection.cancel()
+            self._collection = None
         await asyncio.gather(*pollers, *self._closing, return_exceptions=True)
 
 
