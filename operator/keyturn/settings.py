@@ -27,6 +27,9 @@ from keyturn.unknown_variables import UnknownVariable, unknown_variables
 _LONGEST = 10**9
 """Seconds, some thirty years: a longer interval is a mistake."""
 
+_OFTEN = 30.0
+"""Seconds between two polls if neither people nor the provider choose: an idle one is two small requests."""
+
 _HEALTH, _METRICS = Bind(None, 8081), Bind(None, 8080)
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -44,7 +47,7 @@ class Settings:
         provider: what holds the vaults of the installation's own connection; None if it has none, and only Connections are used.
         provider_settings: what its `open` takes.
         providers: those that a Connection may name.
-        polling_interval: seconds between two polls of the vaults, give or take a tenth.
+        polling_interval: seconds between two polls of the vaults, give or take a tenth. If nobody chooses, it is the provider's own.
         full_pass_interval: seconds after which a poll trusts no version number and lists every vault in use.
         max_staleness: seconds for which the vaults may be unreachable before `Ready` turns false.
         watch_namespaces: namespaces to serve; empty for all.
@@ -72,7 +75,7 @@ class Settings:
     provider: Provider[Any] | None = None
     provider_settings: Any = None
     providers: tuple[Provider[Any], ...] = PROVIDERS
-    polling_interval: float = 600.0
+    polling_interval: float = _OFTEN
     full_pass_interval: float = 3600.0
     max_staleness: float = 86400.0
     watch_namespaces: tuple[str, ...] = ()
@@ -180,6 +183,9 @@ def read_settings(
             chosen[variable.setting] = variable.read(variable.name, text)
     if namespace := _namespace("--leader-election-namespace", flags.leader_election_namespace or ""):
         chosen["leader_election_namespace"] = namespace
+    if provider is not None:
+        own = provider.connection.default_poll if provider.connection else _OFTEN
+        chosen.setdefault("polling_interval", max(own, provider.budget.shortest_poll))
     settings = Settings(
         provider=provider,
         provider_settings=provider_settings,

@@ -124,10 +124,8 @@ def test_null_where_a_value_is_needed_is_refused(helm, path):
 
 
 def test_no_polling_interval_is_the_default_as_in_the_official_chart(helm):
-    """1Password's chart renders nothing for null, which means 600 to its operator."""
-    without = environment(helm.render({"operator": {"pollingInterval": None}}))
-
-    assert without["POLLING_INTERVAL"] == "600"
+    """1Password's chart renders nothing for null, which means to its operator, and to ours, that nobody has chosen."""
+    assert "POLLING_INTERVAL" not in environment(helm.render({"operator": {"pollingInterval": None}}))
 
 
 @pytest.mark.parametrize("switch", [True, False])

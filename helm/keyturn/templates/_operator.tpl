@@ -67,9 +67,11 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end -}}
 {{- end -}}
 
-{{/* Seconds between two polls. A trial asks only its own emulator, so there a rotation need not take minutes. */}}
+{{/* Seconds between two polls; empty for the operator's own default. A trial asks only its own emulator, so there it may be short. */}}
 {{- define "keyturn.pollingInterval" -}}
-{{- .Values.operator.pollingInterval | default (include "keyturn.emulated" . | empty | ternary 600 5) | int64 -}}
+{{- with .Values.operator.pollingInterval | default (include "keyturn.emulated" . | empty | ternary nil 5) -}}
+{{- int64 . -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "keyturn.environment" -}}
@@ -88,8 +90,10 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end }}
 - name: WATCH_NAMESPACE
   value: {{ include "keyturn.watched" . | fromJsonArray | join "," | quote }}
+{{- with include "keyturn.pollingInterval" . }}
 - name: POLLING_INTERVAL
-  value: {{ include "keyturn.pollingInterval" . | quote }}
+  value: {{ quote . }}
+{{- end }}
 - name: AUTO_RESTART
   value: {{ include "keyturn.on" (list . $operator.autoRestart) | default "false" | quote }}
 - name: KEYTURN_FULL_PASS_INTERVAL
@@ -178,7 +182,8 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- if and (gt (int $operator.replicas) 1) (not (include "keyturn.elects" .)) -}}
 {{- fail "operator.leaderElection.enabled: more than one replica needs it" -}}
 {{- end -}}
-{{- $names := list -}}
+{{- /* A value of the chart also decides about the variable that it leaves out. */ -}}
+{{- $names := include "keyturn.pollingInterval" . | empty | ternary (list "POLLING_INTERVAL") list -}}
 {{- range include "keyturn.environment" . | fromYamlArray -}}
 {{- if has .name $names -}}
 {{- fail (printf "operator.customEnvVars: the chart already sets %s; use the chart value for it" .name) -}}
