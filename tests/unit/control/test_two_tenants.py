@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from keyturn.cluster import KEYTURN_SECRETS, NAMESPACES, SECRETS
 from keyturn.core.conditions import Status
 from keyturn.core.connection import ConnectionKey, UsableFrom
-from keyturn.core.label_selectors import LabelSelector, Requirement
+from keyturn.core.label_selectors import LabelRequirement, LabelSelector
 from keyturn.core.vault import VaultUnavailable
 from support.event_loop import turns
 from support.fake_vaults import FakeVaults
@@ -23,7 +23,7 @@ RED, BLUE = "red", "blue"
 TENANTS = (RED, BLUE)
 ITEMS = ("db", "api")
 KEYS = [ConnectionKey(namespace, name) for namespace in TENANTS for name in ("default", "work")]
-FRIENDS = UsableFrom(selector=LabelSelector((Requirement("friend", "In", ("yes",)),)))
+FRIENDS = UsableFrom(selector=LabelSelector((LabelRequirement("friend", "In", ("yes",)),)))
 CONSENTS = {"nobody": None, "by name": UsableFrom(TENANTS), "by label": FRIENDS}
 INSTALLATION = "installation"
 
