@@ -196,6 +196,23 @@ async def test_a_connection_none_of_whose_vaults_is_visible_is_down(world):
         assert world.connection().health.is_down
 
 
+async def test_what_is_wrong_is_logged_once(world, caplog):
+    """By the poller if it met it, and here if there is nothing to poll."""
+    world.put(pollInterval="5s")
+    async with world.running():
+        await world.turn(2)
+        caplog.clear()
+        world.red.latest.error = VaultUnavailable("down")
+        await world.turn(60)
+        assert [record.name.rsplit(".", 1)[-1] for record in caplog.records] == ["poller"]
+        world.red.latest.error = None
+        await world.turn(90)
+        caplog.clear()
+        world.api.remove(SECRETS, "team", "token")
+        await world.turn(60)
+        assert caplog.messages == ["Connection team/work: CredentialMissing: the Secret token does not exist"]
+
+
 async def test_a_disconnect_that_may_not_delete_is_warned_of(world):
     """Ready stays as it is."""
     world.put(onDisconnect="Delete")
