@@ -1,12 +1,14 @@
 """Two tenants beside each other: whatever they do and in whatever order, no value crosses from one to the other without consent."""
 
 import asyncio
+import gc
 from base64 import b64decode
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -218,6 +220,14 @@ moves = st.one_of(
     move("watch"),
     move("rest"),
 )
+
+
+@pytest.fixture(autouse=True)
+def small_heap():
+    """A connection that goes is followed by a collection of garbage, which need not look at what other tests left."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @settings(max_examples=30)
