@@ -22,10 +22,10 @@ from keyturn.providers.reading import READING
 
 def _time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | None:
     try:
-        time: datetime = read(value)
+        time: datetime | None = read(value)
     except ValidationError:
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 SdkId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
