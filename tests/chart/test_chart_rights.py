@@ -1,6 +1,7 @@
 """The operator as the chart's own service account: nothing it does is refused, and nothing it may do is unused."""
 
 import asyncio
+import base64
 import json
 import secrets
 from itertools import product
@@ -13,6 +14,7 @@ from keyturn.base.time import Time
 from keyturn.cluster import About, Access, EventPoster
 from keyturn.cluster.events import Ledger
 from keyturn.cluster.resources import (
+    CONNECTIONS,
     DAEMONSETS,
     DEPLOYMENTS,
     KEYTURN_SECRETS,
@@ -33,7 +35,10 @@ from support.operator import eventually
 pytestmark = pytest.mark.cluster
 
 HOME = "keyturn"
-VALUES = {"operator": {"replicas": 2, "refreshMounts": True}}
+VALUES = {
+    "operator": {"replicas": 2, "refreshMounts": True, "deleteOnDisconnect": True},
+    "connections": {"allowedHosts": ["127.0.0.1"]},
+}
 WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 
 
@@ -45,7 +50,7 @@ def guarded(tmp_path_factory, helm_program):
     with LocalCluster.start(audit_policy=policy) as local:
         helm = Helm(helm_program, folder=folder, kubeconfig=local.kubeconfig)
         helm("install", "keyturn", CHART, f"--namespace={HOME}", "--create-namespace", values=VALUES)
-        for kind in ("onepassworditems.onepassword.com", "keyturnsecrets.keyturn.dev"):
+        for kind in ("onepassworditems.onepassword.com", "keyturnsecrets.keyturn.dev", "connections.keyturn.dev"):
             local.wait_for_kind(kind)
         yield local
 
@@ -155,6 +160,31 @@ async def move_to_another_kind(stage, name, values):
     await stage.holds(name, values)
 
 
+async def connect_and_disconnect(stage, local):
+    """A Connection fills a Secret, changes while its status is written, and is deleted together with that Secret."""
+    token = base64.b64encode(stage.emulator.token("all").encode()).decode()
+    await stage.cluster.create(SECRETS, stage.namespace, "token", {"data": {"token": token}}, field_manager="kubectl")
+    account = {"host": stage.emulator.url, "tokenSecretRef": {"name": "token", "key": "token"}}
+    spec = {"connect": account, "onDisconnect": "Delete", "pollInterval": "1s"}
+    await stage.cluster.create(CONNECTIONS, stage.namespace, "work", {"spec": spec}, field_manager="kubectl")
+    stage.put_item("through")
+    await stage.shape("through", connectionRef={"name": "work"})
+    await stage.ready("through", kind=KEYTURN_SECRETS)
+
+    # Two writers at once: the status of a Connection is read again if it changed meanwhile.
+    for number in range(200):
+        if ("keyturn.dev", "connections", "get") in {request[:3] for request in requests(local)}:
+            break
+        await stage.edit("work", {"spec": {"suspend": not number % 2}}, kind=CONNECTIONS)
+        for label in "abc":
+            await stage.edit("work", {"metadata": {"labels": {"a": f"{label}{number}"}}}, kind=CONNECTIONS)
+            await asyncio.sleep(0.01)
+    await stage.edit("work", {"spec": {"suspend": False}}, kind=CONNECTIONS)
+    await stage.says("work", "Connected", kind=CONNECTIONS)
+    await stage.cluster.delete(CONNECTIONS, stage.namespace, "work")
+    await stage.has_no_secret("through")
+
+
 async def restarted(stage, resource):
     """Wait until a workload's template was changed once, and the finalizer of 1Password's operator is gone."""
 
@@ -208,6 +238,8 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
     await stage.holds("foreign", {"password": "first"})
 
     await move_to_another_kind(stage, "login", {"password": "second"})
+
+    await connect_and_disconnect(stage, guarded)
 
     # An item to be left alone, one that is not there, and the end of one.
     stage.put_item("frozen", tags=[names.IGNORE_TAG])

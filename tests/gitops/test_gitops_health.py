@@ -2,14 +2,17 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 from operator_fixtures import VAULT, Stage, condition_of
 
-from keyturn.cluster.resources import KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, Resource
+from keyturn.cluster.resources import CONNECTIONS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, Resource
 from keyturn.core import names
+from keyturn.core.connection_status import ConnectionReport, ConnectionStatus, connection_status
+from keyturn.core.reasons import Reason
 from support.argocd import built_in_health, configured_health
 from support.helm import Helm, HelmFailed
 from support.pages import shown_manifest
@@ -238,6 +241,38 @@ async def test_no_version_of_an_object_is_green_too_early_or_contradicts_itself(
             verdicts.add(await _consistent(judge, version))
     watching.cancel()
     assert verdicts | {await _consistent(judge, last)} == {"Current", "Failed", "InProgress"}
+
+
+CONNECTED = {
+    (): ("InProgress", "Progressing"),
+    (Reason.PROGRESSING,): ("InProgress", "Progressing"),
+    (Reason.UNREACHABLE,): ("InProgress", "Progressing"),
+    (Reason.CREDENTIAL_MISSING,): ("InProgress", "Degraded"),
+    (Reason.CONNECTED,): ("Current", "Healthy"),
+    (Reason.SUSPENDED,): ("Current", "Healthy"),
+    (Reason.CONNECTED, Reason.UNREACHABLE): ("InProgress", "Degraded"),
+    (Reason.RECONNECT_REQUIRED,): ("Failed", "Degraded"),
+    (Reason.CONNECTED, Reason.RECONNECT_REQUIRED): ("Failed", "Degraded"),
+    (Reason.HOST_NOT_ALLOWED,): ("Failed", "Degraded"),
+    (Reason.VAULT_NOT_VISIBLE, Reason.CONNECTED): ("Current", "Healthy"),
+}
+
+
+@pytest.mark.parametrize("reasons", CONNECTED, ids=lambda each: "-".join(each) or "new")
+async def test_the_tools_see_how_a_connection_stands(cluster, crds, namespace, judge, reasons):
+    """A pipeline that applies a Connection waits until it works, and fails at once if only a human can mend it."""
+    spec = {"onepassword": {"tokenSecretRef": {"name": "a", "key": "b"}}}
+    await cluster.create(CONNECTIONS, namespace, "work", {"spec": spec}, field_manager="kubectl")
+    made = await cluster.get(CONNECTIONS, namespace, "work")
+    status = ConnectionStatus()
+    for reason in reasons:
+        report = ConnectionReport(reason, "", vaults=1, items=2)
+        now, generation = datetime.now(UTC), made["metadata"]["generation"]
+        status = connection_status(status, report, generation=generation, now=now)
+        made = {**made, "status": status.to_manifest()}
+
+    seen = await judge.kstatus(made), configured_health(snippet(CONNECTIONS), made)[0]
+    assert seen == CONNECTED[reasons]
 
 
 async def _consistent(judge, version) -> str:

@@ -13,7 +13,7 @@ from keyturn.core import names
 from keyturn.core.conditions import Condition, Status
 from keyturn.core.connection import ConnectionKey, ConnectionSpec, UsableFrom
 from keyturn.core.content import DEFAULT_MAPPING
-from keyturn.core.label_selectors import LabelSelector, Requirement
+from keyturn.core.label_selectors import LabelRequirement, LabelSelector
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.paths import ItemPath
 from keyturn.core.request import DEFAULT_CONNECTION, Key, Owner, SecretRequest
@@ -446,7 +446,7 @@ def test_what_no_connection_serves_asks_no_vault_for_anything(requests):
 
 def test_a_namespace_is_served_from_another_as_long_as_its_labels_fit(requests):
     """The consent of the other namespace is judged by what was read last."""
-    fits = UsableFrom(selector=LabelSelector((Requirement("team", "In", ("n",)),)))
+    fits = UsableFrom(selector=LabelSelector((LabelRequirement("team", "In", ("n",)),)))
     requests.use(known(FOREIGN, usable_from=fits), installation=True)
     requests.observe(replace(A, connection_ref=FOREIGN))
     requests.observe(B)

@@ -8,7 +8,7 @@ import pytest
 from keyturn.cluster import KEYTURN_SECRETS, NAMESPACES, ONEPASSWORD_ITEMS, SECRETS
 from keyturn.core import names
 from keyturn.core.connection import ConnectionKey, UsableFrom
-from keyturn.core.label_selectors import LabelSelector, Requirement
+from keyturn.core.label_selectors import LabelRequirement, LabelSelector
 from keyturn.core.request import Key
 from keyturn.core.vault import VaultUnavailable
 from support.fake_vaults import FakeVaults
@@ -22,7 +22,7 @@ DEFAULT, OWN, FOREIGN = (
 REF = {"connectionRef": {"name": "work", "namespace": "b"}}
 LOST = {"Ready": ("False", "NotConnected"), "Stalled": ("True", "NotConnected")}
 SYNCED = {"Ready": ("True", "Synced")}
-TEAM = LabelSelector((Requirement("team", "In", ("a",)),))
+TEAM = LabelSelector((LabelRequirement("team", "In", ("a",)),))
 
 
 class Worlds(SyncWorld):

@@ -8,12 +8,12 @@ from keyturn.cluster import NAMESPACES, Forbidden
 from keyturn.control.sync.consent import Consent
 from keyturn.control.sync.situations import Situations
 from keyturn.core.connection import ConnectionKey, UsableFrom
-from keyturn.core.label_selectors import LabelSelector, Requirement
+from keyturn.core.label_selectors import LabelRequirement, LabelSelector
 from keyturn.core.outcomes import Ended
 from support.sync_world import NAMESPACE, World
 
 FOREIGN = ConnectionKey("b", "work")
-TEAM = LabelSelector((Requirement("team", "In", ("a",)),))
+TEAM = LabelSelector((LabelRequirement("team", "In", ("a",)),))
 
 
 class Asking(World):

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core.connection import ConnectionKey, ConnectionSpec, UsableFrom
-from keyturn.core.label_selectors import LabelSelector, Requirement
+from keyturn.core.label_selectors import LabelRequirement, LabelSelector
 from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.serving import Consumer, Serving, serving
 
 OWN, DEFAULT, OTHER = ConnectionKey("a", "work"), ConnectionKey("a", "default"), ConnectionKey("b", "work")
-TEAM_A = LabelSelector((Requirement("team", "In", ("a",)),))
-NOT_B = LabelSelector((Requirement("team", "NotIn", ("b",)),))
+TEAM_A = LabelSelector((LabelRequirement("team", "In", ("a",)),))
+NOT_B = LabelSelector((LabelRequirement("team", "NotIn", ("b",)),))
 
 
 def spec(key, **more):
