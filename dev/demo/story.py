@@ -75,7 +75,7 @@ class Story:
         say.command(f"POLLING_INTERVAL={POLLING_INTERVAL} keyturn operator")
         seconds = self._stage.start_operator()
         say.result(
-            f"Ready after {milliseconds(seconds)}. It polls every second here, every 600 s unless told otherwise."
+            f"Ready after {milliseconds(seconds)}. It polls every second here, every 30 s unless told otherwise."
         )
 
     def _first_secret(self) -> None:

@@ -67,7 +67,8 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     time = Time()
     labels = {provider.metrics_prefix: provider.label for provider in settings.providers}
-    metrics = Metrics(version=version("keyturn"), time=time, providers=labels)
+    installed = [settings.provider.metrics_prefix] if settings.provider else []
+    metrics = Metrics(version=version("keyturn"), time=time, providers=labels, installed=installed)
     async with AsyncExitStack() as stack:
         vaults = _open(settings, metrics=metrics, time=time)
         if vaults is not None:
@@ -107,6 +108,7 @@ async def run(settings: Settings) -> None:
                         **({settings.provider.name: operator.connections.not_ready} if settings.provider else {}),
                         "kubernetes": operator.kubernetes_not_ready,
                     },
+                    notes=operator.connections.notes,
                     liveness={**(standby.liveness if standby else {}), "loops": context.heartbeat.check},
                 )
             )

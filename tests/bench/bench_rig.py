@@ -15,7 +15,16 @@ from bench_audit import POLICY, USER, AuditLog, TooSlow
 
 from connect_emulator.admin.client import AdminClient
 from demo.programs import Emulator, Operator
-from keyturn.cluster import DEPLOYMENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, Access, Cluster, Resource
+from keyturn.cluster import (
+    CONNECTIONS,
+    DEPLOYMENTS,
+    KEYTURN_SECRETS,
+    ONEPASSWORD_ITEMS,
+    SECRETS,
+    Access,
+    Cluster,
+    Resource,
+)
 from localcluster import LocalCluster
 from localcluster.layout import Layout, State
 
@@ -47,7 +56,7 @@ class Rig:
         self.audit = AuditLog(cluster.audit_log)
         self._kubeconfig = cluster.kubeconfig_for(user=USER, groups=["system:masters"])
         cluster.kubectl("apply", "-f", str(_ROOT / "crds"))
-        for resource in (ONEPASSWORD_ITEMS, KEYTURN_SECRETS):
+        for resource in (ONEPASSWORD_ITEMS, KEYTURN_SECRETS, CONNECTIONS):
             cluster.wait_for_kind(resource.label)
         cluster.kubectl("create", "namespace", NAMESPACE)
         vaults = self.folder / "vaults.yaml"
@@ -83,12 +92,13 @@ class Rig:
         return self.emulator.admin
 
     @contextmanager
-    def operator(self, *, interval: int, namespace: str = "") -> Iterator["Running"]:
+    def operator(self, *, interval: int, namespace: str = "", **more: str) -> Iterator["Running"]:
         """An operator for the length of the block.
 
         Args:
             interval: seconds between two polls.
             namespace: the only one that it sees; all of them if it is empty.
+            more: of its environment.
         """
         started_at = time.time()
         operator = Operator.start(
@@ -99,6 +109,7 @@ class Rig:
                 "OP_CONNECT_TOKEN_FILE": str(self.emulator.tokens["operator"]),
                 "POLLING_INTERVAL": str(interval),
                 "WATCH_NAMESPACE": namespace,
+                **more,
             },
         )
         try:
@@ -211,14 +222,23 @@ class Rig:
             namespace: where; it exists.
             bodies: name and everything else of each.
         """
+        self.create_everywhere(resource, ((namespace, name, body) for name, body in bodies))
+
+    def create_everywhere(self, resource: Resource, objects: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Create objects, several at once.
+
+        Args:
+            resource: their kind.
+            objects: namespace, name and everything else of each; no namespace for a kind that is in none.
+        """
 
         async def create_all() -> None:
-            remaining = iter(bodies)
+            remaining = iter(objects)
             async with Cluster.at(await Access.load(kubeconfig=self.cluster.kubeconfig), pool_size=_AT_ONCE) as gateway:
 
                 async def work() -> None:
-                    for name, body in remaining:
-                        await gateway.create(resource, namespace, name, body, field_manager="bench")
+                    for namespace, name, body in remaining:
+                        await gateway.create(resource, namespace or None, name, body, field_manager="bench")
 
                 async with asyncio.TaskGroup() as group:
                     for _ in range(_AT_ONCE):

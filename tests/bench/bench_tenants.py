@@ -1,10 +1,8 @@
 """Sane tenants beside a hostile one: how long a rotation takes to reach their Secrets, with and without it."""
 
 import asyncio
-import base64
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +10,9 @@ from pathlib import Path
 
 from bench_measures import quantile
 from bench_objects import HOSTILE, KINDS, SANE_ITEM, hostile
-from bench_rig import NAMESPACE, VAULT, Rig, Running, secret_name
+from bench_rig import NAMESPACE, Rig, Running, secret_name
+from bench_rotations import AT_ONCE, rotate
 
-from demo import signs
-from demo.watching import Watch
 from keyturn.cluster import KEYTURN_SECRETS, Access, Cluster, Resource
 
 SANE, ENEMIES = 300, 50
@@ -24,15 +21,10 @@ ROTATIONS = 300
 MORE_LATENCY = 1.2
 """How many times as long a rotation may take beside hostile objects."""
 _INTERVAL = 1
-_AT_ONCE = 30
-_PAUSE_S = 0.19
-"""Between two rotations: no divisor of the interval of polls, so that they come at all moments between two of them."""
 _ENEMY_VAULT, _ENEMY_NAMESPACE = "Hostile", "hostile"
 _TOUCHED = 5
 """Hostile objects that get another shape each second, beside the rotation of all of them."""
 _PATIENCE = 180.0
-_NUMBERS = itertools.count()
-"""No two rotations make the same value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +75,11 @@ def _rotations(rig: Rig, running: Running) -> dict[Resource, list[float]]:
     found: dict[Resource, list[float]] = {kind: [] for kind in KINDS}
     titles = itertools.cycle(zip(*_sane().values(), strict=True))
     while len(found[KEYTURN_SECRETS]) < ROTATIONS:
-        began: list[float] = []
-        values: list[str] = []
-        with Watch(rig.cluster, f"/api/v1/namespaces/{NAMESPACE}/secrets", check=running.check) as secrets:
-            for title in itertools.chain.from_iterable(itertools.islice(titles, _AT_ONCE // len(KINDS))):
-                values.append(f"rotated-{next(_NUMBERS)}")
-                began.append(time.monotonic())
-                rig.connect.rotate(VAULT, title, value=values[-1])
-                time.sleep(_PAUSE_S)
-            moments = secrets.until_all([_holds(value) for value in values], what="rotated Secrets", timeout=_PATIENCE)
-        took = [moment - at for moment, at in zip(moments, began, strict=True)]
+        group = list(itertools.chain.from_iterable(itertools.islice(titles, AT_ONCE // len(KINDS))))
+        took = rotate(rig, running, group)
         for place, kind in enumerate(KINDS):
             found[kind] += took[place :: len(KINDS)]
     return found
-
-
-def _holds(value: str) -> signs.Sign:
-    encoded = base64.b64encode(value.encode()).decode()
-    return lambda _, manifest: encoded in manifest.get("data", {}).values()
 
 
 @contextmanager

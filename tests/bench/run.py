@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 from bench_audit import TooSlow
+from bench_connections import broken_connections, connections_markdown, measure_connections
 from bench_fanout import ITEMS, broken_fanouts, fanout_markdown, measure_fanouts
 from bench_kinds import broken_kinds, kinds_markdown, measure_kinds
 from bench_measures import ROTATIONS, measure_flowing, measure_steady
@@ -120,11 +121,18 @@ def _tenants(folder: Path) -> Part:
     return Part(tenants_markdown(latencies), list(broken_tenants(latencies)))
 
 
+def _connections(folder: Path) -> Part:
+    _say("Rotations through a healthy connection, alone and beside sick ones; then a thousand connections")
+    measured = measure_connections(folder=folder)
+    return Part(connections_markdown(measured), list(broken_connections(measured)))
+
+
 PARTS: Mapping[str, Callable[[Path], Part]] = {
     "items": _items,
     "restarts": _restarts,
     "shapes": _shapes,
     "tenants": _tenants,
+    "connections": _connections,
 }
 
 

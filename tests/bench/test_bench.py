@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from bench_audit import AuditLog, TooSlow
+from bench_connections import Connected, Crowd, broken_connections, connections_markdown
 from bench_fanout import SHAPES, FanOut, broken_fanouts, fanout_markdown
 from bench_kinds import ITEMS, Kind, broken_kinds, kinds_markdown
 from bench_measures import Flowing, Steady, quantile
@@ -235,3 +236,32 @@ def test_an_item_of_a_hostile_tenant_has_what_its_shapes_name():
     labels = [{each["label"] for each in make()["fields"]} for make in (small_item, big_item)]
 
     assert labels == [{"password"}, {"password", "big"}]
+
+
+CROWD = Crowd(connections=1000, resident_before=90 * MIB, resident=190 * MIB, requests=2.0, writes=0, cpu_percent=5.0)
+CONNECTED = Connected([0.5] * 100, [0.55] * 100, ["hangs", "floods"], CROWD)
+
+
+def test_connections_that_keep_their_promises_are_not_complained_of():
+    """Figures within the promises break none, and are shown."""
+    assert list(broken_connections(CONNECTED)) == []
+
+    shown = connections_markdown(CONNECTED)
+    assert "beside one that hangs, one that floods" in shown
+    assert "550 / 550 ms (+10 / +10 %)" in shown
+    assert "| Memory per Connection, with its items and objects | 102 KiB |" in shown
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (replace(CONNECTED, beside=[0.7] * 100), "p99: +40 %"),
+        (replace(CONNECTED, crowd=replace(CROWD, requests=3.0)), "idle poll: 3.00"),
+        (replace(CONNECTED, crowd=replace(CROWD, writes=1)), "idle Connections: 1"),
+    ],
+)
+def test_each_broken_promise_of_connections_is_named(changed, named):
+    """One connection that is sick must not delay another."""
+    [said] = broken_connections(changed)
+
+    assert named in said

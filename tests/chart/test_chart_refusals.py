@@ -45,7 +45,15 @@ from support.helm import CHART, HelmFailed, environment
             r"at '/connections/usePolicy/enabled': value must be one of",
         ),
         ({"operator": {"create": False}}, r"operator\.create: this chart is the operator"),
-        ({"operator": {"authMethod": "service-account"}}, r"operator\.authMethod: Keyturn reads a Connect server"),
+        (
+            {"operator": {"authMethod": "service-account"}, "emulator": {"enabled": True}},
+            r"operator\.authMethod: with emulator\.enabled",
+        ),
+        (
+            {"operator": {"authMethod": "service-account", "pollingInterval": 599}},
+            r"operator\.pollingInterval: must be at least 600 with operator\.authMethod=service-account",
+        ),
+        ({"operator": {"serviceAccountToken": {"name": "A"}}}, r'operator\.serviceAccountToken\.name: "A" must be'),
         (
             {"operator": {"tls": {"trust": {"secret": "a", "configMap": "b"}}}},
             r"operator\.tls\.trust: set secret or configMap, not both",
@@ -124,10 +132,8 @@ def test_null_where_a_value_is_needed_is_refused(helm, path):
 
 
 def test_no_polling_interval_is_the_default_as_in_the_official_chart(helm):
-    """1Password's chart renders nothing for null, which means 600 to its operator."""
-    without = environment(helm.render({"operator": {"pollingInterval": None}}))
-
-    assert without["POLLING_INTERVAL"] == "600"
+    """1Password's chart renders nothing for null, which means to its operator, and to ours, that nobody has chosen."""
+    assert "POLLING_INTERVAL" not in environment(helm.render({"operator": {"pollingInterval": None}}))
 
 
 @pytest.mark.parametrize("switch", [True, False])

@@ -12,7 +12,7 @@ from connect_emulator.clock import Clock
 from connect_emulator.server import ConnectEmulator
 from keyturn.core import names
 from keyturn.settings import read_settings
-from support.chart_values import AVAILABLE, COMBINATIONS, NAMESPACED, OFFICIAL, TRIAL
+from support.chart_values import AVAILABLE, COMBINATIONS, NAMESPACED, OFFICIAL, SERVICE_ACCOUNT, TRIAL
 from support.helm import CHART, container, environment, of_kind, only
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,16 +72,16 @@ def test_connect_is_found_as_in_the_official_chart_or_by_url(helm, connect, host
 @pytest.mark.parametrize(
     ("values", "seconds"),
     [
-        ({}, "600"),
-        ({"operator": {"pollingInterval": None}}, "600"),
+        ({}, None),
+        ({"operator": {"pollingInterval": None}}, None),
         ({"emulator": {"enabled": True}}, "5"),
         ({"emulator": {"enabled": True}, "operator": {"pollingInterval": 60}}, "60"),
         ({"emulator": {"enabled": True}, "operator": {"pollingInterval": 600}}, "600"),
     ],
 )
 def test_a_trial_polls_often_unless_an_interval_was_chosen(helm, values, seconds):
-    """Whoever rotates a password in a trial and waits for ten minutes concludes that nothing works."""
-    assert environment(helm.render(values))["POLLING_INTERVAL"] == seconds
+    """If nobody chooses, the operator does: it knows which kind of vault it polls."""
+    assert environment(helm.render(values)).get("POLLING_INTERVAL") == seconds
 
 
 def test_values_reach_the_operator(helm):
@@ -320,6 +320,21 @@ def test_an_installation_without_a_server_of_its_own_mounts_no_token(helm):
     assert not spec["volumes"]
     assert not container(manifests)["volumeMounts"]
     assert len(only(manifests, "NetworkPolicy")["spec"]["egress"]) == 2
+
+
+def test_a_service_account_takes_the_place_of_connect(helm):
+    """Its token is a file, too, so that a new one needs no restart; of Connect nothing is left, its default address included."""
+    manifests = helm.render(SERVICE_ACCOUNT)
+    variables = environment(manifests)
+    pod = only(manifests, "Deployment")["spec"]["template"]["spec"]
+
+    assert variables["OP_SERVICE_ACCOUNT_TOKEN_FILE"] == "/etc/keyturn/onepassword/token"
+    assert variables["SSL_CERT_FILE"] == "/etc/keyturn/trust/ca.crt"
+    assert not [name for name in variables if name.startswith("OP_CONNECT_")]
+    [token] = [volume["secret"] for volume in pod["volumes"] if volume["name"] == "onepassword"]
+    assert (token["secretName"], token["items"]) == ("robot", [{"key": "ops", "path": "token"}])
+    assert only(manifests, "Secret")["stringData"] == {"ops": "canary-token"}
+    assert read_settings([], variables).provider.name == "onepassword"
 
 
 def test_who_may_read_connections_and_who_may_write_them(helm):

@@ -42,6 +42,17 @@ def test_an_unchanged_file_is_not_read_again(source, time, monkeypatch):
         assert source.current() == "first"
 
 
+def test_the_stamp_shows_that_a_file_may_hold_another_token(source):
+    """Also while there is none: its arrival must be noticed without a request."""
+    before = source.stamp()
+    assert source.stamp() == before
+    source.path.unlink()
+    assert source.stamp() == ()
+
+    source.path.write_text("second-token")
+    assert source.stamp() not in {before, ()}
+
+
 def test_a_swapped_link_is_a_new_file(tmp_path, time):
     """A kubelet writes a new folder and swaps one symbolic link."""
     for name in ("one", "two"):

@@ -32,12 +32,13 @@ class Crew:
     """
 
     def __init__(self, replicas: int, ground: Ground, *, variables: Mapping[str, str] | None = None) -> None:
+        ground.give_token()
         usual: dict[str, str | Path] = {
             "KUBECONFIG": ground.proxy.kubeconfig(ground.folder),
             "WATCH_NAMESPACE": ground.namespace,
             "POD_NAMESPACE": ground.namespace,
             "OP_CONNECT_HOST": ground.emulator.url,
-            "OP_CONNECT_TOKEN": ground.emulator.token("all"),
+            "OP_CONNECT_TOKEN_FILE": ground.token_file,
             "AUTO_RESTART": "true",
         }
         arguments = ["--leader-elect"] if replicas > 1 else []

@@ -28,7 +28,7 @@ class Ground:
         namespace: an empty one.
         proxy: between the operators and the API server.
         emulator: a Connect server with an empty vault.
-        folder: for logs.
+        folder: for logs, and for the token of the operators.
     """
 
     cluster: AdminCluster
@@ -36,6 +36,15 @@ class Ground:
     proxy: ApiProxy
     emulator: EmulatorProcess
     folder: Path
+
+    @property
+    def token_file(self) -> Path:
+        """Where the operators find their token."""
+        return self.folder / "token"
+
+    def give_token(self) -> None:
+        """Put a good token there, also if there is one: an operator whose token was refused then tries again."""
+        self.token_file.write_text(self.emulator.token("all"))
 
 
 @asynccontextmanager

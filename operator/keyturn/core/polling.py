@@ -46,6 +46,15 @@ def scopes_to_list(
     return due
 
 
+def any_older(now: Sequence[Scope], before: Sequence[Scope]) -> bool:
+    """Whether a scope has an older version than at the poll before: then two replicas answered, of which one lags behind."""
+    versions = {scope.id: scope.version for scope in before}
+    return any(
+        scope.version is not None and (known := versions.get(scope.id)) is not None and scope.version < known
+        for scope in now
+    )
+
+
 def is_cheaper_one_by_one(scope: Scope, wanted: int) -> bool:
     """Whether to ask for so many items by name rather than to list the whole scope.
 

@@ -25,7 +25,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 
 class VaultError(Exception):
@@ -224,3 +224,16 @@ class Vaults(Protocol):
 
     async def close(self) -> None:
         """End every connection and forget the credential."""
+
+
+@runtime_checkable
+class RenewsCredential(Protocol):
+    """What `Vaults` also are if they read their credential again by themselves, as from a file that somebody may replace."""
+
+    def credential_stamp(self) -> object:
+        """Differs from before if the credential may be another one now; None if it never will. It says nothing of the credential."""
+
+
+def credential_stamp(vaults: Vaults) -> object:
+    """Differs from before if the credential may be another one now; None if it never changes by itself. No request is sent."""
+    return vaults.credential_stamp() if isinstance(vaults, RenewsCredential) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -15,6 +15,9 @@ from keyturn.base.time import Time
 
 Check = Callable[[], str | None]
 """Returns None while all is well, else one sentence that says what is wrong. It must be quick."""
+
+Notes = Callable[[], Sequence[str]]
+"""Returns what is worth a line each, although it does not count. It must be quick."""
 
 Expose = Callable[[str], tuple[bytes, str]]
 """Takes an Accept header and returns metrics with their content type; `Metrics.expose` is one."""
@@ -105,7 +108,9 @@ class Heartbeat:
         return "; ".join(stuck) or None
 
 
-def report(name: str, checks: Mapping[str, Check], *, verbose: bool, detail: str = "") -> tuple[int, str]:
+def report(
+    name: str, checks: Mapping[str, Check], *, verbose: bool, detail: str = "", notes: Sequence[str] = ()
+) -> tuple[int, str]:
     """Run checks and write the response as the health endpoints of Kubernetes do.
 
     Args:
@@ -113,6 +118,7 @@ def report(name: str, checks: Mapping[str, Check], *, verbose: bool, detail: str
         checks: by name.
         verbose: whether to list the checks also if all are well.
         detail: added to the response if all are well.
+        notes: lines that are added if all checks are listed; they change no status.
 
     Returns:
         HTTP status (200 or 503) and plain text.
@@ -126,6 +132,7 @@ def report(name: str, checks: Mapping[str, Check], *, verbose: bool, detail: str
             problem = f"the check itself failed ({type(error).__name__})"
         healthy = healthy and problem is None
         lines.append(f"[+]{title} ok" if problem is None else f"[-]{title} failed: {problem}")
+    lines += [f"[ ]{note}" for note in notes]
     if not healthy:
         lines.append(f"{name} check failed")
         return 503, "\n".join(lines) + "\n"
@@ -145,12 +152,14 @@ class ServingPhase:
         readiness: checks of `/readyz`: whether the process does its work now.
         liveness: checks of `/healthz`: a failure means that a restart of the process would help.
         detail: what a `/readyz` without failures adds, such as what the process is ready for.
+        notes: what `/readyz?verbose` adds, such as connections of tenants that do not work.
     """
 
     expose: Expose
     readiness: Mapping[str, Check] = field(default_factory=dict)
     liveness: Mapping[str, Check] = field(default_factory=dict)
     detail: str = ""
+    notes: Notes = tuple
 
 
 class HealthServer:
@@ -221,7 +230,8 @@ class HealthServer:
         async def readyz(request: web.Request) -> web.Response:
             phase = self._phase
             verbose = "verbose" in request.query
-            return _plain(*report("readyz", phase.readiness, verbose=verbose, detail=phase.detail))
+            notes = phase.notes() if verbose else ()
+            return _plain(*report("readyz", phase.readiness, verbose=verbose, detail=phase.detail, notes=notes))
 
         return [web.get("/healthz", healthz), web.get("/readyz", readyz)]
 

@@ -44,10 +44,12 @@ class Label:
     Attributes:
         name: as a query writes it.
         values: an enum of all values; or, for values that come from outside our code, a regular expression for them.
+        capacity: the largest number of different values of a regular expression.
     """
 
     name: str
     values: type[StrEnum] | str
+    capacity: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,15 @@ class LabelValues:
         """The text itself, or `other`."""
         if text in self._known:
             return text
-        if self._form is None or len(self._known) >= self._capacity or not self._form.fullmatch(text):
+        if text == OTHER or self._form is None or len(self._known) >= self._capacity or not self._form.fullmatch(text):
             return OTHER
         self._known.add(text)
         return text
+
+    def forget(self, text: str) -> None:
+        """A value of a regular expression is not used any more, so that another one may take its place."""
+        if self._form is not None:
+            self._known.discard(text)
 
 
 class Registry:
@@ -147,7 +154,7 @@ class Registry:
 
     def _build(self, row: Metric) -> None:
         names = [label.name for label in row.labels]
-        self._values[row.name] = [LabelValues(label.values) for label in row.labels]
+        self._values[row.name] = [LabelValues(label.values, capacity=label.capacity) for label in row.labels]
         match row.kind:
             case MetricKind.INFO:
                 self._infos[row.name] = Info(row.name, row.help, registry=self.collectors)
@@ -188,6 +195,16 @@ class Registry:
     def clear(self, metric: Metric) -> None:
         """Remove all series of a gauge with labels."""
         self._gauges[metric.name].clear()
+
+    def remove(self, metric: Metric, **labels: str) -> None:
+        """Remove all series of a counter or gauge whose labels have these values, which others may then take the place of."""
+        collectors: Mapping[str, Counter | Gauge] = (
+            self._counters if metric.kind is MetricKind.COUNTER else self._gauges
+        )
+        collectors[metric.name].remove_by_labels(labels)
+        for label, values in zip(metric.labels, self._values[metric.name], strict=True):
+            if label.name in labels:
+                values.forget(labels[label.name])
 
     def follow(self, metric: Metric, read: Callable[[], float]) -> None:
         """Read a gauge at each scrape."""

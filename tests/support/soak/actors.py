@@ -172,6 +172,7 @@ class ConnectBreaker:
 
     def __init__(self, ground: Ground) -> None:
         self._connect = ground.emulator.admin
+        self._ground = ground
 
     async def do(self, step: Step) -> None:
         """Let something go wrong, for as long as the step lasts."""
@@ -198,6 +199,8 @@ class ConnectBreaker:
     def _end(self, step: Step) -> None:
         if step.action == "answers":
             self._connect.clear_faults()
+            # Nobody asks with a refused token again until somebody puts one into its place.
+            self._ground.give_token()
         elif step.action == "outage":
             self._connect.outage(False)
         elif step.action == "old versions":

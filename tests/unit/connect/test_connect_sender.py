@@ -148,6 +148,9 @@ class Tokens:
             return True
         return False
 
+    def stamp(self):
+        """It never changes by itself."""
+
 
 def authorizations(bench):
     return [request.headers.get("authorization") for request in bench.script.requests]

@@ -270,7 +270,7 @@ def status(kind, code, server_message=""):
 
 TRANSLATIONS = [
     (status(TokenRefused, 401), vault.CredentialRefused),
-    (BadToken("x"), vault.CredentialRefused),
+    (BadToken("x"), vault.CredentialInvalid),
     (HostRefused("x"), vault.HostNotAllowed),
     (status(Denied, 403), vault.AccessDenied),
     (status(Missing, 404), vault.NotInVault),
@@ -307,6 +307,7 @@ def test_every_error_has_its_class_at_the_seam(error, kind):
     # What may be the server's fault says where the server is.
     about_server = kind in {
         vault.CredentialRefused,
+        vault.CredentialInvalid,
         vault.HostNotAllowed,
         vault.RateLimited,
         vault.VaultUnavailable,

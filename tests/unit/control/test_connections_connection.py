@@ -16,6 +16,7 @@ from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
 from support.fake_vaults import FAKE, FakeVaults
+from support.sync_world import metric
 
 DB = ItemPath("Prod", "db")
 
@@ -220,3 +221,41 @@ async def running(connections):
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def test_what_is_wrong_with_tenants_connections_is_a_note_of_readiness(connections):
+    """The pod of all must not be taken out of service because of one tenant's token."""
+    assert connections.notes() == ["Connection red is Unknown", "Connection blue is Unknown"]
+    for each in connections:
+        await each.poller.poll()
+    assert connections.notes() == []
+
+    connections["red"].vaults.error = VaultUnavailable("red is down")
+    await connections["red"].poller.poll()
+    assert connections.notes() == ["Connection red is Down"]
+    assert connections.not_ready() is None
+
+
+def test_the_notes_of_readiness_are_bounded(connections):
+    """A thousand lines would hide the one that counts."""
+    for number in range(30):
+        connections.add(f"team/{number}", FAKE, FakeVaults())
+
+    assert connections.notes()[19:] == ["Connection team/17 is Unknown", "and 12 more"]
+
+
+async def test_metrics_forget_a_connection_that_is_removed_but_not_one_that_is_replaced(connections):
+    """A new credential begins no new count of requests: the quota is that of the account."""
+
+    def count(connection):
+        return metric(connections._context, "keyturn_connect_connection_requests_total", connection=connection)
+
+    for _ in range(3):
+        connections._context.metrics.vault_request(FAKE.metrics_prefix, "GET /", "200", 0.1, connection="red")
+    connections.add("red", FAKE, FakeVaults())
+    assert count("red") == 3
+    connections.remove("red")
+
+    text = connections._context.metrics.expose()[0].decode()
+    assert 'connection="red"' not in text
+    assert 'connection="blue"' in text

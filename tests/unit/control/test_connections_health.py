@@ -3,11 +3,13 @@
 import pytest
 
 from keyturn.control.connections.health import ConnectionHealth
-from keyturn.core.vault import AccessDenied, CredentialRefused, RateLimited, VaultUnavailable
+from keyturn.core.health_states import HealthState
+from keyturn.core.vault import AccessDenied, CredentialInvalid, CredentialRefused, RateLimited, Scope, VaultUnavailable
 from support.fake_time import FakeTime
 
 DOWN = VaultUnavailable("the server is down")
 DENIED = AccessDenied("not this vault")
+REFUSED = CredentialRefused("the token is refused")
 
 
 @pytest.fixture(name="time")
@@ -26,14 +28,14 @@ def test_a_connection_that_was_never_polled_is_not_ready_and_not_down(health):
 
     assert not health.is_down
     assert health.not_ready() == "Fake has not been polled yet"
-    assert health.state() is None
+    assert health.summary() is None
 
 
 def test_a_connection_that_answers_is_ready(health):
     """Nothing is wrong, and nothing is logged."""
     health.set_reachable()
 
-    assert (health.not_ready(), health.state(), health.staleness()) == (None, None, None)
+    assert (health.not_ready(), health.summary(), health.staleness()) == (None, None, None)
 
 
 def test_a_connection_that_is_down_refuses_every_request(health):
@@ -73,7 +75,7 @@ def test_the_state_names_the_kind_of_error(health, error, state):
     """It changes only with the kind, so that an outage is logged once."""
     health.set_down(error)
 
-    assert health.state() == state
+    assert health.summary() == state
 
 
 def test_recovery_ends_everything(health):
@@ -83,7 +85,7 @@ def test_recovery_ends_everything(health):
     health.set_reachable()
 
     health.check()
-    assert (health.not_ready(), health.state()) == (None, None)
+    assert (health.not_ready(), health.summary()) == (None, None)
 
 
 def test_a_vault_that_cannot_be_listed_makes_the_connection_not_ready_but_not_down(health):
@@ -93,7 +95,7 @@ def test_a_vault_that_cannot_be_listed_makes_the_connection_not_ready_but_not_do
     health.check()
     assert not health.is_down
     assert health.not_ready() == "not this vault; not this vault"
-    assert health.state() == "cannot list the vaults v, w"
+    assert health.summary() == "cannot list the vaults v, w"
 
 
 def test_a_connection_becomes_stale_after_too_long_without_an_answer(health, time):
@@ -141,3 +143,119 @@ def test_a_failed_request_has_the_poller_look_unless_it_knows(health):
     health.set_reachable()
     health.report_failure()
     assert health.recheck
+
+
+@pytest.fixture(name="changes")
+def _changes(health):
+    changes = []
+    health.subscribe(lambda before, now: changes.append((before, now)))
+    return changes
+
+
+def test_each_change_of_state_is_reported_once(health, changes):
+    """However many polls find the same."""
+    for _ in range(3):
+        health.set_reachable()
+    for _ in range(3):
+        health.set_down(DOWN)
+    for _ in range(3):
+        health.set_reachable(vault_errors={"v": DENIED})
+
+    assert changes == [
+        (HealthState.UNKNOWN, HealthState.UP),
+        (HealthState.UP, HealthState.DOWN),
+        (HealthState.DOWN, HealthState.DEGRADED),
+    ]
+
+
+def test_a_first_refusal_is_reported_to_nobody(health, changes):
+    """Servers refuse good credentials at times; but no request is sent until a second look."""
+    health.set_reachable()
+    health.set_down(REFUSED)
+
+    assert health.is_down
+    assert (health.state, health.reported) == (HealthState.REFUSED_ONCE, HealthState.UP)
+    health.set_reachable()
+    assert changes == [(HealthState.UNKNOWN, HealthState.UP)]
+
+
+def test_a_second_refusal_requires_a_new_credential(health):
+    """The message says what it waits for."""
+    health.set_down(REFUSED)
+    health.set_down(REFUSED)
+
+    assert health.state is health.reported is HealthState.RECONNECT_REQUIRED
+    assert health.summary() == "cannot be used (CredentialRefused)"
+    assert health.detail() == (
+        "the token is refused; after a second look, asked again only once its credential changes or a sync is requested"
+    )
+
+
+def test_a_malformed_credential_needs_no_second_look(health):
+    """No request was sent with it, so the server had no say."""
+    health.set_down(CredentialInvalid("the token is empty"))
+
+    assert health.state is HealthState.RECONNECT_REQUIRED
+
+
+def test_a_new_credential_gets_a_second_look_too(health):
+    """What was found about the old one says nothing about it."""
+    health.set_down(REFUSED)
+    health.set_down(REFUSED)
+    health.report_new_credential()
+    assert health.credential_changed
+    assert health.wake.is_set()
+
+    health.set_down(REFUSED)
+    assert health.state is HealthState.REFUSED_ONCE
+
+
+def test_a_slow_server_is_degraded_and_can_be_used(health):
+    """From the second slow answer on: the first one after its start may always be slow."""
+    health.set_reachable(seconds=6.0)
+    assert health.summary() is None
+    health.set_reachable(seconds=6.0)
+
+    health.check()
+    assert health.state is HealthState.DEGRADED
+    assert health.summary() == "is slow"
+    assert health.detail() == "Fake took long to answer several times"
+    assert health.not_ready() is None
+    for _ in range(9):
+        health.set_reachable()
+    assert health.summary() is None
+
+
+@pytest.mark.parametrize("oddity", ["versions go back", "credential refused"])
+def test_replicas_that_disagree_are_named(health, oddity):
+    """One of two servers behind an address lags behind, or does not know the token."""
+    for version in (5, 4, 5, 4):
+        if oddity == "versions go back":
+            health.set_reachable(scopes=[Scope("v", "Prod", version=version)])
+        else:
+            health.set_down(REFUSED)
+            health.set_reachable()
+
+    health.check()
+    assert health.state is HealthState.DEGRADED
+    assert health.summary() == "gives answers that disagree"
+    assert "several servers" in health.detail()
+
+
+def test_it_is_known_when_a_connection_becomes_stale(health, time):
+    """One that is not polled must become stale all the same."""
+    health.set_reachable()
+    time.advance(100)
+    assert health.seconds_until_stale() == 201
+
+    time.advance(health.seconds_until_stale())
+    assert health.staleness() is not None
+    assert health.seconds_until_stale() == float("inf")
+
+
+def test_what_is_wrong_with_vaults_can_be_read(health):
+    """By the ids of the vaults."""
+    health.set_reachable(vault_errors={"v": DENIED})
+
+    assert health.vault_errors == {"v": DENIED}
+    assert health.is_vault_down("v")

@@ -1,15 +1,18 @@
 """The poller: how often it asks, what it reports, and what it does while a connection is down."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.poller import Polled, Poller
+from keyturn.core.health_states import HealthState
 from keyturn.core.paths import ItemPath
-from keyturn.core.request import Key
-from keyturn.core.vault import AccessDenied, CredentialRefused, RateLimited, VaultUnavailable
+from keyturn.core.provider import Budget
+from keyturn.core.request import DEFAULT_CONNECTION, Key
+from keyturn.core.vault import AccessDenied, CredentialInvalid, CredentialRefused, RateLimited, VaultUnavailable
 from support.event_loop import until
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
@@ -18,13 +21,14 @@ from support.fake_vaults import FAKE, FakeVaults
 from support.sync_world import metric
 
 DOWN = VaultUnavailable("down")
+REFUSED = CredentialRefused("the token is refused")
 DB = Key("app", "db")
 
 
 class Polling:
     """A poller of fake vaults. A poll is due each minute, and a full one each ten minutes."""
 
-    def __init__(self, *, sleeps=True):
+    def __init__(self, *, sleeps=True, connection="one", provider=FAKE, **more):
         self.time = FakeTime(sleeps=sleeps)
         self.vaults = FakeVaults()
         self.context = fake_context(
@@ -33,20 +37,23 @@ class Polling:
         self.health = ConnectionHealth("Fake", max_staleness=300.0, time=self.time)
         self.index = ItemIndex(
             self.vaults,
-            connection="one",
+            connection=connection,
             wanted=lambda: [ItemPath("Prod", "db")],
             health=self.health,
             provider=FAKE,
             time=self.time,
         )
         self.polls = []
+        self.stamp = None
         self.poller = Poller(
             self.context,
-            connection="one",
-            provider=FAKE,
+            connection=connection,
+            provider=provider,
             index=self.index,
             health=self.health,
             on_polled=self.polls.append,
+            stamp=lambda: self.stamp,
+            **more,
         )
 
     def take_polls(self):
@@ -218,8 +225,9 @@ async def test_the_first_poll_is_logged_and_each_further_one_only_for_debugging(
     ]
 
 
-async def test_polls_are_counted_with_their_failures(world):
+async def test_polls_are_counted_with_their_failures():
     """An alert is raised by the age of the last good one."""
+    world = Polling(connection=DEFAULT_CONNECTION)
     await world.poller.poll()
     assert metric(world.context, "keyturn_connect_up") == 1
 
@@ -228,6 +236,48 @@ async def test_polls_are_counted_with_their_failures(world):
 
     assert metric(world.context, "keyturn_connect_up") == 0
     assert metric(world.context, "keyturn_poll_duration_seconds_count") == 2
+
+
+async def test_the_state_of_each_connection_is_a_metric():
+    """A tenant's connection that is down must not look like the installation's."""
+    world = Polling(connection="team-a/work")
+
+    def states():
+        text = world.context.metrics.expose()[0].decode()
+        return [line.split('state="')[1] for line in text.splitlines() if line.startswith("keyturn_connection_state{")]
+
+    assert states() == ['Unknown"} 1.0']
+    await world.poller.poll()
+    assert states() == ['Up"} 1.0']
+    for world.vaults.error in (REFUSED, REFUSED):
+        await world.poller.poll()
+
+    assert states() == ['ReconnectRequired"} 1.0']
+    assert metric(world.context, "keyturn_connect_up") == 0
+    assert metric(world.context, "keyturn_last_successful_poll_timestamp_seconds") == 0
+
+
+async def test_a_line_of_the_log_names_the_connection(caplog):
+    """There may be a thousand of them."""
+    world = Polling(connection="team-a/work")
+    world.vaults.error = DOWN
+    await world.poller.poll()
+
+    assert caplog.messages == ["Fake (Connection team-a/work) cannot be used (Unavailable): down"]
+
+
+async def test_a_connection_may_have_an_interval_of_its_own():
+    """Each provider has a budget, and each Connection may choose."""
+    assert await Polling(interval=300.0).poller.poll() == 300
+
+
+async def test_a_provider_with_a_quota_is_asked_rarely_also_while_it_fails():
+    """Its account is empty for all if one connection retries each minute for a day."""
+    frugal = replace(FAKE, budget=Budget(requests_at_once=1, shortest_poll=600.0))
+    world = Polling(provider=frugal, interval=600.0)
+    world.vaults.error = DOWN
+
+    assert [await world.poller.poll() for _ in range(12)][-1] == 450
 
 
 async def test_a_failed_request_has_the_connection_polled_at_once():
@@ -374,12 +424,146 @@ async def test_a_vault_that_cannot_be_listed_leaves_its_look_unanswered(running)
     assert running.take_polls()[0].answered == {DB: "1"}
 
 
-async def test_a_credential_that_is_refused_every_second_time_is_logged_as_flapping_once(world, caplog):
+async def test_a_credential_that_is_refused_every_second_time_is_logged_once(world, caplog):
     """One of two servers behind an address may lack the token."""
+    await world.poller.poll()
     for _ in range(20):
-        for world.vaults.error in (CredentialRefused("refused"), None):
+        for world.vaults.error in (REFUSED, None):
             await world.poller.poll()
             world.time.advance(2)
 
-    assert len([message for message in caplog.messages if "comes and goes" in message]) == 1
-    assert len(caplog.messages) <= 5
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("Fake gives answers that disagree: ")
+
+
+async def test_a_refused_credential_is_looked_at_once_more_after_some_seconds(running):
+    """Good credentials are refused at times; a connection that is up again after that was never down for anybody."""
+    running.vaults.error = REFUSED
+    running.poller.looks.ask({"v"}, DB, "1")
+    await until(lambda: running.time.timers == [5.0])
+    running.vaults.error = None
+    running.time.advance(5)
+
+    await until(lambda: running.time.timers == [60])
+    assert running.health.state is HealthState.UP
+
+
+async def refused(world):
+    """The credential is refused at the next poll, and at the second look."""
+    world.vaults.error = REFUSED
+    world.time.advance(60)
+    await until(lambda: world.time.timers == [5.0])
+    world.time.advance(5)
+    await until(lambda: world.health.state is HealthState.RECONNECT_REQUIRED)
+    await until(lambda: world.time.timers)
+    world.vaults.take_asked()
+    world.take_polls()
+
+
+async def test_a_refused_credential_is_never_tried_again_on_a_timer(running, caplog):
+    """A wrong token burns the quota of its whole account in minutes."""
+    await refused(running)
+    for _ in range(3 * 24 * 60):
+        running.time.advance(60)
+        await until(lambda: running.time.timers)
+
+    assert running.vaults.take_asked() == []
+    assert running.context.heartbeat.check() is None
+    [message] = [message for message in caplog.messages if "cannot be used" in message]
+    assert message == (
+        "Fake cannot be used (CredentialRefused): the token is refused; "
+        "after a second look, asked again only once its credential changes or a sync is requested"
+    )
+
+
+async def test_a_credential_that_never_worked_is_logged_at_once(world, caplog):
+    """It is rather wrong than refused by chance."""
+    world.vaults.error = REFUSED
+    for _ in range(2):
+        await world.poller.poll()
+
+    [message] = caplog.messages
+    assert message.startswith("Fake cannot be used (CredentialRefused): ")
+
+
+async def test_what_is_not_polled_becomes_stale_all_the_same(running):
+    """Readiness must not stay true for ever because nobody asks any more."""
+    await refused(running)
+    for _ in range(10):
+        running.time.advance(60)
+        await until(lambda: running.time.timers)
+
+    assert running.take_polls() == [Polled("one", reachable=False, newly_stale=True)]
+
+
+async def test_a_new_credential_counts_at_once(running):
+    """Whoever has put it there is looking at the screen."""
+    await refused(running)
+    running.vaults.error = None
+    running.poller.credential_changed()
+
+    await until(lambda: running.polls)
+    assert running.take_polls()[0].reachable
+    await until(lambda: running.time.timers == [60])
+
+
+async def test_a_new_credential_ends_the_pause_of_a_connection_that_is_down(running):
+    """The old one may be why the server does not answer as it should."""
+    running.vaults.error = DOWN
+    running.time.advance(60)
+    await until(lambda: running.time.timers == [0.75])
+    running.take_polls()
+    running.poller.credential_changed()
+
+    await until(lambda: running.polls)
+
+
+async def test_a_credential_that_may_change_by_itself_is_watched_without_a_request(running):
+    """Kubernetes replaces a mounted file, and nobody says so."""
+    running.stamp = 1
+    await refused(running)
+    for _ in range(10):
+        running.time.advance(2)
+        await until(lambda: running.time.timers)
+    assert running.vaults.take_asked() == []
+
+    running.stamp, running.vaults.error = 2, None
+    running.time.advance(2)
+    await until(lambda: running.polls)
+    assert running.take_polls()[0].reachable
+
+
+async def test_a_sync_request_asks_once_with_a_refused_credential(running):
+    """It may be good again, as after a restart of the server; each request costs one refusal at most."""
+    await refused(running)
+    running.time.advance(30)
+    running.poller.looks.ask({"v"}, DB, "1")
+    await until(lambda: running.polls)
+    await until(lambda: running.time.timers)
+    assert running.vaults.take_asked() == ["refresh"]
+    assert running.health.state is HealthState.RECONNECT_REQUIRED
+
+    running.poller.looks.ask({"v"}, DB, "2")
+    await until(lambda: 10.0 in running.time.timers)
+    running.vaults.error = None
+    running.time.advance(10)
+    await until(lambda: running.polls and running.polls[-1].reachable)
+    assert running.polls[-1].answered == {DB: "2"}
+
+
+async def test_a_refused_request_is_the_first_refusal(running):
+    """The poll after it is the second look, and not at once."""
+    running.vaults.error = REFUSED
+    running.health.report_failure()
+    running.health.set_down(REFUSED)
+
+    await until(lambda: running.time.timers == [5.0])
+
+
+async def test_a_malformed_credential_waits_for_another_one_at_once(running):
+    """It is not even sent, so there is nothing to look at twice."""
+    running.vaults.error = CredentialInvalid("the token is empty")
+    running.time.advance(60)
+
+    await until(lambda: running.health.state is HealthState.RECONNECT_REQUIRED)
+    await until(lambda: running.time.timers == [60])

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from keyturn.cluster import CONNECTIONS
+from keyturn.cluster import CONNECTIONS, SECRETS
 from keyturn.core.connection import ConnectionKey
 from keyturn.core.connection_status import ConnectionStatus
 from keyturn.core.vault import RateLimited, Scope, VaultUnavailable
 from support.connection_world import WORK, ConnectionWorld
+from support.fake_context import posted_events
 
 
 @pytest.fixture(name="world")
@@ -318,3 +319,18 @@ async def test_each_connection_has_a_status_of_its_own(world):
         await world.turn(10)
     assert (world.said()["Ready"], world.said(other)["Ready"][1]) == (("True", "Connected"), "ReconnectRequired")
     assert isinstance(world.status(other), ConnectionStatus)
+
+
+@pytest.mark.parametrize("wrong", ["server", "credential"])
+async def test_a_change_of_state_is_one_line_of_the_log_and_one_event(world, caplog, wrong):
+    """Who finds it out and who reports it must not both say so, nor any poll after it."""
+    if wrong == "server":
+        world.red.tokens = set()
+    else:
+        world.api.remove(SECRETS, WORK.namespace, "token")
+    world.put()
+    async with world.running():
+        await world.turn(60)
+
+    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
+    assert len([event for _, event in posted_events(world.context) if event.warning]) == 1

@@ -352,7 +352,7 @@ async def test_a_foreign_secret_is_refused(world):
     outcome = await world.run()
 
     assert isinstance(outcome.change, Failure)
-    assert (outcome.result, outcome.requeue) == (Reason.SECRET_NOT_OURS, Requeue(after=60.0))
+    assert (outcome.result, outcome.requeue) == (Reason.SECRET_NOT_OURS, Requeue(after=30.0))
     assert world.data() == {"a": "x"}
 
 

@@ -30,7 +30,7 @@ def _world():
 def test_a_situation_is_what_is_known_now(world):
     """Of the request, of its connection and of its vault."""
     assert world.situations.of(world.request) == Situation(
-        was_synced=True, has_status=True, connection_down=False, stale=None, confirm_after=30.0, recheck=60.0
+        was_synced=True, has_status=True, connection_down=False, stale=None, confirm_after=30.0, recheck=30.0
     )
     world.health.set_down(DOWN)
     world.time.advance(86_401)
@@ -154,7 +154,7 @@ def test_a_namespace_that_is_being_deleted_is_not_logged(world, caplog):
 
     outcome = world.situations.after(error, world.request)
 
-    assert (outcome.result, outcome.requeue) == ("Gone", Requeue(after=60.0))
+    assert (outcome.result, outcome.requeue) == ("Gone", Requeue(after=30.0))
     assert caplog.records == []
 
 

@@ -8,6 +8,7 @@ from keyturn.base.backoff import Backoff, jittered
 from keyturn.core.polling import (
     FRESH_GRACE,
     Seen,
+    any_older,
     ask_one_by_one,
     is_cheaper_one_by_one,
     is_older,
@@ -120,3 +121,24 @@ def test_the_next_look_is_never_at_once(elapsed):
 def test_a_few_missing_items_are_asked_for_by_name(size, missing, by_name):
     """Many in a small vault are not."""
     assert ask_one_by_one(Scope(id="v", title="V", size=size), missing) is by_name
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "older"),
+    [
+        pytest.param([], [("v", 5)], False, id="first poll"),
+        pytest.param([("v", 5)], [("v", 5)], False, id="the same"),
+        pytest.param([("v", 5)], [("v", 6)], False, id="newer"),
+        pytest.param([("v", 5), ("w", 5)], [("w", 6), ("v", 4)], True, id="one of them older"),
+        pytest.param([("v", None)], [("v", 4)], False, id="no version before"),
+        pytest.param([("v", 5)], [("v", None)], False, id="no version now"),
+        pytest.param([("v", 5)], [("w", 4)], False, id="another vault"),
+    ],
+)
+def test_an_older_version_of_a_vault_shows_that_another_replica_answers(before, now, older):
+    """A server that stands for itself never goes back."""
+
+    def scopes(versions):
+        return [Scope(id=scope, title=scope, version=version) for scope, version in versions]
+
+    assert any_older(scopes(now), scopes(before)) is older

@@ -65,6 +65,17 @@ def test_a_detail_is_added_only_if_all_is_well():
     )
 
 
+def test_notes_are_listed_with_the_checks_and_change_nothing():
+    """What concerns one tenant is for people to read, not for the kubelet."""
+    notes = ["Connection team/work is Down"]
+
+    assert report("readyz", {"a": lambda: None}, verbose=False, notes=notes) == (200, "ok")
+    status, text = report("readyz", {"a": lambda: None}, verbose=True, notes=notes)
+    assert (status, text) == (200, "[+]a ok\n[ ]Connection team/work is Down\nreadyz check passed\n")
+    status, text = report("readyz", {"a": lambda: "no"}, verbose=False, notes=notes)
+    assert (status, text) == (503, "[-]a failed: no\n[ ]Connection team/work is Down\nreadyz check failed\n")
+
+
 def test_a_failed_check_says_why_and_hides_no_other():
     """The answer is 503 and lists every check without being asked to."""
     checks = {"poller": lambda: "Connect unreachable", "watch": lambda: None}

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyturn.core.health_states import HealthState
 from keyturn.observe.metrics import METRIC_TABLE, Metrics
 from keyturn.observe.registry import Label, LabelValues, Metric, MetricKind
 from support.fake_time import START, FakeTime
@@ -201,3 +202,95 @@ def test_each_provider_has_metrics_of_its_own(time):
     assert value(metrics, "keyturn_bitwarden_trouble", reason="RateLimited") == 1
     assert value(metrics, "keyturn_bitwarden_requests_total", route="GET /api/sync", outcome="200") == 1
     assert b"# HELP keyturn_bitwarden_requests_total Requests to the Bitwarden server, by route" in text
+
+
+def series(metrics, name):
+    """Labels and value of each series of a metric."""
+    families = [family for family in metrics.registry.collect() if family.name == name]
+    return [(sample.labels, sample.value) for family in families for sample in family.samples]
+
+
+def test_a_connection_is_in_one_state(metrics):
+    """Its series has the present state alone."""
+    metrics.connection_is("team-a/work", HealthState.UNKNOWN)
+    metrics.connection_is("team-a/work", HealthState.UP)
+    metrics.connection_is("team-a/work", HealthState.UP)
+    metrics.connection_is("installation", HealthState.DOWN)
+
+    assert series(metrics, "keyturn_connection_state") == [
+        ({"connection": "team-a/work", "state": "Up"}, 1),
+        ({"connection": "installation", "state": "Down"}, 1),
+    ]
+
+
+def test_what_is_said_of_the_installation_is_its_own_connections_alone(metrics):
+    """An alert that fires at night must not be about a tenant's token."""
+    metrics.polled(CONNECT, seconds=1.0, error=None)
+    metrics.connection_is("team-a/work", HealthState.UP)
+    metrics.polled(CONNECT, connection="team-a/work", seconds=1.0, error=TimeoutError())
+
+    assert value(metrics, "keyturn_connect_up") == 1
+    assert value(metrics, "keyturn_poll_duration_seconds_count") == 2
+    assert value(metrics, "keyturn_last_successful_poll_timestamp_seconds") == START.timestamp()
+    assert series(metrics, "keyturn_connection_last_successful_poll_timestamp_seconds") == []
+
+
+def test_the_requests_of_a_connection_are_counted_against_its_quota(metrics, time):
+    """A service account has so many a day."""
+    metrics.connection_is("team-a/work", HealthState.UP)
+    for _ in range(3):
+        metrics.vault_request(CONNECT, "GET /v1/vaults", "200", 0.1, connection="team-a/work")
+    metrics.polled(CONNECT, connection="team-a/work", seconds=1.0, error=None)
+
+    assert value(metrics, "keyturn_connect_connection_requests_total", connection="team-a/work") == 3
+    poll = "keyturn_connection_last_successful_poll_timestamp_seconds"
+    assert value(metrics, poll, connection="team-a/work") == START.timestamp()
+
+
+def test_a_connection_that_is_gone_leaves_no_series(metrics):
+    """Also if an answer comes for it later."""
+    metrics.connection_is("team-a/work", HealthState.UP)
+    metrics.vault_request(CONNECT, "GET /v1/vaults", "200", 0.1, connection="team-a/work")
+    metrics.polled(CONNECT, connection="team-a/work", seconds=1.0, error=None)
+    metrics.connection_gone("team-a/work")
+    metrics.connection_gone("team-a/never-there")
+    metrics.vault_request(CONNECT, "GET /v1/vaults", "200", 0.1, connection="team-a/work")
+    metrics.polled(CONNECT, connection="team-a/work", seconds=1.0, error=None)
+
+    assert b"team-a" not in metrics.expose()[0]
+
+
+def test_there_are_series_for_a_thousand_connections_and_the_rest_share_one(metrics):
+    """Whatever comes and goes, and in whatever order."""
+    names = [f"team/{number}" for number in range(1003)]
+    for name in names:
+        metrics.connection_is(name, HealthState.UP)
+    metrics.connection_is(names[-1], HealthState.DOWN)
+    assert value(metrics, "keyturn_connection_state", connection="other", state="Up") == 2
+    assert value(metrics, "keyturn_connection_state", connection="other", state="Down") == 1
+    assert len(series(metrics, "keyturn_connection_state")) == 1002
+
+    metrics.connection_gone(names[0])
+    metrics.connection_gone(names[-1])
+    metrics.connection_is("team/late", HealthState.UP)
+    assert value(metrics, "keyturn_connection_state", connection="team/late", state="Up") == 1
+    assert value(metrics, "keyturn_connection_state", connection="other", state="Down") == 0
+    assert value(metrics, "keyturn_connection_state", connection="other", state="Up") == 2
+
+
+def test_a_name_that_no_connection_can_have_is_no_label(metrics):
+    """Names come from the cluster, but a mistake of ours might put something else there."""
+    metrics.connection_is("Team A/hunter2", HealthState.UP)
+
+    assert value(metrics, "keyturn_connection_state", connection="other", state="Up") == 1
+
+
+def test_an_installation_without_a_connection_of_its_own_raises_no_alert(time):
+    """A series that says 0 would fire one for ever."""
+    metrics = Metrics(version="1", time=time, providers=PROVIDERS, installed=[])
+    metrics.polled(CONNECT, seconds=1.0, error=TimeoutError())
+    time.advance(3600)
+
+    assert value(metrics, "keyturn_connect_up") is None
+    assert value(metrics, "keyturn_connect_trouble", reason="TimeoutError") is None
+    assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 0

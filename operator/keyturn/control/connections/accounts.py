@@ -68,7 +68,8 @@ class AccountOpener:
             account = form.read_account(spec.account, credential.texts, allowed=self._context.settings.allowed_hosts)
         except VaultError as error:
             return Account(credential.versions, error=error.without_traceback())
-        observer = partial(self._context.metrics.vault_request, provider.metrics_prefix)
+        observe = self._context.metrics.vault_request
+        observer = partial(observe, provider.metrics_prefix, connection=str(spec.key))
         vaults: Vaults = provider.open(account, time=self._context.time, observer=observer)
         if spec.vaults:
             vaults = ChosenVaults(vaults, spec.vaults, provider)

@@ -7,6 +7,7 @@ import gc
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -18,10 +19,11 @@ from keyturn.control.connections.no_vaults import NoVaults
 from keyturn.control.connections.poller import Polled, Poller
 from keyturn.control.context import Context
 from keyturn.core.connection import ConnectionKey, ConnectionSpec
+from keyturn.core.health_states import HealthState
 from keyturn.core.paths import ItemPath
 from keyturn.core.provider import Provider
 from keyturn.core.request import DEFAULT_CONNECTION
-from keyturn.core.vault import VaultError, Vaults, VaultUnavailable
+from keyturn.core.vault import VaultError, Vaults, VaultUnavailable, credential_stamp
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ _COLLECTED_AFTER = 5.0
 
 _COLLECTED_EVERY = 60.0
 """Seconds between two times at least: everything stands still meanwhile, and nobody may bring that about at will."""
+
+_MOST_NOTES = 20
 
 _LONGEST_CLOSE = 10.0
 """Seconds that a provider may take to close what it opened."""
@@ -124,7 +128,7 @@ class Connections:
             interval: seconds between two polls; None for the installation's.
             polled: whether there is something to poll.
         """
-        self.remove(name)
+        self._take_out(name)
         settings, time = self._context.settings, self._context.time
         at = f"{provider.label} at {vaults.address}" if vaults.address else provider.label
         label = at if name == DEFAULT_CONNECTION else f"the Connection {name} ({at})"
@@ -139,6 +143,7 @@ class Connections:
             index=index,
             health=health,
             on_polled=self._polled,
+            stamp=partial(credential_stamp, vaults),
             interval=interval,
         )
         connection = Connection(name, provider, vaults, index, health, poller, polled)
@@ -160,7 +165,11 @@ class Connections:
         return connection
 
     def remove(self, name: str) -> None:
-        """Remove a connection, if there is one: it is polled no more, and its session ends."""
+        """Remove a connection, if there is one: it is polled no more, its session ends, and nothing counts it any more."""
+        self._take_out(name)
+        self._context.metrics.connection_gone(name)
+
+    def _take_out(self, name: str) -> None:
         connection = self._connections.pop(name, None)
         if connection is None:
             return
@@ -201,6 +210,16 @@ class Connections:
         """Why not everything can be read through the installation's connection now, for the readiness endpoint; None if it can."""
         own = self.get(DEFAULT_CONNECTION)
         return None if own is None else own.health.not_ready()
+
+    def notes(self) -> list[str]:
+        """A line for each Connection that does not work as it should, the first of them. None makes the process less ready."""
+        ill = [
+            f"Connection {connection.name} is {connection.health.reported}"
+            for connection in self
+            if connection.name != DEFAULT_CONNECTION and connection.health.reported is not HealthState.UP
+        ]
+        left_out = len(ill) - _MOST_NOTES
+        return [*ill[:_MOST_NOTES], *([f"and {left_out} more"] if left_out > 0 else [])]
 
     def _polled(self, polled: Polled) -> None:
         for listener in self._poll_listeners:

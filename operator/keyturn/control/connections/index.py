@@ -156,9 +156,11 @@ class ItemIndex:
             VaultError: it could not be done; the connection counts as down until a refresh succeeds.
         """
         async with self._lock:
+            started = self._time.monotonic()
             try:
                 await self._vaults.refresh()
                 await self._load_scopes()
+                answered_in = self._time.monotonic() - started
                 # A vault that could not be listed is due, whatever its version: nothing but a poll may list it.
                 seen = {scope: listing.seen for scope, listing in self._listings.items() if scope not in self._errors}
                 used = self._grouped.by_scope(self._wanted(), self._scopes)
@@ -171,12 +173,8 @@ class ItemIndex:
             before, self._polled = self._polled, {scope.id: scope.title for scope in self._scopes}
             self._listings = {scope: listing for scope, listing in self._listings.items() if scope in self._polled}
             self._errors = {scope: error for scope, error in self._errors.items() if scope in self._polled}
-            self._health.set_reachable(vault_errors=self._errors)
-            return Refreshed(
-                listed=len(due),
-                failed=len(self._errors),
-                other_vaults=self._polled != before,
-            )
+            self._health.set_reachable(vault_errors=self._errors, scopes=self._scopes, seconds=answered_in)
+            return Refreshed(listed=len(due), failed=len(self._errors), other_vaults=self._polled != before)
 
     async def find(self, path: ItemPath, *, since: float, at_least: float = 0.0) -> ResolvedItem:
         """The item that a path names.

@@ -23,6 +23,7 @@ from keyturn.core.connection import ConnectionKey, ConnectionSpec, OnDisconnect,
 from keyturn.core.connection_reasons import PASSING, reason_of
 from keyturn.core.connection_status import ConnectionReport, ConnectionStatus, connection_status
 from keyturn.core.events import Event
+from keyturn.core.health_states import HealthState
 from keyturn.core.reasons import Reason
 
 _log = logging.getLogger(__name__)
@@ -204,7 +205,8 @@ class Reports:
             message = f"this version of Keyturn does not know the kind of vault {spec.provider!r}"
             return ConnectionReport(Reason.PROVIDER_NOT_SUPPORTED, message, warning=warned)
         error = connection.health.error
-        if isinstance(error, NotOpenedYet) or (connection.polled and not state.polled):
+        unsure = connection.health.state is HealthState.REFUSED_ONCE
+        if unsure or isinstance(error, NotOpenedYet) or (connection.polled and not state.polled):
             new = spec.status.observed_generation != spec.generation
             return ConnectionReport(Reason.PROGRESSING, warning=warned) if new else None
         if error is not None:
@@ -267,13 +269,14 @@ class Reports:
         return version
 
     def _post(self, spec: ConnectionSpec, status: ConnectionStatus) -> None:
-        """Post an Event, and log what is wrong, if `Ready` has another reason than before."""
+        """Post an Event, and log what is wrong unless the poller does, if `Ready` has another reason than before."""
         ready, before = status.condition("Ready"), spec.status
         if ready is None or ready.reason in {before.reason, Reason.PROGRESSING}:
             return
         wrong = not ready.is_true
         key = spec.key
-        if wrong:
+        connection = self._connections.get(str(key))
+        if wrong and not (connection is not None and connection.polled and connection.health.is_down):
             fields = {"reason": ready.reason, "connection": str(key)}
             _SAID(_log, kind=CONNECTIONS.kind, **key._asdict(), message=ready.message, **fields)
         about = About(CONNECTIONS, key.namespace, key.name, spec.uid)

@@ -89,6 +89,10 @@ class ConnectClient:
         """Close every connection and forget the token; later calls raise `ConfigError`."""
         await self._sender.close()
 
+    def credential_stamp(self) -> object:
+        """Differs from before if the token may be another one now; None if it never changes."""
+        return self._sender.credential_stamp()
+
     async def heartbeat(self) -> None:
         """Check that the server answers: one request without token, sent again only if a kept connection turned out closed."""
         await self._sender.send(HEARTBEAT, read_heartbeat)

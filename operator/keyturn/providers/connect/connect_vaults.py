@@ -70,6 +70,10 @@ class ConnectVaults:
         with self._translating_errors(f"file {field.id} of item {item.id} in vault {item.scope}", of_one_item=True):
             return await self._client.file_content(item.scope, item.id, field.id, limit=limit, size=field.size)
 
+    def credential_stamp(self) -> object:
+        """That of the token's file; no request."""
+        return self._client.credential_stamp()
+
     async def close(self) -> None:
         """Close every connection and forget the token."""
         await self._client.close()

@@ -96,6 +96,10 @@ class Sender:
             raise outcome
         return outcome
 
+    def credential_stamp(self) -> object:
+        """Differs from before if the token may be another one now; None if it never changes."""
+        return self._token.stamp()
+
     async def close(self) -> None:
         """Close every connection and forget the token."""
         self._token = NoToken()

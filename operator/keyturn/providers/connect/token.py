@@ -38,6 +38,9 @@ class TokenSource(Protocol):
             BadToken: the token of now cannot be sent.
         """
 
+    def stamp(self) -> tuple[int, ...] | None:
+        """Differs from before if the token may be another one now; None if it never changes."""
+
 
 def clean_token(text: str, *, origin: str) -> str:
     """Strip outer whitespace and refuse what would damage the header.
@@ -73,9 +76,7 @@ def _foreign_form(token: str) -> str | None:
     if token.startswith("op://"):
         return "is a secret reference (op://...) that nobody resolved: put the token itself there"
     if token.startswith("ops_"):
-        return (
-            "is the token of a 1Password service account (ops_...): Keyturn needs the access token of a Connect server"
-        )
+        return "is the token of a 1Password service account (ops_...), which needs no Connect server: see docs/service-accounts.md"
     if token.startswith(_ENCODED_TOKEN):
         return "is encoded in base64 once more than a Secret needs: decode it once"
     return None
@@ -104,6 +105,9 @@ class StaticToken:
         """It never changes."""
         return False
 
+    def stamp(self) -> None:
+        """It never changes."""
+
 
 @dataclass(slots=True)
 class TokenFile:
@@ -128,7 +132,7 @@ class TokenFile:
         now = self.time.monotonic()
         if now >= self._look_at or not self._token:
             self._look_at = now + _LOOK_EVERY
-            stamp = self._take_stamp()
+            stamp = self.stamp()
             if stamp != self._stamp or not self._token:
                 self._read_if_good(stamp)
         return self._token
@@ -139,11 +143,19 @@ class TokenFile:
         Raises:
             BadToken: the known token is refused, and the file has no usable one.
         """
-        stamp = self._take_stamp()
+        stamp = self.stamp()
         token = self._read()
         changed = token != self._token
         self._token, self._stamp = token, stamp
         return changed
+
+    def stamp(self) -> tuple[int, ...]:
+        """That of the file; empty if there is none."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return ()
+        return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
     def _read_if_good(self, stamp: tuple[int, ...]) -> None:
         try:
@@ -153,13 +165,6 @@ class TokenFile:
                 raise
             return
         self._token, self._stamp = token, stamp
-
-    def _take_stamp(self) -> tuple[int, ...]:
-        try:
-            status = self.path.stat()
-        except OSError:
-            return ()
-        return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
     def _read(self) -> str:
         with translated(self._unreadable), self.path.open("rb") as file:
@@ -185,3 +190,6 @@ class NoToken:
     def renew(self) -> bool:
         """Always raises `ConfigError`."""
         raise ConfigError("the Connect client is closed")
+
+    def stamp(self) -> None:
+        """There is nothing to change."""

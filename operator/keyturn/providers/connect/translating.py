@@ -22,7 +22,7 @@ from keyturn.providers.connect.models import ConnectItem, ConnectVault, ItemFiel
 
 _ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
     (TokenRefused, vault.CredentialRefused),
-    (BadToken, vault.CredentialRefused),
+    (BadToken, vault.CredentialInvalid),
     (HostRefused, vault.HostNotAllowed),
     (Denied, vault.AccessDenied),
     (Missing, vault.NotInVault),
@@ -58,7 +58,7 @@ def as_vault_error(
         return vault.ItemUnreadable(text)
     for connect_class, vault_class in _ERRORS:
         if isinstance(error, connect_class):
-            about_server = vault_class in _OF_THE_SERVER or not may_be_absent
+            about_server = issubclass(vault_class, _OF_THE_SERVER) or not may_be_absent
             return vault_class(at_server if about_server else text)
     return vault.VaultUnavailable(at_server)
 
