@@ -12,16 +12,16 @@ OPERATOR = "pyproject.toml"
 EMULATOR = "operator/connect_emulator/pyproject.toml"
 # The images hold the very versions that were tested.
 AS_TESTED = ["--constraints", "requirements/dev.lock"]
-# Every filter works in the image, and is tested.
-ALL_FILTERS = ["--extra", "crypto"]
+# Every filter and every provider works in the image, and is tested.
+ALL_EXTRAS = ["--extra", "crypto", "--extra", "onepassword", "--extra", "bitwarden"]
 # Each file's arguments, in the order of writing.
 LOCKS = {
     # what users install
     "runtime.lock": [OPERATOR],
     # what `make install` installs
-    "dev.lock": [OPERATOR, EMULATOR, "--group", "dev", *ALL_FILTERS],
+    "dev.lock": [OPERATOR, EMULATOR, "--group", "dev", *ALL_EXTRAS],
     # what the operator's image holds
-    "image.lock": [OPERATOR, *ALL_FILTERS, *AS_TESTED],
+    "image.lock": [OPERATOR, *ALL_EXTRAS, *AS_TESTED],
     # what the emulator's image holds
     "emulator.lock": [EMULATOR, *AS_TESTED],
 }

@@ -202,9 +202,15 @@ def read_settings(
         unknown=unknown,
         **chosen,
     )
-    if provider is not None and settings.polling_interval < (shortest := provider.budget.shortest_poll):
+    if provider is not None and settings.polling_interval < (shortest := _shortest_poll(provider)):
         raise SettingsError(f"POLLING_INTERVAL must be at least {shortest:.0f} seconds for {provider.label}")
     return settings
+
+
+def _shortest_poll(provider: Provider[Any]) -> float:
+    """Seconds: what a Connection may not say, the installation's own connection may not either."""
+    form = provider.connection
+    return max(provider.budget.shortest_poll, form.shortest_poll if form else 0.0)
 
 
 def _unknown(environment: Mapping[str, str], providers: Sequence[Provider[Any]]) -> tuple[UnknownVariable, ...]:

@@ -45,7 +45,15 @@ from support.helm import CHART, HelmFailed, environment
             r"at '/connections/usePolicy/enabled': value must be one of",
         ),
         ({"operator": {"create": False}}, r"operator\.create: this chart is the operator"),
-        ({"operator": {"authMethod": "service-account"}}, r"operator\.authMethod: Keyturn reads a Connect server"),
+        (
+            {"operator": {"authMethod": "service-account"}, "emulator": {"enabled": True}},
+            r"operator\.authMethod: with emulator\.enabled",
+        ),
+        (
+            {"operator": {"authMethod": "service-account", "pollingInterval": 599}},
+            r"operator\.pollingInterval: must be at least 600 with operator\.authMethod=service-account",
+        ),
+        ({"operator": {"serviceAccountToken": {"name": "A"}}}, r'operator\.serviceAccountToken\.name: "A" must be'),
         (
             {"operator": {"tls": {"trust": {"secret": "a", "configMap": "b"}}}},
             r"operator\.tls\.trust: set secret or configMap, not both",

@@ -161,7 +161,7 @@ def test_the_notes_say_what_of_an_official_values_file_has_no_meaning(helm):
 
     assert line.endswith(
         "connect.applicationName, connect.create, connect.credentialsKey, connect.credentialsName, connect.replicas, "
-        "connect.sync, operator.hpa, operator.imageRepository, operator.serviceAccountToken, operator.version, "
+        "connect.sync, operator.hpa, operator.imageRepository, operator.version, "
         "acceptanceTests."
     )
 

@@ -12,7 +12,7 @@ from connect_emulator.clock import Clock
 from connect_emulator.server import ConnectEmulator
 from keyturn.core import names
 from keyturn.settings import read_settings
-from support.chart_values import AVAILABLE, COMBINATIONS, NAMESPACED, OFFICIAL, TRIAL
+from support.chart_values import AVAILABLE, COMBINATIONS, NAMESPACED, OFFICIAL, SERVICE_ACCOUNT, TRIAL
 from support.helm import CHART, container, environment, of_kind, only
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -320,6 +320,21 @@ def test_an_installation_without_a_server_of_its_own_mounts_no_token(helm):
     assert not spec["volumes"]
     assert not container(manifests)["volumeMounts"]
     assert len(only(manifests, "NetworkPolicy")["spec"]["egress"]) == 2
+
+
+def test_a_service_account_takes_the_place_of_connect(helm):
+    """Its token is a file, too, so that a new one needs no restart; of Connect nothing is left, its default address included."""
+    manifests = helm.render(SERVICE_ACCOUNT)
+    variables = environment(manifests)
+    pod = only(manifests, "Deployment")["spec"]["template"]["spec"]
+
+    assert variables["OP_SERVICE_ACCOUNT_TOKEN_FILE"] == "/etc/keyturn/onepassword/token"
+    assert variables["SSL_CERT_FILE"] == "/etc/keyturn/trust/ca.crt"
+    assert not [name for name in variables if name.startswith("OP_CONNECT_")]
+    [token] = [volume["secret"] for volume in pod["volumes"] if volume["name"] == "onepassword"]
+    assert (token["secretName"], token["items"]) == ("robot", [{"key": "ops", "path": "token"}])
+    assert only(manifests, "Secret")["stringData"] == {"ops": "canary-token"}
+    assert read_settings([], variables).provider.name == "onepassword"
 
 
 def test_who_may_read_connections_and_who_may_write_them(helm):

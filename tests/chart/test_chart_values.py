@@ -22,11 +22,9 @@ FOREIGN = {
     "acceptanceTests",
     "enabled",
     "global",
-    "operator.authMethod",
     "operator.create",
     "operator.hpa",
     "operator.imageRepository",
-    "operator.serviceAccountToken",
     "operator.version",
 }
 

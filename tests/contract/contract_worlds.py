@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
+from contract_bitwarden import BitwardenWorld
 from contract_connect import ConnectWorld
 from contract_world import World
 
-WORLDS: Sequence[type[World]] = (ConnectWorld,)
+WORLDS: Sequence[type[World]] = (ConnectWorld, BitwardenWorld)

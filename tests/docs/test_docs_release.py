@@ -48,11 +48,11 @@ def test_the_operator_takes_no_library_that_only_the_emulator_needs(lock):
     assert not {"keyturn-emulator", "pyjwt"} & pins(lock).keys()
 
 
-def test_the_image_holds_the_extra_that_an_installation_need_not_have():
-    """An installation without these filters need not carry their libraries; the image is for everybody."""
-    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["crypto"]
-    named = {re.match("[a-z0-9-]+", requirement)[0] for requirement in extra}
-    assert named == {"bcrypt", "cryptography"}
+def test_the_image_holds_the_extras_that_an_installation_need_not_have():
+    """An installation without some filters and providers need not carry their libraries; the image is for everybody."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {re.match("[a-z0-9-]+", requirement)[0] for extra in extras.values() for requirement in extra}
+    assert {"bcrypt", "cryptography", "onepassword-sdk"} <= named
     assert named <= pins("image.lock").keys()
     assert not named & pins("runtime.lock").keys()
 

@@ -90,11 +90,21 @@ EVERYTHING: Json = {
     "vaultPolicy": {"enabled": True, "default": ["Shared"]},
 }
 
+SERVICE_ACCOUNT: Json = {
+    "operator": {
+        "authMethod": "service-account",
+        "serviceAccountToken": {"name": "robot", "key": "ops", "value": "canary-token"},
+        "tls": {"trust": {"secret": "proxy-ca"}},
+    },
+    "networkPolicy": {"enabled": True},
+}
+
 COMBINATIONS = {
     "default": {},
     "namespaced": NAMESPACED,
     "available": AVAILABLE,
     "trial": TRIAL,
+    "service-account": SERVICE_ACCOUNT,
     "everything": EVERYTHING,
 }
 

@@ -32,7 +32,10 @@ def test_a_provider_is_selected_by_its_first_variable():
     [
         ({"OP_CONNECT_TOKEN": "t"}, "OP_CONNECT_HOST is not set"),
         ({"TOY_COLOUR": "red"}, "TOY_BOX is empty"),
-        ({"TOY_BOX": "Toys", "OP_CONNECT_HOST": "http://connect"}, "set only one of OP_CONNECT_HOST and TOY_BOX"),
+        (
+            {"TOY_BOX": "Toys", "OP_CONNECT_HOST": "http://connect", "OP_CONNECT_TOKEN": "t"},
+            "set only one of OP_CONNECT_HOST and TOY_BOX",
+        ),
         ({"TOY_BOX": "Toys", "POLLING_INTERVAL": "59"}, "POLLING_INTERVAL must be at least 60 seconds for The toy"),
     ],
 )
@@ -81,7 +84,7 @@ def test_each_provider_registers_all_that_the_rest_needs(provider):
     others = [other for other in REGISTERED if other is not provider]
 
     assert provider.name == provider.name.lower()
-    assert next(iter(provider.environment)).startswith(provider.variable_prefix)
+    assert next(iter(provider.environment), provider.variable_prefix).startswith(provider.variable_prefix)
     assert all(provider.environment.values())
     assert provider.metrics_prefix == f"keyturn_{provider.name}"
     assert provider.budget.requests_at_once >= 1

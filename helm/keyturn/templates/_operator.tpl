@@ -37,12 +37,17 @@
 {{- include "keyturn.on" (list . .Values.emulator.enabled) -}}
 {{- end -}}
 
-{{/* Address of the Connect server; empty if the installation has no connection of its own. */}}
+{{/* "true" if the installation's own connection is a 1Password service account. */}}
+{{- define "keyturn.asAccount" -}}
+{{- if eq .Values.operator.authMethod "service-account" -}}true{{- end -}}
+{{- end -}}
+
+{{/* Address of the Connect server; empty if the installation's own connection is none, or if it has no connection of its own. */}}
 {{- define "keyturn.connectHost" -}}
 {{- $connect := .Values.connect -}}
 {{- if include "keyturn.emulated" . -}}
 http://{{ include "keyturn.emulator" . }}:8080
-{{- else if not $connect.host -}}
+{{- else if or (not $connect.host) (include "keyturn.asAccount" .) -}}
 {{- else if contains "://" $connect.host -}}
 {{ $connect.host }}
 {{- else if include "keyturn.on" (list . $connect.tls.enabled) -}}
@@ -59,11 +64,12 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- regexFind ":[0-9]+$" $authority | trimPrefix ":" | default (hasPrefix "https:" $host | ternary "443" "80") -}}
 {{- end -}}
 
-{{- define "keyturn.tokenSecret" -}}
+{{/* What the installation's own connection authenticates with: name, key and value of a Secret, as JSON. */}}
+{{- define "keyturn.token" -}}
 {{- if include "keyturn.emulated" . -}}
-{{ include "keyturn.emulator" . }}-token
+{{- dict "name" (printf "%s-token" (include "keyturn.emulator" .)) "key" "token" "value" "" | toJson -}}
 {{- else -}}
-{{ .Values.operator.token.name }}
+{{- include "keyturn.asAccount" . | empty | ternary .Values.operator.token .Values.operator.serviceAccountToken | toJson -}}
 {{- end -}}
 {{- end -}}
 
@@ -84,6 +90,16 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- with $operator.tls.trust }}
 {{- if or .secret .configMap }}
 - name: OP_CONNECT_CA_FILE
+  value: /etc/keyturn/trust/ca.crt
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if include "keyturn.asAccount" . -}}
+- name: OP_SERVICE_ACCOUNT_TOKEN_FILE
+  value: /etc/keyturn/onepassword/token
+{{- with $operator.tls.trust }}
+{{- if or .secret .configMap }}
+- name: SSL_CERT_FILE
   value: /etc/keyturn/trust/ca.crt
 {{- end }}
 {{- end }}
@@ -173,8 +189,13 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- if and (hasKey $operator "create") (not (include "keyturn.on" (list . $operator.create))) -}}
 {{- fail "operator.create: this chart is the operator; leave it out, or set it to true" -}}
 {{- end -}}
-{{- if eq (get $operator "authMethod" | default "connect") "service-account" -}}
-{{- fail "operator.authMethod: Keyturn reads a Connect server and does not support 1Password service accounts; set it to connect" -}}
+{{- if include "keyturn.asAccount" . -}}
+{{- if include "keyturn.emulated" . -}}
+{{- fail "operator.authMethod: with emulator.enabled, the operator reads from the emulator; leave it out" -}}
+{{- end -}}
+{{- if and $operator.pollingInterval (lt (int64 $operator.pollingInterval) 600) -}}
+{{- fail "operator.pollingInterval: must be at least 600 with operator.authMethod=service-account, since 1Password limits the requests of an account per day" -}}
+{{- end -}}
 {{- end -}}
 {{- if and $operator.tls.trust.secret $operator.tls.trust.configMap -}}
 {{- fail "operator.tls.trust: set secret or configMap, not both" -}}
@@ -203,7 +224,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- $ignored = append $ignored (printf "connect.%s" $key) -}}
 {{- end -}}
 {{- end -}}
-{{- range $key := list "hpa" "imageRepository" "serviceAccountToken" "version" -}}
+{{- range $key := list "hpa" "imageRepository" "version" -}}
 {{- if hasKey $.Values.operator $key -}}
 {{- $ignored = append $ignored (printf "operator.%s" $key) -}}
 {{- end -}}

@@ -68,6 +68,8 @@ operator.workers: [1, 100]
   "operator.serviceAccount.name" (list $name $named)
   "operator.tls.trust.configMap" (list $name $named)
   "operator.tls.trust.secret" (list $name $named)
+  "operator.authMethod" (list "^(connect|service-account)$" "must be connect or service-account")
+  "operator.serviceAccountToken.name" (list "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" $named)
   "operator.token.name" (list "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" $named)
 | toJson -}}
 {{- end -}}

@@ -105,13 +105,15 @@ class Provider(Generic[_Settings]):
         label: its name in messages, as the subject of a sentence.
         credential: what it authenticates with, in messages.
         is_id: whether a text has the form of its ids.
-        environment: the variables that it reads, and what each means. The first one selects the provider.
+        environment: the variables that it reads, and what each means. Empty if only a Connection can name an account of it.
         variable_prefix: variables that begin with it belong to the provider: an unknown one is worth a warning.
         read_settings: reads the variables; raises `BadProviderSettings`.
         open: makes its `Vaults`.
         budget: how much one connection may ask of its server.
         metrics_prefix: how the names of its metrics begin.
         connection: how a Connection names an account of it; None if none can.
+        needed: the installation's own connection is of this provider if one variable of each of these groups is set. If there is
+            none, the first variable of `environment` decides.
     """
 
     name: str
@@ -125,3 +127,4 @@ class Provider(Generic[_Settings]):
     budget: Budget
     metrics_prefix: str
     connection: ConnectionForm[_Settings] | None = None
+    needed: tuple[tuple[str, ...], ...] = ()

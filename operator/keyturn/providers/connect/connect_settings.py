@@ -152,8 +152,3 @@ def _refuse_unsupported(environment: Mapping[str, str]) -> None:
             "MANAGE_CONNECT is not supported: Keyturn does not deploy a Connect server. Unset it, and install one with "
             "1Password's own chart (connect.create=true) or point OP_CONNECT_HOST at one that runs"
         )
-    if environment.get("OP_SERVICE_ACCOUNT_TOKEN"):
-        raise BadProviderSettings(
-            "OP_SERVICE_ACCOUNT_TOKEN is not supported: Keyturn reads a Connect server; set OP_CONNECT_HOST and "
-            "OP_CONNECT_TOKEN instead"
-        )

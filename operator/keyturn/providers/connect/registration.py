@@ -30,5 +30,6 @@ CONNECT: Provider[ConnectAccount] = Provider(
     open=open_connect,
     budget=BUDGET,
     metrics_prefix="keyturn_connect",
+    needed=(("OP_CONNECT_HOST",), ("OP_CONNECT_TOKEN", "OP_CONNECT_TOKEN_FILE")),
     connection=CONNECT_FORM,
 )

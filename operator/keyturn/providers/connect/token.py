@@ -76,9 +76,7 @@ def _foreign_form(token: str) -> str | None:
     if token.startswith("op://"):
         return "is a secret reference (op://...) that nobody resolved: put the token itself there"
     if token.startswith("ops_"):
-        return (
-            "is the token of a 1Password service account (ops_...): Keyturn needs the access token of a Connect server"
-        )
+        return "is the token of a 1Password service account (ops_...), which needs no Connect server: see docs/service-accounts.md"
     if token.startswith(_ENCODED_TOKEN):
         return "is encoded in base64 once more than a Secret needs: decode it once"
     return None
