@@ -66,6 +66,11 @@ class ConnectionHealth:
         return self._health.reported
 
     @property
+    def is_unconfirmed(self) -> bool:
+        """Whether the credential was refused once, which a second look must confirm: until then, nobody need act."""
+        return self.state is HealthState.REFUSED_ONCE
+
+    @property
     def vault_errors(self) -> Mapping[str, VaultError]:
         """Why vaults could not be listed at the last poll, by their ids."""
         return self._vault_errors
