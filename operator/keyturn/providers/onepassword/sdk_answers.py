@@ -9,14 +9,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from keyturn.base.errors import translated
 from keyturn.core.vault import VaultError
-from keyturn.providers.onepassword.models import SdkItem, SdkOverview, SdkVault
+from keyturn.providers.onepassword.models import SDK_READING, SdkItem, SdkOverview, SdkVault
 
 _T = TypeVar("_T")
 
-VAULTS = TypeAdapter(tuple[SdkVault, ...])
-OVERVIEWS = TypeAdapter(tuple[SdkOverview, ...])
+VAULTS = TypeAdapter(tuple[SdkVault, ...], config=SDK_READING)
+OVERVIEWS = TypeAdapter(tuple[SdkOverview, ...], config=SDK_READING)
 ITEM = TypeAdapter(SdkItem)
-_NUMBERS = TypeAdapter(list[int])
+_NUMBERS = TypeAdapter(list[int], config=SDK_READING)
 
 LONGEST_LIST = 32 * 1024 * 1024
 """Characters: more than any vault that somebody works with has in its list of items."""
