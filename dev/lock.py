@@ -13,7 +13,7 @@ EMULATOR = "operator/connect_emulator/pyproject.toml"
 # The images hold the very versions that were tested.
 AS_TESTED = ["--constraints", "requirements/dev.lock"]
 # Every filter and every provider works in the image, and is tested.
-ALL_EXTRAS = ["--extra", "crypto", "--extra", "onepassword"]
+ALL_EXTRAS = ["--extra", "crypto", "--extra", "onepassword", "--extra", "bitwarden"]
 # Each file's arguments, in the order of writing.
 LOCKS = {
     # what users install

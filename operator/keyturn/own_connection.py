@@ -24,7 +24,8 @@ def selected_provider(environment: Mapping[str, str], providers: Sequence[Provid
     if complete:
         return complete[0]
     # Something is set for one of them, but not all that it needs: it says what is missing.
-    begun = (each for each in providers if any(_is_set(environment, each, name) for name in environment))
+    readable = (each for each in providers if each.environment)
+    begun = (each for each in readable if any(_is_set(environment, each, name) for name in environment))
     return next(begun, None)
 
 

@@ -1,4 +1,4 @@
-"""Installs 1Password's JavaScript and Go clients and the tests' own Go programs, with visible progress: `make test` does it first."""
+"""Installs the clients of vaults that tests drive, and the tests' own Go programs, with visible progress: `make test` does it first."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from localcluster import ClusterSetupError
+from support.bitwarden_server.cli import bitwarden_program
 from support.clients.installing import InstallFailed, go_driver, javascript_modules
 from support.format_readers import go_reader_program
 from support.judge import judge_program
@@ -15,6 +16,7 @@ def main() -> int:
     """Install what is missing; 0 if all is there."""
     try:
         javascript_modules()
+        bitwarden_program()
         go_driver()
         judge_program()
         go_reader_program()

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from contract_bitwarden import BitwardenWorld
 from contract_connect import ConnectWorld
 from contract_onepassword import OnepasswordWorld
 from contract_world import World
 
-WORLDS: Sequence[type[World]] = (ConnectWorld, OnepasswordWorld)
+WORLDS: Sequence[type[World]] = (ConnectWorld, OnepasswordWorld, BitwardenWorld)

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import re
 from base64 import b64decode
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any, ClassVar
 
 from keyturn.cluster import DEPLOYMENTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, EventPoster, Resource
 from keyturn.control.connections.connection import Connection, Connections
@@ -59,6 +60,9 @@ class World:
         known: the Connections of the cluster.
         connections: to `vaults`, and to what a test adds.
     """
+
+    namespaces: ClassVar[Sequence[str]] = (NAMESPACE,)
+    """Where Secrets are seen by the watch; of those that it has not seen yet, `db`, `api` and `web`."""
 
     def __init__(self, **settings: Any) -> None:
         self.time = FakeTime()
@@ -155,7 +159,7 @@ class World:
 
     def watch(self) -> None:
         """The watch reports all changes of Secrets of ours since the last time."""
-        for key in {*self.secrets, (NAMESPACE, "db"), (NAMESPACE, "api"), (NAMESPACE, "web")}:
+        for key in {*self.secrets, *product(self.namespaces, ("db", "api", "web"))}:
             found = self.api.find(SECRETS, *key)
             ours = found is not None and names.MANAGED_BY in (found["metadata"].get("labels") or {})
             new = ObjectMeta.of(found) if found is not None and ours else None

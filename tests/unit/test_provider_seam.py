@@ -84,7 +84,7 @@ def test_each_provider_registers_all_that_the_rest_needs(provider):
     others = [other for other in REGISTERED if other is not provider]
 
     assert provider.name == provider.name.lower()
-    assert next(iter(provider.environment)).startswith(provider.variable_prefix)
+    assert next(iter(provider.environment), provider.variable_prefix).startswith(provider.variable_prefix)
     assert all(provider.environment.values())
     assert provider.metrics_prefix == f"keyturn_{provider.name}"
     assert provider.budget.requests_at_once >= 1

@@ -105,7 +105,7 @@ class Provider(Generic[_Settings]):
         label: its name in messages, as the subject of a sentence.
         credential: what it authenticates with, in messages.
         is_id: whether a text has the form of its ids.
-        environment: the variables that it reads, and what each means.
+        environment: the variables that it reads, and what each means. Empty if only a Connection can name an account of it.
         variable_prefix: variables that begin with it belong to the provider: an unknown one is worth a warning.
         read_settings: reads the variables; raises `BadProviderSettings`.
         open: makes its `Vaults`.

@@ -1,4 +1,4 @@
-"""Puts 1Password's JavaScript and Go clients, and our programs in Go, into the user's cache, once per lock: never into the repository."""
+"""Puts clients of vaults from npm and in Go, and our programs in Go, into the user's cache, once per lock: never into the repository."""
 
 import hashlib
 import platform
@@ -39,7 +39,18 @@ def node() -> Path:
 
 def javascript_modules() -> Path:
     """The folder of the JavaScript client and what it depends on, for `NODE_PATH`; installed by npm if it is missing."""
-    locked = [JAVASCRIPT / name for name in (".npmrc", "package.json", "package-lock.json")]
+    return npm_modules(JAVASCRIPT, "javascript", label="1Password's JavaScript client from npm")
+
+
+def npm_modules(source: Path, name: str, *, label: str) -> Path:
+    """The folder `node_modules` of what a lock names; installed by npm if it is missing.
+
+    Args:
+        source: the folder of the lock.
+        name: its folder in the cache.
+        label: what it is, for the one who waits.
+    """
+    locked = [source / file for file in (".npmrc", "package.json", "package-lock.json")]
 
     def install(folder: Path) -> None:
         for file in locked:
@@ -49,7 +60,7 @@ def javascript_modules() -> Path:
         arguments = ("ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--no-update-notifier")
         _run([node(), npm, *arguments], cwd=folder)
 
-    return _once("javascript", locked, install, label="1Password's JavaScript client from npm") / "node_modules"
+    return _once(name, locked, install, label=label) / "node_modules"
 
 
 def go_driver() -> Path:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.base.text import duration, listed, one_line, shorten
+from keyturn.base.text import duration, listed, one_line, seconds_of, shorten
 
 
 @given(st.text(max_size=60), st.integers(1, 50))
@@ -59,3 +59,25 @@ def test_names_are_listed_after_their_noun(names, text):
 def test_durations_read_well(seconds, text):
     """Two units at most."""
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30.0),
+        ("1h30m5s", 5405.0),
+        ("1.5h", 5400.0),
+        ("250ms", 0.25),
+        ("0s", 0.0),
+        ("", None),
+        ("5", None),
+        ("1 h", None),
+        ("1d", None),
+        ("-1s", None),
+        (30, None),
+        (None, None),
+    ],
+)
+def test_durations_are_read_as_kubernetes_writes_them(text, seconds):
+    """What is none is no number either."""
+    assert seconds_of(text) == seconds

@@ -8,7 +8,7 @@ from connect_fakes import Chunks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.providers.connect.bodies import TooMuch, Undecodable, collect
+from keyturn.providers.bodies import TooMuch, Undecodable, collect
 
 
 def cut(data, size):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.providers.connect import BadAnswer, Oversized
-from keyturn.providers.connect.bounds import ANSWER, Scale, list_of
+from keyturn.providers.connect.bounds import ANSWER, list_of
+from keyturn.providers.weighing import Scale
 
 documents = st.recursive(
     st.none() | st.integers() | st.text(),

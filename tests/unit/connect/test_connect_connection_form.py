@@ -63,7 +63,7 @@ def test_an_account_is_read(bundle):
     assert account.server.host == "https://connect.example:8443"
     assert account.server.allowed == NOTHING
     assert account.server.ca_pem == bundle
-    assert account.token == StaticToken(TOKEN)
+    assert account.token == StaticToken(TOKEN, origin="Secret work, key access")
     assert TOKEN not in repr(account)
     assert "BEGIN" not in repr(account)
 

@@ -20,7 +20,8 @@ from keyturn.providers.connect import (
     WriteConflict,
 )
 from keyturn.providers.connect.api_calls import equals, read_call
-from keyturn.providers.connect.replies import Reply, failure, read_json, retry_after
+from keyturn.providers.connect.replies import Reply, failure, read_json
+from keyturn.providers.retry_after import retry_after
 
 CALL = read_call("/v1/vaults/{vault}", vault="v")
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from keyturn.base.log import log_defect
+from keyturn.base.time import Timer
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.no_vaults import NoVaults
@@ -27,6 +29,12 @@ _log = logging.getLogger(__name__)
 
 _AFTER_DEFECT = 60.0
 """Seconds until a poller goes on that met a defect of ours or of a provider: the other connections must not end with it."""
+
+_COLLECTED_AFTER = 5.0
+"""Seconds after which the memory of removed connections is freed: many that are removed together cost it once."""
+
+_COLLECTED_EVERY = 60.0
+"""Seconds between two times at least: everything stands still meanwhile, and nobody may bring that about at will."""
 
 _MOST_NOTES = 20
 
@@ -84,6 +92,8 @@ class Connections:
         self._set_listeners: list[Callable[[ConnectionKey], None]] = []
         self._pollers: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._collection: Timer | None = None
+        self._collected_at = float("-inf")
         self._runs = False
 
     def __getitem__(self, name: str) -> Connection:
@@ -169,6 +179,7 @@ class Connections:
             poller.cancel()
         if name != DEFAULT_CONNECTION and connection.polled:
             self._close_later(connection, after=poller)
+            self._collect_later()
 
     def subscribe(self, listener: Callable[[Polled], None]) -> None:
         """Have every poll's result given to a listener, which must be quick and must not fail."""
@@ -188,9 +199,7 @@ class Connections:
 
     async def run(self) -> None:
         """Poll all connections until cancelled, those that are added later, too; then close them."""
-        self._runs = True
-        for connection in self:
-            self._poll(connection)
+        self._begin()
         try:
             await asyncio.Event().wait()
         finally:
@@ -216,6 +225,12 @@ class Connections:
         for listener in self._poll_listeners:
             listener(polled)
 
+    def _begin(self) -> None:
+        # In a frame of its own: that of `run` lasts, and would keep the last connection when that is removed.
+        self._runs = True
+        for connection in self:
+            self._poll(connection)
+
     def _poll(self, connection: Connection) -> None:
         if connection.polled:
             self._pollers[connection.name] = _spawn(self._keep_polling(connection), f"poller {connection.name}")
@@ -233,6 +248,18 @@ class Connections:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    def _collect_later(self) -> None:
+        """Free what removed connections knew. Python itself may take hours until it looks for what only refers to itself."""
+        time = self._context.time
+        if self._collection is None:
+            delay = max(_COLLECTED_AFTER, self._collected_at + _COLLECTED_EVERY - time.monotonic())
+            self._collection = time.call_later(delay, self._collect)
+
+    def _collect(self) -> None:
+        self._collection = None
+        self._collected_at = self._context.time.monotonic()
+        gc.collect()
+
     async def _close_all(self) -> None:
         own = self._connections.get(DEFAULT_CONNECTION)
         pollers = list(self._pollers.values())
@@ -241,6 +268,9 @@ class Connections:
         if own is not None:
             # Whoever opened it closes it, and asks it for its state until then.
             self._connections[own.name] = own
+        if self._collection is not None:
+            self._collection.cancel()
+            self._collection = None
         await asyncio.gather(*pollers, *self._closing, return_exceptions=True)
 
 

@@ -73,6 +73,10 @@ class Memory:
             self.emptied.clear(request.key)
         if outcome.drifted:
             self._cooldown.record(request.key)
+        if request.not_connected:
+            # Nothing that was learned through a connection stays known once that serves the request no more.
+            self.users.record(request.key, None)
+            self.refusals.pop(request.key, None)
         if outcome.waits_for_vault:
             self._waiting.setdefault(request.connection, set()).add(request.key)
 

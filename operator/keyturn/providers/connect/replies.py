@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, StrictInt, TypeAdapter, ValidationError
 
-from keyturn.base.backoff import capped_retry_after
 from keyturn.base.errors import translated
 from keyturn.providers.connect.api_calls import Call
 from keyturn.providers.connect.connect_errors import (
@@ -23,6 +21,7 @@ from keyturn.providers.connect.connect_errors import (
     Throttled,
     class_for,
 )
+from keyturn.providers.retry_after import retry_after
 from keyturn.providers.scrub import scrub
 
 _T = TypeVar("_T")
@@ -121,22 +120,3 @@ def _target(headers: Mapping[str, str]) -> str:
     except ValueError:
         host = None
     return f"the host {scrub(host)}" if host else "another path of the same host"
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a Retry-After header, capped by the one rule for all servers; None if it has no usable number.
-
-    A date is compared with the answer's own Date header: the server's clock set both.
-    """
-    text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]+)?", text):
-        return capped_retry_after(float(text))
-    then, now = _instant(text), _instant(headers.get("date", ""))
-    return None if then is None or now is None else capped_retry_after(then - now)
-
-
-def _instant(text: str) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None

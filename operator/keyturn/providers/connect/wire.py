@@ -18,8 +18,8 @@ from typing import cast
 import httpx
 
 from keyturn.core.vault import HostNotAllowed
+from keyturn.providers.bodies import TooMuch, Undecodable, collect
 from keyturn.providers.connect.api_calls import MEDIA_TYPE, Call, Kind
-from keyturn.providers.connect.bodies import TooMuch, Undecodable, collect
 from keyturn.providers.connect.connect_errors import (
     BadAnswer,
     ConnectError,

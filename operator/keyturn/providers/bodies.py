@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterable
 
-from keyturn.providers.connect.bounds import Scale
+from keyturn.providers.weighing import Scale
 
 _GZIP = 16 + zlib.MAX_WBITS
 

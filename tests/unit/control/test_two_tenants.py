@@ -1,0 +1,236 @@
+"""Two tenants beside each other: whatever they do and in whatever order, no value crosses from one to the other without consent."""
+
+import asyncio
+from base64 import b64decode
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keyturn.cluster import KEYTURN_SECRETS, NAMESPACES, SECRETS
+from keyturn.core.conditions import Status
+from keyturn.core.connection import ConnectionKey, UsableFrom
+from keyturn.core.label_selectors import LabelRequirement, LabelSelector
+from keyturn.core.vault import VaultUnavailable
+from support.event_loop import turns
+from support.fake_vaults import FakeVaults
+from support.sync_world import SyncWorld, reasons
+
+RED, BLUE = "red", "blue"
+TENANTS = (RED, BLUE)
+ITEMS = ("db", "api")
+KEYS = [ConnectionKey(namespace, name) for namespace in TENANTS for name in ("default", "work")]
+FRIENDS = UsableFrom(selector=LabelSelector((LabelRequirement("friend", "In", ("yes",)),)))
+CONSENTS = {"nobody": None, "by name": UsableFrom(TENANTS), "by label": FRIENDS}
+INSTALLATION = "installation"
+
+
+@dataclass
+class Told:
+    """What a Connection's owner last wrote, and whether a value of it may be under way to each namespace."""
+
+    vaults: FakeVaults
+    consent: str = "nobody"
+    suspend: bool = False
+
+
+class Tenants(SyncWorld):
+    """Two namespaces, their Connections, and whose values may be where.
+
+    Each value is the name of the connection that it comes from, and a number.
+    """
+
+    namespaces: ClassVar = TENANTS
+
+    def __init__(self):
+        super().__init__()
+        self.told: dict[ConnectionKey, Told] = {}
+        self.labels = dict.fromkeys(TENANTS, "no")
+        self.refs = {}
+        self.numbers = 0
+        # Pairs of a namespace and a connection whose values may be written there until the next rest.
+        self.permitted = {(namespace, INSTALLATION) for namespace in TENANTS}
+        self.seen = {}
+        for namespace in TENANTS:
+            self.api.add(NAMESPACES, {"metadata": {"name": namespace, "labels": {"friend": "no"}}})
+        self._fill(INSTALLATION, self.vaults)
+
+    # What tenants do.
+
+    def connect(self, key, consent="nobody", *, suspend=False):  # type: ignore[override]
+        known = self.told.get(key)
+        vaults = known.vaults if known is not None and self.numbers % 2 else FakeVaults()
+        if known is None or vaults is not known.vaults:
+            self._fill(str(key), vaults)
+        self.told[key] = Told(vaults, consent, suspend)
+        super().connect(key, vaults, usable_from=CONSENTS[consent], suspend=suspend)
+
+    def drop(self, key):
+        if self.told.pop(key, None) is not None:
+            self.disconnect(key)
+
+    def rotate(self, key):
+        name, vaults = (str(key), self.told[key].vaults) if key in self.told else (INSTALLATION, self.vaults)
+        self._fill(name, vaults)
+
+    def label(self, namespace, friend):
+        self.labels[namespace] = friend
+        self.api.edit(NAMESPACES, None, namespace, {"metadata": {"labels": {"friend": friend}}})
+
+    def ask(self, namespace, name, ref):
+        """Write or edit a KeyturnSecret, which names a Connection or none."""
+        reference = None if ref is None else {"name": ref.name, "namespace": ref.namespace}
+        spec = {"itemPath": "vaults/Prod/items/db", "connectionRef": reference}
+        if (namespace, name) in self.refs:
+            found = self.api.edit(KEYTURN_SECRETS, namespace, name, {"spec": spec})
+        else:
+            status = {"observedGeneration": -1}
+            manifest = {"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": status}
+            found = self.api.add(KEYTURN_SECRETS, manifest)
+        self.refs[namespace, name] = ref
+        self.requests.seen(KEYTURN_SECRETS.kind, found)
+
+    def forget(self, namespace, name):
+        """Delete a KeyturnSecret."""
+        if (namespace, name) in self.refs:
+            del self.refs[namespace, name]
+            gone = self.api.find(KEYTURN_SECRETS, namespace, name)
+            self.api.remove(KEYTURN_SECRETS, namespace, name)
+            self.requests.deleted(KEYTURN_SECRETS.kind, gone)
+
+    def watch(self):
+        """Kubernetes deletes Secrets whose owners are gone, and the watch reports everything."""
+        for namespace, name in product(TENANTS, ITEMS):
+            owner = self.api.find(KEYTURN_SECRETS, namespace, name)
+            secret = self.api.find(SECRETS, namespace, name)
+            owners = [] if secret is None else [each["uid"] for each in secret["metadata"]["ownerReferences"]]
+            if secret is not None and (owner is None or owner["metadata"]["uid"] not in owners):
+                self.api.remove(SECRETS, namespace, name)
+        super().watch()
+
+    def hang(self, key, *, hangs):
+        if key in self.told:
+            gate, self.told[key].vaults.gate = self.told[key].vaults.gate, asyncio.Event() if hangs else None
+            if gate is not None:
+                gate.set()
+
+    def fail(self, key, *, fails):
+        if key in self.told:
+            self.told[key].vaults.error = VaultUnavailable("down") if fails else None
+
+    async def look(self, key):
+        connection = self.connections.get(str(key))
+        if connection is not None:
+            await connection.poller.poll()
+
+    # What must hold.
+
+    def may_use(self, namespace, key):
+        """Whether a namespace has the consent of a Connection's owner now."""
+        if key.namespace == namespace:
+            return True
+        consent = self.told[key].consent if key in self.told else "nobody"
+        return consent == "by name" or (consent == "by label" and self.labels[namespace] == "yes")
+
+    def check(self):
+        """Every value that came into a Secret since the last time is one that may be there."""
+        self.permitted |= {
+            (namespace, str(key)) for namespace in TENANTS for key in KEYS if self.may_use(namespace, key)
+        }
+        for namespace in TENANTS:
+            for name in ITEMS:
+                value = self.value(namespace, name)
+                if value is not None and value != self.seen.get((namespace, name)):
+                    assert (namespace, value.partition("|")[0]) in self.permitted, f"{value} in {namespace}"
+                self.seen[namespace, name] = value
+
+    def value(self, namespace, name):
+        """What a Secret holds; None if there is none."""
+        secret = self.api.find(SECRETS, namespace, name)
+        return None if secret is None else b64decode(secret["data"]["password"]).decode()
+
+    async def rest(self):
+        """Everything works again, and all that waits is done; from then on, only what is permitted now may be written."""
+        for key in KEYS:
+            self.hang(key, hangs=False)
+            self.fail(key, fails=False)
+        for _ in range(8):
+            await turns(300)
+            self.watch()
+            for key in KEYS:
+                await self.look(key)
+            self.time.advance(60)
+            self.check()
+        self.permitted = {(namespace, INSTALLATION) for namespace in TENANTS}
+        self.check()
+
+    def check_end(self):
+        """At rest, each object is served by what serves it, or says that nothing does."""
+        for (namespace, name), ref in self.refs.items():
+            manifest = self.api.find(KEYTURN_SECRETS, namespace, name)
+            ready = reasons(Status.read(manifest["status"]))["Ready"]
+            key = ref or ConnectionKey(namespace, "default")
+            if key in self.told and not self.told[key].suspend and self.may_use(namespace, key):
+                assert ready == ("True", "Synced"), (namespace, name, key)
+                assert self.value(namespace, name) == f"{key}|{self.current(key)}"
+            elif ref is not None:
+                assert ready[1] == "NotConnected", (namespace, name, key, ready)
+
+    def current(self, key):
+        [field] = self.told[key].vaults.fields["a"]
+        return str(field.value).partition("|")[2]
+
+    def request_changed(self, key):
+        self.sync.request_changed(key)
+
+    def _fill(self, name, vaults):
+        self.numbers += 1
+        vaults.edit("a", value=f"{name}|{self.numbers}", revision=str(self.numbers))
+
+
+namespaces, names = st.sampled_from(TENANTS), st.sampled_from(ITEMS)
+keys, flags = st.sampled_from(KEYS), st.booleans()
+moves = st.one_of(
+    st.builds(
+        lambda k, c, s: ("connect", (k, c), {"suspend": s}),
+        keys,
+        st.sampled_from(list(CONSENTS)),
+        st.just(False) | flags,
+    ),
+    st.builds(lambda k: ("drop", (k,), {}), keys),
+    st.builds(lambda k: ("rotate", (k,), {}), keys),
+    st.builds(lambda n, f: ("label", (n, "yes" if f else "no"), {}), namespaces, flags),
+    st.builds(lambda n, m, r: ("ask", (n, m, r), {}), namespaces, names, keys | st.none()),
+    st.builds(lambda n, m: ("forget", (n, m), {}), namespaces, names),
+    st.builds(lambda k, f: ("hang", (k,), {"hangs": f}), keys, flags),
+    st.builds(lambda k, f: ("fail", (k,), {"fails": f}), keys, flags),
+    st.builds(lambda k: ("look", (k,), {}), keys),
+    st.just(("watch", (), {})),
+    st.just(("rest", (), {})),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(moves, st.integers(0, 12)), min_size=4, max_size=40))
+async def test_no_value_crosses_without_consent(steps):
+    """Passes are interrupted anywhere: by a change of consent, of a credential, of a label, of what is asked for."""
+    world = Tenants()
+    workers = asyncio.ensure_future(world.sync.run())
+    try:
+        for (move, arguments, options), pause in steps:
+            done = getattr(world, move)(*arguments, **options)
+            if done is not None:
+                looking = asyncio.ensure_future(done)
+                await (looking if move == "rest" else turns(pause))
+            for _ in range(pause):
+                await turns(1)
+                world.check()
+        await world.rest()
+        world.check_end()
+    finally:
+        workers.cancel()
+        with suppress(asyncio.CancelledError):
+            await workers
