@@ -51,6 +51,7 @@ FIELD_TESTS = {
     "autoRestart": "test_operator_keyturnsecret.py::test_the_switch_in_the_spec_decides_about_restarts",
     "previous.for": "test_operator_shape.py::test_a_previous_value_stays_for_its_time_and_goes_without_a_restart",
     "previous.keys": "test_operator_shape.py::test_a_previous_value_stays_for_its_time_and_goes_without_a_restart",
+    "connectionRef": "test_operator_serving.py::test_no_connection_serves_another_team_without_its_consent",
     "suspend": "test_operator_shape.py::test_a_suspended_secret_is_left_alone_until_that_ends",
 }
 EDGE_TESTS = {

@@ -112,6 +112,21 @@ async def test_a_refused_credential_is_said_at_once_and_ends_with_the_credential
         assert world.events == [("work", "Connected", False), ("work", "ReconnectRequired", True)]
 
 
+async def test_a_refusal_that_a_second_look_does_not_confirm_is_not_said(world):
+    """Good credentials are refused at times."""
+    world.put(pollInterval="5s")
+    async with world.running():
+        await world.turn(2)
+        world.writes()
+        world.red.tokens = set()
+        while not world.connection().health.is_down:
+            await world.turn(1)
+        world.red.tokens = {"good"}
+        await world.turn(20)
+        assert not world.connection().health.is_down
+        assert world.writes() == 0
+
+
 async def test_a_failure_that_passes_within_seconds_is_not_said(world):
     """Most outages are shorter than it takes to read of them."""
     world.put(pollInterval="5s")
@@ -179,6 +194,23 @@ async def test_a_connection_none_of_whose_vaults_is_visible_is_down(world):
         await world.turn()
         assert world.said()["Ready"] == ("False", "VaultNotVisible")
         assert world.connection().health.is_down
+
+
+async def test_what_is_wrong_is_logged_once(world, caplog):
+    """By the poller if it met it, and here if there is nothing to poll."""
+    world.put(pollInterval="5s")
+    async with world.running():
+        await world.turn(2)
+        caplog.clear()
+        world.red.latest.error = VaultUnavailable("down")
+        await world.turn(60)
+        assert [record.name.rsplit(".", 1)[-1] for record in caplog.records] == ["poller"]
+        world.red.latest.error = None
+        await world.turn(90)
+        caplog.clear()
+        world.api.remove(SECRETS, "team", "token")
+        await world.turn(60)
+        assert caplog.messages == ["Connection team/work: CredentialMissing: the Secret token does not exist"]
 
 
 async def test_a_disconnect_that_may_not_delete_is_warned_of(world):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from keyturn.base.backoff import jittered
 from keyturn.base.log import log_defect, warning
-from keyturn.cluster import CONNECTIONS, ClusterError
+from keyturn.cluster import CONNECTIONS, ClusterError, Forbidden
 from keyturn.control.connections.accounts import Account, AccountOpener
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.credentials import Versions
@@ -28,6 +28,9 @@ _LOOK_AT_CREDENTIALS = 8.0
 
 _AT_ONCE = 4
 """Connections that are opened, and Secrets that are looked at, at the same time."""
+
+_LONGEST_CLOSE = 10.0
+"""Seconds that a provider may take to close what was never used."""
 
 _NOT_READ = warning("{kind} {namespace}/{name}: {error}")
 
@@ -173,11 +176,14 @@ class ConnectionController:
 
         async def look() -> None:
             for namespace, name in places:
+                self._beat()
                 try:
                     ((_, version),) = await self._accounts.credentials.versions(namespace, [name])
-                except ClusterError:
-                    # The next look comes soon, and whoever writes a status says that the API server is away.
+                except Forbidden:
                     continue
+                except ClusterError:
+                    # The API server is away or busy. The next look comes soon.
+                    return
                 found[namespace, name] = version
 
         await asyncio.gather(*(look() for _ in range(_AT_ONCE)))
@@ -188,4 +194,5 @@ class ConnectionController:
 
 async def _close(account: Account) -> None:
     if account.vaults is not None:
-        await account.vaults.close()
+        async with asyncio.timeout(_LONGEST_CLOSE):
+            await account.vaults.close()

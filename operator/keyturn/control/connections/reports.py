@@ -274,9 +274,9 @@ class Reports:
         if ready is None or ready.reason in {before.reason, Reason.PROGRESSING}:
             return
         wrong = not ready.is_true
-        key = spec.key
-        connection = self._connections.get(str(key))
-        if wrong and not (connection is not None and connection.polled and connection.health.is_down):
+        key, connection = spec.key, self._connections.get(str(spec.key))
+        if wrong and (connection is None or connection.health.error is None or not connection.polled):
+            # What a poller meets, it logs itself.
             fields = {"reason": ready.reason, "connection": str(key)}
             _SAID(_log, kind=CONNECTIONS.kind, **key._asdict(), message=ready.message, **fields)
         about = About(CONNECTIONS, key.namespace, key.name, spec.uid)

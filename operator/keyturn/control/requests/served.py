@@ -8,8 +8,11 @@ from dataclasses import replace
 from keyturn.core.connection import NAMESPACE_DEFAULT, ConnectionKey
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.request import DEFAULT_CONNECTION, Key, SecretRequest
-from keyturn.core.serving import Consumer, KnownConnections, filled_through, is_known, serving
+from keyturn.core.serving import Consumer, KnownConnections, Serving, filled_through, is_known, serving
 from keyturn.core.status import Reason
+
+_AS_READ = Serving(DEFAULT_CONNECTION)
+"""What serves a request that was just read from its object, as long as nobody says otherwise."""
 
 
 class ServedBy:
@@ -58,6 +61,9 @@ class ServedBy:
             self._fallen[request.key] = now
         else:
             self._fallen.pop(request.key, None)
+        if found == _AS_READ:
+            # Of most requests, and there may be ten thousand.
+            return request
         return replace(request, connection=found.connection, not_connected=found.refusal, by_labels=found.by_labels)
 
     def forget(self, key: Key) -> None:
