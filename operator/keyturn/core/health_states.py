@@ -99,8 +99,8 @@ class Health:
         refused = finding is Finding.REFUSED or (self.refused and finding not in {Finding.WELL, Finding.IMPAIRED})
         return Health(state, reported, refused)
 
-    def with_new_credential(self) -> Health:
-        """The health once the credential is another one, about which nothing is known."""
+    def not_refused(self) -> Health:
+        """The health once the credential is another one, or was accepted: what was found before says nothing about it."""
         return replace(self, refused=False)
 
 

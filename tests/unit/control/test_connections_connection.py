@@ -11,7 +11,7 @@ from keyturn.core.connection import ConnectionKey
 from keyturn.core.paths import ItemPath
 from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.vault import CredentialRefused, VaultUnavailable
-from support.event_loop import until
+from support.event_loop import turns, until
 from support.fake_api import FakeApiServer
 from support.fake_context import fake_context
 from support.fake_time import FakeTime
@@ -188,6 +188,37 @@ async def test_a_defect_in_one_poller_does_not_end_the_others(connections):
         await until(lambda: polls and broken.asked == ["failed"])
         connections._context.time.advance(61)
         await until(lambda: broken.asked == ["failed", "failed"])
+
+
+async def test_a_tenants_vaults_that_hang_do_not_have_the_process_restarted(monkeypatch):
+    """Its liveness is that of everybody; only the installation's own poller counts."""
+    time = FakeTime(sleeps=False)
+    context = fake_context(FakeApiServer(), time=time)
+    connections = Connections(context, wanted=lambda _: [])
+
+    async def hangs():
+        await asyncio.Event().wait()
+
+    for name in ("team/work", DEFAULT_CONNECTION):
+        monkeypatch.setattr(connections.add(name, FAKE, FakeVaults()).vaults, "refresh", hangs)
+    async with running(connections):
+        await turns(5)
+        time.advance(100_000)
+        assert "team/work" not in (context.heartbeat.check() or "")
+        assert "poller installation" in (context.heartbeat.check() or "")
+
+
+async def test_the_memory_of_removed_connections_is_freed_together_and_rarely(connections, monkeypatch):
+    """Everything stands still meanwhile, and a tenant may disconnect at will."""
+    freed = []
+    monkeypatch.setattr("gc.collect", lambda: freed.append(connections._context.time.monotonic()))
+    time = connections._context.time
+    async with running(connections):
+        for _ in range(20):
+            connections.add("red", FAKE, FakeVaults())
+            connections.remove("red")
+            time.advance(5)
+    assert [at - freed[0] for at in freed] == [0, 60]
 
 
 async def test_an_unusable_connection_is_down_and_sends_nothing(connections):

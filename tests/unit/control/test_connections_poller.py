@@ -567,3 +567,18 @@ async def test_a_malformed_credential_waits_for_another_one_at_once(running):
 
     await until(lambda: running.health.state is HealthState.RECONNECT_REQUIRED)
     await until(lambda: running.time.timers == [60])
+
+
+async def test_a_refusal_after_the_credential_was_accepted_is_an_error_like_any_other(running):
+    """Whatever refuses one listing, it is not the credential, and passes by itself."""
+    running.vaults.refused["v"] = REFUSED
+    running.vaults.edit("a", revision="2")
+    running.time.advance(60)
+    for delay in (0.75, 1.5, 3.0):
+        await until(lambda expected=delay: running.time.timers == [expected])
+        assert running.health.state is HealthState.DOWN
+        running.time.advance(delay)
+
+    running.vaults.refused.clear()
+    running.time.advance(6.0)
+    await until(lambda: running.health.state is HealthState.UP)

@@ -112,6 +112,21 @@ async def test_a_refused_credential_is_said_at_once_and_ends_with_the_credential
         assert world.events == [("work", "Connected", False), ("work", "ReconnectRequired", True)]
 
 
+async def test_a_refusal_that_a_second_look_does_not_confirm_is_not_said(world):
+    """Good credentials are refused at times."""
+    world.put(pollInterval="5s")
+    async with world.running():
+        await world.turn(2)
+        world.writes()
+        world.red.tokens = set()
+        while not world.connection().health.is_down:
+            await world.turn(1)
+        world.red.tokens = {"good"}
+        await world.turn(20)
+        assert not world.connection().health.is_down
+        assert world.writes() == 0
+
+
 async def test_a_failure_that_passes_within_seconds_is_not_said(world):
     """Most outages are shorter than it takes to read of them."""
     world.put(pollInterval="5s")

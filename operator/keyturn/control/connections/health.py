@@ -66,6 +66,11 @@ class ConnectionHealth:
         return self._health.reported
 
     @property
+    def is_unconfirmed(self) -> bool:
+        """Whether the credential was refused once, which a second look must confirm: until then, nobody need act."""
+        return self.state is HealthState.REFUSED_ONCE
+
+    @property
     def vault_errors(self) -> Mapping[str, VaultError]:
         """Why vaults could not be listed at the last poll, by their ids."""
         return self._vault_errors
@@ -113,10 +118,18 @@ class ConnectionHealth:
         impaired = bool(self._vault_errors) or self._signs.slow or self._signs.disagreeing
         self._enter(self._health.after(Finding.IMPAIRED if impaired else Finding.WELL))
 
-    def set_down(self, error: VaultError) -> None:
-        """The vault side as a whole cannot be used."""
+    def set_down(self, error: VaultError, *, accepted: bool = False) -> None:
+        """The vault side as a whole cannot be used.
+
+        Args:
+            error: why.
+            accepted: whether the credential was accepted just before. A refusal after that is an error like any other.
+        """
         self.error = error.without_traceback()
-        self._enter(self._health.after(finding_of(error)))
+        if accepted:
+            self._enter(self._health.not_refused().after(Finding.FAILED))
+        else:
+            self._enter(self._health.after(finding_of(error)))
 
     def report_failure(self) -> None:
         """A request failed: have the poller look, unless it knows already."""
@@ -126,7 +139,7 @@ class ConnectionHealth:
 
     def report_new_credential(self) -> None:
         """The credential is another one: have the poller look, whatever was found about the old one."""
-        self._health = self._health.with_new_credential()
+        self._health = self._health.not_refused()
         self.credential_changed = True
         self.wake.set()
 

@@ -156,7 +156,7 @@ class ItemIndex:
             VaultError: it could not be done; the connection counts as down until a refresh succeeds.
         """
         async with self._lock:
-            started = self._time.monotonic()
+            started, answered_in = self._time.monotonic(), None
             try:
                 await self._vaults.refresh()
                 await self._load_scopes()
@@ -168,7 +168,7 @@ class ItemIndex:
                 for scope in due:
                     await self._ask(scope)
             except VaultError as error:
-                self._health.set_down(error)
+                self._health.set_down(error, accepted=answered_in is not None)
                 raise
             before, self._polled = self._polled, {scope.id: scope.title for scope in self._scopes}
             self._listings = {scope: listing for scope, listing in self._listings.items() if scope in self._polled}

@@ -69,6 +69,10 @@ class _Rested(Enum):
     """A request failed that was not the poller's."""
 
 
+def _unwatched() -> None:
+    """Nobody waits for a beat."""
+
+
 class Poller:
     """The only part that asks a connection that is down: first after a second, at last once per minute or interval.
 
@@ -107,7 +111,10 @@ class Poller:
         self._full_pass_interval = context.settings.full_pass_interval
         self._metrics = context.metrics
         self._time = context.time
-        self._beat = context.heartbeat.expect(f"poller {connection}".strip(), 2 * self._interval + 300.0)
+        # The vaults of a tenant that hang must not have the whole process restarted.
+        is_own = "/" not in connection
+        limit = 2 * self._interval + 300.0
+        self._beat = context.heartbeat.expect(f"poller {connection}", limit) if is_own else _unwatched
         self._state = StateLog(_log, failed=_FAILED, recovered=_RECOVERED, time=context.time)
         # Whoever may be asked but rarely is asked rarely also while it fails: its quota counts that, too.
         shortest = provider.connection.shortest_poll if provider.connection else provider.budget.shortest_poll

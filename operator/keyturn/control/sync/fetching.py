@@ -49,20 +49,19 @@ class Shaped:
 class _Shared(Generic[_T]):
     """A value that is computed once for all that need it in a batch. A `VaultError` is shared, too.
 
-    Args:
-        compute: gives the value.
+    What computes it is not kept: it would refer back to this, and the value would live until Python looks for such circles.
     """
 
-    def __init__(self, compute: Callable[[], Awaitable[_T]]) -> None:
-        self._compute = compute
+    def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._value: _T | None = None
         self._error: VaultError | None = None
 
-    async def get(self, *, good: Callable[[_T], bool] = lambda _: True) -> _T:
+    async def get(self, compute: Callable[[], Awaitable[_T]], *, good: Callable[[_T], bool] = lambda _: True) -> _T:
         """The value.
 
         Args:
+            compute: gives it, if nobody else had it computed.
             good: whether the value serves this caller; if not, it is computed again, for those that come later, too.
 
         Raises:
@@ -73,7 +72,7 @@ class _Shared(Generic[_T]):
                 raise self._error.without_traceback()
             if self._value is None or not good(self._value):
                 try:
-                    self._value = await self._compute()
+                    self._value = await compute()
                 except VaultError as error:
                     self._error = error.without_traceback()
                     raise
@@ -120,8 +119,8 @@ class FetchedItem:
         """
         wanted = (options, reserved)
         if wanted not in self._shaped:
-            self._shaped[wanted] = _Shared(partial(self._shape, options, reserved=reserved))
-        return await self._shaped[wanted].get()
+            self._shaped[wanted] = _Shared()
+        return await self._shaped[wanted].get(partial(self._shape, options, reserved=reserved))
 
     async def _shape(self, options: MappingOptions, *, reserved: bool) -> Shaped:
         item = self.item if reserved else choose(self.item, lambda each: not is_reserved_label(each.label))
@@ -177,10 +176,10 @@ class Batch:
             VaultError: it could not be fetched.
         """
         if resolved.identity not in self._items:
-            self._items[resolved.identity] = _Shared(partial(self._fetch, resolved))
+            self._items[resolved.identity] = _Shared()
         # Passes of one batch can resolve at different times, and find different versions.
         fetched = await self._items[resolved.identity].get(
-            good=lambda fetched: not is_older(fetched.revision, resolved.ref.revision)
+            partial(self._fetch, resolved), good=lambda fetched: not is_older(fetched.revision, resolved.ref.revision)
         )
         if is_older(fetched.revision, resolved.ref.revision):
             raise VaultUnavailable("the item came at an older version than the listing of its vault says")
