@@ -136,9 +136,7 @@ class OnepasswordWorld(World):
     def open(self, *, hasty: bool = False) -> Vaults:
         patience = 0.3 if hasty else 30.0
         token = parse_service_token(self.credential, origin="a test", allowed=AllowedHosts())
-        session = Session(
-            FixedServiceToken(token), log_in=log_in, at_once=4, time=self.time, observer=lambda *_: None
-        )
+        session = Session(FixedServiceToken(token), log_in=log_in, at_once=4, time=self.time, observer=lambda *_: None)
         return OnepasswordVaults(session, time=self.time, deadline=patience, file_deadline=patience)
 
     def add_vault(self, title: str) -> str:
