@@ -1,13 +1,13 @@
 """A namespace's Bitwarden account on a real API server, from the first object to the disconnection."""
 
-import pytest
-import trustme
-from operator_fixtures import annotations_of, condition_of, decoded, encoded
+import asyncio
 
-from keyturn.cluster.resources import CONNECTIONS, SECRETS
+import pytest
+from operator_fixtures import annotations_of, condition_of, decoded
+from provider_fixtures import PASSWORD, POLLED_S
+
+from keyturn.cluster.resources import CONNECTIONS
 from keyturn.core import names
-from support.bitwarden_server import Account, BitwardenServer
-from support.bitwarden_server.transports import served_beside
 from support.operator import eventually
 from support.process_memory import WIPING, found_in_memory
 
@@ -15,57 +15,6 @@ pytestmark = pytest.mark.cluster
 
 ALLOWED = {"KEYTURN_ALLOWED_HOSTS": "localhost"}
 ALONE = {**ALLOWED, "OP_CONNECT_HOST": None, "OP_CONNECT_TOKEN": None}
-PASSWORD = "canary-master-5d0c"
-
-
-class Bitwarden:
-    """A server by https, with one account, and the Connection to it."""
-
-    def __init__(self, stage, server, authority):
-        self.stage = stage
-        self.server = server
-        self.account = server.account
-        self.production = self.account.add_collection("Production")
-        self._authority = authority
-
-    def put_item(self, title, value, **more):
-        return self.account.add(title, properties={"password": value}, collections=[self.production], **more)
-
-    async def put_credential(self, **parts):
-        data = {"data": encoded({**self.account.credential, **parts})}
-        await self.stage.cluster.apply(SECRETS, self.stage.namespace, "bw", data, field_manager="kubectl")
-
-    async def connect(self, **spec):
-        await self.put_credential()
-        ca = {"data": encoded({"ca.crt": self._authority.cert_pem.bytes()})}
-        await self.stage.cluster.create(SECRETS, self.stage.namespace, "bw-ca", ca, field_manager="kubectl")
-        section = {
-            "server": self.server.url,
-            "credentialSecretRef": {"name": "bw"},
-            "caSecretRef": {"name": "bw-ca", "key": "ca.crt"},
-        }
-        body = {"spec": {"bitwarden": section, "pollInterval": "1s", **spec}}
-        await self.stage.cluster.create(CONNECTIONS, self.stage.namespace, "default", body, field_manager="kubectl")
-
-    async def says(self, reason, **status):
-        return await self.stage.says("default", reason, kind=CONNECTIONS, **status)
-
-    async def polled(self, times):
-        """Wait until the account was looked at so often."""
-        before = self.server.requests
-
-        async def more():
-            assert self.server.requests >= before + times
-
-        await eventually(more)
-
-
-@pytest.fixture
-def bitwarden(stage):
-    authority = trustme.CA()
-    server = BitwardenServer(Account(password=PASSWORD))
-    with served_beside(server, authority):
-        yield Bitwarden(stage, server, authority)
 
 
 async def test_the_default_connection_serves_unchanged_objects_from_bitwarden(stage, bitwarden):
@@ -150,4 +99,5 @@ async def test_nothing_of_a_disconnected_account_stays_in_memory(stage, bitwarde
 
     await eventually(gone)
     before = bitwarden.server.requests
+    await asyncio.sleep(3 * POLLED_S)
     assert bitwarden.server.requests == before
