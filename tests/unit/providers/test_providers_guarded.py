@@ -11,6 +11,7 @@ import pytest
 
 from keyturn.core.allowed_hosts import AllowedHosts, parse_allowed_hosts
 from keyturn.core.vault import HostNotAllowed
+from keyturn.providers.authorities import public_authorities
 from keyturn.providers.guarded import guarded_transport
 from keyturn.providers.lookups import Lookups
 
@@ -197,6 +198,22 @@ async def test_a_private_address_is_refused_without_a_look_up(host):
     with pytest.raises(HostNotAllowed):
         await get(transport(names, network), f"https://{host}/")
     assert (names.asked, network.connected) == ([], [])
+
+
+async def test_a_public_address_is_asked_without_a_look_up():
+    """It is what it is."""
+    names, network = Names(), Network()
+
+    await get(transport(names, network), f"https://{PUBLIC}/")
+
+    assert (names.asked, network.connected) == ([], [(PUBLIC, 443)])
+
+
+def test_all_clients_share_the_public_authorities():
+    """They are the same for all of them, and a thousand Connections would need 700 MiB for copies."""
+    assert public_authorities() is public_authorities()
+    assert public_authorities().verify_mode is ssl.CERT_REQUIRED
+    assert public_authorities().check_hostname
 
 
 async def test_a_plain_address_is_refused_even_if_it_is_public():
