@@ -2,29 +2,16 @@
 
 import pytest
 from operator_fixtures import encoded
+from provider_fixtures import TOKEN
 
 from keyturn.cluster.resources import CONNECTIONS, SECRETS
 from keyturn.core import names
 from support.operator import eventually, run_to_end
-from support.service_account import ServiceAccount, service_token, text
-from support.stored_accounts import StoredAccounts
+from support.service_account import text
 
 pytestmark = pytest.mark.cluster
 
-TOKEN = service_token()
-VAULT_ID = "v" * 26
 NO_CONNECT = {"OP_CONNECT_HOST": None, "OP_CONNECT_TOKEN": None, "POLLING_INTERVAL": "600"}
-
-
-@pytest.fixture
-def accounts(tmp_path):
-    """One account, with a vault `Production`."""
-    stored = StoredAccounts(tmp_path / "accounts")
-    account = ServiceAccount()
-    account.vaults[VAULT_ID] = account.vaults[VAULT_ID].model_copy(update={"title": "Production"})
-    stored.create(TOKEN, account)
-    yield stored
-    assert not [call for call in stored.calls() if call.startswith("malformed")]
 
 
 @pytest.fixture

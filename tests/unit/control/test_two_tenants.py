@@ -17,7 +17,7 @@ from keyturn.core.conditions import Status
 from keyturn.core.connection import ConnectionKey, UsableFrom
 from keyturn.core.label_selectors import LabelRequirement, LabelSelector
 from keyturn.core.vault import VaultUnavailable
-from support.event_loop import turns, until
+from support.event_loop import turns
 from support.fake_vaults import FakeVaults
 from support.sync_world import SyncWorld, reasons
 
@@ -160,7 +160,10 @@ class Tenants(SyncWorld):
             self.hang(key, hangs=False)
             self.fail(key, fails=False)
         for _ in range(8):
-            await until(lambda: not self.sync.is_busy())
+            await turns(20)
+            while self.sync.is_busy():
+                self.time.advance(0.01)
+                await turns(20)
             self.watch()
             for key in KEYS:
                 await self.look(key)
@@ -252,8 +255,12 @@ async def test_no_value_crosses_without_consent(consents, refs, steps):
             if name == "rest":
                 await doing
             for _ in range(pause):
+                world.time.advance(0.01)
                 await turns(1)
                 world.check()
+        # Consent by labels is read when it is used, so everything is used once more.
+        for key in (*KEYS, INSTALLATION):
+            world.rotate(key)
         await world.rest()
         world.check_end()
     finally:
