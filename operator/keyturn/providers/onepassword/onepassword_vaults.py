@@ -114,6 +114,10 @@ class OnepasswordVaults:
         text = await self._call("ItemsFilesRead", parameters, what, seconds=_FILE_DEADLINE)
         return await read_bytes(text, size=size, otherwise=vault.ItemUnreadable, what=what)
 
+    def credential_stamp(self) -> object:
+        """That of the token's file; no request."""
+        return self._session.credential_stamp()
+
     async def close(self) -> None:
         """Release the session, and forget the token and every title."""
         self._session.close()
