@@ -29,6 +29,12 @@ def selected_provider(environment: Mapping[str, str], providers: Sequence[Provid
     return next(begun, None)
 
 
+def shortest_poll(provider: Provider[Any]) -> float:
+    """Seconds: what a Connection may not say, the installation's own connection may not either."""
+    form = provider.connection
+    return max(provider.budget.shortest_poll, form.shortest_poll if form else 0.0)
+
+
 def _needed(provider: Provider[Any]) -> tuple[tuple[str, ...], ...]:
     return provider.needed or tuple((name,) for name in [*provider.environment][:1])
 

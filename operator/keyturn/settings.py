@@ -16,7 +16,7 @@ from keyturn.core.provider import BadProviderSettings, Provider
 from keyturn.core.restart_kinds import KindReference
 from keyturn.observe import Bind, LogFormat, LogLevel
 from keyturn.official import UnusedFlag, add_official_flags, switch, unused, with_two_dashes
-from keyturn.own_connection import selected_provider
+from keyturn.own_connection import selected_provider, shortest_poll
 from keyturn.providers.registry import PROVIDERS
 from keyturn.setting_texts import (
     SettingsError,
@@ -203,15 +203,9 @@ def read_settings(
         unknown=unknown,
         **chosen,
     )
-    if provider is not None and settings.polling_interval < (shortest := _shortest_poll(provider)):
+    if provider is not None and settings.polling_interval < (shortest := shortest_poll(provider)):
         raise SettingsError(f"POLLING_INTERVAL must be at least {shortest:.0f} seconds for {provider.label}")
     return settings
-
-
-def _shortest_poll(provider: Provider[Any]) -> float:
-    """Seconds: what a Connection may not say, the installation's own connection may not either."""
-    form = provider.connection
-    return max(provider.budget.shortest_poll, form.shortest_poll if form else 0.0)
 
 
 def _unknown(environment: Mapping[str, str], providers: Sequence[Provider[Any]]) -> tuple[UnknownVariable, ...]:

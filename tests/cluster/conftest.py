@@ -1,6 +1,7 @@
-"""The operator's own tests have their fixtures in a module of their own, which tests of other folders use as well."""
+"""The operator's own tests have their fixtures in modules of their own, which tests of other folders use as well."""
 
 from connection_fixtures import connecting, other
 from operator_fixtures import emulator, stage
+from provider_fixtures import accounts, bitwarden, providers
 
-__all__ = ["connecting", "emulator", "other", "stage"]
+__all__ = ["accounts", "bitwarden", "connecting", "emulator", "other", "providers", "stage"]

@@ -40,6 +40,12 @@ TEXTS = {
     429: "rate limit exceeded",
     500: "internal server error",
     503: "unexpected status code in response: 503 Service Unavailable",
+    451: "unexpected status code in response: 451 Unavailable For Legal Reasons",
+    502: "unexpected status code in response: 502 Bad Gateway",
+    "redirect": (
+        "request library compatibility issue, check that the your environment uses compatible versions: reqwest library: "
+        "error following redirect for url (<redacted URL>)"
+    ),
     "session": "session expired",
     "network": (
         "request library compatibility issue, check that the your environment uses compatible versions: reqwest library: "
@@ -92,7 +98,9 @@ class ServiceAccount:
 
     Attributes:
         calls: the names of all calls, in order, `authenticate` for a login.
-        faults: for each name of a call, or `*`, what it raises: a key of `TEXTS` or a text. It stays until a test removes it.
+        asked: the parameters of the last call of each name.
+        faults: for each name of a call, or `*`, what it raises: a key of `TEXTS` or a text; `hang` for none ever. It stays until
+            a test removes it.
         raw: for each name of a call, the text to answer in place of the right one.
         gate: calls wait for it if it is not None.
         accepts: whether a login is accepted.
@@ -100,6 +108,7 @@ class ServiceAccount:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.asked: dict[str, dict[str, Any]] = {}
         self.faults: dict[str, int | str] = {}
         self.raw: dict[str, str] = {}
         self.gate: asyncio.Event | None = None
@@ -208,9 +217,12 @@ class ServiceAccount:
 
     async def answer(self, name: str, parameters: dict[str, Any]) -> str:
         """The answer to one call, as JSON."""
+        self.asked[name] = parameters
         await self._begin(name)
-        if name in self.raw:
-            return self.raw[name]
+        return self.raw[name] if name in self.raw else self.honest(name, parameters)
+
+    def honest(self, name: str, parameters: dict[str, Any]) -> str:
+        """The right answer to one call, as JSON."""
         answer: Callable[[dict[str, Any]], Any] = getattr(self, f"_{name}")
         found = answer(parameters)
         return (
@@ -222,6 +234,8 @@ class ServiceAccount:
         if self.gate is not None:
             await self.gate.wait()
         fault = self.faults.get(name, self.faults.get("*"))
+        if fault == "hang":
+            await asyncio.Event().wait()
         if fault is not None:
             said = TEXTS.get(fault, fault) if isinstance(fault, int) or fault in TEXTS else fault
             if name == "authenticate":

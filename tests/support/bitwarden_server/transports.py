@@ -2,14 +2,16 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from threading import Event, Thread
 
 import httpx
 import trustme
 from aiohttp import web
 
 from support.bitwarden_server.server import Answer, BitwardenServer, Seen
+from support.patience import PATIENCE_S
 
 
 class ServerTransport(httpx.AsyncBaseTransport):
@@ -63,7 +65,10 @@ async def served(server: BitwardenServer, authority: trustme.CA) -> AsyncIterato
         if answer.dropped and request.transport is not None:
             request.transport.abort()
         if answer.cut is None:
-            return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+            whole = web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+            # No connection is left open when the server ends.
+            whole.force_close()
+            return whole
         response = web.StreamResponse(status=answer.status, headers=dict(answer.headers))
         response.content_length = len(answer.body)
         await response.prepare(request)
@@ -84,3 +89,24 @@ async def served(server: BitwardenServer, authority: trustme.CA) -> AsyncIterato
         yield server.url
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def served_beside(server: BitwardenServer, authority: trustme.CA) -> Iterator[str]:
+    """The same in a thread of its own, for tests that wait for programs."""
+    began, ended = Event(), Event()
+
+    async def serve() -> None:
+        async with served(server, authority):
+            began.set()
+            while not await asyncio.to_thread(ended.wait, 0.1):
+                pass
+
+    thread = Thread(target=asyncio.run, args=(serve(),), name="bitwarden server")
+    thread.start()
+    try:
+        assert began.wait(PATIENCE_S)
+        yield server.url
+    finally:
+        ended.set()
+        thread.join()

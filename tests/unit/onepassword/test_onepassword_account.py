@@ -27,7 +27,9 @@ CONNECT_SET = {"OP_CONNECT_HOST": "http://connect:8080", "OP_CONNECT_TOKEN": "t"
 )
 def test_a_service_account_is_selected_by_its_token(environment):
     """Also if only one variable of Connect is set beside it: so it is with 1Password's own operator."""
-    assert read_settings([], environment).provider is ONEPASSWORD
+    settings = read_settings([], environment)
+
+    assert (settings.provider, settings.polling_interval) == (ONEPASSWORD, 600.0)
 
 
 @pytest.mark.parametrize("beside", [{}, {"OP_SERVICE_ACCOUNT_TOKEN": " "}, {"OP_SERVICE_ACCOUNT_TOKENS": "x"}])

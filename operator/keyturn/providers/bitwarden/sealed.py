@@ -109,7 +109,8 @@ class AccountPrivateKey:
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
         from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-        key = _result(lambda: load_der_private_key(der, None))
+        # Its numbers are not checked, which takes 0.2 s: whoever could change them has the account's key.
+        key = _result(lambda: load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True))
         if not isinstance(key, RSAPrivateKey):
             raise UnsupportedSeal("the private key is not an RSA key")
         self._key = key

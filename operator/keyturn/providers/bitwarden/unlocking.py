@@ -96,6 +96,8 @@ def _account_key(unlocking: Unlocking, password: str, server: str) -> SymmetricK
 def _organization_keys(answer: SyncAnswer, user: SymmetricKey) -> dict[str, SymmetricKey]:
     """The keys that can be opened: what one organisation does wrong is no reason to lose the others."""
     opened: dict[str, SymmetricKey] = {}
+    if not answer.organizations:
+        return opened
     try:
         private = AccountPrivateKey(user.open(answer.sealed_private_key))
     except Undecipherable:

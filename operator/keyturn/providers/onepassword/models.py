@@ -17,13 +17,15 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from keyturn.providers.reading import READING
+
 
 def _time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | None:
     try:
-        time: datetime = read(value)
+        time: datetime | None = read(value)
     except ValidationError:
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 SdkId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
@@ -36,9 +38,7 @@ SdkTime = Annotated[datetime | None, WrapValidator(_time_or_none)]
 class SdkModel(BaseModel):
     """The base of everything read from the SDK."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(**READING, alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True)
 
 
 class SdkVault(SdkModel):

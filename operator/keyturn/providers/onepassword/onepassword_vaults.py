@@ -23,9 +23,6 @@ from keyturn.providers.onepassword.sdk_answers import (
 from keyturn.providers.onepassword.sdk_errors import SdkFailure, vault_error_from
 from keyturn.providers.onepassword.session import Session
 
-_DEADLINE, _FILE_DEADLINE = 30.0, 120.0
-"""Seconds for a call. The SDK itself never gives up."""
-
 _SAME_POLL = 1.0
 """Seconds for which `scopes` answers from what `refresh` was answered: a poll calls both, and needs only one request."""
 
@@ -50,11 +47,15 @@ class OnepasswordVaults:
     Args:
         session: sends the calls.
         time: for the age of what is known.
+        deadline: seconds for a call; the SDK itself never gives up.
+        file_deadline: the same for the content of a file.
     """
 
-    def __init__(self, session: Session, *, time: Time) -> None:
+    def __init__(self, session: Session, *, time: Time, deadline: float = 30.0, file_deadline: float = 120.0) -> None:
         self._session = session
         self._time = time
+        self._deadline = deadline
+        self._file_deadline = file_deadline
         self._polled: tuple[float, Sequence[vault.Scope]] | None = None
         self._lists: dict[str, _Listed] = {}
         self._repeats = Allowance(most=_REPEATS, every=_REPEATS_EVERY, time=time)
@@ -95,8 +96,11 @@ class OnepasswordVaults:
         return refs
 
     async def item(self, scope: str, item_id: str) -> vault.Item:
-        """One call."""
+        """One call, and none if the vault does not list the item: whether the SDK gives what is archived, nobody promises."""
         what = f"item {item_id} of vault {scope}"
+        known = self._lists.get(scope)
+        if known is not None and all(ref.id != item_id for ref in known.refs):
+            raise vault.NotInVault(f"{what}: the vault does not list it")
         text = await self._call("ItemsGet", {"vault_id": scope, "item_id": item_id}, what)
         found = await read_answer(ITEM, text, longest=LONGEST_ITEM, otherwise=vault.ItemUnreadable, what=what)
         if (found.vault_id, found.id) != (scope, item_id):
@@ -111,7 +115,7 @@ class OnepasswordVaults:
             raise vault.FileTooLarge(f"{what}: {size} bytes, more than {limit}")
         attributes = {"name": field.label, "id": field.id, "size": size}
         parameters = {"vault_id": item.scope, "item_id": item.id, "attr": attributes}
-        text = await self._call("ItemsFilesRead", parameters, what, seconds=_FILE_DEADLINE)
+        text = await self._call("ItemsFilesRead", parameters, what, seconds=self._file_deadline)
         return await read_bytes(text, size=size, otherwise=vault.ItemUnreadable, what=what)
 
     def credential_stamp(self) -> object:
@@ -148,7 +152,7 @@ class OnepasswordVaults:
         what: str,
         *,
         may_be_absent: bool = True,
-        seconds: float = _DEADLINE,
+        seconds: float | None = None,
     ) -> str:
         """Send a call; errors of the SDK leave it as errors of `core.vault`."""
 
@@ -159,4 +163,4 @@ class OnepasswordVaults:
             return vault_error_from(error, what, server=server, may_be_absent=may_be_absent)
 
         with translated(translate):
-            return await self._session.call(name, parameters, seconds=seconds)
+            return await self._session.call(name, parameters, seconds=seconds or self._deadline)
