@@ -103,3 +103,30 @@ async def test_equal_content_moves_through_all_providers_and_restarts_nobody(sta
         await stage.holds(name, {**VALUES, "password": "another"})
         await stage.paid(name)
     assert 1 <= await stage.restarts("web") <= len(before)
+
+
+async def test_a_new_operator_writes_nothing_while_it_opens_connections(stage, rooms, providers, accounts):
+    """Nor does it warn: what it does not know yet is no failure of a vault."""
+    for provider, room in rooms.items():
+        providers[provider].put("login", VALUES)
+        await connect(room, providers[provider])
+        await room.ask("login")
+    watched = ",".join(each.namespace for each in rooms.values())
+    variables = {**ALONE, **accounts.environment(), "WATCH_NAMESPACE": watched}
+    first = stage.operator(**variables)
+    for room in rooms.values():
+        await room.holds("login", VALUES)
+        await room.ready("login")
+        await room.says("default", "Connected", kind=CONNECTIONS, items=1)
+    first.settled_writes()
+    first.terminate()
+
+    second = stage.operator(**variables)
+
+    async def all_ready():
+        assert second.metric("keyturn_items_ready") == len(rooms)
+
+    await eventually(all_ready)
+    await second.polls()
+    assert {what for what in second.settled_writes() if "leases" not in what} == set()
+    assert "WARNING" not in second.logged()
