@@ -32,7 +32,9 @@ async def _rooms(stage, cluster, providers, tmp_path):
         await cluster.delete(NAMESPACES, None, room.namespace)
 
 
-async def test_equal_objects_are_filled_from_whatever_their_namespace_is_connected_to(stage, rooms, providers, accounts):
+async def test_equal_objects_are_filled_from_whatever_their_namespace_is_connected_to(
+    stage, rooms, providers, accounts
+):
     """One path means three items; a fourth namespace reads all three by name, with their consent. Rotations do not cross."""
     for provider, room in rooms.items():
         providers[provider].put("login", {"password": f"of {provider}"})
@@ -53,6 +55,7 @@ async def test_equal_objects_are_filled_from_whatever_their_namespace_is_connect
                 assert annotations_of(secret)[names.CONNECTION] == through
 
     await all_hold("of")
+    assert "WARNING" not in operator.logged()
     for provider, room in rooms.items():
         providers[provider].rotate("login", {"password": f"new of {provider}"})
         await room.edit("default", {"metadata": {"annotations": {names.SYNC_REQUESTED: "1"}}}, kind=CONNECTIONS)
@@ -61,6 +64,7 @@ async def test_equal_objects_are_filled_from_whatever_their_namespace_is_connect
         await room.says("default", "Connected", ready="True", kind=CONNECTIONS, items=1, lastSyncRequest="1")
         await room.ready("login")
         await stage.ready(f"from-{provider}", kind=KEYTURN_SECRETS)
+        assert not [event for event in await room.events("login") if event["type"] == "Warning"]
 
 
 async def test_equal_content_moves_through_all_providers_and_restarts_nobody(stage, providers, accounts):
