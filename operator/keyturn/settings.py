@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from keyturn.base.errors import translated
-from keyturn.base.text import shorten
-from keyturn.core.allowed_hosts import AllowedHosts, BadHost, parse_allowed_hosts
+from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.content import MappingOptions
-from keyturn.core.keys import is_legal_name
 from keyturn.core.names import PRODUCT
 from keyturn.core.provider import BadProviderSettings, Provider
-from keyturn.core.restart_kinds import BadKind, KindReference, parse_kinds
-from keyturn.core.restarts import parse_switch
-from keyturn.observe import Bind, LogFormat, LogLevel, parse_bind
+from keyturn.core.restart_kinds import KindReference
+from keyturn.observe import Bind, LogFormat, LogLevel
 from keyturn.official import UnusedFlag, add_official_flags, switch, unused, with_two_dashes
 from keyturn.own_connection import selected_provider, shortest_poll
 from keyturn.providers.registry import PROVIDERS
+from keyturn.setting_texts import (
+    SettingsError,
+    read_address,
+    read_hosts,
+    read_kinds,
+    read_name,
+    read_namespace,
+    read_namespaces,
+    read_number,
+    read_seconds,
+    read_switch,
+)
 from keyturn.unknown_variables import UnknownVariable, unknown_variables
 
-_LONGEST = 10**9
-"""Seconds, some thirty years: a longer interval is a mistake."""
+__all__ = ["Settings", "SettingsError", "operator_parser", "read_settings", "variables"]
 
 _OFTEN = 30.0
 """Seconds between two polls if neither people nor the provider choose: an idle one is two small requests."""
 
 _HEALTH, _METRICS = Bind(None, 8081), Bind(None, 8080)
-
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-class SettingsError(Exception):
-    """A setting is unknown, missing or unreadable; the message is one line for a terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +182,7 @@ def read_settings(
     for variable in _VARIABLES:
         if text := environment.get(variable.name, "").strip():
             chosen[variable.setting] = variable.read(variable.name, text)
-    if namespace := _namespace("--leader-election-namespace", flags.leader_election_namespace or ""):
+    if namespace := read_namespace("--leader-election-namespace", flags.leader_election_namespace or ""):
         chosen["leader_election_namespace"] = namespace
     if provider is not None:
         own = provider.connection.default_poll if provider.connection else _OFTEN
@@ -193,8 +194,8 @@ def read_settings(
         enable_annotations=flags.enable_annotations,
         mapping=MappingOptions(allow_empty_values=flags.allow_empty_values),
         kubeconfig=flags.kubeconfig,
-        health_address=_address("--health-probe-bind-address", flags.health_probe_bind_address),
-        metrics_address=_address("--metrics-bind-address", flags.metrics_bind_address),
+        health_address=read_address("--health-probe-bind-address", flags.health_probe_bind_address),
+        metrics_address=read_address("--metrics-bind-address", flags.metrics_bind_address),
         leader_elect=flags.leader_elect,
         log_level=flags.log_level,
         log_format=flags.log_format,
@@ -221,67 +222,6 @@ def _unknown(environment: Mapping[str, str], providers: Sequence[Provider[Any]])
     return tuple(found)
 
 
-def _seconds(name: str, text: str) -> float:
-    # Compared as a float: Python refuses to make an int of thousands of digits.
-    if not (text.isascii() and text.isdecimal()) or not 1 <= float(text) <= _LONGEST:
-        raise SettingsError(f"{name}={shorten(text)!r} must be a whole number of seconds from 1 to {_LONGEST}")
-    return float(text)
-
-
-def _from(least: int, most: int) -> Callable[[str, str], int]:
-    def read(name: str, text: str) -> int:
-        if not (text.isascii() and text.isdecimal()) or not least <= float(text) <= most:
-            raise SettingsError(f"{name}={shorten(text)!r} must be a whole number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _switch(name: str, text: str) -> bool:
-    value = parse_switch(text)
-    if value is None:
-        raise SettingsError(f"{name}={text!r} must be true or false")
-    return value
-
-
-def _namespaces(name: str, text: str) -> tuple[str, ...]:
-    found = [_namespace(name, part.strip()) for part in text.split(",") if part.strip()]
-    return tuple(dict.fromkeys(found))
-
-
-def _kinds(name: str, text: str) -> tuple[KindReference, ...]:
-    try:
-        return parse_kinds(text)
-    except BadKind as error:
-        raise SettingsError(f"{name}: {error}") from None
-
-
-def _hosts(name: str, text: str) -> AllowedHosts:
-    try:
-        return parse_allowed_hosts(text)
-    except BadHost as error:
-        raise SettingsError(f"{name}: {error}") from None
-
-
-def _namespace(name: str, text: str) -> str:
-    if text and not _NAMESPACE.fullmatch(text):
-        raise SettingsError(f"{name} names {text!r}, which cannot be a namespace")
-    return text
-
-
-def _object(name: str, text: str) -> str:
-    if not is_legal_name(text):
-        raise SettingsError(f"{name}={text!r} cannot be the name of an object")
-    return text
-
-
-def _address(flag: str, text: str) -> Bind | None:
-    try:
-        return parse_bind(text)
-    except ValueError as error:
-        raise SettingsError(f"{flag}: {error}") from None
-
-
 class _Variable(NamedTuple):
     """A variable, the setting that it decides, what reads its text, and what it means."""
 
@@ -302,32 +242,38 @@ class _Variable(NamedTuple):
 
 
 _VARIABLES = (
-    _Variable("POLLING_INTERVAL", "polling_interval", _seconds, "seconds between two polls of the vaults"),
-    _Variable("WATCH_NAMESPACE", "watch_namespaces", _namespaces, "namespaces to serve, separated by commas; else all"),
-    _Variable("AUTO_RESTART", "auto_restart", _switch, "whether workloads restart if no annotation says so"),
+    _Variable("POLLING_INTERVAL", "polling_interval", read_seconds, "seconds between two polls of the vaults"),
+    _Variable(
+        "WATCH_NAMESPACE", "watch_namespaces", read_namespaces, "namespaces to serve, separated by commas; else all"
+    ),
+    _Variable("AUTO_RESTART", "auto_restart", read_switch, "whether workloads restart if no annotation says so"),
     _Variable(
         "KEYTURN_ALLOWED_HOSTS",
         "allowed_hosts",
-        _hosts,
+        read_hosts,
         "hosts that Connections may name although they are private or have no https, separated by commas",
     ),
     _Variable(
         "KEYTURN_DELETE_ON_DISCONNECT",
         "delete_on_disconnect",
-        _switch,
+        read_switch,
         "whether a Connection may have its Secrets deleted with it",
     ),
-    _Variable("KEYTURN_FULL_PASS_INTERVAL", "full_pass_interval", _seconds, "seconds between two lists of all vaults"),
-    _Variable("KEYTURN_MAX_STALENESS", "max_staleness", _seconds, "seconds without an answer until Ready turns false"),
-    _Variable("KEYTURN_REFRESH_MOUNTS", "refresh_mounts", _switch, "whether mounted files are refreshed at once"),
-    _Variable("KEYTURN_RESTART_KINDS", "restart_kinds", _kinds, "further kinds to restart, separated by commas"),
-    _Variable("KEYTURN_SECRETS_BY_NAME", "secrets_by_name", _switch, "whether to work without listing Secrets"),
-    _Variable("KEYTURN_WORKERS", "workers", _from(1, 100), "items worked on at the same time"),
-    _Variable("KEYTURN_LEASE_NAME", "lease_name", _object, "name of the Lease for leader election"),
     _Variable(
-        "KEYTURN_LEASE_DURATION", "lease_duration", _from(5, 300), "seconds until another replica takes the Lease"
+        "KEYTURN_FULL_PASS_INTERVAL", "full_pass_interval", read_seconds, "seconds between two lists of all vaults"
     ),
-    _Variable("POD_NAMESPACE", "leader_election_namespace", _namespace, "namespace of that Lease"),
+    _Variable(
+        "KEYTURN_MAX_STALENESS", "max_staleness", read_seconds, "seconds without an answer until Ready turns false"
+    ),
+    _Variable("KEYTURN_REFRESH_MOUNTS", "refresh_mounts", read_switch, "whether mounted files are refreshed at once"),
+    _Variable("KEYTURN_RESTART_KINDS", "restart_kinds", read_kinds, "further kinds to restart, separated by commas"),
+    _Variable("KEYTURN_SECRETS_BY_NAME", "secrets_by_name", read_switch, "whether to work without listing Secrets"),
+    _Variable("KEYTURN_WORKERS", "workers", read_number(1, 100), "items worked on at the same time"),
+    _Variable("KEYTURN_LEASE_NAME", "lease_name", read_name, "name of the Lease for leader election"),
+    _Variable(
+        "KEYTURN_LEASE_DURATION", "lease_duration", read_number(5, 300), "seconds until another replica takes the Lease"
+    ),
+    _Variable("POD_NAMESPACE", "leader_election_namespace", read_namespace, "namespace of that Lease"),
     _Variable("POD_NAME", "pod_name", lambda _name, text: text, "name of this replica in the Lease"),
 )
 

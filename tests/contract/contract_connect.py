@@ -19,7 +19,7 @@ from connect_emulator.knobs import Knobs
 from connect_emulator.server import ConnectEmulator
 from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.provider import Provider
-from keyturn.core.vault import CredentialRefused, HostNotAllowed, NotInVault, Scope, VaultError, Vaults
+from keyturn.core.vault import CredentialInvalid, HostNotAllowed, NotInVault, Scope, VaultError, Vaults
 from keyturn.providers.authorities import public_authorities
 from keyturn.providers.connect import (
     CONNECT,
@@ -161,7 +161,7 @@ class ConnectWorld(World):
     async def _no_token(self) -> None:
         """A file without a token is no credential, and nothing is sent."""
         account = ConnectAccount(ConnectSettings(host=self.emulator.url), Path("/nonexistent/token"))
-        await self._refused_unsent(account, CredentialRefused)
+        await self._refused_unsent(account, CredentialInvalid)
 
     async def _malformed_id(self) -> None:
         """Connect calls some ids a bad request; they are of nothing that exists."""

@@ -49,6 +49,7 @@ def test_the_parts_of_a_server_follow_from_its_address(server, address, api, ide
         "https://u:p@example.com",
         "https://example.com?q",
         "https:// x",
+        "https://host:99999",
     ],
 )
 def test_what_is_no_address_is_refused(server):

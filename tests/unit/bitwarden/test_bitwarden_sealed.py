@@ -1,6 +1,7 @@
 """Only what is whole, and sealed with the right key in a known way, is opened."""
 
 import base64
+import hmac
 
 import pytest
 from hypothesis import given
@@ -156,3 +157,21 @@ def test_a_key_shows_nothing():
 
     with pytest.raises(Undecipherable):
         key.open_text(sealed)
+
+
+@pytest.mark.parametrize("damage", ["iv", "length", "padding"])
+def test_what_is_authentic_but_damaged_is_refused(damage):
+    """As a client with a defect might seal it."""
+    iv, ciphertext, _ = SEALER._parts(b"x" * 16)
+    if damage == "iv":
+        iv = iv[:8]
+    elif damage == "length":
+        ciphertext = ciphertext[:-1]
+    else:
+        # The first block alone has no padding.
+        ciphertext = ciphertext[:16]
+    mac = hmac.digest(SEALER.material[32:], iv + ciphertext, "sha256")
+    sealed = "2." + "|".join(base64.b64encode(part).decode() for part in (iv, ciphertext, mac))
+
+    with pytest.raises(Undecipherable, match="it is damaged"):
+        KEY.open_text(sealed)

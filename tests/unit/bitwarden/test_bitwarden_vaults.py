@@ -1,11 +1,15 @@
 """The account behind the seam of `core.vault`: what is asked of the server, and what comes of it."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from keyturn.core.vault import AccessDenied, FieldKind, ItemUnreadable, NotInVault, Scope, Url, VaultUnavailable
+from keyturn.providers.bitwarden import BITWARDEN
 from support.bitwarden_server import Account
 from support.bitwarden_server.account import BOOLEAN, HIDDEN, LINKED, TEXT
-from support.bitwarden_server.bench import Bench
+from support.bitwarden_server.bench import Bench, read
 
 LOGIN, DATE, SYNC = (
     "POST /identity/connect/token",
@@ -314,3 +318,80 @@ async def test_after_it_was_closed_nothing_is_asked_and_nothing_known(bench):
 async def test_an_address_shows_no_path(bench):
     """It is for messages."""
     assert bench.vaults.address == "https://vault.test"
+
+
+async def test_a_connection_that_is_closed_while_it_reads_keeps_nothing(bench):
+    """The answer may be under way."""
+    bench.account.add("db")
+    asked = asyncio.Event()
+
+    def late(answer):
+        asked.set()
+        return replace(answer, seconds=0.05)
+
+    bench.server.fail("/api/sync", late)
+    reading = asyncio.create_task(bench.vaults.refresh())
+    await asked.wait()
+    await bench.vaults.close()
+
+    with pytest.raises(VaultUnavailable, match="the connection is closed"):
+        await reading
+    assert bench.vaults._snapshot is None
+
+
+async def test_a_connection_that_was_never_used_can_be_closed(bench):
+    """It has nothing to wipe."""
+    await bench.vaults.close()
+
+    with pytest.raises(VaultUnavailable, match="the connection is closed"):
+        await bench.vaults.refresh()
+
+
+async def test_a_private_key_that_cannot_be_opened_costs_only_what_is_shared(bench):
+    """The account's own items need none."""
+    collection = bench.account.add_collection("One")
+    shared = bench.account.add("shared", collections=[collection])
+    mine = bench.account.add("mine", properties={"password": "p"})
+    bench.account.sealed_private_key = bench.account.key.seal(b"none")
+
+    assert await bench.values(mine) == {"password": "p"}
+    with pytest.raises(ItemUnreadable, match="the key of its organisation cannot be opened"):
+        await bench.item(shared, collection)
+
+
+@pytest.mark.parametrize("date", ["soon", "", "2026-08-20", "9999-99-99T00:00:00Z"])
+async def test_a_time_that_is_none_is_no_time(bench, date):
+    """It decides only between items of one title."""
+    item = bench.account.add("db")
+    bench.account.change(item, creationDate=date)
+    [ref] = await bench.refs()
+
+    assert (ref.created_at is None) is (date != "2026-08-20")
+
+
+async def test_a_file_under_an_id_that_cannot_be_one_makes_the_item_unreadable(bench):
+    """Ids become parts of a path."""
+    item = bench.account.add("db", files={"f": b"x"})
+    [file] = bench.account.items[item]["attachments"]
+    bench.account.change(item, attachments=[{**file, "id": "../../../x"}])
+
+    with pytest.raises(ItemUnreadable, match="unknown kind of id"):
+        await bench.item(item)
+
+
+@pytest.mark.parametrize("bad", ["../x", "", "\ud800", None])
+async def test_items_and_collections_have_ids_of_the_grammar(bench, bad):
+    """An answer with others is not Bitwarden's."""
+    bench.account.add("db")
+    bench.server.edit_sync = lambda sync: sync["ciphers"][0].update(id=bad)
+
+    with pytest.raises(VaultUnavailable, match="an item or a collection has no id"):
+        await bench.vaults.refresh()
+
+
+async def test_opening_sends_nothing(bench):
+    """A client is made for each Connection, at once."""
+    vaults = BITWARDEN.open(read(bench.account.credential), time=bench.time, observer=lambda *_: None)
+    assert vaults.address == "https://vault.test"
+    await vaults.close()
+    await vaults.close()

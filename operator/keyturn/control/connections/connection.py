@@ -30,13 +30,13 @@ _log = logging.getLogger(__name__)
 _AFTER_DEFECT = 60.0
 """Seconds until a poller goes on that met a defect of ours or of a provider: the other connections must not end with it."""
 
+_MOST_NOTES = 20
+
 _COLLECTED_AFTER = 5.0
 """Seconds after which the memory of removed connections is freed: many that are removed together cost it once."""
 
 _COLLECTED_EVERY = 60.0
 """Seconds between two times at least: everything stands still meanwhile, and nobody may bring that about at will."""
-
-_MOST_NOTES = 20
 
 _LONGEST_CLOSE = 10.0
 """Seconds that a provider may take to close what it opened."""

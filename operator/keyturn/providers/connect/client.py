@@ -16,7 +16,7 @@ from keyturn.providers.connect.api_calls import HEARTBEAT, content_call, equals,
 from keyturn.providers.connect.bounds import Many, list_of
 from keyturn.providers.connect.connect_errors import ContentTooLarge, Misshapen
 from keyturn.providers.connect.connect_settings import ConnectSettings
-from keyturn.providers.connect.models import READING, ActivityPage, ConnectItem, ConnectVault, ItemSummary
+from keyturn.providers.connect.models import ActivityPage, ConnectItem, ConnectVault, ItemSummary
 from keyturn.providers.connect.readers import (
     read_activity,
     read_content,
@@ -29,6 +29,7 @@ from keyturn.providers.connect.replies import read_json
 from keyturn.providers.connect.sender import Sender
 from keyturn.providers.connect.token import TokenSource
 from keyturn.providers.connect.wire import Wire
+from keyturn.providers.reading import READING
 
 _VAULTS = "/v1/vaults"
 _ITEMS = "/v1/vaults/{vault}/items"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -25,9 +25,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from keyturn.providers.connect.bounds import Many
-
-READING: Final = ConfigDict(hide_input_in_errors=True, cache_strings="keys")
-"""How everything is read from Connect. By default, pydantic would keep each short text that it reads, for as long as the process lives."""
+from keyturn.providers.reading import READING
 
 
 class Tolerant(BaseModel):

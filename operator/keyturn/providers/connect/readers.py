@@ -7,8 +7,9 @@ import re
 from pydantic import TypeAdapter
 
 from keyturn.providers.connect.bounds import Many
-from keyturn.providers.connect.models import READING, Activity, ActivityPage, ConnectItem, ItemSummary
+from keyturn.providers.connect.models import Activity, ActivityPage, ConnectItem, ItemSummary
 from keyturn.providers.connect.replies import Reply, read_json
+from keyturn.providers.reading import READING
 
 _ACTIVITY = TypeAdapter(Many[Activity], config=READING)
 _ITEMS = TypeAdapter(Many[ItemSummary], config=READING)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, StrictInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, StrictInt, TypeAdapter, ValidationError
 
 from keyturn.base.errors import translated
 from keyturn.providers.connect.api_calls import Call
@@ -21,6 +21,7 @@ from keyturn.providers.connect.connect_errors import (
     Throttled,
     class_for,
 )
+from keyturn.providers.reading import READING
 from keyturn.providers.retry_after import retry_after
 from keyturn.providers.scrub import scrub
 
@@ -72,7 +73,7 @@ def _refusal(error: ValidationError, reply: Reply) -> BadAnswer:
 
 
 class _ErrorBody(BaseModel):
-    model_config = ConfigDict(cache_strings="keys")
+    model_config = READING
 
     status: StrictInt
     message: str = ""

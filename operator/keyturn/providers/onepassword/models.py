@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,8 @@ from pydantic import (
     WrapValidator,
 )
 from pydantic.alias_generators import to_camel
+
+from keyturn.providers.reading import READING
 
 
 def _time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> datetime | None:
@@ -33,16 +35,10 @@ SdkTime = Annotated[datetime | None, WrapValidator(_time_or_none)]
 """A time in UTC; whatever cannot be read as one is absent."""
 
 
-SDK_READING: Final = ConfigDict(hide_input_in_errors=True, cache_strings="keys")
-"""How every answer is read: no error quotes it, and no text of it stays in pydantic's cache."""
-
-
 class SdkModel(BaseModel):
     """The base of everything read from the SDK."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True, **SDK_READING
-    )
+    model_config = ConfigDict(**READING, alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True)
 
 
 class SdkVault(SdkModel):

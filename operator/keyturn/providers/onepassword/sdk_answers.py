@@ -9,14 +9,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from keyturn.base.errors import translated
 from keyturn.core.vault import VaultError
-from keyturn.providers.onepassword.models import SDK_READING, SdkItem, SdkOverview, SdkVault
+from keyturn.providers.onepassword.models import SdkItem, SdkOverview, SdkVault
+from keyturn.providers.reading import READING
 
 _T = TypeVar("_T")
 
-VAULTS = TypeAdapter(tuple[SdkVault, ...], config=SDK_READING)
-OVERVIEWS = TypeAdapter(tuple[SdkOverview, ...], config=SDK_READING)
+VAULTS = TypeAdapter(tuple[SdkVault, ...], config=READING)
+OVERVIEWS = TypeAdapter(tuple[SdkOverview, ...], config=READING)
 ITEM = TypeAdapter(SdkItem)
-_NUMBERS = TypeAdapter(list[int], config=SDK_READING)
+_NUMBERS = TypeAdapter(list[int], config=READING)
 
 LONGEST_LIST = 32 * 1024 * 1024
 """Characters: more than any vault that somebody works with has in its list of items."""
