@@ -26,13 +26,11 @@ POLLED_S = 1
 
 
 class Provided(Protocol):
-    """A vault `Production` of one provider.
+    """A vault `Production` of one provider."""
 
-    Attributes:
-        interval: how often a Connection to it is polled, as its spec says it; None for the provider's default.
-    """
-
-    interval: str | None
+    @property
+    def interval(self) -> str | None:
+        """How often a Connection to it is polled, as its spec says it; None for the provider's default."""
 
     def put(self, title: str, values: Mapping[str, str]) -> None:
         """A new item."""

@@ -180,7 +180,7 @@ async def test_success_is_told_in_events_and_in_the_log(stage):
     logged = operator.logged()
     subject = f"OnePasswordItem {stage.namespace}/login: "
     assert f"connected to Connect at {stage.variables()['OP_CONNECT_HOST']}: 1 vault, " in logged
-    assert f"{subject}Secret created from 1Password (key password)" in logged
+    assert f"{subject}Secret created from the vault (key password)" in logged
     assert f"{subject}ready again; the failure was InvalidPath" in logged
     assert f"{subject}Secret was missing and is created again (key password)" in logged
     assert logged.rstrip().endswith("Keyturn has ended, because it received a signal")

@@ -32,7 +32,9 @@ async def _rooms(stage, cluster, providers, tmp_path):
         await cluster.delete(NAMESPACES, None, room.namespace)
 
 
-async def test_equal_objects_are_filled_from_whatever_their_namespace_is_connected_to(stage, rooms, providers, accounts):
+async def test_equal_objects_are_filled_from_whatever_their_namespace_is_connected_to(
+    stage, rooms, providers, accounts
+):
     """One path means three items; a fourth namespace reads all three by name, with their consent. Rotations do not cross."""
     for provider, room in rooms.items():
         providers[provider].put("login", {"password": f"of {provider}"})
@@ -53,6 +55,7 @@ async def test_equal_objects_are_filled_from_whatever_their_namespace_is_connect
                 assert annotations_of(secret)[names.CONNECTION] == through
 
     await all_hold("of")
+    assert "WARNING" not in operator.logged()
     for provider, room in rooms.items():
         providers[provider].rotate("login", {"password": f"new of {provider}"})
         await room.edit("default", {"metadata": {"annotations": {names.SYNC_REQUESTED: "1"}}}, kind=CONNECTIONS)
@@ -61,6 +64,7 @@ async def test_equal_objects_are_filled_from_whatever_their_namespace_is_connect
         await room.says("default", "Connected", ready="True", kind=CONNECTIONS, items=1, lastSyncRequest="1")
         await room.ready("login")
         await stage.ready(f"from-{provider}", kind=KEYTURN_SECRETS)
+        assert not [event for event in await room.events("login") if event["type"] == "Warning"]
 
 
 async def test_equal_content_moves_through_all_providers_and_restarts_nobody(stage, providers, accounts):
@@ -103,3 +107,30 @@ async def test_equal_content_moves_through_all_providers_and_restarts_nobody(sta
         await stage.holds(name, {**VALUES, "password": "another"})
         await stage.paid(name)
     assert 1 <= await stage.restarts("web") <= len(before)
+
+
+async def test_a_new_operator_writes_nothing_while_it_opens_connections(stage, rooms, providers, accounts):
+    """Nor does it warn: what it does not know yet is no failure of a vault."""
+    for provider, room in rooms.items():
+        providers[provider].put("login", VALUES)
+        await connect(room, providers[provider])
+        await room.ask("login")
+    watched = ",".join(each.namespace for each in rooms.values())
+    variables = {**ALONE, **accounts.environment(), "WATCH_NAMESPACE": watched}
+    first = stage.operator(**variables)
+    for room in rooms.values():
+        await room.holds("login", VALUES)
+        await room.ready("login")
+        await room.says("default", "Connected", kind=CONNECTIONS, items=1)
+    first.settled_writes()
+    first.terminate()
+
+    second = stage.operator(**variables)
+
+    async def all_ready():
+        assert second.metric("keyturn_items_ready") == len(rooms)
+
+    await eventually(all_ready)
+    await second.polls()
+    assert {what for what in second.settled_writes() if "leases" not in what} == set()
+    assert "WARNING" not in second.logged()

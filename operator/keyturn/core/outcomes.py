@@ -29,6 +29,7 @@ from keyturn.core.vault import (
     AccessDenied,
     ItemUnreadable,
     NotInVault,
+    NotOpenedYet,
     RateLimited,
     VaultError,
 )
@@ -135,6 +136,7 @@ class Situation:
         confirm_after: seconds after which to look whether a failure is confirmed.
         cannot_refresh: whether fetches have failed several times in a row while the connection as a whole works.
         alias: of the further item that the error is about; empty if it is about the main one.
+        observed: whether the status is about this generation already.
         recheck: seconds after which to look again at a failure that a human must end, if no watch reports its end.
     """
 
@@ -147,6 +149,7 @@ class Situation:
     recheck: float = 60.0
     cannot_refresh: bool = False
     alias: str = ""
+    observed: bool = False
 
 
 NEEDS_CONFIRMATION: Final = frozenset(
@@ -173,6 +176,7 @@ def after_vault_error(error: VaultError | Unresolved | BadPath, situation: Situa
     | about the path or the size | any | the failure |
     | about the connection | yes | nothing changes but a warning if it lasts, or `Stale` after too long |
     | about the connection | no | the failure, which ends by itself |
+    | the connection is being opened | any | nothing changes; a new generation is being worked on |
     """
     failure = failure_of(error)
     if situation.alias:
@@ -308,12 +312,16 @@ def _after_outage(error: VaultError | Unresolved | BadPath, failure: Failure, si
         return Outcome(Reason.SOURCE_SILENT, change=Stale(situation.stale), vault_failed=True, waits_for_vault=True)
     if situation.was_synced and situation.cannot_refresh and not down:
         return replace(_unrefreshed(failure, situation), requeue=_pause(error), vault_failed=True)
-    change = None if situation.was_synced else failure
+    opening = isinstance(error, NotOpenedYet)
+    said = situation.was_synced or (opening and situation.observed)
+    news: StatusChange = Progressing() if opening else failure
     # While the connection is down its poller alone asks, and its recovery brings back all that wait for it.
     requeue = _pause(error)
     if down and requeue == BACKOFF:
         requeue = NEVER
-    return Outcome(failure.reason, change=change, requeue=requeue, vault_failed=True, waits_for_vault=down)
+    return Outcome(
+        failure.reason, change=None if said else news, requeue=requeue, vault_failed=True, waits_for_vault=down
+    )
 
 
 def _unrefreshed(failure: Failure, situation: Situation) -> Outcome:

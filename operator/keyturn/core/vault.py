@@ -15,6 +15,7 @@ VaultError
 ├── ItemUnreadable      the answer is complete, but it is not the item or file: says nothing about the connection
 ├── RateLimited         the provider asks for fewer requests, with `retry_after` seconds if it named a number
 └── VaultUnavailable    nothing can be concluded: down, slow, lying or half-broken
+    └── NotOpenedYet    the credential is being read, so that nothing was asked yet
 ```
 """
 
@@ -110,6 +111,10 @@ class VaultUnavailable(VaultError):
     """The provider could not be reached, or its answer is not usable."""
 
     label = "Unavailable"
+
+
+class NotOpenedYet(VaultUnavailable):
+    """The credential is being read. It takes a moment, and is no reason to say that anything is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import pytest
 
 from keyturn.control.connections.accounts import AccountOpener
 from keyturn.control.connections.chosen_vaults import ChosenVaults
-from keyturn.control.connections.no_vaults import NotOpenedYet, NoVaults
-from keyturn.core.vault import CredentialInvalid, CredentialMissing
+from keyturn.control.connections.no_vaults import NoVaults
+from keyturn.core.vault import CredentialInvalid, CredentialMissing, NotOpenedYet
 from support.connection_world import WORK, ConnectionWorld
 from support.fake_vaults import item_ref
 

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from keyturn.cluster import CONNECTIONS, SECRETS
-from keyturn.control.connections.no_vaults import NotOpenedYet
 from keyturn.control.connections.unsupported import UNSUPPORTED
 from keyturn.core.connection import ConnectionKey
 from keyturn.core.paths import ItemPath
@@ -14,6 +13,7 @@ from keyturn.core.vault import (
     CredentialMissing,
     CredentialRefused,
     HostNotAllowed,
+    NotOpenedYet,
     VaultUnavailable,
 )
 from support.connection_world import WORK, ConnectionWorld

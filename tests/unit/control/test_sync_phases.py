@@ -47,7 +47,7 @@ async def test_a_first_pass_writes_the_secret_and_leaves_the_status_to_the_concl
 
     assert outcome.result == "Created"
     assert outcome.change == Synced("vaults/v/items/a", "1", ("password",), revision=1)
-    assert outcome.events == (Event("Created", "Secret created from 1Password (key password)", only_logged=True),)
+    assert outcome.events == (Event("Created", "Secret created from the vault (key password)", only_logged=True),)
     assert (outcome.certain, outcome.drifted) == (True, False)
     assert world.data() == FIRST
     assert [call.resource for call in world.api.writes] == [SECRETS.label]
@@ -391,7 +391,7 @@ async def test_a_rotation_is_an_event_and_no_drift(world):
 
     assert (outcome.result, outcome.drifted) == ("Updated", False)
     assert [(event.reason, event.message) for event in outcome.events] == [
-        ("Updated", "Secret updated from 1Password (changed: password)")
+        ("Updated", "Secret updated from the vault (changed: password)")
     ]
     assert (outcome.change.revision, outcome.change.pending.keys) == (2, ("password",))
 

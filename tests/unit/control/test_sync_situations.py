@@ -30,7 +30,13 @@ def _world():
 def test_a_situation_is_what_is_known_now(world):
     """Of the request, of its connection and of its vault."""
     assert world.situations.of(world.request) == Situation(
-        was_synced=True, has_status=True, connection_down=False, stale=None, confirm_after=30.0, recheck=30.0
+        was_synced=True,
+        has_status=True,
+        connection_down=False,
+        stale=None,
+        confirm_after=30.0,
+        recheck=30.0,
+        observed=True,
     )
     world.health.set_down(DOWN)
     world.time.advance(86_401)

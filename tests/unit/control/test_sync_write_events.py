@@ -18,13 +18,13 @@ KEYS = ("password", "username")
             Written(created=True),
             KEYS,
             False,
-            Event("Created", "Secret created from 1Password (keys password, username)", only_logged=True),
+            Event("Created", "Secret created from the vault (keys password, username)", only_logged=True),
         ),
         (
             Written(created=True),
             (),
             False,
-            Event("Created", "Secret created from 1Password (without keys)", only_logged=True),
+            Event("Created", "Secret created from the vault (without keys)", only_logged=True),
         ),
         (
             Written(created=True),
@@ -54,13 +54,13 @@ KEYS = ("password", "username")
             Written(applied=True, changed=("a",)),
             KEYS,
             True,
-            Event("Updated", "Secret updated from 1Password (changed: a)"),
+            Event("Updated", "Secret updated from the vault (changed: a)"),
         ),
         (
             Written(applied=True, changed=("a",), removed=("a",)),
             KEYS,
             True,
-            Event("Updated", "Secret updated from 1Password (removed: a)"),
+            Event("Updated", "Secret updated from the vault (removed: a)"),
         ),
     ],
 )

@@ -44,13 +44,14 @@ from keyturn.core.shape_errors import (
     TemplateTooExpensive,
     ValueInvalid,
 )
-from keyturn.core.status import GOOD, WAITING, CannotRefresh, Failure, Frozen, Reason, Stale, Synced
+from keyturn.core.status import GOOD, WAITING, CannotRefresh, Failure, Frozen, Progressing, Reason, Stale, Synced
 from keyturn.core.vault import (
     AccessDenied,
     CredentialRefused,
     FileTooLarge,
     ItemUnreadable,
     NotInVault,
+    NotOpenedYet,
     RateLimited,
     VaultUnavailable,
 )
@@ -257,6 +258,24 @@ def outage(reason, requeue, *, change=False, waits=False):
             NEW,
             outage(UNAVAILABLE, BACKOFF, change=True),
             id="an outage before the first sync is a failure",
+        ),
+        pytest.param(
+            NotOpenedYet("m"),
+            replace(NEW, connection_down=True),
+            replace(outage(UNAVAILABLE, NEVER, waits=True), change=Progressing()),
+            id="a new request waits without a failure while its connection is being opened",
+        ),
+        pytest.param(
+            NotOpenedYet("m"),
+            replace(NEW, connection_down=True, observed=True),
+            outage(UNAVAILABLE, NEVER, waits=True),
+            id="what was said of a request stays while its connection is being opened",
+        ),
+        pytest.param(
+            NotOpenedYet("m"),
+            replace(SYNCED, connection_down=True),
+            outage(UNAVAILABLE, NEVER, waits=True),
+            id="what was synced stays while its connection is being opened",
         ),
         pytest.param(
             VaultUnavailable("m"),

@@ -12,14 +12,13 @@ from keyturn.cluster import CONNECTIONS, ClusterError, Forbidden
 from keyturn.control.connections.accounts import Account, AccountOpener
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.credentials import Versions
-from keyturn.control.connections.no_vaults import NotOpenedYet
 from keyturn.control.connections.objects import ConnectionObjects
 from keyturn.control.connections.reports import Reports
 from keyturn.control.connections.unsupported import UNSUPPORTED
 from keyturn.control.context import Context
 from keyturn.control.queue import WorkQueue
 from keyturn.core.connection import ConnectionKey, ConnectionSpec
-from keyturn.core.vault import VaultUnavailable
+from keyturn.core.vault import NotOpenedYet, VaultUnavailable
 
 _log = logging.getLogger(__name__)
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keyturn.core.vault import Item, ItemRef, Scope, VaultError, VaultUnavailable
-
-
-class NotOpenedYet(VaultUnavailable):
-    """The credential is being read. It takes a moment, and is no reason to say that anything is wrong."""
+from keyturn.core.vault import Item, ItemRef, Scope, VaultError
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from keyturn.base.text import listed
 from keyturn.cluster import CONNECTIONS, About, ClusterError, Conflict, NotFound
 from keyturn.control.connections.chosen_vaults import ChosenVaults
 from keyturn.control.connections.connection import Connection, Connections
-from keyturn.control.connections.no_vaults import NotOpenedYet
 from keyturn.control.connections.objects import ConnectionObjects
 from keyturn.control.connections.poller import Polled
 from keyturn.control.connections.unsupported import UNSUPPORTED
@@ -25,6 +24,7 @@ from keyturn.core.connection_status import ConnectionReport, ConnectionStatus, c
 from keyturn.core.events import Event
 from keyturn.core.health_states import HealthState
 from keyturn.core.reasons import Reason
+from keyturn.core.vault import NotOpenedYet
 
 _log = logging.getLogger(__name__)
 

@@ -100,6 +100,7 @@ class Situations:
             recheck=self._recheck,
             cannot_refresh=cannot_refresh,
             alias=alias,
+            observed=request.status.observed_generation == request.generation,
         )
 
     def staleness(self, request: SecretRequest, *vaults: str) -> str | None:

@@ -21,7 +21,7 @@ def event_of_write(written: Written, keys: Sequence[str], *, was_there: bool) ->
         held = listed("key", tuple(keys)) if keys else "without keys"
         if was_there:
             return Event(EventReason.RECREATED, f"Secret was missing and is created again ({held})")
-        return Event("Created", f"Secret created from 1Password ({held})", only_logged=True)
+        return Event("Created", f"Secret created from the vault ({held})", only_logged=True)
     if written.adopted:
         return Event(EventReason.ADOPTED, f"Secret is managed by Keyturn from now on ({_changes(written)})")
     if written.repaired:
@@ -32,7 +32,7 @@ def event_of_write(written: Written, keys: Sequence[str], *, was_there: bool) ->
     if written.ended.issuperset(written.changed):
         what = f"Secret holds no previous value any more ({listed('key', written.changed)})"
     else:
-        what = f"Secret updated from 1Password ({_changes(written)})"
+        what = f"Secret updated from the vault ({_changes(written)})"
     return Event(EventReason.UPDATED, what)
 
 
