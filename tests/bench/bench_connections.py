@@ -208,7 +208,7 @@ def _asks(path: str) -> Mapping[str, Any]:
 def _measure_crowd(rig: Rig) -> Crowd:
     with rig.operator(interval=_CROWD_INTERVAL, **_ALLOWED) as running:
         running.until_ready()
-        rig.polls(1)
+        time.sleep(_INTERVAL)
         resident_before = running.resident_bytes()
     token = rig.emulator.tokens["operator"].read_text().strip()
     namespaces = [f"team-{number:04d}" for number in range(CROWD)]

@@ -86,7 +86,7 @@ def measure_steady(items: int, *, folder: Path) -> Steady:
         with rig.operator(interval=IDLE_INTERVAL) as running:
             cold = rig.audit.until_created("secrets", items, within=_PATIENCE, check=running.check)
             cold_seconds = _last_secret_at(cold) - running.started_at
-            _settle(rig, running)
+            settle(rig, running)
             cold_requests = without_later_polls(rig.connect.request_counts())
             cold += rig.audit.new()
             with rig.quiet(running) as load:
@@ -134,7 +134,7 @@ def measure_flowing(items: int, *, folder: Path) -> Flowing:
             rig.cluster.kubectl("apply", "-f", str(manifest), timeout=_PATIENCE)
             kubectl_seconds = time.time() - began_at
             applied = rig.audit.until_created("secrets", items, within=_PATIENCE, check=running.check)
-            _settle(rig, running)
+            settle(rig, running)
             applied += rig.audit.new()
             rig.create_deployment()
             with rig.quiet(running) as load:
@@ -189,7 +189,7 @@ def _first_owes_nothing(kind: str, manifest: signs.Manifest) -> bool:
     return manifest["metadata"]["name"] == secret_name(0) and signs.owes_nothing(kind, manifest)
 
 
-def _settle(rig: Rig, running: Running) -> None:
+def settle(rig: Rig, running: Running) -> None:
     """Wait until every status is written, and until the polls have nothing to look at again."""
     deadline = time.monotonic() + _PATIENCE
     while (missing := rig.not_ready()) > 0:

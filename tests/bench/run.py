@@ -17,6 +17,7 @@ from bench_audit import TooSlow
 from bench_connections import broken_connections, connections_markdown, measure_connections
 from bench_fanout import ITEMS, broken_fanouts, fanout_markdown, measure_fanouts
 from bench_kinds import broken_kinds, kinds_markdown, measure_kinds
+from bench_large import LARGE, broken_large, large_markdown, measure_large
 from bench_measures import ROTATIONS, measure_flowing, measure_steady
 from bench_report import Result, broken, markdown
 from bench_tenants import broken_tenants, measure_tenants, tenants_markdown
@@ -121,6 +122,12 @@ def _tenants(folder: Path) -> Part:
     return Part(tenants_markdown(latencies), list(broken_tenants(latencies)))
 
 
+def _large(folder: Path) -> Part:
+    _say(f"{LARGE:,} items: a cold start, half a minute of rest, a restart")
+    large = measure_large(folder=folder)
+    return Part(large_markdown(large), list(broken_large(large)))
+
+
 def _connections(folder: Path) -> Part:
     _say("Rotations through a healthy connection, alone and beside sick ones; then a thousand connections")
     measured = measure_connections(folder=folder)
@@ -133,6 +140,7 @@ PARTS: Mapping[str, Callable[[Path], Part]] = {
     "shapes": _shapes,
     "tenants": _tenants,
     "connections": _connections,
+    "large": _large,
 }
 
 

@@ -8,6 +8,7 @@ from bench_audit import AuditLog, TooSlow
 from bench_connections import Connected, Crowd, broken_connections, connections_markdown
 from bench_fanout import SHAPES, FanOut, broken_fanouts, fanout_markdown
 from bench_kinds import ITEMS, Kind, broken_kinds, kinds_markdown
+from bench_large import Large, broken_large, large_markdown
 from bench_measures import Flowing, Steady, quantile
 from bench_objects import HOSTILE, big_item, hostile, shaped, small_item
 from bench_report import Result, broken, markdown
@@ -265,3 +266,22 @@ def test_each_broken_promise_of_connections_is_named(changed, named):
     [said] = broken_connections(changed)
 
     assert named in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({}, None),
+        ({"requests": 3.0}, "requests per idle poll"),
+        ({"cpu_percent": 0.3}, "0.30 %"),
+        ({"resident": 230 * MIB}, "230 MiB"),
+    ],
+)
+def test_what_ten_thousand_items_may_cost(changes, named):
+    """An idle poll is the same, however many there are."""
+    large = replace(Large(requests=2.0, cpu_percent=0.14, resident=210 * MIB), **changes)
+
+    assert {line.count("|") for line in large_markdown(large).splitlines()} == {4}
+    said = list(broken_large(large))
+    assert len(said) == (named is not None)
+    assert all(named in line for line in said)

@@ -38,7 +38,7 @@ SYNCED, LOST = status("Synced"), status("NotConnected")
         (replace(A, status=status("NotConnected", last_sync_requested="x"), sync_requested="x"), ""),
         (replace(A, status=SYNCED, sync_requested="x"), ""),
         (replace(A, status=LOST, generation=2), DEFAULT_CONNECTION),
-        (replace(A, status=Status()), DEFAULT_CONNECTION),
+        (replace(A, status=Status()), ""),
     ],
 )
 def test_an_object_that_lost_its_connection_falls_to_the_installation_only_when_asked(seen, connection):
@@ -86,3 +86,32 @@ def test_a_fall_is_remembered_for_its_generation_alone():
     assert served.resolve(second).connection == "n/default"
     there.clear()
     assert served.resolve(second).connection == ""
+
+
+@pytest.mark.parametrize("seen", [A, replace(A, generation=2, status=SYNCED)])
+def test_what_a_connection_served_before_any_status_said_so_does_not_fall(seen):
+    """The Secret is filled a moment before the status is written, and the Connection may go in between."""
+    secrets, there = {}, {DEFAULT: ConnectionSpec(DEFAULT, "u", 1, "connect", "{}")}
+    served = ServedBy(secrets)
+    served.use(there, installation=True)
+    assert served.resolve(seen).connection == "n/default"
+    secrets |= filled_by("n/default")
+    there.clear()
+
+    assert served.resolve(seen).connection == ""
+    assert served.resolve(replace(seen, generation=seen.generation + 1, status=LOST)).connection == DEFAULT_CONNECTION
+
+
+def test_a_write_counts_before_the_watch_reports_it():
+    """The Connection may go in between; what the watch reports after that counts again."""
+    secrets, there = filled_by(""), {DEFAULT: ConnectionSpec(DEFAULT, "u", 1, "connect", "{}")}
+    served = ServedBy(secrets)
+    served.use(there, installation=True)
+    served.wrote(served.resolve(replace(A, status=SYNCED)))
+    there.clear()
+    assert served.resolve(replace(A, status=SYNCED)).connection == ""
+
+    secrets |= filled_by("n/default")
+    assert served.resolve(replace(A, status=SYNCED)).connection == ""
+    secrets |= filled_by("")
+    assert served.resolve(replace(A, status=SYNCED)).connection == DEFAULT_CONNECTION

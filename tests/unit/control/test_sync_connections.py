@@ -370,3 +370,22 @@ async def test_a_fetch_that_hangs_keeps_none_of_another_connection_waiting(world
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def test_a_connection_that_goes_while_its_secret_is_written_leaves_it_as_it_is(world):
+    """Neither the status nor the watch says yet what filled the Secret."""
+    theirs = FakeVaults()
+    theirs.edit("a", value="theirs")
+    world.connect(DEFAULT, theirs)
+
+    def disconnect(call):
+        if (call.verb, call.resource) == ("create", SECRETS.label):
+            world.disconnect(DEFAULT)
+
+    world.api.before = disconnect
+    world.add_item()
+    await world.work_and_watch()
+
+    assert world.data() == {"password": "theirs"}
+    assert world.says()["Ready"][1] == "NotConnected"
+    assert world.vaults.asked == []

@@ -259,8 +259,8 @@ async def test_no_value_crosses_without_consent(consents, refs, steps):
                 await turns(1)
                 world.check()
         # Consent by labels is read when it is used, so everything is used once more.
-        for key in (*KEYS, INSTALLATION):
-            world.rotate(key)
+        for each in (*KEYS, INSTALLATION):
+            world.rotate(each)
         await world.rest()
         world.check_end()
     finally:

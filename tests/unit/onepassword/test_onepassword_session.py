@@ -7,7 +7,14 @@ import pytest
 from onepassword_fakes import Bench
 
 from keyturn.core.allowed_hosts import AllowedHosts
-from keyturn.core.vault import CredentialInvalid, CredentialRefused, HostNotAllowed, RateLimited, VaultUnavailable
+from keyturn.core.vault import (
+    CredentialInvalid,
+    CredentialRefused,
+    HostNotAllowed,
+    RateLimited,
+    VaultUnavailable,
+    credential_stamp,
+)
 from keyturn.providers.onepassword.sdk_errors import SdkFailure
 from keyturn.providers.onepassword.token_source import ServiceTokenFile
 from support.service_account import service_token
@@ -231,3 +238,19 @@ async def test_a_file_that_is_unreadable_for_a_while_changes_nothing(tmp_path):
     await bench.vaults.refresh()
 
     assert bench.calls() == ["authenticate", *["VaultsList"] * 3]
+
+
+async def test_a_token_that_may_be_another_one_is_noticed_without_a_request(tmp_path):
+    """A refused one is not asked with again until then."""
+    file = tmp_path / "token"
+    bench = Bench(ServiceTokenFile(file, AllowedHosts()))
+    stamps = [credential_stamp(bench.vaults)]
+    for text in ("one", "another"):
+        file.write_text(service_token() + text)
+        stamps.append(credential_stamp(bench.vaults))
+
+    assert len(set(stamps)) == 3
+    assert bench.calls() == []
+    assert credential_stamp(Bench().vaults) is None
+    await bench.vaults.close()
+    assert credential_stamp(bench.vaults) is None

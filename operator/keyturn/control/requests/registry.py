@@ -144,6 +144,11 @@ class RequestRegistry:
             return []
         return [key for key in tuple(self._by_labels.of(namespace)) if self._compose(key)]
 
+    def wrote_secret(self, request: SecretRequest) -> None:
+        """Take note of our own write of a Secret before the watch reports it: its connection may be gone by now."""
+        self._served.wrote(request)
+        self._compose(request.key)
+
     def secret_changed(self, key: Key) -> bool:
         """A Secret of ours may have been filled through another connection. Returns whether its request differs from before."""
         return key in self._requests and self._compose(key)

@@ -301,8 +301,7 @@ class Phases:
             self._memory.emptied.clear(request.key)
         async with self._slots:
             if self._registry.latest(request) is None:
-                # It may be served by another connection now, or by none.
-                raise Ended(SUPERSEDED)
+                raise Ended(SUPERSEDED)  # perhaps served by another connection now, or by none
             # Only now: others may have held the slots for a while.
             desired = replace(
                 desired,
@@ -328,6 +327,7 @@ class Phases:
             if written.version is not None:
                 self._memory.refusals[request.key] = Refusal(request, items, written.version, written.failure)
             raise Ended(after_failure(written.failure, self._situations.of(request)))
+        self._registry.wrote_secret(request)
         return outcome_of_write(
             written,
             desired,

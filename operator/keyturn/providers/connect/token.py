@@ -9,6 +9,7 @@ from typing import Protocol
 from keyturn.base.errors import translated
 from keyturn.base.time import Time
 from keyturn.providers.connect.connect_errors import BadToken, ConfigError
+from keyturn.providers.file_stamp import file_stamp
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at the stamp of a token file."""
@@ -151,11 +152,7 @@ class TokenFile:
 
     def stamp(self) -> tuple[int, ...]:
         """That of the file; empty if there is none."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return ()
-        return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+        return file_stamp(self.path)
 
     def _read_if_good(self, stamp: tuple[int, ...]) -> None:
         try:

@@ -118,6 +118,10 @@ class OnepasswordVaults:
         text = await self._call("ItemsFilesRead", parameters, what, seconds=self._file_deadline)
         return await read_bytes(text, size=size, otherwise=vault.ItemUnreadable, what=what)
 
+    def credential_stamp(self) -> object:
+        """That of the token's file; no request."""
+        return self._session.credential_stamp()
+
     async def close(self) -> None:
         """Release the session, and forget the token and every title."""
         self._session.close()

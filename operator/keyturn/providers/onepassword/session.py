@@ -64,6 +64,10 @@ class Session:
                 return ""
         return self._server
 
+    def credential_stamp(self) -> object:
+        """Differs from before if the token may be another one now; None if it never changes."""
+        return self._tokens.stamp()
+
     async def call(self, name: str, parameters: Mapping[str, Any], *, seconds: float) -> str:
         """Send one call.
 

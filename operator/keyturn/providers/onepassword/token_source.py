@@ -9,6 +9,7 @@ from typing import Protocol
 from keyturn.base.errors import translated
 from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.vault import CredentialInvalid, VaultError, VaultUnavailable
+from keyturn.providers.file_stamp import file_stamp
 from keyturn.providers.onepassword.service_token import ServiceToken, parse_service_token
 
 _MAX_BYTES = 64 * 1024
@@ -26,6 +27,9 @@ class ServiceTokens(Protocol):
             HostNotAllowed: it names a server that may not be asked.
         """
 
+    def stamp(self) -> tuple[int, ...] | None:
+        """Differs from before if the token may be another one now; None if it never changes."""
+
 
 @dataclass(frozen=True, slots=True)
 class FixedServiceToken:
@@ -36,6 +40,9 @@ class FixedServiceToken:
     def current(self) -> ServiceToken:
         """The token."""
         return self.token
+
+    def stamp(self) -> None:
+        """It never changes."""
 
 
 @dataclass(slots=True)
@@ -58,6 +65,10 @@ class ServiceTokenFile:
                 raise
         return self._known
 
+    def stamp(self) -> tuple[int, ...]:
+        """That of the file; empty if there is none."""
+        return file_stamp(self.path)
+
     def _read(self) -> str:
         with translated(self._unreadable), self.path.open("rb") as file:
             # Undecodable bytes become characters that no token has.
@@ -76,3 +87,6 @@ class NoServiceToken:
     def current(self) -> ServiceToken:
         """Always raises `VaultUnavailable`."""
         raise VaultUnavailable("the connection is closed")
+
+    def stamp(self) -> None:
+        """There is nothing to change."""
