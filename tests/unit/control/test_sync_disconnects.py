@@ -138,7 +138,7 @@ async def test_what_somebody_else_has_a_part_in_stays(world):
     assert world.data() == {"password": "secret of a"}
 
 
-async def test_a_secret_that_changed_meanwhile_is_looked_at_again(world):
+async def test_a_secret_that_changed_meanwhile_is_looked_at_again(world, caplog):
     """Exactly the state that was looked at is deleted: somebody may just be taking it over."""
     await world.delete_connection()
     world.api.edit(SECRETS, NAMESPACE, "db", {"metadata": {"labels": {"x": "y"}}})
@@ -150,6 +150,7 @@ async def test_a_secret_that_changed_meanwhile_is_looked_at_again(world):
 
     assert world.data() is None
     assert not world.is_connected
+    assert "cannot be deleted" not in caplog.text
 
 
 async def test_a_right_that_is_missing_is_logged_and_tried_again(world, caplog):

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from keyturn.base.log import log_defect, warning
-from keyturn.cluster import CONNECTIONS, SECRETS, ClusterError, NotFound
+from keyturn.cluster import CONNECTIONS, SECRETS, ClusterError, Conflict, NotFound
 from keyturn.control.context import Context
 from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.registry import RequestRegistry
@@ -75,6 +75,9 @@ class Disconnects:
                     await self._do(spec)
             except NotFound:
                 self._queue.done(key)
+            except Conflict:
+                # What was looked at has changed, often by a status of ours: no news to anybody.
+                self._queue.failed(key)
             except ClusterError as error:
                 _FAILED(_log, **key._asdict(), error=error, connection=str(key))
                 self._queue.failed(key)
