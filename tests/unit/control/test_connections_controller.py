@@ -326,3 +326,24 @@ async def test_the_end_closes_what_was_opened_and_leaves_no_tasks(world):
 
     assert world.red.latest.closed
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(("status", "reason"), [(403, "Forbidden"), (503, "ServiceUnavailable")])
+async def test_a_look_that_is_refused_or_not_answered_is_repeated_and_changes_nothing(world, status, reason):
+    """A right that was taken away is no proof that the Secret is gone."""
+    world.put()
+    async with world.running():
+        await world.turn(2)
+        world.put_secret(token="better")
+        world.red.tokens = {"good", "better"}
+        world.api.fail("get", SECRETS, status=status, reason=reason)
+        await world.turn(10)
+        assert [each.token for each in world.red.opened] == ["good"]
+        await world.turn(10)
+        assert [each.token for each in world.red.opened] == ["good", "better"]
+
+
+async def test_only_an_open_connection_can_be_had(world):
+    """Whoever asks for another must wait for it."""
+    with pytest.raises(VaultUnavailable, match="team/work is not open"):
+        world.connections.opened("team/work")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from keyturn.cluster import CONNECTIONS, SECRETS
+from keyturn.control.connections.reports import Reports
 from keyturn.core.connection import ConnectionKey
 from keyturn.core.connection_status import ConnectionStatus
 from keyturn.core.vault import RateLimited, Scope, VaultUnavailable
@@ -366,3 +367,49 @@ async def test_a_change_of_state_is_one_line_of_the_log_and_one_event(world, cap
 
     assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
     assert len([event for _, event in posted_events(world.context) if event.warning]) == 1
+
+
+async def test_a_status_that_meets_a_conflict_again_and_again_is_written_later(world):
+    """Somebody edits the object all the time."""
+    world.api.fail("apply", CONNECTIONS, status=409, reason="Conflict", times=3)
+    world.put()
+    async with world.running():
+        await world.turn(5)
+    assert world.said() == {"Ready": ("True", "Connected")}
+    assert sum(call.verb == "apply" for call in world.api.calls) == 4
+
+
+async def test_a_connection_that_goes_after_a_conflict_is_no_error(world, caplog):
+    """Between the write and the look at what it met."""
+    world.api.fail("apply", CONNECTIONS, status=409, reason="Conflict")
+    world.put()
+    world.api.remove(CONNECTIONS, *WORK)
+    async with world.running():
+        await world.turn(5)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_defect_with_one_status_keeps_no_other_from_being_written(world, monkeypatch, caplog):
+    """It is logged, and tried again later."""
+    other = ConnectionKey("team", "other")
+    world.put()
+    world.put(other)
+    with monkeypatch.context() as patch:
+        patch.setattr(Reports, "_report", _fail_once_for(WORK, Reports._report))
+        async with world.running():
+            await world.turn(30)
+    assert world.said() == world.said(other) == {"Ready": ("True", "Connected")}
+    assert "the status of the Connection team/work" in caplog.text
+
+
+def _fail_once_for(key, report):
+    """What reports, with a defect that shows once."""
+    left = [key]
+
+    def failing(self, spec, *more):
+        if spec.key in left:
+            left.remove(spec.key)
+            raise ZeroDivisionError
+        return report(self, spec, *more)
+
+    return failing
