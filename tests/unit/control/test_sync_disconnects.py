@@ -174,3 +174,33 @@ async def test_the_secrets_of_other_connections_stay(world):
     await world.settle()
 
     assert (world.data(), world.data("api")) == (None, {"password": "secret of b"})
+
+
+async def test_the_finalizer_is_there_at_once_although_the_connection_changes_meanwhile():
+    """A Connection that is deleted before it has the finalizer leaves its Secrets behind."""
+    world = Disconnecting(delete_on_disconnect=True)
+    world.add_connection(onDisconnect="Delete")
+    world.api.edit(CONNECTIONS, *DEFAULT, {"metadata": {"labels": {"a": "b"}, "finalizers": ["example.com/theirs"]}})
+    await world.sync_once()
+    assert world.finalizers == ["example.com/theirs", FINALIZER]
+
+
+async def test_a_connection_that_changes_all_the_time_gets_its_finalizer_later():
+    """Nothing is lost by waiting but time."""
+    world = Disconnecting(delete_on_disconnect=True)
+    world.add_connection(onDisconnect="Delete")
+    world.api.fail("patch", CONNECTIONS, status=409, reason="Conflict", times=5)
+    await world.sync_once()
+    assert world.finalizers == []
+    world.time.advance(5)
+    await world.sync_once()
+    assert world.finalizers == [FINALIZER]
+
+
+async def test_a_finalizer_that_is_no_longer_wanted_after_a_conflict_is_not_added():
+    """Its owner changed their mind meanwhile."""
+    world = Disconnecting(delete_on_disconnect=True)
+    world.add_connection(onDisconnect="Delete")
+    world.api.edit(CONNECTIONS, *DEFAULT, {"spec": {"onDisconnect": "Retain"}})
+    await world.sync_once()
+    assert world.finalizers == []

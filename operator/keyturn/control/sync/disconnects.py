@@ -10,7 +10,7 @@ from keyturn.cluster import CONNECTIONS, SECRETS, ClusterError, Conflict, NotFou
 from keyturn.control.context import Context
 from keyturn.control.queue import WorkQueue
 from keyturn.control.requests.registry import RequestRegistry
-from keyturn.core.connection import ConnectionKey, ConnectionSpec
+from keyturn.core.connection import ConnectionKey, ConnectionSpec, read_connection
 from keyturn.core.disconnect import Step, goes_with, next_step
 from keyturn.core.events import Event, EventReason
 from keyturn.core.metadata import ObjectMeta
@@ -19,6 +19,9 @@ from keyturn.core.request import Key, SecretRequest
 from keyturn.core.serving import KnownConnections, filled_through
 
 _log = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
+"""How often to try again at once if a Connection changes while its finalizers are written."""
 
 _FAILED = warning("Connection {namespace}/{name}: its Secrets cannot be deleted with it: {error}")
 
@@ -100,7 +103,7 @@ class Disconnects:
         """
         match next_step(spec, allowed=self._allowed):
             case Step.ADD_FINALIZER:
-                await self._set_finalizers(spec, (*spec.finalizers, DISCONNECT_FINALIZER))
+                await self._set_finalizer(spec, wanted=True)
             case Step.REMOVE_FINALIZER:
                 await self._remove_finalizer(spec)
             case Step.DELETE_SECRETS:
@@ -129,13 +132,30 @@ class Disconnects:
             self._post(request, [Event(EventReason.DISCONNECTED, message)])
 
     async def _remove_finalizer(self, spec: ConnectionSpec) -> None:
-        await self._set_finalizers(spec, tuple(each for each in spec.finalizers if each != DISCONNECT_FINALIZER))
+        await self._set_finalizer(spec, wanted=False)
 
-    async def _set_finalizers(self, spec: ConnectionSpec, finalizers: tuple[str, ...]) -> None:
+    async def _set_finalizer(self, spec: ConnectionSpec, *, wanted: bool) -> None:
+        """Add or remove our finalizer, and leave those of others.
+
+        Raises:
+            NotFound: the Connection is gone.
+            ClusterError: it could not be done; a Conflict if the Connection changes all the time.
+        """
         latest = self._known.get(spec.key, spec)
-        patch = {
-            "metadata": {"finalizers": list(finalizers), "resourceVersion": latest.resource_version, "uid": spec.uid}
-        }
-        await self._cluster.merge_patch(
-            CONNECTIONS, spec.key.namespace, spec.key.name, patch, field_manager=STATUS_MANAGER
-        )
+        for attempt in range(_ATTEMPTS):
+            others = tuple(each for each in latest.finalizers if each != DISCONNECT_FINALIZER)
+            finalizers = [*others, *([DISCONNECT_FINALIZER] if wanted else [])]
+            patch = {
+                "metadata": {"finalizers": finalizers, "resourceVersion": latest.resource_version, "uid": spec.uid}
+            }
+            try:
+                await self._cluster.merge_patch(CONNECTIONS, *spec.key, patch, field_manager=STATUS_MANAGER)
+            except Conflict:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                # At once: a Connection that is deleted before it has the finalizer leaves its Secrets behind.
+                latest = read_connection(await self._cluster.get(CONNECTIONS, *spec.key))
+                if next_step(latest, allowed=self._allowed) is Step.NOTHING or latest.uid != spec.uid:
+                    return
+            else:
+                return
