@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from localcluster import LocalCluster
+from localcluster.errors import KubectlFailed
 from support.chart_values import OFFICIAL
 from support.helm import CHART, Helm, HelmFailed
 from support.patience import PATIENCE_S
@@ -44,7 +45,32 @@ def helm(helm_program, tmp_path, local):
     yield helm
     for release in json.loads(helm("list", "--all-namespaces", "--output=json")):
         helm("uninstall", release["name"], f"--namespace={release['namespace']}")
+    delete_definitions(local)
+
+
+def delete_definitions(local):
+    """Delete all definitions, each once its objects can be listed.
+
+    A definition that is deleted before that stays for minutes: the API server must list its objects first, fails with "storage is
+    (re)initializing", and tries again ever more rarely.
+    """
+    there = local.kubectl("get", "crd", *CRDS, "--ignore-not-found", "--output=name").stdout.split()
+    for each in there:
+        definition = each.rpartition("/")[2]
+        local.wait_for_kind(definition)
+        deadline = time.monotonic() + PATIENCE_S
+        while not can_be_listed(local, definition):
+            assert time.monotonic() < deadline, f"objects of {definition} cannot be listed"
+            time.sleep(0.2)
     local.kubectl("delete", "crd", *CRDS, "--ignore-not-found")
+
+
+def can_be_listed(local, definition):
+    try:
+        local.kubectl("get", definition, "--all-namespaces")
+    except KubectlFailed:
+        return False
+    return True
 
 
 def definition_of(chart: Path):
