@@ -47,11 +47,41 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Observed:
+    """What the status of every kind of ours has: a generation, and conditions that speak of it.
+
+    Attributes:
+        observed_generation: -1 before the first look, which is also the schema's default.
+    """
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = ()
+
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of a type, or None."""
+        return next((each for each in self.conditions if each.type == kind), None)
+
+    @property
+    def reason(self) -> str:
+        """The reason of `Ready`; empty before the first look."""
+        ready = self.condition("Ready")
+        return ready.reason if ready else ""
+
+    def says_the_same(self, other: Self) -> bool:
+        """Whether two statuses differ in times alone, which are not worth a write and a watch event for everybody."""
+        return self.timeless() == other.timeless()
+
+    def timeless(self) -> tuple[object, ...]:
+        """All that it says but for times; each kind adds what it has beside conditions."""
+        conditions = {(c.type, c.status, c.reason, c.message, c.generation) for c in self.conditions}
+        return (self.observed_generation, conditions, len(self.conditions))
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Observed):
     """How a request stands. Objects carry it in their status; of a requester without one it is in memory alone.
 
     Attributes:
-        observed_generation: of the request that it speaks of; -1 before the first pass, which is also the schema's default.
         item_path: of the item that the Secret holds, by ids; empty before the first sync.
         item_version: of that item.
         last_sync_time: of the last sync that had news, in RFC 3339.
@@ -62,8 +92,6 @@ class Status:
         last_sync_requested: text of the last sync request that was answered.
     """
 
-    observed_generation: int = -1
-    conditions: tuple[Condition, ...] = ()
     item_path: str = ""
     item_version: str = ""
     last_sync_time: str = ""
@@ -118,16 +146,6 @@ class Status:
             "conditions": [condition.to_manifest() for condition in self.conditions],
         }
 
-    def condition(self, kind: str) -> Condition | None:
-        """The condition of a type, or None."""
-        return next((each for each in self.conditions if each.type == kind), None)
-
-    @property
-    def reason(self) -> str:
-        """The reason of `Ready`; empty before the first pass."""
-        ready = self.condition("Ready")
-        return ready.reason if ready else ""
-
     @property
     def is_observed(self) -> bool:
         """Whether a pass has concluded before."""
@@ -145,9 +163,10 @@ class Status:
             self.observed_generation == generation and stale is not None and stale.is_true
         )
 
-    def says_the_same(self, other: Status) -> bool:
-        """Whether two statuses differ in times alone, which are not worth a write and a watch event for everybody."""
-        return _timeless(self) == _timeless(other)
+    def timeless(self) -> tuple[object, ...]:
+        """All that it says but for times."""
+        item = (self.item_path, self.item_version, self.items, self.last_sync_requested)
+        return (*Observed.timeless(self), item, self.keys, self.origins, self.restarts)
 
 
 class HasConditions(Protocol):
@@ -202,10 +221,3 @@ def _condition(given: Mapping[str, Any]) -> Condition:
 
 def _text(given: Mapping[str, Any], name: str) -> str:
     return str(given.get(name) or "")
-
-
-def _timeless(status: Status) -> tuple[object, ...]:
-    conditions = {(c.type, c.status, c.reason, c.message, c.generation) for c in status.conditions}
-    item = (status.item_path, status.item_version, status.items, status.last_sync_requested)
-    rest = (status.observed_generation, item, status.keys, status.origins, status.restarts)
-    return (conditions, len(status.conditions), *rest)

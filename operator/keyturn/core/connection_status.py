@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from keyturn.base.text import one_line, plural, shorten
-from keyturn.core.conditions import Condition, conditions_after, read_conditions, timestamp
+from keyturn.core.conditions import Observed, conditions_after, read_conditions, timestamp
 from keyturn.core.reasons import Reason
 
 STALLED = frozenset(
@@ -31,19 +31,16 @@ _LONGEST_MESSAGE = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionStatus:
+class ConnectionStatus(Observed):
     """How a Connection stands, as its object carries it. Counts only: titles and addresses of items are sensitive.
 
     Attributes:
-        observed_generation: that the conditions speak of; -1 before the first look.
         vaults: how many it serves; None before the first success.
         items: how many are in them, as far as they were listed.
         last_sync_time: of the last look that had news, in RFC 3339.
         last_sync_request: text of the last sync request that was answered.
     """
 
-    observed_generation: int = -1
-    conditions: tuple[Condition, ...] = ()
     vaults: int | None = None
     items: int | None = None
     last_sync_time: str = ""
@@ -77,23 +74,13 @@ class ConnectionStatus:
             "conditions": [condition.to_manifest() for condition in self.conditions],
         }
 
-    def condition(self, kind: str) -> Condition | None:
-        """The condition of a type, or None."""
-        return next((each for each in self.conditions if each.type == kind), None)
-
-    @property
-    def reason(self) -> str:
-        """The reason of `Ready`; empty before the first look."""
-        ready = self.condition("Ready")
-        return ready.reason if ready else ""
-
     def was_concluded(self, generation: int) -> bool:
         """Whether this generation was connected, or a human had to act, so that what comes later is no work on the spec."""
         return self.observed_generation == generation and self.condition("Reconciling") is None
 
-    def says_the_same(self, other: ConnectionStatus) -> bool:
-        """Whether two statuses differ in times alone, which are not worth a write and a watch event for everybody."""
-        return _timeless(self) == _timeless(other)
+    def timeless(self) -> tuple[object, ...]:
+        """All that it says but for times."""
+        return (*Observed.timeless(self), self.vaults, self.items, self.last_sync_request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +157,6 @@ def _conditions(
     # A human must act if the credential is missing, but it may also just come a moment later.
     ready = "False" if reason is Reason.CREDENTIAL_MISSING else "Unknown"
     return [("Ready", ready, reason, message), ("Reconciling", "True", reason, message), *warning]
-
-
-def _timeless(status: ConnectionStatus) -> tuple[object, ...]:
-    conditions = {(c.type, c.status, c.reason, c.message, c.generation) for c in status.conditions}
-    return (conditions, replace(status, conditions=(), last_sync_time=""))
 
 
 def _number(given: Mapping[str, Any], name: str) -> int | None:
