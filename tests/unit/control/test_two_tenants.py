@@ -104,7 +104,8 @@ class Tenants(SyncWorld):
             self.requests.deleted(KEYTURN_SECRETS.kind, gone)
 
     def watch(self):
-        """Kubernetes deletes Secrets whose owners are gone, and the watch reports everything."""
+        """Kubernetes deletes Secrets whose owners are gone. The watch reports everything, also a Secret that is deleted right after."""
+        super().watch()
         for namespace, name in product(TENANTS, ITEMS):
             owner = self.api.find(KEYTURN_SECRETS, namespace, name)
             secret = self.api.find(SECRETS, namespace, name)
