@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from keyturn.base.text import shorten
+from keyturn.core.access import Identity
+from keyturn.core.access_grant import AccessGrant
 
 SCHEMA: Final = "keyturn.dev/audit/v1"
 
@@ -80,6 +82,21 @@ class Caller:
     ip: str = ""
     user_agent: str = ""
 
+    @classmethod
+    def known(cls, identity: Identity, *, ip: str = "", user_agent: str = "") -> Self:
+        """One whose token was accepted."""
+        return cls(
+            CallerType.SERVICE_ACCOUNT,
+            namespace=identity.namespace,
+            name=identity.name,
+            pod=identity.pod,
+            pod_uid=identity.pod_uid,
+            node=identity.node,
+            credential_id=identity.credential_id,
+            ip=ip,
+            user_agent=user_agent,
+        )
+
     @property
     def is_known(self) -> bool:
         """Whether a token proved an identity."""
@@ -108,6 +125,11 @@ class RecordedGrant:
     name: str
     uid: str = ""
     generation: int = 0
+
+    @classmethod
+    def of(cls, grant: AccessGrant) -> Self:
+        """A grant as its object is now."""
+        return cls(grant.key.namespace, grant.key.name, grant.uid, grant.generation)
 
     def to_manifest(self) -> dict[str, Any]:
         """As a record has it."""
