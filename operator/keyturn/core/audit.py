@@ -60,7 +60,7 @@ class CallerType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class AuditCaller:
     """Who asked: the identity that a token has, and where the request came from.
 
     Attributes:
@@ -163,7 +163,7 @@ class AuditRecord:
     time: datetime
     id: str
     kind: RecordKind
-    caller: Caller
+    caller: AuditCaller
     action: str
     outcome: RecordOutcome
     reason: str
