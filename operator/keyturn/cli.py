@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from keyturn.app import StartError, run
+from keyturn.audit.verifying import verify_audit
+from keyturn.audit.who_can import who_can
+from keyturn.audit.who_read import who_read
 from keyturn.base.log import info, warning
 from keyturn.base.text import one_line, shorten
 from keyturn.cluster import LeaseLost
@@ -28,14 +31,22 @@ _UNKNOWN_VARIABLE = warning("{variable} is not a setting of Keyturn and is ignor
 
 USAGE = """usage: keyturn operator [--help] [flags]
        keyturn convert [--help] [flags] [FILE ...]
+       keyturn audit verify [--help] [flags] [FILE ...]
+       keyturn who-can [--help] [flags] ITEM
+       keyturn who-read [--help] [flags] ITEM [FILE ...]
        keyturn --version
 
 operator  keeps Kubernetes Secrets equal to items of a 1Password vault, and restarts what uses them
 convert   prints ExternalSecrets and OnePasswordItems as KeyturnSecrets; asks no cluster and no vault
+audit verify  checks that no record of the broker's audit is missing, altered or moved
+who-can   prints everybody who could get at an item: by AccessGrants, and by RBAC from Secrets that hold it
+who-read  prints the records of the audit that are about an item
 
-exit codes: 0 success; 1 the operator cannot start or go on, or an object cannot be converted; 2 a mistake in the
-command, in the settings or in the input; 130 interrupted
+exit codes: 0 success; 1 the operator cannot start or go on, an object cannot be converted, an audit is not whole, or an
+answer is not; 2 a mistake in the command, in the settings or in the input; 130 interrupted
 """
+
+_COMMANDS = ("operator", "convert", "audit", "who-can", "who-read", "version", "help")
 
 _RENAMED = (
     "keyturn: the command `run` is called `operator` now: keyturn operator. `run` is reserved for a client to come\n"
@@ -61,6 +72,12 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
             return _operate(flags)
         case ["convert", *flags]:
             return _convert(flags)
+        case ["audit", "verify", *flags]:
+            return verify_audit(flags)
+        case ["who-can", *flags]:
+            return who_can(flags)
+        case ["who-read", *flags]:
+            return who_read(flags)
         case ["run", *_]:
             sys.stderr.write(_RENAMED)
             return 2
@@ -72,7 +89,9 @@ def _mistake(words: Sequence[str]) -> str:
     """What is wrong with a command line that names no command, in one line."""
     if not words:
         return "there is no command"
-    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], ("operator", "convert", "version", "help"))
+    if words[0] == "audit":
+        return "`audit` has one command: verify"
+    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], _COMMANDS)
     return f"{unknown!r} is not a command" + (f"; did you mean {similar}?" if similar else "")
 
 

@@ -9,12 +9,9 @@ import select
 import stat
 from typing import Final
 
-from keyturn.core.audit import SCHEMA
+from keyturn.core.audit import BEGINNING
 
 STANDARD_OUTPUT: Final = "-"
-
-_BEGINNING: Final = f'{{"schema":"{SCHEMA}"'.encode()
-"""What every record begins with."""
 
 _PIECE: Final = select.PIPE_BUF
 """Bytes that a pipe takes at once if it takes any: a write of no more never blocks after a poll."""
@@ -157,7 +154,8 @@ def _remove_cut_line(fd: int) -> None:
     _, _, cut = tail.rpartition(b"\n")
     if not cut:
         return
-    if cut.startswith(_BEGINNING) or _BEGINNING.startswith(cut):
+    beginning = BEGINNING.encode()
+    if cut.startswith(beginning) or beginning.startswith(cut):
         os.ftruncate(fd, size - len(cut))
     else:
         os.write(fd, b"\n")
