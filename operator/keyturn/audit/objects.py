@@ -79,23 +79,37 @@ def find_objects(*, kubeconfig: str, namespaces: Sequence[str], with_rbac: bool 
 async def _find(kubeconfig: str, namespaces: Sequence[str], *, with_rbac: bool) -> Found:
     access = await Access.load(kubeconfig=kubeconfig or None)
     async with Cluster.at(access) as cluster:
-        listing = _Listing(cluster, namespaces or (ALL_NAMESPACES,))
-        found = Found(unknown=listing.unknown)
-        found.items = ItemObjects(
-            grants=_read(read_access_grant, await listing.all(ACCESS_GRANTS)),
-            requests=(
-                *_read(request_from_item, await listing.all(ONEPASSWORD_ITEMS)),
-                *_read(request_from_keyturn_secret, await listing.all(KEYTURN_SECRETS)),
-            ),
-            secrets=_read(ObjectMeta.of, await listing.all(SECRETS, label_selector=OURS, accept=METADATA_LIST)),
+        return await list_objects(cluster, namespaces, with_rbac=with_rbac)
+
+
+async def list_objects(cluster: Cluster, namespaces: Sequence[str], *, with_rbac: bool) -> Found:
+    """List what there is and may be listed.
+
+    Args:
+        cluster: whose objects.
+        namespaces: the only ones; none for all.
+        with_rbac: whether the objects of RBAC are needed.
+
+    Raises:
+        ClusterError: the API server cannot be reached, or does not know who asks.
+    """
+    listing = _Listing(cluster, namespaces or (ALL_NAMESPACES,))
+    found = Found(unknown=listing.unknown)
+    found.items = ItemObjects(
+        grants=_read(read_access_grant, await listing.all(ACCESS_GRANTS)),
+        requests=(
+            *_read(request_from_item, await listing.all(ONEPASSWORD_ITEMS)),
+            *_read(request_from_keyturn_secret, await listing.all(KEYTURN_SECRETS)),
+        ),
+        secrets=_read(ObjectMeta.of, await listing.all(SECRETS, label_selector=OURS, accept=METADATA_LIST)),
+    )
+    if with_rbac:
+        found.bindings = read_bindings(
+            roles=await listing.all(_ROLES),
+            cluster_roles=await listing.all(_CLUSTER_ROLES),
+            role_bindings=await listing.all(_ROLE_BINDINGS),
+            cluster_role_bindings=await listing.all(_CLUSTER_ROLE_BINDINGS),
         )
-        if with_rbac:
-            found.bindings = read_bindings(
-                roles=await listing.all(_ROLES),
-                cluster_roles=await listing.all(_CLUSTER_ROLES),
-                role_bindings=await listing.all(_ROLE_BINDINGS),
-                cluster_role_bindings=await listing.all(_CLUSTER_ROLE_BINDINGS),
-            )
     return found
 
 
