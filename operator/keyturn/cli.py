@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 
 from keyturn.app import StartError, run
+from keyturn.audit.verifying import verify_audit
+from keyturn.audit.who_can import who_can
+from keyturn.audit.who_read import who_read
 from keyturn.base.log import info, warning
 from keyturn.base.text import one_line, shorten
 from keyturn.cluster import LeaseLost
@@ -29,14 +32,20 @@ _ENDED = info("Keyturn has ended, because it received a signal")
 USAGE = """usage: keyturn operator [--help] [flags]
        keyturn broker [--help] [flags]
        keyturn convert [--help] [flags] [FILE ...]
+       keyturn audit verify [--help] [flags] [FILE ...]
+       keyturn who-can [--help] [flags] ITEM
+       keyturn who-read [--help] [flags] ITEM [FILE ...]
        keyturn --version
 
 operator  keeps Kubernetes Secrets equal to items of a 1Password vault, and restarts what uses them
 broker    hands granted fields of items to known identities, just in time
 convert   prints ExternalSecrets and OnePasswordItems as KeyturnSecrets; asks no cluster and no vault
+audit verify  checks that no record of the broker's audit is missing, altered or moved
+who-can   prints everybody who could get at an item: by AccessGrants, and by RBAC from Secrets that hold it
+who-read  prints the records of the audit that are about an item
 
-exit codes: 0 success; 1 a server cannot start or go on, or an object cannot be converted; 2 a mistake in the
-command, in the settings or in the input; 130 interrupted
+exit codes: 0 success; 1 a server cannot start or go on, an object cannot be converted, an audit is not whole, or an
+answer is not; 2 a mistake in the command, in the settings or in the input; 130 interrupted
 """
 
 _RENAMED = (
@@ -59,6 +68,8 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         case ["--help" | "-h" | "help"]:
             sys.stdout.write(USAGE)
             return 0
+        case ["audit", "verify", *flags]:
+            return verify_audit(flags)
         case [command, *flags] if command in _COMMANDS:
             return _COMMANDS[command](flags)
         case ["run", *_]:
@@ -72,10 +83,9 @@ def _mistake(words: Sequence[str]) -> str:
     """What is wrong with a command line that names no command, in one line."""
     if not words:
         return "there is no command"
-    unknown, similar = (
-        shorten(one_line(words[0]), 60),
-        closest(words[0], (*_COMMANDS, "version", "help")),
-    )
+    if words[0] == "audit":
+        return "`audit` has one command: verify"
+    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], (*_COMMANDS, "audit", "version", "help"))
     return f"{unknown!r} is not a command" + (f"; did you mean {similar}?" if similar else "")
 
 
@@ -116,7 +126,14 @@ def _operate(flags: Sequence[str]) -> int:
     return 0
 
 
-_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"operator": _operate, "broker": _broker, "convert": _convert}
+_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "operator": _operate,
+    "broker": _broker,
+    "convert": _convert,
+    "who-can": who_can,
+    "who-read": who_read,
+}
+"""By their first word."""
 
 
 if __name__ == "__main__":
