@@ -10,6 +10,7 @@ from keyturn.cluster import LastingReads, namespaces_or_all
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.controller import ConnectionController
 from keyturn.control.connections.objects import ConnectionObjects
+from keyturn.control.connections.reports import Reports
 from keyturn.control.context import Context
 from keyturn.control.kopf_host import Callbacks, watch
 from keyturn.control.own_secrets import OwnSecrets
@@ -56,7 +57,12 @@ class Operator:
         self.connections = Connections(context, wanted=registry.paths, known=self._objects.known)
         if context.settings.provider is not None and vaults is not None:
             self.connections.add(DEFAULT_CONNECTION, context.settings.provider, vaults)
-        self._connecting = ConnectionController(context, objects=self._objects, connections=self.connections)
+        self._connecting = ConnectionController(
+            context,
+            objects=self._objects,
+            connections=self.connections,
+            reports=Reports(context, objects=self._objects, connections=self.connections),
+        )
         registry.use(self.connections.known, installation=self.connections.get(DEFAULT_CONNECTION) is not None)
         self._sync = SyncController(context, registry=registry, connections=self.connections, secrets=secrets)
         self._restarts = RestartController(

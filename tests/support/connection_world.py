@@ -14,6 +14,7 @@ from keyturn.cluster import CONNECTIONS, SECRETS
 from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.connections.controller import ConnectionController
 from keyturn.control.connections.objects import ConnectionObjects
+from keyturn.control.connections.reports import Reports
 from keyturn.control.context import Context
 from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.connection import ConnectionKey, read_connection
@@ -111,7 +112,12 @@ class ConnectionWorld:
         self.objects = ConnectionObjects(self.context)
         self.paths: list[ItemPath] = [ItemPath("Prod", "db")]
         self.connections = Connections(self.context, wanted=lambda _: self.paths, known=self.objects.known)
-        self.controller = ConnectionController(self.context, objects=self.objects, connections=self.connections)
+        self.controller = ConnectionController(
+            self.context,
+            objects=self.objects,
+            connections=self.connections,
+            reports=Reports(self.context, objects=self.objects, connections=self.connections),
+        )
         self.changed: list[ConnectionKey] = []
         self.connections.subscribe_to_set(self.changed.append)
 
