@@ -32,8 +32,7 @@ def connected(broker: BrokerProcess, number: int, *, plain: bool):
     port = broker.plain_port if plain else broker.port
     opened = []
     try:
-        for _ in range(number):
-            opened.append(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S))
+        opened.extend(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(number))
         yield opened
     finally:
         for each in opened:
