@@ -50,8 +50,8 @@ def door_of(path: str) -> Door | None:
 def refusal(status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Headers and body of an answer that no door gives. Clients of every door find what they look for in it."""
     kind = _REFUSALS.get(status, BadRequest)
-    told = {"type": "about:blank", "title": kind.title, "status": status, "code": kind.code, "message": kind.title}
-    body = json.dumps(told).encode()
+    problem = {"type": "about:blank", "title": kind.title, "status": status, "code": kind.code, "message": kind.title}
+    body = json.dumps(problem).encode()
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),

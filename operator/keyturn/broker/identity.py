@@ -182,12 +182,12 @@ def _expiry(token: str) -> float | None:
     if len(parts) != 3 or not all(parts):
         return None
     try:
-        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        payload = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(claims, dict):
+    if not isinstance(payload, dict):
         return None
-    audiences, expires_at = claims.get("aud"), claims.get("exp")
+    audiences, expires_at = payload.get("aud"), payload.get("exp")
     if AUDIENCE not in (audiences if isinstance(audiences, list) else [audiences]):
         return None
     if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
