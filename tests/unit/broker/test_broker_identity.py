@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+from collections import Counter
 
 import pytest
 
-from keyturn.broker.errors import NotAuthenticated, Unavailable
+from keyturn.broker.errors import NotAuthenticated, TooManyRequests, Unavailable
 from keyturn.broker.identity import REMEMBERED_FOR, TokenReviewer, identity_of
 from keyturn.core.access import Identity
 from support.broker_context import broker_metrics
@@ -29,12 +30,12 @@ class Reviewing:
             self.server.cluster(self.time), metrics=self.metrics, time=self.time, random=lambda number: b"k" * number
         )
 
-    async def review(self, token=None):
-        return await self.reviewer.review(self.token if token is None else token)
+    async def review(self, token=None, *, address="10.0.0.1"):
+        return await self.reviewer.review(self.token if token is None else token, address=address)
 
-    async def is_refused(self, token=None):
+    async def is_refused(self, token=None, *, address="10.0.0.1"):
         with pytest.raises(NotAuthenticated):
-            await self.review(token)
+            await self.review(token, address=address)
 
     def counted(self, result):
         return self.metrics.registry.get_sample_value("keyturn_broker_token_reviews_total", {"result": result}) or 0
@@ -182,13 +183,34 @@ async def test_a_flood_of_tokens_is_a_trickle_at_the_api_server():
     """Whatever each of them is, only so many are judged at once."""
     world = Reviewing()
     world.server.gate = asyncio.Event()
-    callers = [asyncio.ensure_future(world.is_refused(made_token(f"made up {number}"))) for number in range(100)]
+    callers = [
+        asyncio.ensure_future(world.is_refused(made_token(f"made up {number}"), address=f"10.0.0.{number}"))
+        for number in range(100)
+    ]
     await turns(50)
     assert world.server.open == world.server.most_open == 16
     world.server.gate.set()
     await asyncio.gather(*callers)
 
     assert world.server.most_open == 16
+
+
+async def test_a_flood_from_one_address_keeps_no_other_waiting():
+    """Whoever makes up tokens is told to come more slowly."""
+    world = Reviewing()
+    world.server.gate = asyncio.Event()
+    flood = [asyncio.ensure_future(world.review(made_token(f"made up {number}"))) for number in range(100)]
+    await turns(50)
+    with pytest.raises(TooManyRequests):
+        await world.review(made_token("one more"))
+    other = asyncio.ensure_future(world.review(address="10.0.0.2"))
+    await turns(5)
+    world.server.gate.set()
+
+    assert await other == CI
+    ended = await asyncio.gather(*flood, return_exceptions=True)
+    assert Counter(map(type, ended)) == {NotAuthenticated: 32, TooManyRequests: 68}
+    assert not world.reviewer._by_address
 
 
 @pytest.mark.parametrize("status", [0, 401, 403, 429, 500])
