@@ -11,7 +11,7 @@ from typing import Final
 
 from keyturn.core.audit import BEGINNING
 
-STANDARD_OUTPUT: Final = "-"
+_STANDARD_OUTPUT: Final = "-"
 
 _PIECE: Final = select.PIPE_BUF
 """Bytes that a pipe takes at once if it takes any: a write of no more never blocks after a poll."""
@@ -48,7 +48,7 @@ class AuditSink:
     @property
     def name(self) -> str:
         """As messages name it."""
-        return "standard output" if self._target == STANDARD_OUTPUT else self._target
+        return "standard output" if self._target == _STANDARD_OUTPUT else self._target
 
     def open(self) -> None:
         """Open it, unless it is open and still the file of this name.
@@ -92,13 +92,13 @@ class AuditSink:
 
     def close(self) -> None:
         """Close it. What was not sent is given up."""
-        if self._fd is not None and self._target != STANDARD_OUTPUT:
+        if self._fd is not None and self._target != _STANDARD_OUTPUT:
             os.close(self._fd)
         self._fd = self._file = None
         self.unsent = b""
 
     def _open(self) -> None:
-        if self._target == STANDARD_OUTPUT:
+        if self._target == _STANDARD_OUTPUT:
             self._fd = 1
             os.fstat(self._fd)
             return

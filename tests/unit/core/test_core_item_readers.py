@@ -32,15 +32,14 @@ def grant(name="deploy", path=TITLE, *, found=IDS, **spec):
 
 
 def requested(name="db", path=TITLE, *, found=IDS, items=(), further=()):
-    manifest = {
+    return {
         "metadata": {"namespace": "team-a", "name": name, "uid": name, "generation": 1},
-        "spec": {"itemPath": path, "items": {alias: {"itemPath": each} for alias, each in items}},
+        "spec": {"itemPath": path, "items": dict(items)},
         "status": {
             **({"itemPath": found} if found else {}),
             "items": [{"alias": alias, "itemPath": each, "itemVersion": "1"} for alias, each in further],
         },
     }
-    return manifest
 
 
 def secret(name, annotations):
