@@ -9,7 +9,7 @@ from typing import Final
 current_call_id: Final[ContextVar[str]] = ContextVar("current_call_id", default="")
 """Goes with each request that this task sends, and with those of the tasks that it starts; empty for none.
 
-It is the id of an audit record, or the mark of a process for what it sends by itself: `process_mark`.
+It is the id of an audit record, or that of a process for what it sends by itself: `process_call_id`.
 """
 
 _ID = r"[A-Za-z0-9._:/-]{1,160}"
@@ -17,7 +17,7 @@ _WHOLE = re.compile(_ID)
 _AGENT = re.compile(rf"keyturn/[^\s()]+ \(({_ID})\)")
 
 
-def process_mark(program: str, installation: str) -> str:
+def process_call_id(program: str, installation: str) -> str:
     """The id of all requests that a process sends by itself, as `operator:team-a/keyturn`. All its replicas have the same.
 
     Args:
@@ -38,6 +38,6 @@ def user_agent(product: str) -> str:
 
 
 def call_id_in(agent: str) -> str:
-    """The id in a User-Agent that `user_agent` made; empty if there is none. Anybody can write one: it is a claim, not a proof."""
+    """The id in a User-Agent that `user_agent` made; empty if there is none. It proves nothing: any client can send one."""
     match = _AGENT.fullmatch(agent)
     return match[1] if match else ""

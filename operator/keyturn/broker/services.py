@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from keyturn.base.time import Time
 from keyturn.broker.grants import Grants
@@ -13,10 +13,8 @@ from keyturn.broker.limits import Limits
 from keyturn.broker.namespaces import NamespaceLabels
 from keyturn.broker.settings import BrokerSettings
 from keyturn.control.connections.connection import Connections
+from keyturn.core.audit import AuditRecord
 from keyturn.observe.broker_metrics import BrokerMetrics
-
-if TYPE_CHECKING:
-    from keyturn.core.audit import AuditRecord
 
 
 class AuditWriter(Protocol):

@@ -16,6 +16,9 @@ from keyturn.core.access_grant import AccessGrant
 
 SCHEMA: Final = "keyturn.dev/audit/v1"
 
+BEGINNING: Final = f'{{"schema":"{SCHEMA}"'
+"""What the line of every record begins with."""
+
 MOST_FIELDS: Final = 100
 """Names of fields in one record; an item with more is recorded by these and an ellipsis."""
 
@@ -60,7 +63,7 @@ class CallerType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class AuditCaller:
     """Who asked: the identity that a token has, and where the request came from.
 
     Attributes:
@@ -163,7 +166,7 @@ class AuditRecord:
     time: datetime
     id: str
     kind: RecordKind
-    caller: Caller
+    caller: AuditCaller
     action: str
     outcome: RecordOutcome
     reason: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from keyturn.base.time import Time
+from keyturn.core.audit import RecordOutcome
 from keyturn.observe import broker_rows as rows
-from keyturn.observe.broker_rows import BrokerDoor, ClosedBecause, ReviewResult
+from keyturn.observe.broker_rows import ClosedBecause, ReviewResult
 from keyturn.observe.process_metrics import ProcessMetrics
 
 
@@ -31,18 +32,18 @@ class BrokerMetrics(ProcessMetrics):
         table = rows.WHOLE_BROKER_TABLE
         super().__init__(version=version, time=time, providers=providers, installed=installed, table=table)
 
-    def answered(self, door: BrokerDoor, status: int, *, seconds: float) -> None:
-        """Count one request, whose answer has ended."""
+    def answered(self, door: str, status: int, *, seconds: float) -> None:
+        """Count one request, whose answer has ended. The door is one of `core.audit.Door`, or anything else for none."""
         self._registry.count(rows.ANSWERS, door, str(status))
         self._registry.observe(rows.ANSWER_SECONDS, seconds, door)
 
-    def decided(self, action: str, outcome: str, reason: str) -> None:
+    def decided(self, action: str, outcome: RecordOutcome, reason: str) -> None:
         """Count one decision.
 
         Args:
-            action: an `Action`.
-            outcome: `allowed`, `denied` or `failed`.
-            reason: in CamelCase, as in the record of the audit.
+            action: as in the record of the audit.
+            outcome: the same.
+            reason: the same, in CamelCase.
         """
         self._registry.count(rows.DECISIONS, action, outcome, reason)
 
@@ -50,13 +51,9 @@ class BrokerMetrics(ProcessMetrics):
         """Count one token of a caller."""
         self._registry.count(rows.REVIEWS, result)
 
-    def unknown_identity(self) -> None:
-        """Count one request without a token that is accepted."""
-        self._registry.count(rows.STRANGERS)
-
-    def recorded(self, *, written: bool) -> None:
-        """Count one record of the audit."""
-        self._registry.count(rows.RECORDS, "written" if written else "failed")
+    def recorded(self, result: str) -> None:
+        """Count one record of the audit, by an `AuditResult`."""
+        self._registry.count(rows.RECORDS, result)
 
     def grant_used(self, grant: str) -> None:
         """A grant, as `namespace/name`, has just allowed something."""

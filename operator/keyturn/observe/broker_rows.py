@@ -5,16 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from keyturn.core.audit import Door, RecordOutcome
 from keyturn.observe.metric_rows import SHARED_TABLE
 from keyturn.observe.registry import Label, Metric, MetricKind
-
-
-class BrokerDoor(StrEnum):
-    """By which way a request came."""
-
-    NATIVE = "native"
-    CONNECT = "connect"
-    NONE = "none"
 
 
 class ReviewResult(StrEnum):
@@ -37,12 +30,12 @@ class ClosedBecause(StrEnum):
 _FAST = (0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _CAMEL_CASE = r"[A-Z][A-Za-z]{1,63}"
 _WORD = r"[a-z][a-z0-9._-]{0,63}"
-_DOOR = Label("door", BrokerDoor)
+_DOOR = Label("door", Door)
 
 ANSWERS = Metric(
     MetricKind.COUNTER,
     "keyturn_broker_requests",
-    "Requests that the broker answered, by door and HTTP status.",
+    "Requests that the broker answered, by door (other: none) and HTTP status.",
     (_DOOR, Label("code", r"[0-9]{3}")),
 )
 ANSWER_SECONDS = Metric(
@@ -56,7 +49,7 @@ DECISIONS = Metric(
     MetricKind.COUNTER,
     "keyturn_broker_decisions",
     "What the broker decided, by action, outcome (allowed, denied, failed) and reason.",
-    (Label("action", _WORD), Label("outcome", _WORD), Label("reason", _CAMEL_CASE)),
+    (Label("action", _WORD), Label("outcome", RecordOutcome), Label("reason", _CAMEL_CASE)),
 )
 REVIEWS = Metric(
     MetricKind.COUNTER,
@@ -86,13 +79,8 @@ GRANT_USED = Metric(
 RECORDS = Metric(
     MetricKind.COUNTER,
     "keyturn_audit_records",
-    "Records of the audit, by result (written, failed).",
+    "Records of the audit, by result (written, failed, left_out: most of those about callers that nobody knows).",
     (Label("result", _WORD),),
-)
-STRANGERS = Metric(
-    MetricKind.COUNTER,
-    "keyturn_broker_unknown_identities",
-    "Requests without a token that the broker accepts; the audit has only a sample of them.",
 )
 
 BROKER_TABLE: Final = (
@@ -106,7 +94,6 @@ BROKER_TABLE: Final = (
     GRANTS_AGE,
     GRANT_USED,
     RECORDS,
-    STRANGERS,
 )
 """What only the broker exposes."""
 

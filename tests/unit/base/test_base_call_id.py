@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.base.call_id import call_id_in, current_call_id, process_mark, user_agent
+from keyturn.base.call_id import call_id_in, current_call_id, process_call_id, user_agent
 
 ULID = "01JDXW6K3V0Q8ZC4T5YB7N2M9R"
 
@@ -19,7 +19,7 @@ def unset():
     current_call_id.reset(token)
 
 
-@pytest.mark.parametrize("call_id", [ULID, process_mark("operator", "team-a/keyturn"), "a", "x" * 160])
+@pytest.mark.parametrize("call_id", [ULID, process_call_id("operator", "team-a/keyturn"), "a", "x" * 160])
 def test_an_id_stands_behind_the_product_and_is_read_back(call_id):
     """The vault's log and our records are joined by this text alone."""
     current_call_id.set(call_id)
