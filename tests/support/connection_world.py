@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from keyturn.cluster import CONNECTIONS, SECRETS
 from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.connections.controller import ConnectionController
 from keyturn.control.connections.objects import ConnectionObjects
+from keyturn.control.connections.reports import Reports
 from keyturn.control.context import Context
 from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.connection import ConnectionKey, read_connection
@@ -110,10 +111,20 @@ class ConnectionWorld:
         self.context: Context = fake_context(self.api, time=self.time, providers=(provider,), **settings)
         self.objects = ConnectionObjects(self.context)
         self.paths: list[ItemPath] = [ItemPath("Prod", "db")]
-        self.connections = Connections(self.context, wanted=lambda _: self.paths, known=self.objects.known)
-        self.controller = ConnectionController(self.context, objects=self.objects, connections=self.connections)
+        self.connections = Connections(self.context, wanted=self.wanted, known=self.objects.known)
+        self.controller = ConnectionController(
+            self.context,
+            objects=self.objects,
+            connections=self.connections,
+            reports=Reports(self.context, objects=self.objects, connections=self.connections),
+        )
         self.changed: list[ConnectionKey] = []
         self.connections.subscribe_to_set(self.changed.append)
+
+    def wanted(self, connection: str) -> Sequence[ItemPath]:
+        """The paths that are used of a connection."""
+        del connection
+        return self.paths
 
     # What a test arranges.
 

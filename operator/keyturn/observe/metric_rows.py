@@ -194,3 +194,20 @@ PENDING_RESTARTS = _gauge(
 EVENT_COUNT = _counter(
     "keyturn_events", "Kubernetes Events, by outcome (posted, failed, dropped).", Label("outcome", EventResult)
 )
+
+SHARED_TABLE: Final = (
+    BUILD,
+    VAULT_REQUESTS,
+    VAULT_SECONDS,
+    VAULT_REQUESTS_OF,
+    VAULT_UP,
+    VAULT_DOWN,
+    CONNECTION_STATE,
+    CONNECTION_POLL_TIME,
+    API_REQUESTS,
+    API_SECONDS,
+    WATCHES_FAILING,
+    POLL_TIME,
+    POLL_SECONDS,
+)
+"""What each process exposes that has connections and watches."""
