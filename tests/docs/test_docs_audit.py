@@ -103,6 +103,13 @@ def test_the_pods_whose_logs_are_read_are_those_of_the_chart(helm):
 async def test_the_commands_of_the_page_work(api_server, crds, namespace, tmp_path):
     """Once somebody has collected the records."""
     await asyncio.to_thread(api_server.kubectl, "apply", "--namespace", namespace, "-f", "-", input=json.dumps(GRANT))
+    item = {
+        "apiVersion": "onepassword.com/v1",
+        "kind": "OnePasswordItem",
+        "metadata": {"name": "db"},
+        "spec": {"itemPath": TITLE},
+    }
+    await asyncio.to_thread(api_server.kubectl, "apply", "--namespace", namespace, "-f", "-", input=json.dumps(item))
     status = {"status": {"items": [{"path": TITLE, "itemPath": IDS}], "observedGeneration": 1}}
     await asyncio.to_thread(
         api_server.kubectl,
@@ -130,4 +137,7 @@ async def test_the_commands_of_the_page_work(api_server, crds, namespace, tmp_pa
     assert read.count("team-a/ci") == 3
     assert f"ServiceAccount {namespace}/ci" in could
     assert f"AccessGrant {namespace}/deploy" in could
+    assert re.search(
+        rf"^Group system:masters +get, list, watch, patch +\* +Secret {namespace}/db +", could, re.MULTILINE
+    )
     assert "every chain is whole" in verified

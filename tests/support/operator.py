@@ -247,7 +247,9 @@ class ServerProcess:
             if ready():
                 return
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the {self.command} is not ready after {PATIENCE_S:.0f} s:\n{self.logged()[-2000:]}")
+                raise RuntimeError(
+                    f"the {self.command} is not ready after {PATIENCE_S:.0f} s:\n{self.logged()[-2000:]}"
+                )
             time.sleep(_PAUSE_S)
 
 

@@ -9,6 +9,7 @@ BrokerError
 ├── Ambiguous           it names several things
 ├── BadRequest          the request itself is wrong
 │   ├── MethodNotAllowed
+│   ├── RequestTimeout  its body did not come in time
 │   ├── TooLarge        of the request, or of what it asks for
 │   └── HeadersTooLarge
 ├── TooManyRequests     asked too often, by the caller or by all of us; says when to come again
@@ -148,6 +149,14 @@ class MethodNotAllowed(BadRequest):
     status = 405
     code = "method_not_allowed"
     title = "this method is not allowed here"
+
+
+class RequestTimeout(BadRequest):
+    """The body of the request did not come in time."""
+
+    status = 408
+    code = "request_timeout"
+    title = "the request did not come in time"
 
 
 class TooLarge(BadRequest):

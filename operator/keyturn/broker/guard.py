@@ -7,11 +7,11 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from email.utils import format_datetime
-from http import HTTPStatus
 from typing import Any, Final
 
 from keyturn.base.log import log_defect
 from keyturn.base.time import Time
+from keyturn.broker.errors import BadRequest, BrokerError, HeadersTooLarge, RequestTimeout, TooLarge, Unavailable
 from keyturn.broker.limits import DEADLINE, LONGEST_BODY
 from keyturn.core.audit import Door
 from keyturn.observe.broker_metrics import BrokerMetrics
@@ -29,13 +29,8 @@ BODY_WITHIN: Final = 10.0
 _DRAINED: Final = 8 * LONGEST_BODY
 """Bytes that are read and dropped of a body that is too long, so that its sender comes to read the answer."""
 
-_CODES = {
-    400: "bad_request",
-    408: "request_timeout",
-    413: "body_too_large",
-    431: "headers_too_large",
-    500: "internal_error",
-    503: "unavailable",
+_REFUSALS = {
+    each.status: each for each in (BadRequest, RequestTimeout, TooLarge, HeadersTooLarge, BrokerError, Unavailable)
 }
 _DOORS = (
     ("/v1/vault/", Door.VAULT_API),
@@ -54,14 +49,8 @@ def door_of(path: str) -> Door | None:
 
 def refusal(status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Headers and body of an answer that no door gives. Clients of every door find what they look for in it."""
-    title = HTTPStatus(status).phrase
-    told = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "code": _CODES.get(status, "bad_request"),
-        "message": title,
-    }
+    kind = _REFUSALS.get(status, BadRequest)
+    told = {"type": "about:blank", "title": kind.title, "status": status, "code": kind.code, "message": kind.title}
     body = json.dumps(told).encode()
     headers = [
         (b"content-type", b"application/problem+json"),
@@ -113,7 +102,7 @@ class Guard:
         if answer.status:
             # Half an answer must not look whole: the connection is closed.
             raise ConnectionAbortedError
-        if status == 413:
+        if status == TooLarge.status:
             await body.drain()
         headers, content = refusal(status)
         await answer.send(
@@ -124,17 +113,17 @@ class Guard:
     async def _try_to_answer(self, scope: MutableMapping[str, Any], body: _Body, answer: _Answer) -> int:
         """Have the application answer. Returns the status to answer with in its place; 0 if it did."""
         if body.announced > LONGEST_BODY:
-            return 413
+            return TooLarge.status
         try:
             async with asyncio.timeout(DEADLINE):
                 await self._app(scope, body.receive, answer.send)
         except _Ended as ended:
             return ended.status
         except TimeoutError:
-            return 503
+            return Unavailable.status
         except Exception as error:  # noqa: BLE001 - a defect of ours, in one request
             log_defect(_log, "answering a request", error)
-            return 500
+            return BrokerError.status
         return 0
 
 
@@ -187,11 +176,11 @@ class _Body:
             async with asyncio.timeout(BODY_WITHIN):
                 message = await self._receive()
         except TimeoutError:
-            raise _Ended(408) from None
+            raise _Ended(RequestTimeout.status) from None
         self._length += len(message.get("body", b""))
         self._over = not message.get("more_body", False)
         if self._length > LONGEST_BODY:
-            raise _Ended(413)
+            raise _Ended(TooLarge.status)
         return message
 
     async def drain(self) -> None:

@@ -68,5 +68,26 @@ def test_a_record_is_a_row_for_people():
         "team-a/deploy",
     )
     assert line_of(record(UNKNOWN))[1:] == ("unknown", "", "read", "denied NotAuthenticated", "", "", "")
-    assert line_of({"foreign": True})[1] == "foreign"
     assert line_of({"actor": [], "fields": "x", "item": 1, "grant": {}}) == ("", "unknown", "", "", "", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("activity", "who"),
+    [
+        ({"actor": {"type": "token", "jti": "abc"}, "foreign": True}, "foreign token abc"),
+        ({"actor": {"type": "token", "jti": "abc"}, "foreign": False}, "token abc"),
+        ({"actor": {"type": "token"}, "foreign": True}, "foreign token"),
+        ({"actor": {"type": "token", "jti": "abc"}, "process": "operator"}, "keyturn operator"),
+    ],
+)
+def test_what_a_vault_says_of_others_is_named(activity, who):
+    """Somebody read the item without Keyturn, by a token that nobody here knows."""
+    assert line_of(activity)[1] == who
+
+
+def test_a_request_of_ours_that_a_vault_has_in_its_log_counts_once():
+    """The record itself says more."""
+    activity = record() | {"kind": "activity", "record": RECORD.id}
+
+    assert not is_about(activity, ["vaults/v1/items/i1"])
+    assert is_about(activity | {"record": None}, ["vaults/v1/items/i1"])

@@ -1,4 +1,4 @@
-"""Where audit records go: a file of our own, a FIFO, or standard output; whole lines, and never a wait."""
+"""Where records of the audit and of activity go: a file of our own, a FIFO, or standard output; whole lines, and never a wait."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _TAIL: Final = 65536
 
 
 class SinkError(Exception):
-    """The line cannot be written now; the message says why. What of it is out already is in `AuditSink.unsent`."""
+    """The line cannot be written now; the message says why. What of it is out already is in `LineSink.unsent`."""
 
 
-class AuditSink:
+class LineSink:
     """Takes one line at a time: `start` it, then `push` until all is out.
 
     A regular file that is named is ours alone: it is locked, opened again if it was rotated away, and a line that a full disk or the
