@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from keyturn.base.errors import translated
+from keyturn.base.log import warning
 from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.provider import BadProviderSettings, Provider
 from keyturn.own_connection import selected_provider
@@ -22,6 +24,11 @@ _LOGGING = (
     ("--log-level", "log_level", ("debug", "info", "warning", "error")),
     ("--log-format", "log_format", ("console", "json")),
 )
+
+
+_log = logging.getLogger(__name__)
+
+_UNKNOWN_VARIABLE = warning("{variable} is not a setting of Keyturn and is ignored{hint}")
 
 
 class SettingsParser(argparse.ArgumentParser):
@@ -171,6 +178,12 @@ def find_unknown(
         if refused:
             raise SettingsError(f"{name} is not a setting; " + (hint or f"known are {', '.join(known)}"))
     return tuple(found)
+
+
+def log_unknown(unknown: Iterable[UnknownVariable]) -> None:
+    """Log which variables look like settings and are none."""
+    for variable, hint, _ in unknown:
+        _UNKNOWN_VARIABLE(_log, variable=variable, hint=hint and f"; {hint}")
 
 
 def _attribute(flag: str) -> str:

@@ -80,6 +80,7 @@ class AccessGrant:
         bound_pod_uid: uid of the one pod whose tokens it is for; None if for any.
         deleting: whether it is being deleted.
         bad_paths: what is wrong with each path that cannot be read, fit for a status.
+        ignored: parts of the spec that no door acts on yet, as `spec.to[0].oidc`.
         resource_version: of the object that this was read from; not part of equality.
         status: how it stands, as last seen; not part of equality.
     """
@@ -94,6 +95,7 @@ class AccessGrant:
     bound_pod_uid: str | None = None
     deleting: bool = False
     bad_paths: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     resource_version: str = field(default="", compare=False)
     status: GrantStatus = field(default_factory=GrantStatus, compare=False)
 
@@ -117,6 +119,7 @@ def read_access_grant(manifest: Mapping[str, Any]) -> AccessGrant:
         bound_pod_uid=_bound_pod(spec.get("boundTo")),
         deleting="deletionTimestamp" in metadata,
         bad_paths=bad_paths,
+        ignored=tuple(_ignored(spec)),
         resource_version=metadata.get("resourceVersion") or "",
         status=GrantStatus.read(manifest.get("status")),
     )
@@ -185,6 +188,19 @@ def _bound_pod(given: Any) -> str | None:
         case {"pod": {"uid": str(uid), **beside_uid}, **beside_pod} if not beside_uid and not beside_pod:
             return uid
     return NO_POD
+
+
+def _ignored(spec: Mapping[str, Any]) -> Iterator[str]:
+    """What has a place in the definition and no door yet."""
+    for number, subject in enumerate(_listed(spec.get("to"))):
+        if isinstance(subject, Mapping) and "oidc" in subject:
+            yield f"spec.to[{number}].oidc"
+    for number, item in enumerate(_listed(spec.get("items"))):
+        for action in _actions(_listed(_mapping(item).get("allow"))):
+            if action is not Action.READ:
+                yield f"spec.items[{number}].allow: {action}"
+    if spec.get("vaults"):
+        yield "spec.vaults"
 
 
 def _listed(given: Any) -> list[Any]:

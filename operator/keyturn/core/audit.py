@@ -16,6 +16,9 @@ from keyturn.core.access_grant import AccessGrant
 
 SCHEMA: Final = "keyturn.dev/audit/v1"
 
+BEGINNING: Final = f'{{"schema":"{SCHEMA}"'
+"""What the line of every record begins with."""
+
 MOST_FIELDS: Final = 100
 """Names of fields in one record; an item with more is recorded by these and an ellipsis."""
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from keyturn.base.text import one_line, plural, shorten
-from keyturn.core.audit import SCHEMA, chain_hash
+from keyturn.core.audit import BEGINNING, SCHEMA, chain_hash
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -186,13 +186,11 @@ class ChainReader:
     def read(self, line: str) -> Iterator[ChainFinding]:
         """Find what is wrong with the next line. One that is no record of an audit is passed over."""
         self._line += 1
-        line = line.rstrip("\r\n")
         if SCHEMA not in line:
             return
-        link = _link(line, self._line)
+        link = _link(record_in(line), self._line)
         if link is None:
-            text = f"this record cannot be read: {one_line(shorten(line, 80))}"
-            yield ChainFinding(ChainFault.UNREADABLE, self._line, "", text)
+            yield ChainFinding(ChainFault.UNREADABLE, self._line, "", "there is a record that cannot be read")
             return
         yield from self._chains.setdefault(link.instance, _Chain(link.instance)).add(link)
 
@@ -215,10 +213,16 @@ def verify(lines: Iterable[str], *, partial: bool = False) -> Iterator[ChainFind
     yield from reader.conclude()
 
 
+def record_in(line: str) -> str:
+    """The record in a line, without its newline and without what a collector of logs has put before it; empty if there is none."""
+    start = line.find(BEGINNING)
+    return line[start:].rstrip("\r\n") if start >= 0 else ""
+
+
 def read_record(line: str) -> dict[str, Any] | None:
-    """The members of a record; None if the line is none."""
+    """The members of the record in a line; None if there is none."""
     try:
-        record = json.loads(line)
+        record = json.loads(record_in(line))
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None

@@ -51,13 +51,9 @@ class BrokerMetrics(ProcessMetrics):
         """Count one token of a caller."""
         self._registry.count(rows.REVIEWS, result)
 
-    def unknown_identity(self) -> None:
-        """Count one request without a token that is accepted."""
-        self._registry.count(rows.STRANGERS)
-
-    def recorded(self, *, written: bool) -> None:
-        """Count one record of the audit."""
-        self._registry.count(rows.RECORDS, "written" if written else "failed")
+    def recorded(self, result: str) -> None:
+        """Count one record of the audit, by an `AuditResult`."""
+        self._registry.count(rows.RECORDS, result)
 
     def grant_used(self, grant: str) -> None:
         """A grant, as `namespace/name`, has just allowed something."""

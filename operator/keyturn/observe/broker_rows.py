@@ -79,13 +79,8 @@ GRANT_USED = Metric(
 RECORDS = Metric(
     MetricKind.COUNTER,
     "keyturn_audit_records",
-    "Records of the audit, by result (written, failed).",
+    "Records of the audit, by result (written, failed, left_out: most of those about callers that nobody knows).",
     (Label("result", _WORD),),
-)
-STRANGERS = Metric(
-    MetricKind.COUNTER,
-    "keyturn_broker_unknown_identities",
-    "Requests without a token that the broker accepts; the audit has only a sample of them.",
 )
 
 BROKER_TABLE: Final = (
@@ -99,7 +94,6 @@ BROKER_TABLE: Final = (
     GRANTS_AGE,
     GRANT_USED,
     RECORDS,
-    STRANGERS,
 )
 """What only the broker exposes."""
 

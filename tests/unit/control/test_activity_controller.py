@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from keyturn.broker.audit_sink import SinkError
 from keyturn.control.activity.controller import ActivityExport
 from keyturn.core.audit import chain_hash
 from keyturn.core.audit_chain import verify
 from keyturn.core.connection import ConnectionKey
 from keyturn.core.export_position import ExportPosition
 from keyturn.core.vault import VaultUnavailable
+from keyturn.observe.line_sink import SinkError
 from support.connection_world import ConnectionWorld
 from support.request_logs import FakeLog
 

@@ -11,9 +11,7 @@ from typing import Final, Protocol
 
 from keyturn.base.backoff import Backoff
 from keyturn.base.log import StateLog, info, log_defect, warning
-from keyturn.broker.audit_sink import SinkError
 from keyturn.control.activity.paging import NewEntries, new_entries
-from keyturn.control.activity.stream import MakeLine
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.poller import Polled
 from keyturn.control.context import Context
@@ -32,6 +30,8 @@ from keyturn.core.activity import (
 from keyturn.core.connection import ConnectionKey
 from keyturn.core.export_position import ExportPosition
 from keyturn.core.vault import VaultError
+from keyturn.observe.chained_lines import MakeLine
+from keyturn.observe.line_sink import SinkError
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ _GAP = warning(
 
 
 class Lines(Protocol):
-    """Takes lines; a `LineStream` is one."""
+    """Takes lines; a `ChainedLines` is one."""
 
     async def write(self, make: MakeLine) -> None:
         """Write one line.
