@@ -8,6 +8,7 @@ BrokerError
 ├── ActionNotGranted    granted, but not for this
 ├── Ambiguous           it names several things
 ├── BadRequest          the request itself is wrong
+│   ├── UnreadableReference
 │   ├── MethodNotAllowed
 │   ├── RequestTimeout  its body did not come in time
 │   ├── TooLarge        of the request, or of what it asks for
@@ -141,6 +142,13 @@ class BadRequest(BrokerError):
     status = 400
     code = "bad_request"
     title = "the request cannot be read"
+
+
+class UnreadableReference(BadRequest):
+    """What should be a secret reference is none; the text says what is wrong with it."""
+
+    code = "bad_reference"
+    title = "this is no secret reference"
 
 
 class MethodNotAllowed(BadRequest):

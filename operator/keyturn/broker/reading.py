@@ -175,30 +175,33 @@ class Reader:
 
         return await self._open(call, *await self._by_ids(call, vault, item), take)
 
-    async def files(self, call: Call, vault: str, item: str) -> Sequence[Field]:
-        """The files of an item that are granted, without their bytes.
+    async def files(
+        self, call: Call, vault: str, item: str, *, file: str | None = None
+    ) -> tuple[OpenedItem, Sequence[Field]]:
+        """The files of an item that are granted, or the one of this id, without their bytes.
 
         Raises:
             BrokerError: it cannot be read.
         """
 
-        async def take(opened: OpenedItem) -> _Taken[Sequence[Field]]:
-            files = [each for each in opened.item.fields if each.kind is FieldKind.FILE]
-            return _Taken(files, files)
+        async def take(opened: OpenedItem) -> _Taken[tuple[OpenedItem, Sequence[Field]]]:
+            files = _files(opened, file)
+            if file is not None and not files:
+                raise NotFound
+            return _Taken((opened, files), files)
 
         return await self._open(call, *await self._by_ids(call, vault, item), take, action=LISTING)
 
-    async def file(self, call: Call, vault: str, item: str, file: str) -> tuple[Field, bytes]:
-        """A file of an item by its ids, with its bytes.
+    async def file(self, call: Call, vault: str, item: str, file: str) -> bytes:
+        """The bytes of a file of an item by its ids.
 
         Raises:
             BrokerError: it cannot be read.
         """
 
-        async def take(opened: OpenedItem) -> _Taken[tuple[Field, bytes]]:
-            for each in opened.item.fields:
-                if each.kind is FieldKind.FILE and each.id == file:
-                    return _Taken((each, await self._bytes(opened, each, _Room())), [each])
+        async def take(opened: OpenedItem) -> _Taken[bytes]:
+            for each in _files(opened, file):
+                return _Taken(await self._bytes(opened, each, _Room()), [each])
             raise NotFound
 
         return await self._open(call, *await self._by_ids(call, vault, item), take)
@@ -400,6 +403,12 @@ def _only(catalog: Catalog, candidates: Sequence[FoundItem]) -> FoundItem | Brok
     if candidates:
         return Ambiguous()
     return of_vault(catalog.error) if catalog.error is not None else catalog.not_found()
+
+
+def _files(opened: OpenedItem, wanted: str | None) -> list[Field]:
+    """The files that are there for a caller, or the one of this id."""
+    files = (each for each in opened.item.fields if each.kind is FieldKind.FILE)
+    return [each for each in files if wanted is None or each.id == wanted]
 
 
 def _find(fields: Fields, wanted: FieldReference) -> Field | None:
