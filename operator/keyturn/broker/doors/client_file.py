@@ -11,9 +11,14 @@ from starlette.types import Receive, Scope, Send
 from keyturn.broker.doors.entrance import READING
 from keyturn.broker.doors.problems import ALWAYS, native_problem
 from keyturn.broker.errors import MethodNotAllowed
-from keyturn.client.pyz import build_pyz
 
-_built = cache(build_pyz)
+
+@cache
+def _built() -> bytes:
+    # Few brokers are ever asked for it.
+    from keyturn.client.pyz import build_pyz  # noqa: PLC0415
+
+    return build_pyz()
 
 
 async def client_file(scope: Scope, receive: Receive, send: Send) -> None:
