@@ -34,10 +34,10 @@ from keyturn.core.rbac import RoleBinding, read_bindings
 from keyturn.core.request import request_from_item
 
 _RBAC: Final = "rbac.authorization.k8s.io"
-_ROLES = Resource(_RBAC, "v1", "roles", "Role", quotable=True)
-_ROLE_BINDINGS = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", quotable=True)
-_CLUSTER_ROLES = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False, quotable=True)
-_CLUSTER_ROLE_BINDINGS = Resource(
+ROLES = Resource(_RBAC, "v1", "roles", "Role", quotable=True)
+ROLE_BINDINGS = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", quotable=True)
+CLUSTER_ROLES = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False, quotable=True)
+CLUSTER_ROLE_BINDINGS = Resource(
     _RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False, quotable=True
 )
 
@@ -105,10 +105,10 @@ async def list_objects(cluster: Cluster, namespaces: Sequence[str], *, with_rbac
     )
     if with_rbac:
         found.bindings = read_bindings(
-            roles=await listing.all(_ROLES),
-            cluster_roles=await listing.all(_CLUSTER_ROLES),
-            role_bindings=await listing.all(_ROLE_BINDINGS),
-            cluster_role_bindings=await listing.all(_CLUSTER_ROLE_BINDINGS),
+            roles=await listing.all(ROLES),
+            cluster_roles=await listing.all(CLUSTER_ROLES),
+            role_bindings=await listing.all(ROLE_BINDINGS),
+            cluster_role_bindings=await listing.all(CLUSTER_ROLE_BINDINGS),
         )
     return found
 

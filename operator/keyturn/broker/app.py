@@ -14,7 +14,7 @@ from typing import Final
 from keyturn.base.errors import translated
 from keyturn.base.log import info
 from keyturn.base.time import Time
-from keyturn.broker.audit_log import AuditLog, instance_name
+from keyturn.broker.audit_log import AuditLog
 from keyturn.broker.certificate import Certificate, CertificateUnusable
 from keyturn.broker.doors.routes import create_app
 from keyturn.broker.errors import AuditUnavailable
@@ -26,6 +26,7 @@ from keyturn.control.context import ConnectionContext
 from keyturn.core.vault import Vaults
 from keyturn.observe import Bind, CannotListen, HealthServer, Heartbeat, ServingPhase
 from keyturn.observe.broker_metrics import BrokerMetrics
+from keyturn.observe.chained_lines import instance_name
 
 _log = logging.getLogger(__name__)
 

@@ -10,12 +10,14 @@ from keyturn.core.paths import BadPath, parse_item_path
 
 
 def is_about(record: Mapping[str, Any], by_ids: Collection[str]) -> bool:
-    """Whether a record is about one of these items.
+    """Whether a record is about one of these items. A request that a vault has in its log, too, counts once: by our own record.
 
     Args:
         record: as `read_record` gives it.
         by_ids: paths of items by ids.
     """
+    if record.get("record"):
+        return False
     match record:
         case {"vault": {"id": str(vault)}, "item": {"id": str(item)}}:
             return f"vaults/{vault}/items/{item}" in by_ids
@@ -50,11 +52,10 @@ def line_of(record: Mapping[str, Any]) -> tuple[str, ...]:
     """A record in words, for a table: time, who, pod, action, outcome, fields, version, grant."""
     actor, item, grant = (_mapping(record.get(name)) for name in ("actor", "item", "grant"))
     fields = record.get("fields")
-    who = f"{actor['namespace']}/{actor['name']}" if actor.get("name") else str(actor.get("type") or "unknown")
     outcome = " ".join(str(record.get(name) or "") for name in ("outcome", "reason")).strip()
     return (
         str(record.get("time") or ""),
-        "foreign" if record.get("foreign") is True else who,
+        _who(record, actor),
         str(actor.get("pod") or ""),
         str(record.get("action") or ""),
         outcome,
@@ -62,6 +63,16 @@ def line_of(record: Mapping[str, Any]) -> tuple[str, ...]:
         str(item.get("version") or ""),
         f"{grant['namespace']}/{grant['name']}" if {"namespace", "name"} <= grant.keys() else "",
     )
+
+
+def _who(record: Mapping[str, Any], actor: Mapping[str, Any]) -> str:
+    """A service account, or what the log of a vault says of others."""
+    if actor.get("name"):
+        return f"{actor.get('namespace')}/{actor['name']}"
+    if record.get("process"):
+        return f"keyturn {record['process']}"
+    foreign = "foreign " if record.get("foreign") is True else ""
+    return f"{foreign}{actor.get('type') or 'unknown'} {actor.get('jti') or ''}".strip()
 
 
 def _mapping(given: Any) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ import select
 
 import pytest
 
-from keyturn.broker.audit_sink import AuditSink, SinkError
+from keyturn.observe.line_sink import LineSink, SinkError
 from support.audit_records import stream
 
 ONE, TWO, THREE = (f"{line}\n".encode() for line in stream(3))
@@ -29,7 +29,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def sink(path):
-    opened = AuditSink(str(path))
+    opened = LineSink(str(path))
     yield opened
     opened.close()
 
@@ -130,7 +130,7 @@ def test_a_second_process_is_refused(path, sink):
 )
 def test_what_cannot_be_written_says_why(target, why):
     """In the words of the system; at each attempt, since it may be mended."""
-    sink = AuditSink(target)
+    sink = LineSink(target)
 
     for _ in range(2):
         with pytest.raises(SinkError, match=why):
@@ -158,7 +158,7 @@ def reader_of(fifo):
 
 def test_a_fifo_without_a_reader_is_not_waited_for(fifo):
     """Else the first read after a collector has died would hang."""
-    sink = AuditSink(str(fifo))
+    sink = LineSink(str(fifo))
     with pytest.raises(SinkError, match="nobody reads from it"):
         put(sink, ONE)
 
@@ -174,7 +174,7 @@ def test_a_fifo_without_a_reader_is_not_waited_for(fifo):
 def test_a_full_fifo_takes_nothing_and_no_one_waits(fifo):
     """Its reader is slow, or stands still."""
     reader = reader_of(fifo)
-    sink = AuditSink(str(fifo))
+    sink = LineSink(str(fifo))
     number = 0
     while put(sink, ONE):
         number += 1
@@ -191,7 +191,7 @@ def test_a_long_line_that_a_fifo_takes_in_pieces_is_finished(fifo):
     """What is out cannot be taken back."""
     reader = reader_of(fifo)
     long = b"x" * (3 * select.PIPE_BUF) + b"\n"
-    sink = AuditSink(str(fifo))
+    sink = LineSink(str(fifo))
     sent = b""
     while put(sink, long):
         sent += long
@@ -220,7 +220,7 @@ def standard_output():
 
 def test_standard_output_is_never_closed(standard_output):
     """The descriptor would be given to the next connection, and records sent there."""
-    sink = AuditSink("-")
+    sink = LineSink("-")
 
     assert put(sink, ONE)
     sink.close()
@@ -231,7 +231,7 @@ def test_standard_output_is_never_closed(standard_output):
 def test_a_pipe_that_nobody_reads_any_more_is_an_error_and_no_end(standard_output):
     """The process goes on without a signal."""
     os.close(standard_output)
-    sink = AuditSink("-")
+    sink = LineSink("-")
 
     for _ in range(2):
         with pytest.raises(SinkError, match="nobody reads from it"):
@@ -243,15 +243,15 @@ def test_a_closed_standard_output_is_an_error(standard_output):
     os.close(1)
 
     with pytest.raises(SinkError, match="it is closed"):
-        put(AuditSink("-"), ONE)
-    assert AuditSink("-").name == "standard output"
+        put(LineSink("-"), ONE)
+    assert LineSink("-").name == "standard output"
 
 
 def test_a_stream_that_is_full_is_finished_later(standard_output, path):
     """Standard output may be a file on a full disk. It is not ours to cut: others may write there, too."""
     with path.open("ab") as file:
         os.dup2(file.fileno(), 1)
-    sink = AuditSink("-")
+    sink = LineSink("-")
     put(sink, ONE)
     with full_after(len(ONE) + 100), pytest.raises(SinkError):
         put(sink, TWO)

@@ -1,4 +1,4 @@
-"""Where audit records go: a file of our own, a FIFO, or standard output; whole lines, and never a wait."""
+"""Where records of the audit and of activity go: a file of our own, a FIFO, or standard output; whole lines, and never a wait."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from keyturn.core.audit import BEGINNING
 
-STANDARD_OUTPUT: Final = "-"
+_STANDARD_OUTPUT: Final = "-"
 
 _PIECE: Final = select.PIPE_BUF
 """Bytes that a pipe takes at once if it takes any: a write of no more never blocks after a poll."""
@@ -21,10 +21,10 @@ _TAIL: Final = 65536
 
 
 class SinkError(Exception):
-    """The line cannot be written now; the message says why. What of it is out already is in `AuditSink.unsent`."""
+    """The line cannot be written now; the message says why. What of it is out already is in `LineSink.unsent`."""
 
 
-class AuditSink:
+class LineSink:
     """Takes one line at a time: `start` it, then `push` until all is out.
 
     A regular file that is named is ours alone: it is locked, opened again if it was rotated away, and a line that a full disk or the
@@ -48,7 +48,7 @@ class AuditSink:
     @property
     def name(self) -> str:
         """As messages name it."""
-        return "standard output" if self._target == STANDARD_OUTPUT else self._target
+        return "standard output" if self._target == _STANDARD_OUTPUT else self._target
 
     def open(self) -> None:
         """Open it, unless it is open and still the file of this name.
@@ -92,13 +92,13 @@ class AuditSink:
 
     def close(self) -> None:
         """Close it. What was not sent is given up."""
-        if self._fd is not None and self._target != STANDARD_OUTPUT:
+        if self._fd is not None and self._target != _STANDARD_OUTPUT:
             os.close(self._fd)
         self._fd = self._file = None
         self.unsent = b""
 
     def _open(self) -> None:
-        if self._target == STANDARD_OUTPUT:
+        if self._target == _STANDARD_OUTPUT:
             self._fd = 1
             os.fstat(self._fd)
             return
