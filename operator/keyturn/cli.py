@@ -12,6 +12,7 @@ from importlib.metadata import version
 from keyturn.app import StartError, run
 from keyturn.base.log import info, warning
 from keyturn.base.text import one_line, shorten
+from keyturn.client import CLIENT_COMMANDS
 from keyturn.cluster import LeaseLost
 from keyturn.control.kopf_host import KOPF_LOG_LEVELS
 from keyturn.convert.command import convert
@@ -28,22 +29,24 @@ _UNKNOWN_VARIABLE = warning("{variable} is not a setting of Keyturn and is ignor
 
 USAGE = """usage: keyturn operator [--help] [flags]
        keyturn convert [--help] [flags] [FILE ...]
+       keyturn {read | run | inject | items | sync | grants} [--help] [flags]
        keyturn --version
 
 operator  keeps Kubernetes Secrets equal to items of a 1Password vault, and restarts what uses them
 convert   prints ExternalSecrets and OnePasswordItems as KeyturnSecrets; asks no cluster and no vault
+read, run, inject, items, sync, grants
+          ask a broker for values of items, each with exit codes of its own: keyturn read --help
 
 exit codes: 0 success; 1 the operator cannot start or go on, or an object cannot be converted; 2 a mistake in the
 command, in the settings or in the input; 130 interrupted
 """
 
-_RENAMED = (
-    "keyturn: the command `run` is called `operator` now: keyturn operator. `run` is reserved for a client to come\n"
-)
+
+COMMANDS = ("operator", "convert", *CLIENT_COMMANDS, "version", "help")
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run a command that is none of the client's, which `__main__` runs without the libraries that are imported here.
 
     Returns:
         The exit code: 2 for a mistake in the command, in the settings or in the input of `convert`; 1 if the operator
@@ -61,9 +64,6 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
             return _operate(flags)
         case ["convert", *flags]:
             return _convert(flags)
-        case ["run", *_]:
-            sys.stderr.write(_RENAMED)
-            return 2
     sys.stderr.write(f"keyturn: {_mistake(words)}\n{USAGE}")
     return 2
 
@@ -72,7 +72,7 @@ def _mistake(words: Sequence[str]) -> str:
     """What is wrong with a command line that names no command, in one line."""
     if not words:
         return "there is no command"
-    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], ("operator", "convert", "version", "help"))
+    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], COMMANDS)
     return f"{unknown!r} is not a command" + (f"; did you mean {similar}?" if similar else "")
 
 
