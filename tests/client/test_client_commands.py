@@ -71,13 +71,13 @@ def test_a_value_goes_into_a_file_that_only_its_owner_reads(client, broker, tmp_
     target = tmp_path / "value"
 
     assert client("read", "-o", target, PASSWORD).stdout == b""
-    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"canary\n", 0o600)
+    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"canary", 0o600)
 
     again = client("read", "-o", target, PASSWORD)
     assert again.returncode == 2
     assert again.stderr == f"keyturn: {target} is there already; --force replaces it\n".encode()
 
-    assert client("read", "-n", "-f", "--file-mode", "0640", "-o", target, PASSWORD).returncode == 0
+    assert client("read", "-f", "--file-mode", "0640", "-o", target, PASSWORD).returncode == 0
     assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"canary", 0o640)
     assert {each.name for each in tmp_path.iterdir()} == {"value", "token"}
 

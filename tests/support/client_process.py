@@ -49,6 +49,8 @@ class ClientCommands:
             env={**self.environment, **variables},
             capture_output=True,
             check=False,
+            # As in a pipeline: a terminal would send its keys to the command by itself.
+            start_new_session=True,
             timeout=PATIENCE_S,
         )
 
@@ -61,4 +63,5 @@ class ClientCommands:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
+            start_new_session=True,
         )

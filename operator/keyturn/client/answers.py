@@ -83,6 +83,7 @@ _BY_CODE: dict[str, tuple[type[ClientError], str]] = {
     "no_connection": (NotGiven, "no connection to a vault serves this namespace"),
     "action_not_granted": (NotGiven, "a grant names it, but does not allow reading it"),
     "ambiguous": (NotGiven, "more than one granted item has that name: use ids, or ?connection=<namespace>/<name>"),
+    "too_large": (NotGiven, "it is larger than the broker gives"),
     "reconnect_required": (NotNow, "the vault refuses the broker's credential; the Connection needs a new one"),
     "unavailable": (NotNow, "the vault cannot be reached at present"),
     "audit_unavailable": (NotNow, "the broker cannot write its audit records, and gives nothing without one"),

@@ -47,7 +47,7 @@ def client_parser() -> argparse.ArgumentParser:
 
     read = command("read", "print one value", "[flags] op://VAULT/ITEM/[SECTION/]FIELD")
     read.add_argument("reference", help="what to read")
-    read.add_argument("-n", "--no-newline", action="store_true", help="do not end the text with a new line")
+    read.add_argument("-n", "--no-newline", action="store_true", help="do not print a line break after the text")
     _add_output(read)
     _add_mask(read)
 

@@ -74,12 +74,14 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str], version: str)
 
 def _read(flags: argparse.Namespace, environment: Mapping[str, str], broker: BrokerClient) -> None:
     check_reference(flags.reference)
+    _check_add_mask(flags, environment)
     mode = _mode(flags.file_mode)
     value = broker.resolve([flags.reference])[flags.reference]
     if flags.add_mask:
-        _add_masks([value.data], environment)
-    ends = flags.no_newline or not value.is_text or value.data.endswith(b"\n")
-    _write(flags, mode, value.data if ends else value.data + b"\n")
+        _add_masks([value.data])
+    # For a person or a script that reads lines; a file is to have the bytes of the value.
+    adds_line = value.is_text and not (flags.no_newline or flags.out_file or value.data.endswith(b"\n"))
+    _write(flags, mode, value.data + b"\n" if adds_line else value.data)
 
 
 def _inject(flags: argparse.Namespace, environment: Mapping[str, str], broker: BrokerClient) -> None:
@@ -121,6 +123,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Mapping[str, str], BrokerClie
 def _run_command(
     flags: argparse.Namespace, command: Sequence[str], environment: Mapping[str, str], broker: BrokerClient
 ) -> int:
+    _check_add_mask(flags, environment)
     variables = _variables(flags.env_file, environment)
     files = _files(flags.file)
     templates = [*variables.values(), *files.values()]
@@ -128,8 +131,7 @@ def _run_command(
     values = {name: value.data for name, value in (broker.resolve(wanted) if wanted else {}).items()}
     filled = {name: _for_environment(name, each.fill(values)) for name, each in variables.items()}
     if flags.add_mask:
-        _add_masks(values.values(), environment)
-    # A value that a template made of several is hidden as well as its parts, so that nothing between them tells them apart.
+        _add_masks(values.values())
     forms = None if flags.no_masking or not values else ValueForms.of_values(values.values())
     made = ValueFiles(usual_folders(environment)) if files else None
     try:
@@ -200,10 +202,13 @@ def _write(flags: argparse.Namespace, mode: int, data: bytes) -> None:
         raise ClientError(f"cannot write the standard output: {error.strerror}") from None
 
 
-def _add_masks(values: Iterable[bytes], environment: Mapping[str, str]) -> None:
-    """Have the runner of GitHub Actions hide these values. It reads such lines from both outputs, and does not show them."""
-    if environment.get("GITHUB_ACTIONS") != "true":
+def _check_add_mask(flags: argparse.Namespace, environment: Mapping[str, str]) -> None:
+    if flags.add_mask and environment.get("GITHUB_ACTIONS") != "true":
         raise Misuse("--add-mask is for GitHub Actions; anywhere else it would print the values into the log")
+
+
+def _add_masks(values: Iterable[bytes]) -> None:
+    """Have the runner of GitHub Actions hide these values. It reads such lines from both outputs, and does not show them."""
     for value in values:
         for line in value.decode("utf-8", "replace").splitlines():
             if line.strip():
