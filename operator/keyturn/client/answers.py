@@ -105,7 +105,7 @@ _BY_STATUS: dict[int, tuple[type[ClientError], str]] = {
 }
 
 
-def failure_of(problem: BrokerProblem, *, about: str | None = None) -> ClientError:
+def refusal_error(problem: BrokerProblem, *, about: str | None = None) -> ClientError:
     """The error that a refusal becomes.
 
     Args:

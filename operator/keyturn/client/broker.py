@@ -15,7 +15,7 @@ from random import uniform
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from keyturn.client.answers import BrokerAnswer, BrokerProblem, failure_of
+from keyturn.client.answers import BrokerAnswer, BrokerProblem, refusal_error
 from keyturn.client.caller_token import CallerToken
 from keyturn.client.client_settings import BrokerAddress
 from keyturn.client.failures import ClientError, ImplausibleAnswer, Misuse, NotNow
@@ -108,7 +108,7 @@ class BrokerClient:
                 raise ImplausibleAnswer("the broker's answer is about other references")
             error = result.get("error")
             if error is not None:
-                raise failure_of(BrokerProblem.read(error), about=reference)
+                raise refusal_error(BrokerProblem.read(error), about=reference)
         return [_value(result) for result in results]
 
     def _again(self, request: Callable[[], _Result]) -> _Result:
@@ -129,7 +129,7 @@ class BrokerClient:
         """One request; what was answered, as JSON."""
         answer = self._send(method, path, body)
         if answer.status != 200:
-            raise failure_of(answer.problem())
+            raise refusal_error(answer.problem())
         return answer.json()
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> BrokerAnswer:

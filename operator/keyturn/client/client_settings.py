@@ -85,9 +85,8 @@ def broker_address(flags: argparse.Namespace, environment: Mapping[str, str]) ->
     except ValueError:
         host, port, parts = "", None, urlsplit("")
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or "@" in parts.netloc:
-        raise Misuse(
-            f"the broker's address must be https://HOST[:PORT][/PATH], without a user or a query: {shown_text(url)}"
-        )
+        # Not shown: what stands before an @ may be a password.
+        raise Misuse("the broker's address must be https://HOST[:PORT][/PATH], without a user or a query")
     encrypted = parts.scheme == "https"
     if not encrypted and not _is_loopback(host):
         raise Misuse(f"the token and the values would be readable on the way to http://{host}: use https")
