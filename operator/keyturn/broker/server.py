@@ -41,6 +41,9 @@ _OTHER_FILES: Final = 128
 """Files that the rest of the process may have open: connections to vaults and to the API server, the audit."""
 
 _BACKLOG: Final = 1024
+_MOST_HANDSHAKES: Final = 100
+"""Clients that agree on TLS at the same time. One more ends the oldest attempt: each costs some hundred KiB."""
+
 _HANDSHAKE: Final = 5.0
 """Seconds in which a client must have agreed on TLS."""
 
@@ -76,6 +79,8 @@ class BrokerServer:
         self._state = ServerState()
         self._listeners: list[tuple[socket.socket, Certificate | None]] = []
         self._beginnings: set[asyncio.Task[None]] = set()
+        # In the order in which they began.
+        self._handshakes: dict[Client, None] = {}
         self._log = StateLog(_log, failed=_NO_ACCEPT, recovered=_ACCEPTS, time=time)
         self._time = time
         self.clients = Clients(most=_room_for_clients(), metrics=metrics)
@@ -196,6 +201,7 @@ class BrokerServer:
         if context is not None:
             limits = {"ssl_handshake_timeout": _HANDSHAKE, "ssl_shutdown_timeout": _TLS_END}
         begun = False
+        self._begin_handshake(client)
         try:
             await loop.connect_accepted_socket(protocol, connection, ssl=context, **limits)
             begun = True
@@ -203,8 +209,17 @@ class BrokerServer:
             # Also what TLS raises: the client spoke something else, does not trust us, or is gone.
             self._metrics.client_closed(ClosedBecause.NO_TLS)
         finally:
+            self._handshakes.pop(client, None)
             if not begun:
                 self.clients.remove(client)
+
+    def _begin_handshake(self, client: Client) -> None:
+        while len(self._handshakes) >= _MOST_HANDSHAKES:
+            oldest = next(iter(self._handshakes))
+            del self._handshakes[oldest]
+            self._metrics.client_closed(ClosedBecause.TOO_MANY)
+            oldest.close()
+        self._handshakes[client] = None
 
 
 async def _speaks(connection: socket.socket) -> None:
