@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from keyturn.base.time import Time
 from keyturn.broker.errors import NoConnection, NotFound
@@ -194,11 +195,19 @@ def _find(connection: Connection, granted: GrantedItem) -> FoundItem | None:
     return FoundItem(ItemKey(connection.name, resolved.scope, resolved.ref.id), connection, resolved, vault)
 
 
-_FITS = (
-    lambda name, identifier, title: name in {identifier, title},
-    lambda name, _, title: normalized(name) == normalized(title),
-    lambda name, _, title: same_but_for_case(name, title),
-)
+def _is_exact(name: str, identifier: str, title: str) -> bool:
+    return name in {identifier, title}
+
+
+def _is_spelt_alike(name: str, _: str, title: str) -> bool:
+    return normalized(name) == normalized(title)
+
+
+def _is_same_but_for_case(name: str, _: str, title: str) -> bool:
+    return same_but_for_case(name, title)
+
+
+_FITS: Final = (_is_exact, _is_spelt_alike, _is_same_but_for_case)
 """How a name may fit, the best first: as it is, spelt with other characters for the same letters, in another case."""
 
 
