@@ -32,6 +32,7 @@ from keyturn.setting_sources import (
 from keyturn.setting_texts import (
     SettingsError,
     read_hosts,
+    read_installation,
     read_kinds,
     read_name,
     read_namespace,
@@ -79,6 +80,9 @@ class Settings:
         lease_name: the name of the Lease; installations that share a namespace need one each.
         lease_duration: whole seconds without renewal after which another replica takes the Lease.
         pod_name: the name of this replica in the Lease; empty for the host's name.
+        installation: names this installation in what it sends to vaults; installations that share a vault's server need one each.
+        activity_export: whether the logs of requests that vaults' servers keep are exported.
+        audit_file: takes what is exported; `-` for standard output.
         unused: the flags of the official operator that were given and change nothing here.
         unknown: variables that look like settings of the provider and are none, and what to say of each.
     """
@@ -107,6 +111,9 @@ class Settings:
     lease_name: str = PRODUCT
     lease_duration: int = 15
     pod_name: str = ""
+    installation: str = PRODUCT
+    activity_export: bool = False
+    audit_file: str = "-"
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
     unused: tuple[UnusedFlag, ...] = ()
@@ -235,6 +242,15 @@ _VARIABLES = (
     ),
     Variable(
         "KEYTURN_MAX_STALENESS", "max_staleness", read_seconds, "seconds without an answer until Ready turns false"
+    ),
+    Variable(
+        "KEYTURN_INSTALLATION", "installation", read_installation, "name of this installation in requests to Connect"
+    ),
+    Variable(
+        "KEYTURN_ACTIVITY_EXPORT", "activity_export", read_switch, "whether Connect's log of requests is exported"
+    ),
+    Variable(
+        "KEYTURN_AUDIT_FILE", "audit_file", lambda _name, text: text, "file that takes the audit; - for standard output"
     ),
     Variable("KEYTURN_REFRESH_MOUNTS", "refresh_mounts", read_switch, "whether mounted files are refreshed at once"),
     Variable("KEYTURN_RESTART_KINDS", "restart_kinds", read_kinds, "further kinds to restart, separated by commas"),

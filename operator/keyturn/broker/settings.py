@@ -57,7 +57,13 @@ _AUDIT_FILE = Variable(
     "KEYTURN_AUDIT_FILE", "audit_file", lambda _name, text: text, "file that takes the audit; - for standard output"
 )
 _VARIABLES = (
-    *shared_variables("POLLING_INTERVAL", "WATCH_NAMESPACE", "KEYTURN_ALLOWED_HOSTS", "KEYTURN_FULL_PASS_INTERVAL"),
+    *shared_variables(
+        "POLLING_INTERVAL",
+        "WATCH_NAMESPACE",
+        "KEYTURN_ALLOWED_HOSTS",
+        "KEYTURN_FULL_PASS_INTERVAL",
+        "KEYTURN_INSTALLATION",
+    ),
     _AUDIT_FILE,
     Variable("POD_NAME", "pod_name", lambda _name, text: text, "name of this replica in the audit"),
 )

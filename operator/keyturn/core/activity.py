@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from keyturn.base.call_id import call_id_in, process_call_id
 from keyturn.base.text import shorten
 from keyturn.core.audit import SCHEMA, RecordKind
+from keyturn.core.export_position import ExportPosition
 from keyturn.core.vault import Vaults
 
 PROGRAMS: Final = ("operator", "broker")
@@ -105,35 +106,9 @@ def activity_log_of(vaults: Vaults) -> ActivityLog | None:
     return vaults.activity_log() if isinstance(vaults, LogsRequests) else None
 
 
-@dataclass(frozen=True, slots=True)
-class ExportPosition:
-    """The newest entry that was exported.
-
-    Attributes:
-        request_id: of that entry.
-        timestamp: when it was, in RFC 3339, for people; empty if that is not known.
-    """
-
-    request_id: str
-    timestamp: str = ""
-
-    @classmethod
-    def of(cls, entry: ActivityEntry) -> ExportPosition:
-        """The position after an entry was exported."""
-        return cls(entry.key, "" if entry.at is None else _time(entry.at))
-
-    @classmethod
-    def read(cls, manifest: Any) -> ExportPosition | None:
-        """Read what a status carries; None if there is none."""
-        given = manifest if isinstance(manifest, Mapping) else {}
-        request_id, timestamp = given.get("requestId"), given.get("timestamp")
-        if not isinstance(request_id, str) or not request_id:
-            return None
-        return cls(request_id, timestamp if isinstance(timestamp, str) else "")
-
-    def to_manifest(self) -> dict[str, str]:
-        """As a status carries it."""
-        return {"requestId": self.request_id, **({"timestamp": self.timestamp} if self.timestamp else {})}
+def position_of(entry: ActivityEntry) -> ExportPosition:
+    """The position after an entry was exported."""
+    return ExportPosition(entry.key, "" if entry.at is None else _time(entry.at))
 
 
 class Origin(StrEnum):

@@ -8,9 +8,11 @@ from keyturn.base.time import Time
 from keyturn.observe import metric_rows as rows
 from keyturn.observe.metric_rows import METRIC_TABLE, EventResult, RestartResult, SecretOperation
 from keyturn.observe.process_metrics import ProcessMetrics
-from keyturn.observe.registry import Metric
+from keyturn.observe.registry import OTHER, Metric
 
 __all__ = ["METRIC_TABLE", "EventResult", "Metrics", "RestartResult", "SecretOperation"]
+
+_ACTIVITY = (rows.ACTIVITY_FOREIGN, rows.ACTIVITY_GAPS)
 
 
 class Metrics(ProcessMetrics):
@@ -79,6 +81,32 @@ class Metrics(ProcessMetrics):
     def event(self, outcome: str) -> None:
         """Count one Kubernetes Event, by an `EventResult`."""
         self._registry.count(rows.EVENT_COUNT, outcome)
+
+    def exports_activity(self, connection: str) -> None:
+        """The activity of a connection is exported from now on. An alert sees an increase only if there was a number before."""
+        for metric in _ACTIVITY:
+            self._count_of(connection, metric, 0)
+
+    def foreign_activity(self, connection: str) -> None:
+        """Count one request in a connection's activity that is not ours."""
+        self._count_of(connection, rows.ACTIVITY_FOREIGN, 1)
+
+    def activity_gap(self, connection: str) -> None:
+        """Count one gap in a connection's exported activity."""
+        self._count_of(connection, rows.ACTIVITY_GAPS, 1)
+
+    def connection_gone(self, connection: str) -> None:
+        """Remove what is said of a connection alone."""
+        label = self._connections.get(connection, OTHER)
+        super().connection_gone(connection)
+        if label != OTHER:
+            for metric in _ACTIVITY:
+                self._registry.remove(metric, connection=label)
+
+    def _count_of(self, connection: str, metric: Metric, number: int) -> None:
+        """Count of a connection, if there still is one."""
+        if (label := self._connections.get(connection)) is not None:
+            self._registry.count(metric, label, number=number)
 
     def _poll_age(self) -> float:
         if not (self._leading and self._installed):

@@ -61,7 +61,7 @@ async def new_entries(log: ActivityLog, known: Collection[str], *, most: int = M
     first = last = await _round(log, known, most=most)
     found = first.entries
     for _ in range(_ROUNDS):
-        if last.pages < 2 or not found:
+        if last.pages < 2 or last.replaced or not found:
             break
         last = await _round(log, {*known, *(each.key for each in found)}, most=most)
         if not last.reached:
