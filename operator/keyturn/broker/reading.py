@@ -20,7 +20,7 @@ from keyturn.broker.errors import (
     of_vault,
 )
 from keyturn.broker.flights import Flights
-from keyturn.broker.recording import Call, Recorder, Subject
+from keyturn.broker.recording import LISTING, Call, Recorder, Subject
 from keyturn.broker.services import Services
 from keyturn.control.connections.connection import Connection
 from keyturn.core.access import Allowed, Denied, DeniedReason, decide, visible
@@ -36,9 +36,6 @@ _T = TypeVar("_T")
 
 LARGEST_ANSWER: Final = 10 << 20
 """Bytes of one file, and of all files of one answer."""
-
-LISTING: Final = "list"
-"""What records call a look at the names of files."""
 
 _WITHIN: Final = 25.0
 """Seconds that the vault may take for one item, so that there is time left to record that it did not answer."""
