@@ -83,7 +83,7 @@ def test_guessing_names_finds_nothing(clients, brokering):
     state = brokering.connect.state()
     vault = next(each for each in state["vaults"] if each["name"] == VAULT)
     found = []
-    for name in ("mine", "others", "nowhere", *[each["id"] for each in vault["items"]]):
+    for name in ("mine", "others", "nowhere", *[each["id"] for each in vault["contents"]]):
         answer = clients[0].post("/v1/resolve", json={"refs": [f"op://{VAULT}/{name}/password"]})
         found += [name] if "value" in answer.json()["results"][0] else []
     assert len(found) == 2
