@@ -40,8 +40,11 @@ def small_disk(tmp_path):
     mounted = tmp_path / "disk"
     mounted.mkdir()
     script = f"mount -t tmpfs -o size=16k tmpfs {mounted} && echo mounted && exec sleep infinity"
-    command = bound_to_us([shutil.which("unshare"), "--user", "--map-root-user", "--mount", "/bin/sh", "-c", script])
+    command = bound_to_us(
+        [shutil.which("unshare") or "", "--user", "--map-root-user", "--mount", "/bin/sh", "-c", script]
+    )
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == b"mounted\n"
         yield Path(f"/proc/{process.pid}/root{mounted}")
         process.kill()

@@ -11,7 +11,7 @@ from keyturn.core.access_grant import AccessGrant, GrantedItem
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import FURTHER_ITEMS, ITEM_PATH
 from keyturn.core.paths import normalized
-from keyturn.core.rbac import RoleBinding, RbacSubject, readers_of
+from keyturn.core.rbac import RbacSubject, RoleBinding, readers_of
 from keyturn.core.request import Key, SecretRequest
 
 
