@@ -11,7 +11,7 @@ from keyturn.core.access_grant import AccessGrant, GrantedItem
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import FURTHER_ITEMS, ITEM_PATH
 from keyturn.core.paths import normalized
-from keyturn.core.rbac import RoleBinding, Subject, readers_of
+from keyturn.core.rbac import RbacSubject, RoleBinding, readers_of
 from keyturn.core.request import Key, SecretRequest
 
 
@@ -123,7 +123,7 @@ def _by_grant(grant: AccessGrant, wanted: _Wanted) -> Iterator[ItemReader]:
         written = str(item.path)
         if item.allow and wanted.is_any_of([NamedItem(written, found.get(written, ""))]):
             for account in sorted(grant.service_accounts):
-                who = str(Subject("ServiceAccount", grant.key.namespace, account))
+                who = str(RbacSubject("ServiceAccount", grant.key.namespace, account))
                 yield _granted(who, grant, item)
 
 
