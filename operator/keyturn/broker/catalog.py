@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,6 +21,9 @@ from keyturn.core.resolve import Unresolved
 from keyturn.core.secret_references import SecretReference
 from keyturn.core.serving import Consumer, serving
 from keyturn.core.vault import Scope, VaultError, VaultUnavailable
+
+_MOST_REMEMBERED: Final = 1000
+"""Service accounts whose catalog is remembered."""
 
 _LOOKED_FOR_EVERY = 10.0
 """Seconds for which a listing shows that a granted path means nothing: nobody may have a vault listed with each request."""
@@ -99,8 +103,20 @@ class Catalog:
         return NoConnection() if nothing_serves else NotFound()
 
 
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """The last catalog of a service account, and what it was made of.
+
+    Attributes:
+        indexes: of the connections that serve its grants, with their generations.
+    """
+
+    catalog: Catalog
+    indexes: tuple[tuple[object, int], ...]
+
+
 class Catalogs:
-    """Makes the catalog of an identity, anew for each request: rights that are withdrawn end at once.
+    """Makes the catalog of an identity. It is made anew for each request if anything of it may differ: rights end at once.
 
     Args:
         grants: of the cluster.
@@ -114,6 +130,8 @@ class Catalogs:
         self._connections = connections
         self._namespaces = namespaces
         self._time = time
+        # Of those that asked last: one may be granted thousands of items, and ask twenty times a second.
+        self._remembered: OrderedDict[tuple[str, str], _Remembered] = OrderedDict()
 
     async def known(self, identity: Identity) -> Catalog:
         """The catalog as far as the vaults are listed; no vault is asked.
@@ -125,7 +143,15 @@ class Catalogs:
         self._grants.check_fresh(identity.namespace)
         applying = self._grants.for_identity(identity, self._time.now())
         served = tuple([ServedGrant(grant, await self._serving(grant)) for grant in applying])
-        return self._resolved(served)
+        indexes = self._indexes(served)
+        account = (identity.namespace, identity.name)
+        known = self._remembered.get(account)
+        if known is None or known.indexes != indexes or known.catalog.served != served:
+            known = self._remembered[account] = _Remembered(self._resolved(served), indexes)
+        self._remembered.move_to_end(account)
+        if len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return known.catalog
 
     async def completed(self, catalog: Catalog) -> Catalog:
         """The same catalog once the vaults were asked for paths that stand for nothing that is listed, unless that was done lately."""
@@ -162,6 +188,11 @@ class Catalogs:
             labels = await self._namespaces.labels(namespace)
             found = serving(Consumer(namespace, labels), ref, known=known, installation=installation)
         return found.connection
+
+    def _indexes(self, served: Iterable[ServedGrant]) -> tuple[tuple[object, int], ...]:
+        names = dict.fromkeys(each.connection for each in served)
+        found = (connection for name in names if (connection := self._connections.get(name)) is not None)
+        return tuple((connection.index, connection.index.generation) for connection in found)
 
     def _resolved(self, served: Iterable[ServedGrant]) -> Catalog:
         served = tuple(served)
