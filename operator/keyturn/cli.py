@@ -82,10 +82,7 @@ def _mistake(words: Sequence[str]) -> str:
         return "there is no command"
     if words[0] == "audit":
         return "`audit` has one command: verify"
-    unknown, similar = (
-        shorten(one_line(words[0]), 60),
-        closest(words[0], (*_COMMANDS, "audit", *CLIENT_COMMANDS, "version", "help")),
-    )
+    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], COMMANDS)
     return f"{unknown!r} is not a command" + (f"; did you mean {similar}?" if similar else "")
 
 
@@ -134,6 +131,8 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "who-read": who_read,
 }
 """By their first word."""
+
+COMMANDS = (*_COMMANDS, "audit", *CLIENT_COMMANDS, "version", "help")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from keyturn.client.answers import BrokerAnswer, BrokerProblem, refusal_error
-from keyturn.client.caller_token import CallerToken
 from keyturn.client.client_settings import BrokerAddress
 from keyturn.client.failures import ClientError, ImplausibleAnswer, Misuse, NotNow
 
@@ -60,14 +59,14 @@ class BrokerClient:
 
     Attributes:
         address: where it is.
-        token: who we are.
+        token: gives the present token, for each request again.
         version: our own version, for the broker's records.
         pause: waits for some seconds.
         connect: opens a connection.
     """
 
     address: BrokerAddress
-    token: CallerToken
+    token: Callable[[], str]
     version: str
     pause: Callable[[float], None] = time.sleep
     connect: Callable[[BrokerAddress], http.client.HTTPConnection] = connection_to
@@ -135,7 +134,7 @@ class BrokerClient:
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> BrokerAnswer:
         """One request, on a connection of its own. No redirect and no proxy is followed: the token is for the broker alone."""
         headers = {
-            "Authorization": f"Bearer {self.token.read()}",
+            "Authorization": f"Bearer {self.token()}",
             "Accept": "application/json",
             "User-Agent": f"keyturn-client/{self.version}",
         }

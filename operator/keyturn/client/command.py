@@ -64,7 +64,7 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str], version: str)
         raise Misuse("there is no command; keyturn --help lists them")
     if command and flags.command != "run":
         raise Misuse(f"only keyturn run takes a command after --, keyturn {flags.command} does not")
-    broker = BrokerClient(broker_address(flags, environment), caller_token(flags, environment), version)
+    broker = BrokerClient(broker_address(flags, environment), caller_token(flags, environment).read, version)
     if flags.command == "run":
         return _run_command(flags, command, environment, broker)
     _COMMANDS[flags.command](flags, environment, broker)

@@ -54,8 +54,9 @@ class ValueForms:
         end = len(data)
         first = max(0, end - self._longest + 1)
         last_head = max(first, end - _HEAD + 1)
-        starts = [match.start() for match in self._starts.finditer(data, first)]
-        for at in [*(each for each in starts if each < last_head), *range(last_head, end)]:
+        starts: list[int] = [match.start() for match in self._starts.finditer(data, first)]
+        candidates: list[int] = [*(each for each in starts if each < last_head), *range(last_head, end)]
+        for at in candidates:
             rest = data[at:]
             place = bisect_left(self._forms, rest)
             # Equal is not enough: a form that is complete waits only for a longer one.

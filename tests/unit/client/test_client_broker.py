@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import ssl
+from typing import Any, cast
 
 import pytest
 
@@ -20,7 +21,7 @@ class FakeToken:
     def __init__(self):
         self.count = 0
 
-    def read(self):
+    def __call__(self):
         self.count += 1
         return f"token-{self.count}"
 
@@ -53,7 +54,11 @@ class Scene:
         self.answers, self.asked, self.pauses = list(answers), [], []
         address = BrokerAddress("broker", 443, "/front", None, encrypted=True)
         self.client = BrokerClient(
-            address, FakeToken(), "1.0", self.pauses.append, lambda _: FakeConnection(self.answers, self.asked)
+            address,
+            FakeToken(),
+            "1.0",
+            self.pauses.append,
+            lambda _: cast("Any", FakeConnection(self.answers, self.asked)),
         )
 
     def resolve(self):
@@ -195,7 +200,7 @@ def test_no_error_holds_a_part_of_an_answer(answer):
     with pytest.raises(ClientError) as failed:
         scene.resolve()
 
-    error = failed.value
+    error: BaseException | None = failed.value
     while error is not None:
         assert "canary" not in repr(error)
         assert "canary" not in repr(vars(error))
