@@ -11,6 +11,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Final
 
+from keyturn.base.call_id import current_call_id, process_call_id
 from keyturn.base.errors import translated
 from keyturn.base.log import info
 from keyturn.base.time import Time
@@ -64,6 +65,8 @@ async def run_broker(settings: BrokerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     time, shared = Time(), settings.shared
+    # For what is sent for no caller. Every task that sends requests to vaults is started below.
+    current_call_id.set(process_call_id("broker", shared.installation))
     labels = {provider.metrics_prefix: provider.label for provider in shared.providers}
     installed = [shared.provider.metrics_prefix] if shared.provider else []
     metrics = BrokerMetrics(version=version("keyturn"), time=time, providers=labels, installed=installed)
