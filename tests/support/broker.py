@@ -188,6 +188,15 @@ class Brokering:
         self.ask(lambda cluster: cluster.delete(NAMESPACES, None, self.namespace))
         self._beside.shutdown()
 
+    def server(self) -> str:
+        """Where the API server is."""
+
+        async def find() -> str:
+            access = await Access.load(kubeconfig=str(self.kubeconfig))
+            return str(access.configuration.host).rstrip("/")
+
+        return self._beside.submit(lambda: asyncio.run(find())).result()
+
     def ask(self, what: Callable[[AdminCluster], Awaitable[T]]) -> T:
         """Do something with the API server as administrator, in an event loop of its own."""
 

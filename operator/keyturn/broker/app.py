@@ -117,6 +117,7 @@ async def _serve(broker: Broker, server: BrokerServer, *, signalled: asyncio.Eve
     try:
         await asyncio.wait({working, accepting, ending}, return_when=asyncio.FIRST_COMPLETED)
         if ending.done():
+            server.leave()
             await asyncio.wait({working, accepting}, timeout=_LEAVING, return_when=asyncio.FIRST_COMPLETED)
         accepting.cancel()
         await asyncio.gather(accepting, return_exceptions=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from keyturn.base.time import Time
-from keyturn.broker.errors import NoConnection
+from keyturn.broker.errors import NoConnection, NotFound
 from keyturn.broker.grants import Grants
 from keyturn.broker.namespaces import NamespaceLabels
 from keyturn.control.connections.connection import Connection, Connections
@@ -92,14 +92,10 @@ class Catalog:
         """The items that these ids mean: several if several connections have one."""
         return [found for found in self.items if (found.key.vault, found.key.item) == (vault, item)]
 
-    def check_served(self) -> None:
-        """Call when something is not found.
-
-        Raises:
-            NoConnection: the identity has grants, but nothing serves any of them.
-        """
-        if self.served and not any(each.connection for each in self.served):
-            raise NoConnection
+    def not_found(self) -> NotFound:
+        """What is answered if something is not in it: the same whatever that is."""
+        nothing_serves = self.served and not any(each.connection for each in self.served)
+        return NoConnection() if nothing_serves else NotFound()
 
 
 class Catalogs:

@@ -8,6 +8,7 @@ BrokerError
 ├── ActionNotGranted    granted, but not for this
 ├── Ambiguous           it names several things
 ├── BadRequest          the request itself is wrong
+│   ├── UnreadableReference
 │   ├── MethodNotAllowed
 │   ├── RequestTimeout  its body did not come in time
 │   ├── TooLarge        of the request, or of what it asks for
@@ -25,7 +26,7 @@ The texts reach callers: they name nothing of the inside, such as the address of
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from keyturn.core.vault import (
     AccessDenied,
@@ -38,6 +39,9 @@ from keyturn.core.vault import (
     VaultError,
 )
 
+OF_VAULT: Final = "Vault"
+"""Begins the reason of what a vault answered, which then has the label of its error: `VaultUnavailable`."""
+
 
 class BrokerError(Exception):
     """The root of everything that a caller may be refused for.
@@ -45,26 +49,31 @@ class BrokerError(Exception):
     Args:
         message: what is wrong, fit for any caller; that of the class if it is left out.
         retry_after: whole seconds after which it may be asked again; None if that says nothing.
+        reason: for records and metrics, in CamelCase; that of the class if it is left out.
 
     Attributes:
         status: of HTTP.
         code: a word for programs, which never changes.
         title: for people.
         retry_after: whole seconds after which it may be asked again; None if that says nothing.
+        reason: for records of the audit and metrics, in CamelCase.
+        concerns_all: whether it is the answer to a whole request, rather than to one of its references.
     """
 
     status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal"
+    code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "something went wrong in the broker"
+    concerns_all: ClassVar[bool] = False
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str = "", *, retry_after: float | None = None, reason: str = "") -> None:
         super().__init__(message or self.title)
         self.retry_after = None if retry_after is None else max(1, math.ceil(retry_after))
+        self.reason = reason or type(self).__name__
 
     @property
-    def reason(self) -> str:
-        """For records of the audit and metrics, in CamelCase."""
-        return type(self).__name__
+    def is_denial(self) -> bool:
+        """Whether the caller lacks the right, rather than that something failed for one who has it."""
+        return False
 
 
 class NotAuthenticated(BrokerError):
@@ -82,12 +91,23 @@ class NotFound(BrokerError):
     code = "not_found"
     title = "not found, or not granted"
 
+    def __init__(self, message: str = "", *, retry_after: float | None = None, reason: str = "") -> None:
+        super().__init__(message, retry_after=retry_after, reason=reason or "NotGranted")
+
+    @property
+    def is_denial(self) -> bool:
+        """Not if the vault says that it is not there."""
+        return not self.reason.startswith(OF_VAULT)
+
 
 class NoConnection(NotFound):
     """The caller has grants, but no connection serves any of them."""
 
     code = "no_connection"
     title = "no connection serves the grants of this identity"
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, reason: str = "") -> None:
+        super().__init__(message, retry_after=retry_after, reason=reason or "NoConnection")
 
 
 class ActionNotGranted(BrokerError):
@@ -97,6 +117,11 @@ class ActionNotGranted(BrokerError):
     code = "action_not_granted"
     title = "granted, but not for this action"
 
+    @property
+    def is_denial(self) -> bool:
+        """Always."""
+        return True
+
 
 class Ambiguous(BrokerError):
     """The request names several things of which nothing chooses one."""
@@ -105,6 +130,11 @@ class Ambiguous(BrokerError):
     code = "ambiguous"
     title = "this names several things; use ids, or choose with ?connection=namespace/name"
 
+    @property
+    def is_denial(self) -> bool:
+        """Always."""
+        return True
+
 
 class BadRequest(BrokerError):
     """The request itself is wrong."""
@@ -112,6 +142,13 @@ class BadRequest(BrokerError):
     status = 400
     code = "bad_request"
     title = "the request cannot be read"
+
+
+class UnreadableReference(BadRequest):
+    """What should be a secret reference is none; the text says what is wrong with it."""
+
+    code = "bad_reference"
+    title = "this is no secret reference"
 
 
 class MethodNotAllowed(BadRequest):
@@ -153,8 +190,8 @@ class TooManyRequests(BrokerError):
     code = "too_many_requests"
     title = "too many requests"
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        super().__init__(message, retry_after=1.0 if retry_after is None else retry_after)
+    def __init__(self, message: str = "", *, retry_after: float | None = None, reason: str = "") -> None:
+        super().__init__(message, retry_after=1.0 if retry_after is None else retry_after, reason=reason)
 
 
 class Unavailable(BrokerError):
@@ -176,6 +213,7 @@ class AuditUnavailable(Unavailable):
     """No record can be written, so that nothing is given."""
 
     code = "audit_unavailable"
+    concerns_all = True
     title = "the audit cannot be written, so nothing is answered"
 
 
@@ -183,6 +221,7 @@ class StaleRights(Unavailable):
     """Nobody knows whether the rights still hold."""
 
     code = "stale_rights"
+    concerns_all = True
     title = "the rights of callers could not be read lately, so nothing is answered"
 
 
@@ -199,6 +238,8 @@ _OF_VAULTS: tuple[tuple[type[VaultError], type[BrokerError]], ...] = (
 
 def of_vault(error: VaultError) -> BrokerError:
     """What a caller is told of an error of a vault. A vault's refusal of its credential is never one of the caller's token."""
+    reason = f"{OF_VAULT}{error.label}"
     if isinstance(error, RateLimited):
-        return TooManyRequests("the vault asks for fewer requests", retry_after=error.retry_after)
-    return next((ours for theirs, ours in _OF_VAULTS if isinstance(error, theirs)), Unavailable)()
+        return TooManyRequests("the vault asks for fewer requests", retry_after=error.retry_after, reason=reason)
+    ours = next((ours for theirs, ours in _OF_VAULTS if isinstance(error, theirs)), Unavailable)
+    return ours(reason=reason)

@@ -50,8 +50,8 @@ def door_of(path: str) -> Door | None:
 def refusal(status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Headers and body of an answer that no door gives. Clients of every door find what they look for in it."""
     kind = _REFUSALS.get(status, BadRequest)
-    told = {"type": "about:blank", "title": kind.title, "status": status, "code": kind.code, "message": kind.title}
-    body = json.dumps(told).encode()
+    problem = {"type": "about:blank", "title": kind.title, "status": status, "code": kind.code, "message": kind.title}
+    body = json.dumps(problem).encode()
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
@@ -75,19 +75,23 @@ class Guard:
         app: answers requests, in the way of ASGI.
         metrics: counts answers.
         time: measures them.
+
+    Attributes:
+        leaving: whether clients are asked to come back by another connection, which leads to another process.
     """
 
     def __init__(self, app: App, *, metrics: BrokerMetrics, time: Time) -> None:
         self._app = app
         self._metrics = metrics
         self._time = time
+        self.leaving = False
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         started = self._time.monotonic()
-        answer = _Answer(send, self._time)
+        answer = _Answer(send, self._time, last=self.leaving)
         body = _Body(scope, receive)
         try:
             await self._answer(scope, body, answer)
@@ -134,9 +138,10 @@ class _Answer:
         status: of it; 0 as long as it has not begun.
     """
 
-    def __init__(self, send: Send, time: Time) -> None:
+    def __init__(self, send: Send, time: Time, *, last: bool) -> None:
         self._send = send
         self._time = time
+        self._last = last
         self.status = 0
 
     async def send(self, message: Message) -> None:
@@ -148,6 +153,8 @@ class _Answer:
                 headers.append((b"cache-control", b"no-store"))
             if b"date" not in given:
                 headers.append((b"date", format_datetime(self._time.now(), usegmt=True).encode()))
+            if self._last and b"connection" not in given:
+                headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
         await self._send(message)
 

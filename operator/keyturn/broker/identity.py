@@ -6,13 +6,14 @@ import asyncio
 import hmac
 import json
 from base64 import urlsafe_b64decode
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from keyturn.base.time import Time
-from keyturn.broker.errors import NotAuthenticated, Unavailable
+from keyturn.broker.errors import NotAuthenticated, TooManyRequests, Unavailable
 from keyturn.cluster import Cluster, ClusterError
 from keyturn.core.access import Identity
 from keyturn.observe.broker_metrics import BrokerMetrics
@@ -29,6 +30,9 @@ _MOST = 4096
 
 _AT_ONCE = 16
 """Reviews at the same time. A flood of made-up tokens must not become a flood at the API server."""
+
+_OF_ONE_ADDRESS = 32
+"""Reviews that one address may have under way or waiting: a flood from one must not keep others waiting."""
 
 _LONGEST = 5.0
 """Seconds that a caller waits for a review."""
@@ -75,12 +79,18 @@ class TokenReviewer:
         self._refused: OrderedDict[bytes, _Verdict] = OrderedDict()
         self._under_way: dict[bytes, asyncio.Task[_Verdict]] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._by_address: Counter[str] = Counter()
 
-    async def review(self, token: str) -> Identity:
+    async def review(self, token: str, *, address: str = "") -> Identity:
         """The identity that a token proves.
+
+        Args:
+            token: of a caller.
+            address: that it came from.
 
         Raises:
             NotAuthenticated: it proves none, or none of ours.
+            TooManyRequests: too many unknown tokens come from that address.
             Unavailable: the API server cannot say that now.
         """
         expires_at = _expiry(token)
@@ -91,7 +101,7 @@ class TokenReviewer:
         if (verdict := self._remembered(digest)) is not None:
             self._metrics.reviewed(ReviewResult.REMEMBERED)
         else:
-            verdict = await self._join(digest, token, expires_at=expires_at)
+            verdict = await self._join(digest, token, address, expires_at=expires_at)
         if verdict.identity is None:
             raise NotAuthenticated(_REFUSED)
         return verdict.identity
@@ -104,21 +114,31 @@ class TokenReviewer:
                 del verdicts[digest]
         return None
 
-    async def _join(self, digest: bytes, token: str, *, expires_at: float) -> _Verdict:
+    async def _join(self, digest: bytes, token: str, address: str, *, expires_at: float) -> _Verdict:
         """The verdict of the review of this token that is under way, or of a new one."""
         task = self._under_way.get(digest)
         if task is None:
+            if self._by_address[address] >= _OF_ONE_ADDRESS:
+                raise TooManyRequests("too many unknown tokens come from this address")
             task = asyncio.get_running_loop().create_task(self._ask(digest, token, expires_at=expires_at))
             self._under_way[digest] = task
-            task.add_done_callback(lambda _: self._under_way.pop(digest, None))
-            # Whoever waits for it may have gone when it fails.
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._by_address[address] += 1
+            task.add_done_callback(partial(self._end, digest, address))
         try:
             async with asyncio.timeout(_LONGEST):
                 # One caller that goes away must not end what others wait for.
                 return await asyncio.shield(task)
         except TimeoutError:
             raise Unavailable("the API server did not say in time whether the token is valid") from None
+
+    def _end(self, digest: bytes, address: str, done: asyncio.Task[_Verdict]) -> None:
+        """A review has ended. Whoever waited for it may have gone when it fails, so its error is looked at here."""
+        del self._under_way[digest]
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+        if not done.cancelled():
+            done.exception()
 
     async def _ask(self, digest: bytes, token: str, *, expires_at: float) -> _Verdict:
         async with self._places:
@@ -182,12 +202,12 @@ def _expiry(token: str) -> float | None:
     if len(parts) != 3 or not all(parts):
         return None
     try:
-        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        payload = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(claims, dict):
+    if not isinstance(payload, dict):
         return None
-    audiences, expires_at = claims.get("aud"), claims.get("exp")
+    audiences, expires_at = payload.get("aud"), payload.get("exp")
     if AUDIENCE not in (audiences if isinstance(audiences, list) else [audiences]):
         return None
     if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):

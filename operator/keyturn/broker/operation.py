@@ -19,7 +19,7 @@ from keyturn.control.connections.controller import ConnectionController
 from keyturn.control.connections.objects import ConnectionObjects
 from keyturn.control.context import ConnectionContext
 from keyturn.core.request import DEFAULT_CONNECTION
-from keyturn.core.vault import NotOpenedYet, Vaults
+from keyturn.core.vault import Vaults
 from keyturn.observe.broker_metrics import BrokerMetrics
 
 _RIGHTS_WITHIN: Final = 5.0
@@ -68,7 +68,7 @@ class Broker:
         self._connecting = ConnectionController(context, objects=self._objects, connections=self._connections)
         self._connections.subscribe_to_set(lambda _: self._grants.connections_changed())
         metrics.follow_grants(lambda: len(self._grants), self._grants.age)
-        self._vault_answered = False
+        self._connections_listed = self._vault_known = False
         self.services = Services(
             reviewer=TokenReviewer(context.cluster, metrics=metrics, time=time, random=secrets.token_bytes),
             grants=self._grants,
@@ -106,20 +106,18 @@ class Broker:
 
     def kubernetes_not_ready(self) -> str | None:
         """Why rights, or what connections there are, are not known, for the readiness endpoint; or None."""
-        return "; ".join(filter(None, (self._grants.not_ready(), self._objects.not_ready()))) or None
+        unlisted = None if self._connections_listed else "the Connections are not listed yet"
+        return "; ".join(filter(None, (self._grants.not_ready(), self._objects.not_ready() or unlisted))) or None
 
     def vaults_not_ready(self) -> str | None:
         """Why there is nothing to answer from yet, for the readiness endpoint; or None.
 
         A vault that is known to be down is answered from, too: by an error that says so, and at once.
         """
-        if not self._vault_answered:
-            states = [connection.health for connection in self._connections]
-            self._vault_answered = not states or any(
-                not isinstance(health.error, NotOpenedYet) and (health.is_down or health.not_ready() is None)
-                for health in states
-            )
-        return None if self._vault_answered else "no vault has been polled yet"
+        if self._connections_listed and not self._vault_known:
+            connections = tuple(self._connections)
+            self._vault_known = not connections or any(connection.health.is_known for connection in connections)
+        return None if self._vault_known else "no vault has been polled yet"
 
     def notes(self) -> list[str]:
         """A line for each connection that does not work as it should."""
@@ -128,6 +126,7 @@ class Broker:
 
     async def _work(self) -> None:
         await self._objects.listed()
+        self._connections_listed = True
         # How to ask the vaults depends on how much is wanted of them.
         try:
             async with asyncio.timeout(_RIGHTS_WITHIN):

@@ -8,8 +8,10 @@ import logging
 import resource
 import socket
 import ssl
+from contextlib import suppress
 from typing import Any, Final
 
+import h11
 from uvicorn.server import ServerState
 
 from keyturn.base.log import StateLog, info, warning
@@ -59,7 +61,8 @@ class BrokerServer:
 
     def __init__(self, app: App, *, metrics: BrokerMetrics, time: Time) -> None:
         self._metrics = metrics
-        self._config = server_config(Guard(app, metrics=metrics, time=time))
+        self._guard = Guard(app, metrics=metrics, time=time)
+        self._config = server_config(self._guard)
         self._state = ServerState()
         self._listeners: list[tuple[socket.socket, Certificate | None]] = []
         self._beginnings: set[asyncio.Task[None]] = set()
@@ -92,6 +95,10 @@ class BrokerServer:
             for listener, _ in self._listeners:
                 listener.close()
 
+    def leave(self) -> None:
+        """From now on, ask clients to close their connections after the next answer; new ones are still accepted."""
+        self._guard.leaving = True
+
     async def drain(self, *, within: float) -> None:
         """Answer what is under way, then end all connections.
 
@@ -100,7 +107,9 @@ class BrokerServer:
         """
         self.clients.close_idle()
         for connection in tuple(self._state.connections):
-            connection.shutdown()
+            # One that was refused has nothing more to say.
+            with suppress(h11.LocalProtocolError):
+                connection.shutdown()
         until = self._time.monotonic() + within
         while self.clients.busy and self._time.monotonic() < until:
             await self._time.sleep(0.05)
@@ -114,6 +123,9 @@ class BrokerServer:
         while True:
             try:
                 connection, address = await loop.sock_accept(listener)
+            except ConnectionError:
+                # It has gone already.
+                continue
             except OSError as error:
                 # Nothing is left for it: an idle client makes room.
                 self._log.bad("cannot be accepted", error.strerror or type(error).__name__)
