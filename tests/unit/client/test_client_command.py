@@ -169,7 +169,12 @@ def test_half_a_file_is_never_seen(tmp_path, monkeypatch):
     """A program that waits for a file reads it as soon as it is there."""
     seen = []
     link = os.link
-    monkeypatch.setattr(os, "link", lambda source, target: (seen.append(target.exists()), link(source, target)))
+
+    def observed(source, target):
+        seen.append(target.exists())
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", observed)
 
     write_private(tmp_path / "value", b"canary", mode=0o600, replace=False)
 
