@@ -9,8 +9,12 @@ from typing import Any
 from keyturn.cluster import LastingReads, namespaces_or_all
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.controller import ConnectionController
+from keyturn.control.connections.grouped_paths import PathsTogether
 from keyturn.control.connections.objects import ConnectionObjects
 from keyturn.control.context import Context
+from keyturn.control.grants.controller import GrantController
+from keyturn.control.grants.objects import GrantObjects
+from keyturn.control.grants.served import ServedGrants
 from keyturn.control.kopf_host import Callbacks, watch
 from keyturn.control.own_secrets import OwnSecrets
 from keyturn.control.requests.controller import RequestController
@@ -53,12 +57,23 @@ class Operator:
         self._requests = RequestController(context, secrets=secrets)
         registry = self._requests.registry
         self._objects = ConnectionObjects(context)
-        self.connections = Connections(context, wanted=registry.paths, known=self._objects.known)
+        self._access_grants = GrantObjects(context)
+        served = ServedGrants(
+            self._access_grants.known,
+            known=self._objects.known,
+            installation=context.settings.provider is not None and vaults is not None,
+            time=context.time,
+        )
+        wanted = PathsTogether(registry.paths, served.paths)
+        self.connections = Connections(context, wanted=wanted, known=self._objects.known)
         if context.settings.provider is not None and vaults is not None:
             self.connections.add(DEFAULT_CONNECTION, context.settings.provider, vaults)
         self._connecting = ConnectionController(context, objects=self._objects, connections=self.connections)
         registry.use(self.connections.known, installation=self.connections.get(DEFAULT_CONNECTION) is not None)
         self._sync = SyncController(context, registry=registry, connections=self.connections, secrets=secrets)
+        self._grants = GrantController(
+            context, objects=self._access_grants, served=served, connections=self.connections
+        )
         self._restarts = RestartController(
             context, secrets=secrets, busy=self._sync.is_busy, on_counted=self._sync.write_restarts
         )
@@ -93,6 +108,7 @@ class Operator:
             if await self._ends_well(first):
                 self._spawn(self._secrets.run(), "secrets")
                 self._spawn(self._objects.run(), "connections")
+                self._spawn(self._access_grants.run(), "access grants")
                 self._spawn(self._work(), "work")
                 self._spawn(self._reads.probe(), "probe")
                 await watch(callbacks, namespaces=self._context.settings.watch_namespaces, stop=self._stop)
@@ -106,6 +122,7 @@ class Operator:
         """End every task, in flight or not. A Secret is written by one request, so none is left half done."""
         self._sync.close()
         self._connecting.close()
+        self._grants.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -118,7 +135,11 @@ class Operator:
         metrics.queue(*self._sync.queue_state())
         metrics.pending_restarts(self._restarts.pending())
         metrics.watches_failing(
-            self._reads.failing + self._secrets.failing() + self._objects.failing() + self._requests.workloads.failing()
+            self._reads.failing
+            + self._secrets.failing()
+            + self._objects.failing()
+            + self._access_grants.failing()
+            + self._requests.workloads.failing()
         )
         return metrics.expose(accept)
 
@@ -144,6 +165,7 @@ class Operator:
         """Everything that must not begin before it is known which Secrets there are."""
         await self._secrets.listed()
         await self._objects.listed()
+        await self._access_grants.attempted()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._requests.workloads.run(), name="workloads")
             await self._requests.workloads.attempted()
@@ -158,6 +180,7 @@ class Operator:
             self._context.events,
             self.connections,
             self._connecting,
+            self._grants,
             self._sync,
             self._restarts,
             self._requests.sweeper,

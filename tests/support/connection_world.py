@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,10 +110,15 @@ class ConnectionWorld:
         self.context: Context = fake_context(self.api, time=self.time, providers=(provider,), **settings)
         self.objects = ConnectionObjects(self.context)
         self.paths: list[ItemPath] = [ItemPath("Prod", "db")]
-        self.connections = Connections(self.context, wanted=lambda _: self.paths, known=self.objects.known)
+        self.connections = Connections(self.context, wanted=self.wanted, known=self.objects.known)
         self.controller = ConnectionController(self.context, objects=self.objects, connections=self.connections)
         self.changed: list[ConnectionKey] = []
         self.connections.subscribe_to_set(self.changed.append)
+
+    def wanted(self, connection: str) -> Sequence[ItemPath]:
+        """The paths that are used of a connection."""
+        del connection
+        return self.paths
 
     # What a test arranges.
 

@@ -24,6 +24,15 @@
 {{- include "keyturn.on" (list . $enabled) -}}
 {{- end -}}
 
+{{/* "true" if whoever writes an AccessGrant needs the right to what it grants. */}}
+{{- define "keyturn.guardsGrants" -}}
+{{- $enabled := .Values.accessGrants.policy.enabled -}}
+{{- if kindIs "invalid" $enabled -}}
+{{- $enabled = .Values.crds.enabled -}}
+{{- end -}}
+{{- include "keyturn.on" (list . $enabled) -}}
+{{- end -}}
+
 {{- define "keyturn.elects" -}}
 {{- $enabled := .Values.operator.leaderElection.enabled -}}
 {{- if kindIs "invalid" $enabled -}}

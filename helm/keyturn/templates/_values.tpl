@@ -56,7 +56,9 @@ operator.workers: [1, 100]
 {{- $named := "must be the name of an object: lower-case letters, digits, \"-\" and \".\"" -}}
 {{- $digest := list "^(sha256:[0-9a-f]{64})?$" "must be sha256: followed by 64 hexadecimal digits; for a tag, set tag instead" -}}
 {{- $interval := list "^([0-9]+(ms|s|m|h))*$" "must be a duration of Prometheus, such as 30s or 1m" -}}
+{{- $duration := list "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$" "must be a duration, such as 720h or 90m" -}}
 {{- dict
+  "accessGrants.maxDuration" $duration
   "connect.host" (list "^(https?://[^/?#]+.*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?|)$" "must be the name of a Service, such as onepassword-connect, or a URL, such as https://connect.example.com:8080; to set only the port, use connect.api.httpPort")
   "emulator.image.digest" $digest
   "image.digest" $digest

@@ -27,6 +27,7 @@ from keyturn.cluster.lasting_reads import LastingReads, LastingWatch
 from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
 from keyturn.cluster.list_watch import METADATA, ApiListWatch, projection_of
 from keyturn.cluster.resources import (
+    ACCESS_GRANTS,
     ALL_NAMESPACES,
     CONNECTIONS,
     CRDS,
@@ -46,6 +47,7 @@ from keyturn.cluster.resources import (
 )
 
 __all__ = [
+    "ACCESS_GRANTS",
     "ALL_NAMESPACES",
     "CONNECTIONS",
     "CRDS",
