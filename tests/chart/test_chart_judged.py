@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from promql_parser import VectorSelector, parse, walk
 
+from keyturn.observe.broker_rows import BROKER_TABLE
 from keyturn.observe.metrics import METRIC_TABLE
 from keyturn.observe.registry import expanded
 from keyturn.providers.registry import PROVIDERS
@@ -35,7 +36,8 @@ async def test_prometheus_reads_the_alerts(helm, judge):
     await judge.strict(rule)
     (group,) = rule["spec"]["groups"]
     exposed = {
-        row.exposed_name for row in expanded(METRIC_TABLE, {each.metrics_prefix: each.label for each in PROVIDERS})
+        row.exposed_name
+        for row in expanded([*METRIC_TABLE, *BROKER_TABLE], {each.metrics_prefix: each.label for each in PROVIDERS})
     }
 
     assert len({alert["alert"] for alert in group["rules"]}) == len(group["rules"])

@@ -87,6 +87,7 @@ EVERYTHING: Json = {
     },
     "rbac": {"extraRules": [{"apiGroups": ["example.com"], "resources": ["things"], "verbs": ["get"]}]},
     "connections": {"allowedHosts": ["onepassword-connect.onepassword.svc:8080", "vault.example.com"]},
+    "activityExport": {"enabled": True, "file": "/more/audit.jsonl"},
     "vaultPolicy": {"enabled": True, "default": ["Shared"]},
 }
 

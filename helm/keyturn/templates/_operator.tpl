@@ -89,6 +89,17 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end -}}
 {{- end -}}
 
+{{/* Name of this installation in its requests to Connect; empty if nobody looks for it. */}}
+{{- define "keyturn.installation" -}}
+{{- with .Values.activityExport.installation -}}
+{{ . }}
+{{- else -}}
+{{- if include "keyturn.on" (list . .Values.activityExport.enabled) -}}
+{{ .Release.Namespace }}/{{ include "keyturn.name" . }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "keyturn.environment" -}}
 {{- $operator := .Values.operator -}}
 {{- with include "keyturn.connectHost" . -}}
@@ -140,6 +151,16 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- if include "keyturn.on" (list . $operator.deleteOnDisconnect) }}
 - name: KEYTURN_DELETE_ON_DISCONNECT
   value: "true"
+{{- end }}
+{{- if include "keyturn.on" (list . .Values.activityExport.enabled) }}
+- name: KEYTURN_ACTIVITY_EXPORT
+  value: "true"
+- name: KEYTURN_AUDIT_FILE
+  value: {{ .Values.activityExport.file | quote }}
+{{- end }}
+{{- with include "keyturn.installation" . }}
+- name: KEYTURN_INSTALLATION
+  value: {{ quote . }}
 {{- end }}
 {{- with $operator.restartKinds }}
 {{- $kinds := list }}

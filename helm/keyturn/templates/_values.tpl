@@ -25,6 +25,7 @@ operator.workers: [1, 100]
 
 {{/* Switches, which may be in quotes. */}}
 {{- define "keyturn.switches" -}}
+- activityExport.enabled
 - connect.tls.enabled
 - crds.enabled
 - emulator.enabled
@@ -58,6 +59,7 @@ operator.workers: [1, 100]
 {{- $interval := list "^([0-9]+(ms|s|m|h))*$" "must be a duration of Prometheus, such as 30s or 1m" -}}
 {{- $duration := list "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$" "must be a duration, such as 720h or 90m" -}}
 {{- dict
+  "activityExport.installation" (list "^[A-Za-z0-9._/-]{0,130}$" "must have at most 130 letters, digits, \".\", \"-\", \"_\" and \"/\"")
   "accessGrants.maxDuration" $duration
   "connect.host" (list "^(https?://[^/?#]+.*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?|)$" "must be the name of a Service, such as onepassword-connect, or a URL, such as https://connect.example.com:8080; to set only the port, use connect.api.httpPort")
   "emulator.image.digest" $digest

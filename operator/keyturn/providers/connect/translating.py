@@ -123,6 +123,8 @@ def _as_field(found: ItemField, labels: dict[str, str]) -> vault.Field:
         value=None if found.value is None else found.value.get_secret_value(),
         section=section,
         section_id=section_id,
+        type=found.type.upper(),
+        purpose=found.purpose.upper(),
     )
 
 
