@@ -81,6 +81,9 @@ class ItemIndex:
         health: of the connection; each refresh writes it.
         provider: knows the form of ids, and what the credential is called.
         time: for the age of listings.
+
+    Attributes:
+        generation: grows whenever it may answer otherwise than before.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class ItemIndex:
         self._listings: dict[str, Listing] = {}
         self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
+        self.generation = 0
         self._grouped = GroupedPaths(lambda name: self._vault(name).match.id)
 
     @property
@@ -177,6 +181,7 @@ class ItemIndex:
             before, self._polled = self._polled, {scope.id: scope.title for scope in self._scopes}
             self._listings = {scope: listing for scope, listing in self._listings.items() if scope in self._polled}
             self._errors = {scope: error for scope, error in self._errors.items() if scope in self._polled}
+            self.generation += 1
             self._health.set_reachable(vault_errors=self._errors, scopes=self._scopes, seconds=answered_in)
             return Refreshed(listed=len(due), failed=len(self._errors), other_vaults=self._polled != before)
 
@@ -274,6 +279,7 @@ class ItemIndex:
         self._scopes = scopes
         self._scopes_asked_at = asked_at
         self._named = {}
+        self.generation += 1
 
     async def _list(
         self, scope: Scope, *, extending: Listing | None = None, again: Listing | None = None, name: str = ""
@@ -312,6 +318,8 @@ class ItemIndex:
             self._errors[scope.id] = error.without_traceback()
         else:
             self._errors.pop(scope.id, None)
+        finally:
+            self.generation += 1
 
     async def _load_listing(self, scope: Scope) -> None:
         """Ask for everything, or just for what is wanted if the scope is much larger than that."""
