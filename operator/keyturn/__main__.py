@@ -12,6 +12,11 @@ def main() -> int:
     # imports take a second or more; without this handler a pod that is deleted meanwhile would run until the kubelet kills it
     # after half a minute.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if sys.argv[1:2] == ["broker"]:
+        # Without the libraries of the operator.
+        from keyturn.broker.command import broker_command  # noqa: PLC0415  the handler comes first
+
+        return broker_command(sys.argv[2:])
     from keyturn.cli import run_command  # noqa: PLC0415  the handler comes first
 
     return run_command()

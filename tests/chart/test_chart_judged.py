@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from promql_parser import VectorSelector, parse, walk
 
-from keyturn.observe.broker_rows import WHOLE_BROKER_TABLE
+from keyturn.observe.broker_rows import BROKER_TABLE
 from keyturn.observe.metrics import METRIC_TABLE
 from keyturn.observe.registry import expanded
 from keyturn.providers.registry import PROVIDERS
@@ -47,9 +47,9 @@ async def test_prometheus_reads_the_alerts(helm, judge):
     (rule,) = of_kind(helm.render(EVERYTHING), "PrometheusRule")
     await judge.strict(rule)
     (group,) = rule["spec"]["groups"]
-    prefixes = {each.metrics_prefix: each.label for each in PROVIDERS}
     exposed = {
-        row.exposed_name for table in (METRIC_TABLE, WHOLE_BROKER_TABLE) for row in expanded(table, prefixes)
+        row.exposed_name
+        for row in expanded([*METRIC_TABLE, *BROKER_TABLE], {each.metrics_prefix: each.label for each in PROVIDERS})
     }
 
     assert len({alert["alert"] for alert in group["rules"]}) == len(group["rules"])

@@ -44,6 +44,10 @@ from support.helm import CHART, HelmFailed, environment
             {"connections": {"usePolicy": {"enabled": "yes"}}},
             r"at '/connections/usePolicy/enabled': value must be one of",
         ),
+        (
+            {"activityExport": {"installation": "two words"}},
+            r'activityExport\.installation: "two words" must have at most 130 letters',
+        ),
         ({"operator": {"create": False}}, r"operator\.create: this chart is the operator"),
         (
             {"operator": {"authMethod": "service-account"}, "emulator": {"enabled": True}},

@@ -13,6 +13,7 @@ import keyturn
 from keyturn.base.log import FIELDS, LINES
 from keyturn.core.events import EventReason
 from keyturn.core.status import Reason
+from keyturn.observe.broker_rows import BROKER_TABLE
 from keyturn.observe.metrics import METRIC_TABLE
 from keyturn.observe.registry import expanded
 from keyturn.providers.registry import PROVIDERS
@@ -20,7 +21,7 @@ from support.helm import of_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-METRICS = expanded(METRIC_TABLE, {each.metrics_prefix: each.label for each in PROVIDERS})
+METRICS = expanded([*METRIC_TABLE, *BROKER_TABLE], {each.metrics_prefix: each.label for each in PROVIDERS})
 
 
 def section(head):

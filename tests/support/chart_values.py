@@ -120,6 +120,7 @@ EVERYTHING: Json = {
         "allowedHosts": ["onepassword-connect.onepassword.svc:8080", "vault.example.com"],
         "credentials": {"team-a": ["connect-token"], "team-b": ["account", "account-ca"]},
     },
+    "activityExport": {"enabled": True, "file": "/more/audit.jsonl"},
     "vaultPolicy": {"enabled": True, "default": ["Shared"]},
 }
 

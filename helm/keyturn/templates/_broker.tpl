@@ -80,6 +80,10 @@ https://{{ include "keyturn.broker" . }}.{{ .Release.Namespace }}.svc{{ if ne $p
 - name: KEYTURN_ALLOWED_HOSTS
   value: {{ join "," . | quote }}
 {{- end }}
+{{- with include "keyturn.installation" . }}
+- name: KEYTURN_INSTALLATION
+  value: {{ quote . }}
+{{- end }}
 - name: KEYTURN_AUDIT_FILE
   value: {{ .Values.broker.auditFile | quote }}
 - name: POD_NAME

@@ -13,12 +13,16 @@
 - apiGroups: [keyturn.dev]
   resources: [connections]
   verbs: [get, list, watch, patch]
+# AccessGrants: see whether what they name is found.
+- apiGroups: [keyturn.dev]
+  resources: [accessgrants]
+  verbs: [list, watch]
 # Status.
 - apiGroups: [onepassword.com]
   resources: [onepassworditems/status]
   verbs: [patch]
 - apiGroups: [keyturn.dev]
-  resources: [keyturnsecrets/status, connections/status]
+  resources: [keyturnsecrets/status, connections/status, accessgrants/status]
   verbs: [patch]
 # Secrets. The operator lists and watches only the labels and annotations of its own Secrets, never data, and gets those that a Connection
 # names; RBAC cannot express these limits. Kubernetes deletes a Secret together with its owner.

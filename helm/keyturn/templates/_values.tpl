@@ -28,6 +28,7 @@ operator.workers: [1, 100]
 
 {{/* Switches, which may be in quotes. */}}
 {{- define "keyturn.switches" -}}
+- activityExport.enabled
 - broker.clusterRole.create
 - broker.enabled
 - broker.pdb.enabled
@@ -65,7 +66,10 @@ operator.workers: [1, 100]
 {{- $digest := list "^(sha256:[0-9a-f]{64})?$" "must be sha256: followed by 64 hexadecimal digits; for a tag, set tag instead" -}}
 {{- $interval := list "^([0-9]+(ms|s|m|h))*$" "must be a duration of Prometheus, such as 30s or 1m" -}}
 {{- $required := list "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" $named -}}
+{{- $duration := list "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$" "must be a duration, such as 720h or 90m" -}}
 {{- dict
+  "activityExport.installation" (list "^[A-Za-z0-9._/-]{0,130}$" "must have at most 130 letters, digits, \".\", \"-\", \"_\" and \"/\"")
+  "accessGrants.maxDuration" $duration
   "broker.serviceAccount.name" (list $name $named)
   "broker.serviceAccountToken.name" $required
   "broker.tls.certManager.issuerRef.name" (list $name $named)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from keyturn.core.activity import ActivityLog, activity_log_of
 from keyturn.core.provider import Provider
 from keyturn.core.resolve import Unresolved, find_vault
 from keyturn.core.vault import AccessDenied, Field, Item, ItemRef, Scope, Vaults
@@ -74,6 +75,10 @@ class ChosenVaults:
         """See `Vaults.file`."""
         self._check(item.scope)
         return await self._vaults.file(item, field, limit=limit)
+
+    def activity_log(self) -> ActivityLog | None:
+        """That of the whole server: whoever reads it wants to know of every client, and it names no vault but by its id."""
+        return activity_log_of(self._vaults)
 
     async def close(self) -> None:
         """See `Vaults.close`."""

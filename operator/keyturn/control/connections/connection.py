@@ -17,7 +17,7 @@ from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.no_vaults import NoVaults
 from keyturn.control.connections.poller import Polled, Poller
-from keyturn.control.context import Context
+from keyturn.control.context import ConnectionContext
 from keyturn.core.connection import ConnectionKey, ConnectionSpec
 from keyturn.core.health_states import HealthState
 from keyturn.core.paths import ItemPath
@@ -79,7 +79,7 @@ class Connections:
 
     def __init__(
         self,
-        context: Context,
+        context: ConnectionContext,
         *,
         wanted: Callable[[str], Sequence[ItemPath]],
         known: Mapping[ConnectionKey, ConnectionSpec] = MappingProxyType({}),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from keyturn.base.time import Time
 from keyturn.core.health_states import Finding, Health, HealthState, Signs, finding_of
 from keyturn.core.polling import any_older
-from keyturn.core.vault import CredentialRefused, Scope, VaultError
+from keyturn.core.vault import CredentialRefused, NotOpenedYet, Scope, VaultError
 
 HealthListener = Callable[[HealthState, HealthState], None]
 """Takes the states before and after a change that people are to know of. It must be quick, and must not fail."""
@@ -54,6 +54,11 @@ class ConnectionHealth:
     def is_down(self) -> bool:
         """Whether the connection as a whole is known to fail."""
         return self.error is not None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything has been found out about the connection: that it answers, or why it cannot be used."""
+        return not isinstance(self.error, NotOpenedYet) and (self.error is not None or self._was_reachable)
 
     @property
     def state(self) -> HealthState:

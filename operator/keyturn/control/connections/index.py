@@ -136,6 +136,10 @@ class ItemIndex:
         """How many items are requested, each counted once for each way in which its path is written."""
         return len(set(self._wanted()))
 
+    def vault(self, vault_id: str) -> Scope | None:
+        """The vault of this id, as the last poll saw it; None if the credential could not see it."""
+        return next((scope for scope in self._scopes if scope.id == vault_id), None)
+
     def vault_id(self, name: str) -> str:
         """The id of the vault that a path names; empty if the credential could see none at the last poll."""
         try:
