@@ -237,6 +237,17 @@ async def test_a_listed_host_may_be_private_and_plain():
     assert network.connected == [("10.0.0.5", 8080)]
 
 
+async def test_a_listed_host_of_another_alphabet_is_the_one_that_is_looked_up():
+    """The list has the name as name servers know it, and so has the URL."""
+    name = "xn--bcher-kva.vaults"
+    network = Network()
+    guarded = transport(lambda *_: ["10.0.0.5"], network, allowed=parse_allowed_hosts(name))
+
+    await get(guarded, f"http://{name}/")
+
+    assert network.connected == [("10.0.0.5", 80)]
+
+
 async def test_a_redirect_is_an_answer_and_nothing_follows_it():
     """A server may send its clients wherever it likes, but not us."""
     moved = f"HTTP/1.1 302 Found\r\nlocation: https://{METADATA}/\r\ncontent-length: 0\r\n\r\n".encode()
