@@ -1,6 +1,7 @@
 """Where a transport for servers that tenants name connects to, and where not."""
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Mapping, Sequence
@@ -433,6 +434,22 @@ async def test_a_name_server_that_hangs_delays_no_other_look_up():
     finally:
         release.set()
     await asyncio.gather(*sick)
+
+
+async def test_a_look_up_for_which_there_is_no_thread_keeps_nobody_waiting(monkeypatch):
+    """The next one may get a thread."""
+    lookups = Lookups(lambda *_: [PUBLIC])
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", _no_thread)
+        with pytest.raises(socket.gaierror):
+            await lookups.addresses("vault.example", 443)
+
+    async with asyncio.timeout(5):
+        assert await lookups.addresses("vault.example", 443) == [PUBLIC]
+
+
+def _no_thread(_):
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_look_up_may_outlive_the_loop():
