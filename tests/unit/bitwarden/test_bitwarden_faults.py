@@ -325,6 +325,22 @@ async def test_a_connection_that_was_closed_meanwhile_is_no_failure(bench):
         await bench.vaults.refresh()
 
 
+async def test_a_request_that_is_under_way_when_the_connection_is_closed_is_not_sent_again(bench):
+    """To close it breaks kept connections, and nothing may be asked of the server after that."""
+    await bench.vaults.refresh()
+    asked = []
+
+    async def broken(request):
+        asked.append(request.url.path)
+        await bench.vaults.close()
+        raise httpx.ReadError("closed")
+
+    bench.transport.handle_async_request = broken
+    with pytest.raises(VaultUnavailable):
+        await bench.vaults.refresh()
+    assert asked == [DATE]
+
+
 async def test_an_answer_that_is_cut_short_is_not_asked_for_again(bench):
     """That is for whoever decides about retries."""
     bench.server.fail(SYNC, lambda answer: Answer(body=answer.body, cut=100))
