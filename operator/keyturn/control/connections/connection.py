@@ -174,6 +174,7 @@ class Connections:
         if connection is None:
             return
         self._context.heartbeat.forget(f"poller {name}")
+        connection.health.retire()
         poller = self._pollers.pop(name, None)
         if poller is not None:
             poller.cancel()
