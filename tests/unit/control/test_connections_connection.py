@@ -190,6 +190,21 @@ async def test_a_defect_in_one_poller_does_not_end_the_others(connections):
         await until(lambda: broken.asked == ["failed", "failed"])
 
 
+async def test_a_defect_in_a_poller_is_said_of_its_connection(connections):
+    """Whoever uses it must not wait without a word."""
+    polls = []
+    connections.subscribe(polls.append)
+
+    async def fails():
+        raise ValueError("a defect")
+
+    connections["red"].vaults.refresh = fails
+    async with running(connections):
+        await until(lambda: Polled("red", reachable=False) in polls)
+        with pytest.raises(VaultUnavailable, match="defect"):
+            connections["red"].health.check()
+
+
 @pytest.mark.parametrize("successor", [True, False])
 async def test_the_end_of_a_connection_is_no_news_of_its_successor(connections, successor):
     """What still waits for an answer of the old one fails when that is closed; the name is another connection's by then, or nobody's."""
