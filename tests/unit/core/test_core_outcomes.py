@@ -262,19 +262,19 @@ def outage(reason, requeue, *, change=False, waits=False):
         pytest.param(
             NotOpenedYet("m"),
             replace(NEW, connection_down=True),
-            replace(outage(UNAVAILABLE, NEVER, waits=True), change=Progressing()),
+            replace(outage(UNAVAILABLE, BACKOFF, waits=True), change=Progressing()),
             id="a new request waits without a failure while its connection is being opened",
         ),
         pytest.param(
             NotOpenedYet("m"),
             replace(NEW, connection_down=True, observed=True),
-            outage(UNAVAILABLE, NEVER, waits=True),
+            outage(UNAVAILABLE, BACKOFF, waits=True),
             id="what was said of a request stays while its connection is being opened",
         ),
         pytest.param(
             NotOpenedYet("m"),
             replace(SYNCED, connection_down=True),
-            outage(UNAVAILABLE, NEVER, waits=True),
+            outage(UNAVAILABLE, BACKOFF, waits=True),
             id="what was synced stays while its connection is being opened",
         ),
         pytest.param(
