@@ -256,8 +256,19 @@ def when_emptied(message: str, situation: Situation, *, remaining: float) -> Out
         situation: of the request.
         remaining: seconds until that look.
     """
-    change = Held(message) if situation.was_synced else Progressing()
+    change = Held(message) if situation.was_synced else Progressing(message)
     return Outcome("Held", change=change, requeue=Requeue(after=remaining))
+
+
+def when_older(message: str, situation: Situation) -> Outcome:
+    """The end of a pass that found an item at an older version than before, which a later look must confirm.
+
+    Args:
+        message: names the versions.
+        situation: of the request. What was synced stays as it is, also its status.
+    """
+    change = None if situation.was_synced else Progressing(message)
+    return Outcome("OlderVersion", change=change, requeue=Requeue(after=situation.confirm_after))
 
 
 def when_not_connected(message: str, situation: Situation, *, unwatched: bool) -> Outcome:

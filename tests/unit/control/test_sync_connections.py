@@ -100,6 +100,28 @@ async def test_a_move_to_another_connection_restarts_only_for_other_bytes(world,
     assert world.says() == SYNCED
 
 
+async def test_an_older_version_through_another_connection_is_said_until_it_is_confirmed(world):
+    """Two servers may have the same items, and one may lag behind. Whoever moves the object sees what is waited for."""
+    world.vaults.edit("a", revision="7")
+    world.add_shaped()
+    await world.work_and_watch()
+    world.connect(OWN)
+    world.edit_shaped(connectionRef={"name": "work"})
+    await world.work_and_watch()
+
+    assert world.says(resource=KEYTURN_SECRETS) == {
+        "Ready": ("Unknown", "Progressing"),
+        "Reconciling": ("True", "Progressing"),
+    }
+    assert world.message(resource=KEYTURN_SECRETS) == (
+        "working on generation 2: older than what the Secret was made of: version 1 of the item; a later look must confirm that"
+    )
+    world.time.advance(31)
+    await world.work_and_watch()
+    assert world.says(resource=KEYTURN_SECRETS) == SYNCED
+    assert world.annotations()[names.CONNECTION] == "app/work"
+
+
 async def test_a_move_back_to_the_installation_leaves_no_trace(through_default):
     """Else the Secret would count as filled through what is gone."""
     world = through_default
