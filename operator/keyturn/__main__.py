@@ -21,6 +21,11 @@ def main() -> int:
         from keyturn.client.command import run_client  # noqa: PLC0415  the handler comes first
 
         return run_client(sys.argv[1:], version=version("keyturn"))
+    if sys.argv[1:2] == ["broker"]:
+        # Without the libraries of the operator.
+        from keyturn.broker.command import broker_command  # noqa: PLC0415  the handler comes first
+
+        return broker_command(sys.argv[2:])
     from keyturn.cli import run_command  # noqa: PLC0415  the handler comes first
 
     return run_command()

@@ -17,7 +17,7 @@ from keyturn.providers.connect import (
     ConnectError,
     ConnectSettings,
     ConnectVaults,
-    Denied,
+    NotPermitted,
     Patch,
     StaticToken,
     TokenFile,
@@ -224,7 +224,7 @@ async def test_missing_grants_are_access_denied():
         with pytest.raises(vault.AccessDenied, match=staging):
             await rig.vaults.items(vault.Scope(staging, "Staging"), wanted=None)
         assert rig.received() - before == 2
-        with pytest.raises(Denied):
+        with pytest.raises(NotPermitted):
             await rig.client.create_item(rig.vault, {"title": "x", "category": "LOGIN"})
     async with running(token="writer") as rig:
         with pytest.raises(vault.AccessDenied):

@@ -13,12 +13,16 @@
 - apiGroups: [keyturn.dev]
   resources: [connections]
   verbs: [get, list, watch, patch]
+# AccessGrants: see whether what they name is found.
+- apiGroups: [keyturn.dev]
+  resources: [accessgrants]
+  verbs: [list, watch]
 # Status.
 - apiGroups: [onepassword.com]
   resources: [onepassworditems/status]
   verbs: [patch]
 - apiGroups: [keyturn.dev]
-  resources: [keyturnsecrets/status, connections/status]
+  resources: [keyturnsecrets/status, connections/status, accessgrants/status]
   verbs: [patch]
 # Secrets. The operator lists and watches only the labels and annotations of its own Secrets, never data, and gets those that a Connection
 # names; RBAC cannot express these limits. Kubernetes deletes a Secret together with its owner.
@@ -63,4 +67,31 @@
   resources: [leases]
   resourceNames: [{{ include "keyturn.name" . | quote }}]
   verbs: [get, patch]
+{{- end -}}
+
+{{/* Rules of the broker for the cluster: ask the API server whose token a caller has. */}}
+{{- define "keyturn.brokerClusterRules" -}}
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+{{- end -}}
+
+{{/* Rules of the broker for each namespace that it serves. It writes nothing, and knows no Secret and no workload. */}}
+{{- define "keyturn.brokerRules" -}}
+# What identities may read, and through which accounts.
+- apiGroups: [keyturn.dev]
+  resources: [accessgrants, connections]
+  verbs: [list, watch]
+# The labels of a namespace, if a Connection selects by them.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- end -}}
+
+{{/* Rules of the broker for Secrets with credentials of Connections. Argument: their names. */}}
+{{- define "keyturn.brokerCredentialRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: {{ toJson . }}
+  verbs: [get]
 {{- end -}}

@@ -27,6 +27,7 @@ from keyturn.cluster.lasting_reads import LastingReads, LastingWatch
 from keyturn.cluster.lease import Elector, LeaseLost, LeaseName
 from keyturn.cluster.list_watch import METADATA, ApiListWatch, projection_of
 from keyturn.cluster.resources import (
+    ACCESS_GRANTS,
     ALL_NAMESPACES,
     CONNECTIONS,
     CRDS,
@@ -40,12 +41,14 @@ from keyturn.cluster.resources import (
     PODS,
     SECRETS,
     STATEFULSETS,
+    TOKEN_REVIEWS,
     WORKLOADS,
     Resource,
     namespaces_or_all,
 )
 
 __all__ = [
+    "ACCESS_GRANTS",
     "ALL_NAMESPACES",
     "CONNECTIONS",
     "CRDS",
@@ -60,6 +63,7 @@ __all__ = [
     "PODS",
     "SECRETS",
     "STATEFULSETS",
+    "TOKEN_REVIEWS",
     "WORKLOADS",
     "About",
     "Access",

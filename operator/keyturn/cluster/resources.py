@@ -88,12 +88,14 @@ ONEPASSWORD_ITEMS = Resource("onepassword.com", "v1", "onepassworditems", "OnePa
 # An object of this kind may hold a megabyte of templates.
 KEYTURN_SECRETS = Resource("keyturn.dev", "v1alpha1", "keyturnsecrets", "KeyturnSecret", quotable=True, page=50)
 CONNECTIONS = Resource("keyturn.dev", "v1alpha1", "connections", "Connection", quotable=True)
+ACCESS_GRANTS = Resource("keyturn.dev", "v1alpha1", "accessgrants", "AccessGrant", quotable=True)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
 WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 """Kinds that roll their pods when their template changes."""
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", quotable=True)
+TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
 CRDS = Resource(
     "apiextensions.k8s.io",
     "v1",

@@ -14,6 +14,7 @@ KEYTURN_VERSION: Final = "v1alpha1"
 KEYTURN_API_VERSION: Final = f"{KEYTURN_GROUP}/{KEYTURN_VERSION}"
 SHAPED_KIND: Final = "KeyturnSecret"
 CONNECTION_KIND: Final = "Connection"
+ACCESS_GRANT_KIND: Final = "AccessGrant"
 
 OWN_KINDS: Final = frozenset({KIND, SHAPED_KIND})
 
@@ -42,6 +43,9 @@ REFRESH_MOUNTS: Final = "keyturn.dev/refresh-mounts"
 REFRESHED: Final = "keyturn.dev/refreshed"
 SYNC_REQUESTED: Final = "keyturn.dev/sync-requested"
 CONNECTION: Final = "keyturn.dev/connection"
+
+# On a Namespace: models may be shown what a grant allows to reveal.
+ALLOW_REVEAL: Final = "keyturn.dev/allow-reveal"
 
 # On a Connection whose Secrets are deleted with it.
 DISCONNECT_FINALIZER: Final = "keyturn.dev/disconnect"

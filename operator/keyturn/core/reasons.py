@@ -84,6 +84,19 @@ class Reason(StrEnum):
     DELETE_NOT_ALLOWED = "DeleteNotAllowed"
     """`spec.onDisconnect` is Delete, but the installation does not let its operator delete Secrets: they stay."""
 
+    RESOLVED = "Resolved"
+    """Each path of an AccessGrant means one item."""
+    ITEM_AMBIGUOUS = "ItemAmbiguous"
+    """A path of an AccessGrant fits several vaults or items: none of them is granted."""
+    CONNECTION_NOT_USABLE = "ConnectionNotUsable"
+    """No connection serves an AccessGrant: the one that it names is absent, suspended, or not usable from its namespace."""
+    VAULT_NOT_ALLOWED = "VaultNotAllowed"
+    """The connection that serves an AccessGrant sees no vault of that title or id, or may not read it."""
+    EXPIRED = "Expired"
+    """An AccessGrant has ended: it grants nothing more."""
+    NOT_SUPPORTED = "NotSupported"
+    """This version does not act on a part of an AccessGrant; that part grants nothing."""
+
     DUPLICATE_TITLE = "DuplicateTitle"
     """Several vaults or items have that title; the oldest is used."""
     NO_VALUES = "NoValues"
@@ -104,7 +117,7 @@ class Reason(StrEnum):
     """The vault could not be reached for longer than permitted."""
 
 
-GOOD = frozenset({Reason.SYNCED, Reason.FROZEN, Reason.SUSPENDED, Reason.CONNECTED})
+GOOD = frozenset({Reason.SYNCED, Reason.FROZEN, Reason.SUSPENDED, Reason.CONNECTED, Reason.RESOLVED})
 """Reasons why `Ready` is true."""
 
 WAITING = frozenset({Reason.VAULT_UNAVAILABLE, Reason.CREDENTIAL_REFUSED, Reason.CLUSTER_FORBIDDEN})

@@ -7,9 +7,9 @@ from keyturn.providers.connect import (
     BadRequest,
     ConnectError,
     ContentTooLarge,
-    Denied,
     Interrupted,
     Missing,
+    NotPermitted,
     Oversized,
     Redirected,
     Rejected,
@@ -39,7 +39,7 @@ FAILURES: dict[str, list[tuple[ConnectError, bool, bool]]] = {
     PASSING: [
         (error, renewed, True)
         for renewed in (False, True)
-        for error in (Denied("x", status=403), SyncPending("x", status=408), ServerFailed("x", status=500))
+        for error in (NotPermitted("x", status=403), SyncPending("x", status=408), ServerFailed("x", status=500))
     ],
     OTHER: [
         (error, renewed, True)
@@ -108,7 +108,7 @@ def test_each_failure_is_retried_as_its_row_says(row, column, cell):
         (ServerFailed("x", status=504), True),
         (BadAnswer("x"), True),
         (TokenRefused("x", status=401), False),
-        (Denied("x", status=403), False),
+        (NotPermitted("x", status=403), False),
         (Throttled("x"), False),
         (WriteConflict("x", status=409), False),
     ],

@@ -29,9 +29,9 @@ from keyturn.providers.connect import (
     BadToken,
     ConfigError,
     ConnectError,
-    Denied,
     Interrupted,
     Missing,
+    NotPermitted,
     Oversized,
     Redirected,
     ServerFailed,
@@ -75,7 +75,7 @@ async def test_a_read_on_a_kept_connection_that_was_closed_is_sent_again_at_once
         (fault(500), ServerFailed, 2),
         (fault(502), ServerFailed, 1),
         (fault(401), TokenRefused, 1),
-        (fault(403), Denied, 2),
+        (fault(403), NotPermitted, 2),
         (fault(404), Missing, 1),
         (fault(400), ConnectError, 1),
         (fault(408), SyncPending, 2),
@@ -503,7 +503,7 @@ async def test_a_failing_answer_keeps_its_status_whatever_its_body(body):
     """The status decides; an unreadable explanation is left out."""
     bench = Bench(httpx.Response(403, stream=Chunks(body)))
 
-    with pytest.raises(Denied, match=r"status 403$"):
+    with pytest.raises(NotPermitted, match=r"status 403$"):
         await bench.client.vaults()
 
 

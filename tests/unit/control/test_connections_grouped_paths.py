@@ -2,7 +2,7 @@
 
 import pytest
 
-from keyturn.control.connections.grouped_paths import GroupedPaths
+from keyturn.control.connections.grouped_paths import GroupedPaths, PathsTogether
 from keyturn.core.paths import ItemPath
 from keyturn.core.resolve import Unresolved
 from keyturn.core.vault import Scope
@@ -52,3 +52,18 @@ def test_what_changed_is_grouped_again(grouped, asked, wanted, scopes):
     grouped.by_scope(wanted, scopes)
 
     assert asked != []
+
+
+def test_paths_of_several_sources_come_together_once():
+    """Requests and grants may want the same item."""
+    sources: dict[str, tuple[ItemPath, ...]] = {"requests": (DB, API), "grants": (API, LOST)}
+    together = PathsTogether(lambda _: sources["requests"], lambda _: sources["grants"])
+
+    found = together("installation")
+    assert found == (DB, API, LOST)
+    assert together("installation") is found
+    sources["grants"] = ()
+    assert together("installation") is sources["requests"]
+    sources["requests"] = ()
+    assert together("installation") == ()
+    assert together("installation") is together("installation")

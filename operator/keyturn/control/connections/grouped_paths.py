@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from operator import is_not
 
 from keyturn.core.paths import ItemPath
 from keyturn.core.resolve import Unresolved
@@ -49,3 +51,26 @@ class GroupedPaths:
                 continue
             by_scope[scope] = by_scope.get(scope, frozenset()) | items
         return by_scope
+
+
+class PathsTogether:
+    """What several sources want of a connection, by its name: the very same object as long as each gives the same.
+
+    Args:
+        sources: each gives such an object, too.
+    """
+
+    def __init__(self, *sources: Callable[[str], Sequence[ItemPath]]) -> None:
+        self._sources = sources
+        self._given: dict[str, Sequence[Sequence[ItemPath]]] = {}
+        self._joined: dict[str, Sequence[ItemPath]] = {}
+
+    def __call__(self, connection: str) -> Sequence[ItemPath]:
+        """The paths that are wanted of a connection."""
+        given = [source(connection) for source in self._sources]
+        before = self._given.get(connection, ())
+        if len(before) != len(given) or any(map(is_not, before, given)):
+            self._given[connection] = given
+            filled = [each for each in given if each]
+            self._joined[connection] = filled[0] if len(filled) == 1 else tuple(dict.fromkeys(chain(*filled)))
+        return self._joined[connection]

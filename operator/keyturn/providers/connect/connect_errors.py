@@ -16,7 +16,7 @@ ConnectError
 │   ├── Redirected          3xx: never followed, the address is wrong
 │   ├── BadRequest          400: also Connect's answer to a malformed id
 │   ├── TokenRefused        401
-│   ├── Denied              403
+│   ├── NotPermitted        403
 │   ├── Missing             404 in Connect's own form
 │   ├── SyncPending         408: Connect still waits for its first sync
 │   ├── WriteConflict       409
@@ -158,7 +158,7 @@ class TokenRefused(BadStatus):
     """401."""
 
 
-class Denied(BadStatus):
+class NotPermitted(BadStatus):
     """403."""
 
 
@@ -228,7 +228,7 @@ class ContentTooLarge(ConnectError, label="filetoolarge"):
 BY_STATUS: dict[int, type[BadStatus]] = {
     400: BadRequest,
     401: TokenRefused,
-    403: Denied,
+    403: NotPermitted,
     404: Missing,
     408: SyncPending,
     409: WriteConflict,

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from keyturn.providers.connect.api_calls import Kind
 from keyturn.providers.connect.connect_errors import (
     ConnectError,
-    Denied,
     Interrupted,
+    NotPermitted,
     ServerFailed,
     SyncPending,
     Throttled,
@@ -75,7 +75,7 @@ def _is_replaced_token(case: RetryCase) -> bool:
 
 def _is_known_to_pass(case: RetryCase) -> bool:
     error = case.error
-    return isinstance(error, Denied | SyncPending) or (isinstance(error, ServerFailed) and error.status == 500)
+    return isinstance(error, NotPermitted | SyncPending) or (isinstance(error, ServerFailed) and error.status == 500)
 
 
 def _is_short_pause(case: RetryCase) -> bool:

@@ -10,10 +10,10 @@ from keyturn.providers.connect.connect_errors import (
     BadToken,
     ConnectError,
     ContentTooLarge,
-    Denied,
     HostRefused,
     Misshapen,
     Missing,
+    NotPermitted,
     Oversized,
     Throttled,
     TokenRefused,
@@ -24,7 +24,7 @@ _ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
     (TokenRefused, vault.CredentialRefused),
     (BadToken, vault.CredentialInvalid),
     (HostRefused, vault.HostNotAllowed),
-    (Denied, vault.AccessDenied),
+    (NotPermitted, vault.AccessDenied),
     (Missing, vault.NotInVault),
     (ContentTooLarge, vault.FileTooLarge),
 )
@@ -123,6 +123,8 @@ def _as_field(found: ItemField, labels: dict[str, str]) -> vault.Field:
         value=None if found.value is None else found.value.get_secret_value(),
         section=section,
         section_id=section_id,
+        type=found.type.upper(),
+        purpose=found.purpose.upper(),
     )
 
 

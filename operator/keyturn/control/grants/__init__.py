@@ -1,0 +1,1 @@
+"""AccessGrants as the operator sees them: it says in their status whether what they name is found. The broker needs none of this."""
