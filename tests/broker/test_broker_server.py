@@ -351,4 +351,4 @@ def test_an_address_that_is_taken_is_said_at_the_start():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = Bind("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(CannotListen, match=f"{bind}.*another process uses it"):
-            BrokerServer(None, metrics=broker_metrics(Time()), time=Time()).listen(bind, None)
+            BrokerServer(Serving()._app, metrics=broker_metrics(Time()), time=Time()).listen(bind, None)

@@ -65,7 +65,7 @@ async def run_broker(settings: BrokerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     time, shared = Time(), settings.shared
-    # For what is sent for no caller. Every task that sends requests to vaults is started below.
+    # What the process sends to vaults by itself; a read has the id of its record.
     current_call_id.set(process_call_id("broker", shared.installation))
     labels = {provider.metrics_prefix: provider.label for provider in shared.providers}
     installed = [shared.provider.metrics_prefix] if shared.provider else []
@@ -145,7 +145,7 @@ def _addresses(settings: BrokerSettings, *, time: Time) -> list[tuple[Bind, Cert
 def _open_audit(settings: BrokerSettings, *, metrics: BrokerMetrics, time: Time) -> AuditLog:
     """The audit. If it cannot be written now, the log says so, and nothing is answered until it can."""
     instance = instance_name(settings.instance, secrets.token_bytes(4))
-    audit = AuditLog(settings.audit_file, instance=instance, time=time, count=metrics.recorded)
+    audit = AuditLog(settings.shared.audit_file, instance=instance, time=time, count=metrics.recorded)
     with suppress(AuditUnavailable):
         audit.check()
     return audit

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from keyturn.broker.clients import Client, Clients
@@ -130,7 +130,8 @@ class BoundedProtocol(H11Protocol):
         self._late = self.loop.call_later(_LINGER, self.transport.close)
 
     def _is_busy(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
 
     def _expect_headers(self) -> None:
         self._late = self.loop.call_later(HEADERS_WITHIN, self._too_slow)

@@ -9,6 +9,7 @@ import resource
 import socket
 import ssl
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import h11
@@ -146,7 +147,7 @@ class BrokerServer:
             return
         work = self._serve(client, connection, certificate.context() if certificate else None)
         task = asyncio.get_running_loop().create_task(work, name="begin a connection")
-        client.close = task.cancel
+        client.close = partial(_cancel, task)
         self._beginnings.add(task)
 
         def ended(done: asyncio.Task[None]) -> None:
@@ -184,6 +185,10 @@ class BrokerServer:
         finally:
             if not begun:
                 self.clients.remove(client)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
 
 
 def _open(bind: Bind) -> socket.socket:

@@ -18,7 +18,7 @@ READING_VERBS: Final = ("get", "list", "watch", "patch")
 _ACCOUNT: Final = "system:serviceaccount:"
 
 
-class Subject(NamedTuple):
+class RbacSubject(NamedTuple):
     """Whom a binding names.
 
     Attributes:
@@ -61,7 +61,7 @@ class RoleBinding:
     kind: str
     namespace: str
     name: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[RbacSubject, ...]
     rules: tuple[SecretRule, ...]
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class SecretReader(NamedTuple):
         binding: what gives that.
     """
 
-    subject: Subject
+    subject: RbacSubject
     secret: Key
     verbs: tuple[str, ...]
     binding: str
@@ -140,10 +140,10 @@ def _rule(given: Mapping[str, Any]) -> SecretRule | None:
     return SecretRule(reading, frozenset(names) if names else None) if reading else None
 
 
-def _subject(given: Mapping[str, Any]) -> Subject:
+def _subject(given: Mapping[str, Any]) -> RbacSubject:
     """A service account that is named as a user is the same one."""
     kind, name = given.get("kind", ""), given.get("name", "")
     namespace, colon, account = name.removeprefix(_ACCOUNT).partition(":")
     if kind == "User" and name.startswith(_ACCOUNT) and colon:
-        return Subject("ServiceAccount", namespace, account)
-    return Subject(kind, given.get("namespace", "") if kind == "ServiceAccount" else "", name)
+        return RbacSubject("ServiceAccount", namespace, account)
+    return RbacSubject(kind, given.get("namespace", "") if kind == "ServiceAccount" else "", name)

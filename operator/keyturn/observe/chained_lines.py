@@ -98,6 +98,8 @@ class ChainedLines:
         self._sink.close()
 
     async def _finish(self, deadline: float) -> None:
+        if not self._sink.unsent:
+            return
         while not self._sink.push():
             if self._is_blocked or self._time.monotonic() >= deadline:
                 self._is_blocked = True

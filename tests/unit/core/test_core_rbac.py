@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.rbac import READING_VERBS, Subject, read_bindings, readers_of
+from keyturn.core.rbac import READING_VERBS, RbacSubject, read_bindings, readers_of
 from keyturn.core.request import Key
 
 DB = Key("team-a", "db")
@@ -118,4 +118,4 @@ def test_every_subject_is_named():
         "ServiceAccount team-b/ci",
         "User system:serviceaccount:odd",
     ]
-    assert found[2].subject == Subject("ServiceAccount", "team-b", "ci")
+    assert found[2].subject == RbacSubject("ServiceAccount", "team-b", "ci")

@@ -50,7 +50,7 @@ class Entrance:
         ip = request.client.host if request.client else ""
         agent = request.headers.get("user-agent", "")
         try:
-            identity = await self._reviewer.review(_token(request))
+            identity = await self._reviewer.review(_token(request), address=ip)
         except BrokerError as error:
             await self._recorder.unknown(AuditCaller(ip=ip, user_agent=agent), door, error)
             raise
