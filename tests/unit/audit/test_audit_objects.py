@@ -68,7 +68,7 @@ async def test_all_that_names_the_item_is_found(api):
         Key("team-a", "shaped"),
         Key("team-b", "annotated"),
     }
-    readers = list(found.items.readers(TITLE, found.bindings, now=START))
+    readers = list(found.items.readers(TITLE, found.rights, now=START))
     assert [(each.who, each.through) for each in readers] == [
         ("ServiceAccount team-a/ci", "AccessGrant team-a/deploy"),
         ("Group devs", "Secret team-b/annotated"),
@@ -89,7 +89,7 @@ async def test_one_namespace_can_be_chosen(api):
     found = await list_objects(api, ["team-b"], with_rbac=False)
 
     assert found.items.secrets_with(IDS) == {Key("team-b", "annotated")}
-    assert found.bindings == ()
+    assert found.rights == ()
     assert {call.namespace for call in api.calls} == {"team-b"}
 
 

@@ -18,5 +18,5 @@ def _built() -> bytes:
 
 
 def client_file() -> Response:
-    """The file, which is the same for all."""
+    """The file. It is the same for all, and needs no token."""
     return Response(_built(), headers=dict(ALWAYS), media_type="application/octet-stream")
