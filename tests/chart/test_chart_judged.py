@@ -21,13 +21,25 @@ async def test_prometheus_reads_the_monitors(helm, judge):
     """A misspelt field of a monitor would silently scrape nothing."""
     manifests = helm.render(EVERYTHING)
     for kind in MONITORS:
-        (monitor,) = of_kind(manifests, kind)
-        await judge.strict(monitor)
+        monitors = of_kind(manifests, kind)
+        for monitor in monitors:
+            await judge.strict(monitor)
 
+        monitor = monitors[0]
         endpoints = "endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"
         monitor["spec"][endpoints][0]["intervall"] = "1s"
         with pytest.raises(Refused, match="intervall"):
             await judge.strict(monitor)
+
+
+async def test_cert_manager_reads_the_certificate(helm, judge):
+    """A misspelt field would make a certificate for other names, or none at all."""
+    (certificate,) = of_kind(helm.render(EVERYTHING), "Certificate")
+    await judge.strict(certificate)
+
+    certificate["spec"]["dnsName"] = ["example.com"]
+    with pytest.raises(Refused, match="dnsName"):
+        await judge.strict(certificate)
 
 
 async def test_prometheus_reads_the_alerts(helm, judge):

@@ -24,7 +24,7 @@ from keyturn.core.access import Identity
 from keyturn.core.audit import AuditRecord
 from keyturn.core.connection import ConnectionKey, ConnectionSpec, read_connection
 from keyturn.core.request import DEFAULT_CONNECTION
-from support.broker_context import broker_context
+from support.broker_context import broker_context, broker_metrics
 from support.event_loop import until
 from support.fake_api import FakeApiServer
 from support.fake_time import FakeTime
@@ -98,6 +98,7 @@ class BrokerWorld:
         self.audit = KeptRecords()
         self.vaults = FakeVaults()
         context = broker_context(self.api, time=self.time, provider=FAKE)
+        metrics = broker_metrics(self.time)
         labels = NamespaceLabels(self.api, time=self.time)
         self.grants = Grants(context, known=self.known, labels=labels, installation=installation)
         self.connections = Connections(context, wanted=self.grants.paths, known=self.known)
@@ -105,14 +106,14 @@ class BrokerWorld:
             self.connections.add(DEFAULT_CONNECTION, FAKE, self.vaults)
         counter = itertools.count(1)
         self.services = Services(
-            reviewer=TokenReviewer(self.api, metrics=context.metrics, time=self.time, random=bytes),
+            reviewer=TokenReviewer(self.api, metrics=metrics, time=self.time, random=bytes),
             grants=self.grants,
             connections=self.connections,
             namespaces=labels,
             audit=self.audit,
             limits=Limits(time=self.time),
             settings=BrokerSettings(shared=context.settings),
-            metrics=context.metrics,
+            metrics=metrics,
             time=self.time,
             random=lambda number: next(counter).to_bytes(number),
         )

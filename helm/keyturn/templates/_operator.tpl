@@ -102,28 +102,7 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 
 {{- define "keyturn.environment" -}}
 {{- $operator := .Values.operator -}}
-{{- with include "keyturn.connectHost" . -}}
-- name: OP_CONNECT_HOST
-  value: {{ . | quote }}
-- name: OP_CONNECT_TOKEN_FILE
-  value: /etc/keyturn/connect/token
-{{- with $operator.tls.trust }}
-{{- if or .secret .configMap }}
-- name: OP_CONNECT_CA_FILE
-  value: /etc/keyturn/trust/ca.crt
-{{- end }}
-{{- end }}
-{{- end }}
-{{- if include "keyturn.asAccount" . -}}
-- name: OP_SERVICE_ACCOUNT_TOKEN_FILE
-  value: /etc/keyturn/onepassword/token
-{{- with $operator.tls.trust }}
-{{- if or .secret .configMap }}
-- name: SSL_CERT_FILE
-  value: /etc/keyturn/trust/ca.crt
-{{- end }}
-{{- end }}
-{{- end }}
+{{- include "keyturn.connectionEnvironment" . }}
 - name: WATCH_NAMESPACE
   value: {{ include "keyturn.watched" . | fromJsonArray | join "," | quote }}
 {{- with include "keyturn.pollingInterval" . }}

@@ -227,8 +227,8 @@ class GrantController:
         self._objects.wrote_status(grant, status, resource_version=answer["metadata"]["resourceVersion"])
 
     def _log(self, grant: AccessGrant, status: GrantStatus) -> None:
-        stalled = status.condition("Stalled")
-        if stalled is not None and stalled.reason != grant.status.reason:
+        stalled, before = status.condition("Stalled"), grant.status.condition("Stalled")
+        if stalled is not None and (before is None or before.reason != stalled.reason):
             fields = {"reason": stalled.reason, "message": stalled.message}
             _SAID(_log, kind=ACCESS_GRANTS.kind, **grant.key._asdict(), **fields)
 
