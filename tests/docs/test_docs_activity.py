@@ -6,6 +6,7 @@ import shlex
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "activity.md"
 TEXT = PAGE.read_text()
 AT = datetime(2026, 11, 30, tzinfo=UTC)
-PLACE = {"connection": "team-a/work", "now": AT, "seq": 1, "prev": "", "instance": "i"}
+PLACE: dict[str, Any] = {"connection": "team-a/work", "now": AT, "seq": 1, "prev": "", "instance": "i"}
 ENTRY = ActivityEntry(
     request_id="r", at=AT, action="READ", result="SUCCESS", server="S", account="A", token="jti-theirs",
     user_agent="op/2.31", ip="10.244.0.17", resource="ITEM", vault="v", item="i", item_version=7,
