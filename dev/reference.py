@@ -101,6 +101,11 @@ MEANINGS: Mapping[str, tuple[str, str, str]] = {
         "Keyturn",
         "the [Connection](connections.md) through which it was filled, as namespace/name; missing if it was that of the installation",
     ),
+    "keyturn.dev/allow-reveal": (
+        "Namespace",
+        "you",
+        '`"true"`: [AccessGrants](access.md#limit-what-may-be-granted) of the namespace may allow `reveal`',
+    ),
     "keyturn.dev/disconnect": (
         "Connection",
         "Keyturn",
@@ -214,7 +219,8 @@ def _reasons() -> str:
         [
             "## Reasons\n",
             "Of conditions in the status of an object, and of Events with the type Warning or Normal. The page on the status says",
-            "[what to do about each](status.md#reasons), and that on Connections about [theirs](connections.md#reasons).\n",
+            "[what to do about each](status.md#reasons); those of [Connections](connections.md#reasons) and [AccessGrants](access.md#reasons) are on",
+            "their pages.\n",
             "| reason | meaning |",
             "|---|---|",
             *(f"| `{reason}` | {_text(meaning)} |" for reason, meaning in status.items()),

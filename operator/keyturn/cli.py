@@ -15,6 +15,7 @@ from keyturn.audit.who_can import who_can
 from keyturn.audit.who_read import who_read
 from keyturn.base.log import info, warning
 from keyturn.base.text import one_line, shorten
+from keyturn.client import CLIENT_COMMANDS
 from keyturn.cluster import LeaseLost
 from keyturn.control.kopf_host import KOPF_LOG_LEVELS
 from keyturn.convert.command import convert
@@ -35,6 +36,7 @@ USAGE = """usage: keyturn operator [--help] [flags]
        keyturn audit verify [--help] [flags] [FILE ...]
        keyturn who-can [--help] [flags] ITEM
        keyturn who-read [--help] [flags] ITEM [FILE ...]
+       keyturn {read | run | inject | items | sync | grants} [--help] [flags]
        keyturn --version
 
 operator  keeps Kubernetes Secrets equal to items of a 1Password vault, and restarts what uses them
@@ -43,18 +45,16 @@ convert   prints ExternalSecrets and OnePasswordItems as KeyturnSecrets; asks no
 audit verify  checks that no record of the broker's audit is missing, altered or moved
 who-can   prints everybody who could get at an item: by AccessGrants, and by RBAC from Secrets that hold it
 who-read  prints the records of the audit that are about an item
+read, run, inject, items, sync, grants
+          ask a broker for values of items, each with exit codes of its own: keyturn read --help
 
 exit codes: 0 success; 1 a server cannot start or go on, an object cannot be converted, an audit is not whole, or an
 answer is not; 2 a mistake in the command, in the settings or in the input; 130 interrupted
 """
 
-_RENAMED = (
-    "keyturn: the command `run` is called `operator` now: keyturn operator. `run` is reserved for a client to come\n"
-)
-
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run a command that is none of the client's, which `__main__` runs without the libraries that are imported here.
 
     Returns:
         The exit code: 2 for a mistake in the command, in the settings or in the input of `convert`; 1 if the operator
@@ -72,9 +72,6 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
             return verify_audit(flags)
         case [command, *flags] if command in _COMMANDS:
             return _COMMANDS[command](flags)
-        case ["run", *_]:
-            sys.stderr.write(_RENAMED)
-            return 2
     sys.stderr.write(f"keyturn: {_mistake(words)}\n{USAGE}")
     return 2
 
@@ -85,7 +82,7 @@ def _mistake(words: Sequence[str]) -> str:
         return "there is no command"
     if words[0] == "audit":
         return "`audit` has one command: verify"
-    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], (*_COMMANDS, "audit", "version", "help"))
+    unknown, similar = shorten(one_line(words[0]), 60), closest(words[0], COMMANDS)
     return f"{unknown!r} is not a command" + (f"; did you mean {similar}?" if similar else "")
 
 
@@ -134,6 +131,8 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "who-read": who_read,
 }
 """By their first word."""
+
+COMMANDS = (*_COMMANDS, "audit", *CLIENT_COMMANDS, "version", "help")
 
 
 if __name__ == "__main__":

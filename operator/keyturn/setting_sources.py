@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, NoReturn
 
 from keyturn.base.errors import translated
 from keyturn.base.log import warning
-from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.provider import BadProviderSettings, Provider
 from keyturn.own_connection import selected_provider
 from keyturn.setting_texts import SettingsError, read_address
@@ -57,9 +56,7 @@ class Variable(NamedTuple):
         Args:
             defaults: of settings, by their names.
         """
-        value = defaults[self.setting]
-        if isinstance(value, AllowedHosts):
-            return ""
+        value = defaults.get(self.setting)
         if isinstance(value, bool):
             return str(value).lower()
         return f"{value:.0f}" if isinstance(value, float) else str(value or "")

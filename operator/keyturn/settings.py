@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,8 +120,8 @@ class Settings:
     unknown: tuple[UnknownVariable, ...] = ()
 
 
-DEFAULTS: Final = {each.name: each.default for each in fields(Settings)}
-"""Of settings, by their names."""
+DEFAULTS: Final = {each.name: each.default for each in fields(Settings) if each.default is not MISSING}
+"""Of settings, by their names; those that a factory makes are left out, since nobody would write them."""
 
 
 def operator_parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -39,8 +40,11 @@ def small_disk(tmp_path):
     mounted = tmp_path / "disk"
     mounted.mkdir()
     script = f"mount -t tmpfs -o size=16k tmpfs {mounted} && echo mounted && exec sleep infinity"
-    command = bound_to_us(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script])
+    command = bound_to_us(
+        [shutil.which("unshare") or "", "--user", "--map-root-user", "--mount", "/bin/sh", "-c", script]
+    )
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == b"mounted\n"
         yield Path(f"/proc/{process.pid}/root{mounted}")
         process.kill()
@@ -133,14 +137,15 @@ def test_no_answer_comes_before_its_record_is_out(brokering, fifo):
     broker.stop()
 
 
-CLIENTS = 50
+CALLERS = 50
 KILLS = 3
 
 
-async def call(client, seen, agent):
+async def call(client, url, token, seen, agent):
     """Read once. A value that came is noted with the User-Agent that its record must have."""
+    headers = {"User-Agent": agent, "Authorization": f"Bearer {token}"}
     try:
-        answer = await client.get(READ, params=REF, headers={"User-Agent": agent})
+        answer = await client.get(f"{url}{READ}", params=REF, headers=headers)
     except httpx.HTTPError:
         seen["broken"] += 1
         await asyncio.sleep(0.05)
@@ -161,18 +166,17 @@ class Seen(Counter):
         self.given = {}
 
 
-async def clients_of(broker, tokens, seen, run, until):
-    """Many clients, each of which reads again and again."""
+async def callers_of(client, url, tokens, *, seen, run, until):
+    """Many callers, each of which reads again and again."""
 
     async def work(number):
         name = list(tokens)[number % len(tokens)]
-        async with broker.async_client(tokens[name]) as client:
-            turn = 0
-            while not until.is_set():
-                turn += 1
-                await call(client, seen, f"{name}/{run}.{number}.{turn}")
+        turn = 0
+        while not until.is_set():
+            turn += 1
+            await call(client, url, tokens[name], seen, f"{name}/{run}.{number}.{turn}")
 
-    await asyncio.gather(*(work(number) for number in range(CLIENTS)))
+    await asyncio.gather(*(work(number) for number in range(CALLERS)))
 
 
 async def test_no_value_without_a_record_and_none_after_its_right_is_gone(brokering):
@@ -190,20 +194,22 @@ async def test_no_value_without_a_record_and_none_after_its_right_is_gone(broker
     brokering.know_grants()
     seen = Seen()
     gone = {}
-    for run in range(KILLS):
-        until = asyncio.Event()
-        running = asyncio.create_task(clients_of(broker, tokens, seen, run, until))
-        await asyncio.sleep(1.0)
-        if run == 1:
-            brokering.revoke("revoked")
-            brokering.delete_pod("runner")
-            gone = dict.fromkeys(["revoked", "podded"], time.monotonic())
-        broker.send(signal.SIGKILL)
-        await asyncio.sleep(0.1)
-        until.set()
-        await running
-        await asyncio.to_thread(broker.wait, PATIENCE_S)
-        broker = await asyncio.to_thread(brokering.start, KEYTURN_AUDIT_FILE=audit)
+    async with broker.async_client() as client:
+        for run in range(KILLS):
+            until = asyncio.Event()
+            running = asyncio.create_task(callers_of(client, broker.plain_url, tokens, seen=seen, run=run, until=until))
+            await asyncio.sleep(1.0)
+            if run == 1:
+                brokering.revoke("revoked")
+                brokering.delete_pod("runner")
+                gone = dict.fromkeys(["revoked", "podded"], time.monotonic())
+                await asyncio.sleep(0.5)
+            broker.send(signal.SIGKILL)
+            await asyncio.sleep(0.1)
+            until.set()
+            await running
+            await asyncio.to_thread(broker.wait, PATIENCE_S)
+            broker = await asyncio.to_thread(brokering.start, KEYTURN_AUDIT_FILE=audit)
 
     def denied():
         for name, status in (("revoked", 404), ("podded", 401), ("stays", 200)):
@@ -219,7 +225,7 @@ async def test_no_value_without_a_record_and_none_after_its_right_is_gone(broker
         assert name not in gone or at - gone[name] < 15.0, agent
     lines = chain_of(audit)
     recorded = {json.loads(line)["actor"].get("userAgent") for line in lines if '"outcome":"allowed"' in line}
-    assert len(seen.given) > KILLS * CLIENTS
+    assert len(seen.given) > KILLS * CALLERS
     assert seen.given.keys() <= recorded
     assert list(verify(lines)) == []
     broker.stop()

@@ -48,7 +48,12 @@ def guarded(tmp_path_factory, helm_program):
     with LocalCluster.start(audit_policy=policy) as local:
         helm = Helm(helm_program, folder=folder, kubeconfig=local.kubeconfig)
         helm("install", "keyturn", CHART, f"--namespace={HOME}", "--create-namespace", values=VALUES)
-        for kind in ("onepassworditems.onepassword.com", "keyturnsecrets.keyturn.dev", "connections.keyturn.dev"):
+        for kind in (
+            "onepassworditems.onepassword.com",
+            "keyturnsecrets.keyturn.dev",
+            "connections.keyturn.dev",
+            "accessgrants.keyturn.dev",
+        ):
             local.wait_for_kind(kind)
         yield local
 

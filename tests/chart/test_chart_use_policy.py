@@ -6,62 +6,19 @@ import secrets
 
 import pytest
 
-from support.accounts import kubeconfig_of_account
 from support.helm import Helm, of_kind
 from support.operator import eventually
+from support.tenants import Tenant
 
 pytestmark = pytest.mark.cluster
 
-WRITES = ["create", "get", "list", "update", "patch"]
+NO_GRANTS = {"accessGrants": {"policy": {"enabled": False}}}
 
 
 def naming(name, connection=None):
     """A KeyturnSecret that names a Connection, or none."""
     spec = {"itemPath": "vaults/Production/items/x", **({"connectionRef": connection} if connection else {})}
     return {"apiVersion": "keyturn.dev/v1alpha1", "kind": "KeyturnSecret", "metadata": {"name": name}, "spec": spec}
-
-
-class Tenant:
-    """Somebody who may write KeyturnSecrets of one namespace, and use what was granted beyond that."""
-
-    def __init__(self, kubectl, *, namespace, folder):
-        self._admin = kubectl
-        self.namespace = namespace
-        kubectl("create", "serviceaccount", "tenant", f"--namespace={namespace}")
-        self._grant(namespace, "keyturnsecrets", WRITES)
-        self._kubeconfig = kubeconfig_of_account(kubectl, "tenant", namespace=namespace, folder=folder)
-
-    def may_use(self, namespace, *connections):
-        """Grant the right to use Connections of a namespace, all of them if none is named."""
-        self._grant(namespace, "connections", ["use"], *connections)
-
-    def _grant(self, namespace, resource, verbs, *objects):
-        rule = {"apiGroups": ["keyturn.dev"], "resources": [resource], "verbs": verbs}
-        rules = [{**rule, "resourceNames": list(objects)} if objects else rule]
-        name = f"{resource}-of-{self.namespace}"
-        group = "rbac.authorization.k8s.io"
-        subject = {"kind": "ServiceAccount", "name": "tenant", "namespace": self.namespace}
-        binding = {"roleRef": {"apiGroup": group, "kind": "Role", "name": name}, "subjects": [subject]}
-        for kind, content in (("Role", {"rules": rules}), ("RoleBinding", binding)):
-            head = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}}
-            self._admin("apply", "-f", "-", input=json.dumps({**head, **content}))
-
-    def kubectl(self, *arguments, **options):
-        """Run kubectl as this account."""
-        return self._admin(*arguments, f"--namespace={self.namespace}", kubeconfig=self._kubeconfig, **options)
-
-    def create(self, manifest):
-        """What the API server says to a new object; empty if it would take it."""
-        text = json.dumps(manifest)
-        return self.kubectl("create", "--dry-run=server", "-f", "-", input=text, check=False).stderr
-
-    async def eventually_may(self, manifest):
-        """Wait until the API server knows of the rights that were just granted."""
-
-        async def taken():
-            assert await asyncio.to_thread(self.create, manifest) == ""
-
-        await eventually(taken)
 
 
 @pytest.fixture
@@ -74,7 +31,7 @@ async def tenant(helm: Helm, kubectl, crds, namespace, tmp_path):
     """A tenant of the test's namespace, for which the policy is in force."""
     manifests = [
         each
-        for each in helm.render({"operator": {"watchNamespace": [namespace]}}, namespace=namespace)
+        for each in helm.render({**NO_GRANTS, "operator": {"watchNamespace": [namespace]}}, namespace=namespace)
         if "Validating" in each["kind"]
     ]
     assert len(manifests) == 2
@@ -158,4 +115,4 @@ async def test_an_object_that_names_a_connection_already_can_be_edited(tenant, k
 )
 def test_the_policy_comes_with_the_kind(helm, values, there):
     """Whoever installs the kind for a cluster protects it; a release without rights on the cluster cannot."""
-    assert bool(of_kind(helm.render(values), "ValidatingAdmissionPolicy")) is there
+    assert bool(of_kind(helm.render({**NO_GRANTS, **values}), "ValidatingAdmissionPolicy")) is there

@@ -50,11 +50,12 @@ async def limited(helm: Helm, kubectl, crds, namespace):
         values = {
             "vaultPolicy": {"enabled": True, "namespaceSelector": selector, "default": default},
             "connections": {"usePolicy": {"enabled": False}},
+            "accessGrants": {"policy": {"enabled": False}},
         }
         manifests[:] = [each for each in helm.render(values, namespace=namespace) if "Validating" in each["kind"]]
-        assert len(manifests) == 6
+        assert len(manifests) == 8
         kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
-        for kind in (make("probe", "vaults/probe/items/x") for make in (item, shaped, workload)):
+        for kind in (make("probe", "vaults/probe/items/x") for make in (item, shaped, granting, workload)):
 
             async def in_force(probe=kind) -> None:
                 refused = await asyncio.to_thread(
@@ -93,6 +94,13 @@ def shaped(name, path, *, items=None, connection=None):
         **({"connectionRef": connection} if connection else {}),
     }
     return {"apiVersion": "keyturn.dev/v1alpha1", "kind": "KeyturnSecret", "metadata": {"name": name}, "spec": spec}
+
+
+def granting(name, *paths, connection=None, account="ci"):
+    items = [{"path": path, "fields": ["*"], "allow": ["read"]} for path in paths]
+    ref = {"connectionRef": connection} if connection else {}
+    spec = {"to": [{"serviceAccount": account}], "items": items, **ref}
+    return {"apiVersion": "keyturn.dev/v1alpha1", "kind": "AccessGrant", "metadata": {"name": name}, "spec": spec}
 
 
 def workload(name, path, *, kind="Deployment", template=False):
@@ -153,6 +161,7 @@ async def test_the_policy_reads_paths_as_the_operator_does(limited, kubectl, nam
     assert taken(kubectl, namespace, (item(f"n{number}", path) for number, path in enumerate(PATHS))) == wanted
     # What has no form of a path at all is refused by the definition of this kind.
     assert taken(kubectl, namespace, (shaped(f"n{number}", path) for number, path in enumerate(PATHS))) == wanted
+    assert taken(kubectl, namespace, (granting(f"n{number}", path) for number, path in enumerate(PATHS))) == wanted
     # A workload whose annotation is empty asks for nothing.
     asking = [(number, path) for number, path in enumerate(PATHS) if path]
     assert taken(kubectl, namespace, (workload(f"n{number}", path) for number, path in asking)) == wanted
@@ -205,6 +214,43 @@ async def test_a_forbidden_vault_cannot_be_taken_along_to_another_credential(lim
     patch = json.dumps({"spec": {"connectionRef": after}})
     refused = kubectl("patch", *there, "kts", "own", "--type=merge", "-p", patch, check=False)
     assert 'the vault "Staging" may not be named' in refused.stderr
+
+
+async def test_each_path_of_an_access_grant_is_seen(limited, kubectl, namespace):
+    """Also the vaults in which it lets items be made; but not what a namespace reads with its own credential."""
+    await limited("Production", "Shared")
+    good, bad = "vaults/Production/items/x", "vaults/Staging/items/x"
+    making = granting("making", good)
+    making["spec"]["vaults"] = [{"name": "Staging", "allow": ["create"]}]
+    tried = [
+        granting("good", good, "vaults/shared/items/y"),
+        granting("bad-first", bad, good),
+        granting("bad-last", *([good] * 63), bad),
+        granting("own", bad, connection={"name": "work"}),
+        granting("own-default", bad, connection={"name": "default"}),
+        granting("nothing", bad),
+        granting("another", bad, connection={"name": "work", "namespace": "team-a"}),
+        making,
+    ]
+
+    assert taken(kubectl, namespace, tried) == {"good", "own", "own-default"}
+
+
+async def test_an_access_grant_of_before_can_be_labelled_but_not_widened(limited, kubectl, namespace):
+    """Another service account of the same item is a new grant. Whatever stays forbidden must go at the first edit."""
+    there = ("--namespace", namespace)
+    kubectl("create", *there, "-f", "-", input=json.dumps(granting("before", "vaults/Staging/items/x")))
+    await limited("Production")
+
+    kubectl("label", *there, "accessgrant", "before", "a=b")
+    kubectl(
+        "patch", *there, "accessgrant", "before", "--type=merge", "-p", '{"spec": {"to": [{"serviceAccount": "ci"}]}}'
+    )
+    for spec in ({"to": [{"serviceAccount": "web"}]}, {"expiresAt": "2030-01-01T00:00:00Z"}):
+        patch = json.dumps({"spec": spec})
+        refused = kubectl("patch", *there, "accessgrant", "before", "--type=merge", "-p", patch, check=False)
+        assert 'the vault "Staging" may not be named' in refused.stderr
+    kubectl("delete", *there, "accessgrant", "before")
 
 
 async def test_what_a_keyturnsecret_named_before_may_stay(limited, kubectl, namespace):
@@ -287,9 +333,8 @@ WRITES = ("update", "patch")
 
 def subresources(kubectl, kind):
     """All ways to write an object of a kind that the API server itself names: the empty one, and its subresources."""
-    group = {"onepassworditems": "/apis/onepassword.com/v1", "keyturnsecrets": "/apis/keyturn.dev/v1alpha1"}.get(
-        kind, "/apis/apps/v1"
-    )
+    own = dict.fromkeys(("keyturnsecrets", "accessgrants"), "/apis/keyturn.dev/v1alpha1")
+    group = {"onepassworditems": "/apis/onepassword.com/v1", **own}.get(kind, "/apis/apps/v1")
     found = {}
     for resource in json.loads(kubectl("get", "--raw", group).stdout)["resources"]:
         name, _, subresource = resource["name"].partition("/")
@@ -307,18 +352,22 @@ def forbidden(obj):
         changed["spec"]["itemPath"] = "vaults/Staging/items/x"
     if obj["kind"] == "KeyturnSecret":
         changed["spec"]["items"] = {"more": "vaults/Staging/items/x"}
+    elif obj["kind"] == "AccessGrant":
+        changed["spec"]["items"] += granting("x", "vaults/Staging/items/x")["spec"]["items"]
     elif "template" in obj.get("spec", {}):
         changed["spec"]["template"]["metadata"].setdefault("annotations", {}).update(asking)
     return changed
 
 
-@pytest.mark.parametrize("kind", ["onepassworditems", "keyturnsecrets", "deployments", "statefulsets", "daemonsets"])
+@pytest.mark.parametrize(
+    "kind", ["onepassworditems", "keyturnsecrets", "accessgrants", "deployments", "statefulsets", "daemonsets"]
+)
 async def test_no_subresource_gets_around_the_policy(limited, kubectl, namespace, kind, tmp_path):
     """Annotations can be written through `status`, for which people may have a right without one on the object."""
     singular = {"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet"}.get(kind)
     there = ("--namespace", namespace)
     asking = "vaults/Production/items/x"
-    made = {"onepassworditems": item, "keyturnsecrets": shaped}
+    made = {"onepassworditems": item, "keyturnsecrets": shaped, "accessgrants": granting}
     before = workload("there", asking, kind=singular) if singular else made[kind]("there", asking)
     kubectl("create", *there, "-f", "-", input=json.dumps(before))
     await limited("Production")

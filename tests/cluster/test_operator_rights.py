@@ -10,7 +10,7 @@ from operator_fixtures import VAULT, Stage, annotations_of
 from workload_fixtures import asking, deploy
 
 from keyturn.cluster.access import Access
-from keyturn.cluster.resources import KEYTURN_SECRETS, NAMESPACES, Resource
+from keyturn.cluster.resources import ACCESS_GRANTS, KEYTURN_SECRETS, NAMESPACES, Resource
 from keyturn.core import names
 from localcluster import LocalCluster
 from support.accounts import audit_of_account, kubeconfig_of_account
@@ -24,6 +24,7 @@ CRDS = Path(__file__).resolve().parents[2] / "crds"
 ACCOUNT = "keyturn"
 ITEMS = "onepassworditems.onepassword.com"
 SHAPED = "keyturnsecrets.keyturn.dev"
+GRANTS = "accessgrants.keyturn.dev"
 USER = f"system:serviceaccount:home:{ACCOUNT}"
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
@@ -354,6 +355,23 @@ async def test_without_the_definition_of_keyturnsecrets_all_else_goes_on(guarded
         await stage.shape("again", f"vaults/{VAULT}/items/login")
         await stage.ready("again", kind=KEYTURN_SECRETS)
         await well(operator)
+
+
+async def test_without_the_definition_of_access_grants_all_else_goes_on(guarded, scene, rules):
+    """Secrets need no grants; once the kind is defined, its objects are looked at."""
+    guarded.kubectl("delete", "crd", GRANTS)
+    async with scene("ungranted", rules) as stage:
+        operator = stage.operator()
+        await stage.provide("login")
+        await well(operator)
+        assert operator.metric("keyturn_watches_failing") == 0
+
+        guarded.kubectl("apply", "-f", str(CRDS))
+        guarded.wait_for_kind(GRANTS)
+        item = {"path": f"vaults/{VAULT}/items/login", "fields": ["password"], "allow": ["read"]}
+        spec = {"to": [{"serviceAccount": "ci"}], "items": [item]}
+        await stage.cluster.create(ACCESS_GRANTS, "ungranted", "deploy", {"spec": spec}, field_manager="kubectl")
+        await stage.says("deploy", "Resolved", ready="True", kind=ACCESS_GRANTS)
 
 
 async def test_an_account_that_is_not_accepted_any_more_is_told(guarded, scene, rules):

@@ -44,7 +44,12 @@ def installed(request, tmp_path_factory, helm_program):
     with LocalCluster.start(version=version) as local:
         helm = Helm(helm_program, folder=folder, kubeconfig=local.kubeconfig)
         helm("install", "keyturn", CHART, f"--namespace={HOME}", "--create-namespace", values=VALUES)
-        for kind in ("onepassworditems.onepassword.com", "keyturnsecrets.keyturn.dev", "connections.keyturn.dev"):
+        for kind in (
+            "onepassworditems.onepassword.com",
+            "keyturnsecrets.keyturn.dev",
+            "connections.keyturn.dev",
+            "accessgrants.keyturn.dev",
+        ):
             local.wait_for_kind(kind)
         served = json.loads(local.kubectl("version", "--output=json").stdout)["serverVersion"]
         assert served["gitVersion"] == control_planes()[version].version

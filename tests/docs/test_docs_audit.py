@@ -76,7 +76,12 @@ def test_each_finding_is_explained():
         ChainFault.UNREADABLE,
     ]
     assert len(ChainFault) == 5
-    assert AuditResult.FAILED == "failed"
+
+
+def test_the_metric_counts_what_the_page_says():
+    """It is what the alert watches."""
+    assert "keyturn_audit_records_total" in TEXT
+    assert {result.value for result in AuditResult} == {"written", "failed", "left_out"}
 
 
 def test_each_named_test_exists():

@@ -157,7 +157,7 @@ async def test_c70_each_replica_has_a_log_of_its_own(launch):
 @pytest.mark.parametrize(("keep", "left"), [(True, 1), (False, 0)])
 async def test_c77_a_restart_loses_the_activity_with_the_volume(rig, keep, left):
     """C77: it is in the same database as the replica."""
-    await rig.get(rig.vault_path())
+    await rig.get(rig.vault_path(), headers={"Connection": "close"})
     rig.emulator.restart(keep=keep)
     assert len((await activity(rig))[0]) == left
 

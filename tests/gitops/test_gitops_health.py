@@ -9,9 +9,10 @@ import pytest
 import yaml
 from operator_fixtures import VAULT, Stage, condition_of
 
-from keyturn.cluster.resources import CONNECTIONS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, Resource
+from keyturn.cluster.resources import ACCESS_GRANTS, CONNECTIONS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, Resource
 from keyturn.core import names
 from keyturn.core.connection_status import ConnectionReport, ConnectionStatus, connection_status
+from keyturn.core.grant_status import GrantReport, GrantStatus, grant_status
 from keyturn.core.reasons import Reason
 from support.argocd import built_in_health, configured_health
 from support.helm import Helm, HelmFailed
@@ -273,6 +274,34 @@ async def test_the_tools_see_how_a_connection_stands(cluster, crds, namespace, j
 
     seen = await judge.kstatus(made), configured_health(snippet(CONNECTIONS), made)[0]
     assert seen == CONNECTED[reasons]
+
+
+GRANTED = {
+    (): ("InProgress", "Progressing"),
+    (GrantReport(Reason.VAULT_UNAVAILABLE),): ("InProgress", "Progressing"),
+    (GrantReport(Reason.ITEM_NOT_FOUND, late=True),): ("InProgress", "Progressing"),
+    (GrantReport(Reason.RESOLVED),): ("Current", "Healthy"),
+    (GrantReport(Reason.RESOLVED, ignored=("spec.vaults",)),): ("Current", "Healthy"),
+    (GrantReport(Reason.ITEM_AMBIGUOUS),): ("Failed", "Degraded"),
+    (GrantReport(Reason.RESOLVED), GrantReport(Reason.EXPIRED)): ("Failed", "Degraded"),
+    (GrantReport(Reason.ITEM_NOT_FOUND), GrantReport(Reason.RESOLVED)): ("Current", "Healthy"),
+}
+
+
+@pytest.mark.parametrize("reports", GRANTED, ids=lambda each: "-".join(report.reason for report in each) or "new")
+async def test_the_tools_see_how_a_grant_stands(cluster, crds, namespace, judge, reports):
+    """A pipeline that applies a grant with its job waits until the items are found, and fails at once if they never will be."""
+    item = {"path": "vaults/Production/items/x", "fields": ["password"], "allow": ["read"]}
+    body = {"spec": {"to": [{"serviceAccount": "ci"}], "items": [item]}}
+    await cluster.create(ACCESS_GRANTS, namespace, "deploy", body, field_manager="kubectl")
+    made = await cluster.get(ACCESS_GRANTS, namespace, "deploy")
+    status = GrantStatus()
+    for report in reports:
+        status = grant_status(status, report, generation=made["metadata"]["generation"], now=datetime.now(UTC))
+        made = {**made, "status": status.to_manifest()}
+
+    seen = await judge.kstatus(made), configured_health(snippet(ACCESS_GRANTS), made)[0]
+    assert seen == GRANTED[reports]
 
 
 async def _consistent(judge, version) -> str:

@@ -7,7 +7,7 @@ import yaml
 
 from keyturn.cluster.discovery import crd_served
 from keyturn.cluster.gateway import Cluster
-from keyturn.cluster.resources import CONNECTIONS, CRDS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS
+from keyturn.cluster.resources import ACCESS_GRANTS, CONNECTIONS, CRDS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS
 from support.patience import PATIENCE_S
 
 _FOLDER = Path(__file__).resolve().parents[2] / "crds"
@@ -19,6 +19,6 @@ async def define_kinds(cluster: Cluster) -> None:
         for crd in yaml.safe_load_all(file.read_text()):
             await cluster.apply(CRDS, None, crd["metadata"]["name"], crd, field_manager="tests")
     async with asyncio.timeout(PATIENCE_S):
-        for kind in (ONEPASSWORD_ITEMS, KEYTURN_SECRETS, CONNECTIONS):
+        for kind in (ONEPASSWORD_ITEMS, KEYTURN_SECRETS, CONNECTIONS, ACCESS_GRANTS):
             while not await crd_served(cluster, kind):  # noqa: ASYNC110 - it is the server we wait for
                 await asyncio.sleep(0.05)

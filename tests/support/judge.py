@@ -12,7 +12,9 @@ _SOURCE = Path(__file__).resolve().parents[1] / "chart" / "go"
 def judge_program() -> Path:
     """The program around them; built if it is missing."""
     return go_program(
-        _SOURCE, "judge", label="kstatus, kind's loader and types of Flux, cert-manager and Prometheus from their modules"
+        _SOURCE,
+        "judge",
+        label="kstatus, kind's loader and types of Flux, cert-manager and Prometheus from their modules",
     )
 
 

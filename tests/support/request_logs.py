@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from keyturn.core.activity import ActivityEntry
 from keyturn.core.vault import VaultError
@@ -37,7 +38,7 @@ class FakeLog:
         self._made = 0
         self.add(count)
 
-    def add(self, count: int = 1, **said: str) -> list[ActivityEntry]:
+    def add(self, count: int = 1, **said: Any) -> list[ActivityEntry]:
         """So many requests are made."""
         first = self._made
         self._made += count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
 import signal
@@ -11,6 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Final
 
+from keyturn.base.call_id import current_call_id, process_call_id
 from keyturn.base.errors import translated
 from keyturn.base.log import info
 from keyturn.base.time import Time
@@ -64,6 +66,8 @@ async def run_broker(settings: BrokerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     time, shared = Time(), settings.shared
+    # What the process sends to vaults by itself; a read has the id of its record.
+    current_call_id.set(process_call_id("broker", shared.installation))
     labels = {provider.metrics_prefix: provider.label for provider in shared.providers}
     installed = [shared.provider.metrics_prefix] if shared.provider else []
     metrics = BrokerMetrics(version=version("keyturn"), time=time, providers=labels, installed=installed)
@@ -107,6 +111,9 @@ async def run_broker(settings: BrokerSettings) -> None:
 async def _serve(broker: Broker, server: BrokerServer, *, signalled: asyncio.Event) -> None:
     """Serve until the signal, and then for as long as clients may still come or wait for an answer."""
     loop = asyncio.get_running_loop()
+    # What there is now stays. Left out of account, all that requests leave behind is found soon, and at little cost.
+    gc.collect()
+    gc.freeze()
     # What is under way needs rights and vaults to its end, so the broker ends last.
     working = loop.create_task(broker.run(), name="broker")
     accepting = loop.create_task(server.run(), name="server")
@@ -142,7 +149,7 @@ def _addresses(settings: BrokerSettings, *, time: Time) -> list[tuple[Bind, Cert
 def _open_audit(settings: BrokerSettings, *, metrics: BrokerMetrics, time: Time) -> AuditLog:
     """The audit. If it cannot be written now, the log says so, and nothing is answered until it can."""
     instance = instance_name(settings.instance, secrets.token_bytes(4))
-    audit = AuditLog(settings.audit_file, instance=instance, time=time, count=metrics.recorded)
+    audit = AuditLog(settings.shared.audit_file, instance=instance, time=time, count=metrics.recorded)
     with suppress(AuditUnavailable):
         audit.check()
     return audit

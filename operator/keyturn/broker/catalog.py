@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from keyturn.base.time import Time
 from keyturn.broker.errors import NoConnection, NotFound
@@ -19,6 +21,9 @@ from keyturn.core.resolve import Unresolved
 from keyturn.core.secret_references import SecretReference
 from keyturn.core.serving import Consumer, serving
 from keyturn.core.vault import Scope, VaultError, VaultUnavailable
+
+_MOST_REMEMBERED: Final = 1000
+"""Service accounts whose catalog is remembered."""
 
 _LOOKED_FOR_EVERY = 10.0
 """Seconds for which a listing shows that a granted path means nothing: nobody may have a vault listed with each request."""
@@ -98,8 +103,20 @@ class Catalog:
         return NoConnection() if nothing_serves else NotFound()
 
 
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """The last catalog of a service account, and what it was made of.
+
+    Attributes:
+        indexes: of the connections that serve its grants, with their generations.
+    """
+
+    catalog: Catalog
+    indexes: tuple[tuple[object, int], ...]
+
+
 class Catalogs:
-    """Makes the catalog of an identity, anew for each request: rights that are withdrawn end at once.
+    """Makes the catalog of an identity. It is made anew for each request if anything of it may differ: rights end at once.
 
     Args:
         grants: of the cluster.
@@ -113,6 +130,8 @@ class Catalogs:
         self._connections = connections
         self._namespaces = namespaces
         self._time = time
+        # Of those that asked last: one may be granted thousands of items, and ask twenty times a second.
+        self._remembered: OrderedDict[tuple[str, str], _Remembered] = OrderedDict()
 
     async def known(self, identity: Identity) -> Catalog:
         """The catalog as far as the vaults are listed; no vault is asked.
@@ -124,7 +143,15 @@ class Catalogs:
         self._grants.check_fresh(identity.namespace)
         applying = self._grants.for_identity(identity, self._time.now())
         served = tuple([ServedGrant(grant, await self._serving(grant)) for grant in applying])
-        return self._resolved(served)
+        indexes = self._indexes(served)
+        account = (identity.namespace, identity.name)
+        known = self._remembered.get(account)
+        if known is None or known.indexes != indexes or known.catalog.served != served:
+            known = self._remembered[account] = _Remembered(self._resolved(served), indexes)
+        self._remembered.move_to_end(account)
+        if len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return known.catalog
 
     async def completed(self, catalog: Catalog) -> Catalog:
         """The same catalog once the vaults were asked for paths that stand for nothing that is listed, unless that was done lately."""
@@ -162,6 +189,11 @@ class Catalogs:
             found = serving(Consumer(namespace, labels), ref, known=known, installation=installation)
         return found.connection
 
+    def _indexes(self, served: Iterable[ServedGrant]) -> tuple[tuple[object, int], ...]:
+        names = dict.fromkeys(each.connection for each in served)
+        found = (connection for name in names if (connection := self._connections.get(name)) is not None)
+        return tuple((connection.index, connection.index.generation) for connection in found)
+
     def _resolved(self, served: Iterable[ServedGrant]) -> Catalog:
         served = tuple(served)
         items: dict[ItemKey, FoundItem] = {}
@@ -194,11 +226,19 @@ def _find(connection: Connection, granted: GrantedItem) -> FoundItem | None:
     return FoundItem(ItemKey(connection.name, resolved.scope, resolved.ref.id), connection, resolved, vault)
 
 
-_FITS = (
-    lambda name, identifier, title: name in {identifier, title},
-    lambda name, _, title: normalized(name) == normalized(title),
-    lambda name, _, title: same_but_for_case(name, title),
-)
+def _is_exact(name: str, identifier: str, title: str) -> bool:
+    return name in {identifier, title}
+
+
+def _is_spelt_alike(name: str, _: str, title: str) -> bool:
+    return normalized(name) == normalized(title)
+
+
+def _is_same_but_for_case(name: str, _: str, title: str) -> bool:
+    return same_but_for_case(name, title)
+
+
+_FITS: Final = (_is_exact, _is_spelt_alike, _is_same_but_for_case)
 """How a name may fit, the best first: as it is, spelt with other characters for the same letters, in another case."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from keyturn.broker.clients import Client, Clients
@@ -19,6 +19,8 @@ from keyturn.observe.broker_rows import ClosedBecause
 
 LONGEST_HEADERS: Final = 64 * 1024
 """Bytes of a request line with its headers."""
+
+_SLICE: Final = 16 * 1024
 
 HEADERS_WITHIN: Final = 10.0
 """Seconds from the beginning of a connection, or of a further request, to the end of its headers."""
@@ -94,11 +96,13 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        if self._refused:
-            return
         if self._late is None and not self._is_busy():
             self._expect_headers()
-        super().data_received(data)
+        # h11 only counts headers that are not complete yet, and one piece of data may hold very long ones.
+        for start in range(0, len(data), _SLICE):
+            if self._refused:
+                return
+            super().data_received(data[start : start + _SLICE])
         if self._is_busy():
             self._headers_came()
             if not self._client.busy:
@@ -130,7 +134,8 @@ class BoundedProtocol(H11Protocol):
         self._late = self.loop.call_later(_LINGER, self.transport.close)
 
     def _is_busy(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
 
     def _expect_headers(self) -> None:
         self._late = self.loop.call_later(HEADERS_WITHIN, self._too_slow)

@@ -16,41 +16,26 @@ from keyturn.broker.errors import (
     BrokerError,
     NotFound,
     TooLarge,
-    Unavailable,
     of_vault,
 )
-from keyturn.broker.flights import Flights
-from keyturn.broker.recording import Call, Recorder, Subject
+from keyturn.broker.recording import LISTING, Call, Recorder, Subject
 from keyturn.broker.services import Services
-from keyturn.control.connections.connection import Connection
+from keyturn.broker.upstream import Errand, Upstream
 from keyturn.core.access import Allowed, Denied, DeniedReason, decide, visible
 from keyturn.core.access_grant import AccessGrant, Action
 from keyturn.core.one_time_passwords import one_time_password
-from keyturn.core.polling import is_older
 from keyturn.core.references import FieldReference, Fields, has_value
 from keyturn.core.secret_references import ONE_TIME_PASSWORD, SecretReference
 from keyturn.core.shape_errors import ShapeError
-from keyturn.core.vault import CredentialRefused, Field, FieldKind, Item, VaultError, VaultUnavailable
+from keyturn.core.vault import Field, FieldKind, Item, VaultError
 
 _T = TypeVar("_T")
 
 LARGEST_ANSWER: Final = 10 << 20
 """Bytes of one file, and of all files of one answer."""
 
-LISTING: Final = "list"
-"""What records call a look at the names of files."""
-
-_WITHIN: Final = 25.0
-"""Seconds that the vault may take for one item, so that there is time left to record that it did not answer."""
-
 _AT_ONCE: Final = 8
 """Items that one request has fetched at the same time."""
-
-_FILES_AT_ONCE: Final = 4
-"""Files that are downloaded at the same time, for all callers: each may be as large as an answer."""
-
-_MOST_UNDER_WAY: Final = 200
-"""Items that are being fetched of one connection: requests that hang must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +61,7 @@ class OpenedItem:
         whole: with all that the vault answered; what leaves comes from `item` alone.
         item: what of it is there for this caller.
         allowed: why.
-        record_id: of the record that is to be written.
+        errand: on which the vault was asked.
         upstream: see `Subject`.
     """
 
@@ -84,7 +69,7 @@ class OpenedItem:
     whole: Item = field(repr=False)
     item: Item = field(repr=False)
     allowed: Allowed
-    record_id: str
+    errand: Errand
     upstream: str
 
 
@@ -120,13 +105,10 @@ class Reader:
     """
 
     def __init__(self, services: Services, catalogs: Catalogs, recorder: Recorder) -> None:
-        self._limits = services.limits
         self._time = services.time
         self._catalogs = catalogs
         self._recorder = recorder
-        self._items: Flights[tuple[Connection, str, str], Item] = Flights()
-        self._files: Flights[tuple[Connection, str, str, str], bytes] = Flights()
-        self._file_places = asyncio.Semaphore(_FILES_AT_ONCE)
+        self._upstream = Upstream(services)
 
     # What doors ask.
 
@@ -303,91 +285,45 @@ class Reader:
         Raises:
             BrokerError: it gets nothing.
         """
-        record_id = self._recorder.new_id()
+        errand = Errand(call.began, self._recorder.new_id())
         try:
             with translated(lambda error: of_vault(error) if isinstance(error, VaultError) else None):
-                opened = await self._fetch(call, catalog, found, record_id)
+                opened = await self._fetch(call, catalog, found, errand)
                 taken = await take(opened)
         except BrokerError as error:
-            await self._recorder.refused(call, error, Subject(*found.key), record_id=record_id, action=action)
+            subject = Subject(*found.key)
+            await self._recorder.refused(call, error, subject, record_id=errand.record_id, action=action)
             raise
         await self._conclude(call, opened, taken, action)
         return taken.answer
 
-    async def _fetch(self, call: Call, catalog: Catalog, found: FoundItem, record_id: str) -> OpenedItem:
+    async def _fetch(self, call: Call, catalog: Catalog, found: FoundItem, errand: Errand) -> OpenedItem:
         decision = self._decision(call, catalog, found, Action.READ)
         if isinstance(decision, Denied):
             raise NotFound if decision.reason is DeniedReason.NOT_GRANTED else ActionNotGranted
-        connection, (_, vault, item) = found.connection, found.key
-        whole, upstream = await self._ask(
-            connection,
-            self._items,
-            (connection, vault, item),
-            record_id,
-            lambda: connection.vaults.item(vault, item),
-        )
-        if is_older(whole.ref.revision, found.resolved.ref.revision):
-            raise VaultUnavailable("the item came at an older version than the listing of its vault says")
-        return OpenedItem(found, whole, visible(whole, decision.fields), decision, record_id, upstream)
+        whole, upstream = await self._upstream.item(errand, found)
+        return OpenedItem(found, whole, visible(whole, decision.fields), decision, errand, upstream)
 
     async def _bytes(self, opened: OpenedItem, file: Field, room: _Room) -> bytes:
         """The bytes of a file that is granted, if they fit into the answer."""
         if (file.size or 0) > room.left:
             raise TooLarge(f"the file is larger than the {LARGEST_ANSWER >> 20} MiB that one answer may have")
         room.left -= file.size or 0
-        connection, ref = opened.found.connection, opened.whole.ref
-        limit = file.size if file.size is not None else room.left
-
-        async def download() -> bytes:
-            async with self._file_places:
-                return await connection.vaults.file(ref, file, limit=limit)
-
-        key = (connection, ref.scope, ref.id, file.id)
-        data, _ = await self._ask(connection, self._files, key, opened.record_id, download)
+        limit = room.left if file.size is None else file.size
+        data = await self._upstream.file(opened.errand, opened.found.connection, opened.whole.ref, file, limit=limit)
         if file.size is None:
             room.left -= len(data)
         return data
 
-    async def _ask(
-        self,
-        connection: Connection,
-        flights: Flights[tuple[Connection, *tuple[str, ...]], _T],
-        key: tuple[Connection, *tuple[str, ...]],
-        record_id: str,
-        start: Callable[[], Awaitable[_T]],
-    ) -> tuple[_T, str]:
-        """Ask a vault, unless the same is being asked already.
-
-        Raises:
-            VaultError: it does not answer that.
-            TooManyRequests: its quota is used up.
-            Unavailable: too much is being asked of it already.
-        """
-        connection.health.check()
-        if key not in flights:
-            self._limits.spend(connection.name, connection.provider.budget)
-            if sum(other[0] is connection for other in flights) >= _MOST_UNDER_WAY:
-                raise Unavailable("the vault is slow, and asked for much already", retry_after=1, reason="VaultBusy")
-        try:
-            async with asyncio.timeout(_WITHIN):
-                return await flights.join(key, record_id, start)
-        except TimeoutError:
-            connection.health.report_failure()
-            raise VaultUnavailable(f"the vault did not answer within {_WITHIN:.0f} s") from None
-        except (CredentialRefused, VaultUnavailable):
-            # Its poller looks whether it is down, and closes it for all if so.
-            connection.health.report_failure()
-            raise
-
     async def _conclude(self, call: Call, opened: OpenedItem, taken: _Taken[_T], action: str) -> None:
-        record_id, upstream = opened.record_id, opened.upstream
+        record_id, upstream = opened.errand.record_id, opened.upstream
         version = opened.item.ref.revision
         number = int(version) if version.isascii() and version.isdecimal() else 0
         for grant, names in _by_grant(opened, taken):
             subject = Subject(*opened.found.key, version=number, fields=names, upstream=upstream)
             await self._recorder.allowed(call, grant, subject, record_id=record_id, action=action)
             # A further record is about the same request to the vault.
-            record_id, upstream = self._recorder.new_id(), upstream or opened.record_id
+            record_id, upstream = self._recorder.new_id(), upstream or opened.errand.record_id
         if taken.missed is not None:
             missed = Subject(*opened.found.key, upstream=upstream)
             await self._recorder.refused(call, taken.missed, missed, record_id=record_id, action=action)

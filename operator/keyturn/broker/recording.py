@@ -17,6 +17,11 @@ from keyturn.core.audit import AuditCaller, AuditRecord, Door, RecordedGrant, Re
 _REMEMBERED: Final = 1000
 """Records that callers can see again, of all callers together."""
 
+LISTING: Final = "list"
+"""What records call a look at names: of vaults, items, files, or the caller's grants."""
+
+_GRANTED: Final = "Granted"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -85,8 +90,16 @@ class Recorder:
             AuditUnavailable: it gets nothing.
         """
         given = RecordedGrant.of(grant)
-        await self._write(call, action, RecordOutcome.ALLOWED, "Granted", subject, record_id=record_id, grant=given)
+        await self._write(call, action, RecordOutcome.ALLOWED, _GRANTED, subject, record_id=record_id, grant=given)
         self._metrics.grant_used(str(grant.key))
+
+    async def listed(self, call: Call, action: str = LISTING) -> None:
+        """A caller gets names of what it may find, and no value, once this has returned.
+
+        Raises:
+            AuditUnavailable: it gets nothing.
+        """
+        await self._write(call, action, RecordOutcome.ALLOWED, _GRANTED, NOTHING, record_id=self.new_id())
 
     async def refused(
         self,

@@ -24,9 +24,6 @@ from keyturn.setting_sources import (
 from keyturn.setting_texts import SettingsError, read_address
 from keyturn.settings import DEFAULTS, Settings, read_shared_settings, shared_variables
 
-STANDARD_OUTPUT: Final = "-"
-"""Stands for standard output in place of the audit's file."""
-
 _BIND: Final = ":8443"
 
 
@@ -35,12 +32,12 @@ class BrokerSettings:
     """Everything that can be chosen about a running broker.
 
     Attributes:
-        shared: what the operator has as well: providers, the installation's own connection, polling, namespaces, endpoints, log.
+        shared: what the operator has as well: providers, the installation's own connection, polling, namespaces, endpoints, log, and
+            where the audit goes.
         bind_address: where TLS is served; None for nowhere.
         tls_cert_file: the certificate and its chain, in PEM; None if TLS is not served.
         tls_key_file: its key.
         insecure_bind_address: where plain HTTP is served, on a loopback address; None for nowhere.
-        audit_file: takes the records of the audit; `STANDARD_OUTPUT` for that.
         instance: names this process in these records.
     """
 
@@ -49,13 +46,9 @@ class BrokerSettings:
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
     insecure_bind_address: Bind | None = None
-    audit_file: str = STANDARD_OUTPUT
     instance: str = ""
 
 
-_AUDIT_FILE = Variable(
-    "KEYTURN_AUDIT_FILE", "audit_file", lambda _name, text: text, "file that takes the audit; - for standard output"
-)
 _VARIABLES = (
     *shared_variables(
         "POLLING_INTERVAL",
@@ -63,11 +56,10 @@ _VARIABLES = (
         "KEYTURN_ALLOWED_HOSTS",
         "KEYTURN_FULL_PASS_INTERVAL",
         "KEYTURN_INSTALLATION",
+        "KEYTURN_AUDIT_FILE",
     ),
-    _AUDIT_FILE,
     Variable("POD_NAME", "pod_name", lambda _name, text: text, "name of this replica in the audit"),
 )
-_BROKER_DEFAULTS: Final = {**DEFAULTS, "audit_file": STANDARD_OUTPUT}
 
 
 def broker_parser() -> argparse.ArgumentParser:
@@ -77,7 +69,7 @@ def broker_parser() -> argparse.ArgumentParser:
         "Run the broker: it hands granted fields to known identities. Most settings are environment variables; see below.",
         table=_VARIABLES,
         providers=PROVIDERS,
-        defaults=_BROKER_DEFAULTS,
+        defaults=DEFAULTS,
     )
     parser.add_argument(
         "--bind-address",
@@ -110,7 +102,6 @@ def read_broker_settings(
     """
     flags = broker_parser().parse_args(arguments)
     chosen = read_shared_settings(flags, environment, table=_VARIABLES, providers=providers)
-    audit_file = chosen.pop("audit_file", STANDARD_OUTPUT)
     shared = Settings(**chosen)
     insecure = _read_loopback(flags.insecure_bind_address)
     text = flags.bind_address or ("0" if insecure is not None and flags.tls_cert_file is None else _BIND)
@@ -128,7 +119,6 @@ def read_broker_settings(
         tls_cert_file=flags.tls_cert_file,
         tls_key_file=flags.tls_private_key_file,
         insecure_bind_address=insecure,
-        audit_file=audit_file,
         instance=shared.pod_name or socket.gethostname(),
     )
 

@@ -11,7 +11,7 @@ from keyturn.core.access_grant import AccessGrant, GrantedItem
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import FURTHER_ITEMS, ITEM_PATH
 from keyturn.core.paths import normalized
-from keyturn.core.rbac import RoleBinding, Subject, readers_of
+from keyturn.core.rbac import RbacSubject, RoleBinding, readers_of
 from keyturn.core.request import Key, SecretRequest
 
 
@@ -72,28 +72,31 @@ class ItemObjects:
         found = {named.by_ids for named in self._named() if wanted in {normalized(named.written), named.by_ids}}
         return tuple(sorted(found - {""}))
 
-    def readers(self, path: str, bindings: Iterable[RoleBinding], *, now: datetime) -> Iterator[ItemReader]:
+    def readers(self, path: str, rights: Iterable[RoleBinding], *, now: datetime) -> Iterator[ItemReader]:
         """Everybody who could get at an item, with each way in which he could.
 
         Args:
             path: `vaults/<vault>/items/<item>`, by titles or ids.
-            bindings: that give rights on Secrets.
+            rights: on Secrets.
             now: with its zone; grants that have ended by now give nothing.
         """
-        wanted = _Wanted(normalized(path), frozenset({normalized(path), *self.ids_of(path)}))
+        wanted = self._wanted(path)
         for grant in sorted(self.grants, key=lambda each: each.key):
             if not grant.deleting and not grant.is_expired(now):
                 yield from _by_grant(grant, wanted)
-        for reader in readers_of(sorted(self.secrets_with(path)), bindings):
+        for reader in readers_of(sorted(self.secrets_with(path)), rights):
             who, through = str(reader.subject), f"Secret {reader.secret}"
-            yield ItemReader(who, reader.verbs, (), through, reader.binding)
+            yield ItemReader(who, reader.verbs, (), through, reader.by)
 
     def secrets_with(self, path: str) -> frozenset[Key]:
         """The Secrets that hold an item, or will once they are synced."""
-        wanted = _Wanted(normalized(path), frozenset({normalized(path), *self.ids_of(path)}))
+        wanted = self._wanted(path)
         requested = {each.key for each in self.requests if wanted.is_any_of(_named_by(each))}
         held = {Key(*each.key) for each in self.secrets if wanted.is_any_of(_held_by(each))}
         return frozenset(requested | held)
+
+    def _wanted(self, path: str) -> _Wanted:
+        return _Wanted(frozenset({normalized(path), *self.ids_of(path)}))
 
     def _named(self) -> Iterator[NamedItem]:
         for grant in self.grants:
@@ -106,13 +109,12 @@ class ItemObjects:
 
 
 class _Wanted(NamedTuple):
-    """The item that is asked for: by the path as asked, and by all paths by ids that it may mean."""
+    """The item that is asked for: by its path as asked, and by all paths by ids that this may mean."""
 
-    path: str
-    ids: frozenset[str]
+    paths: frozenset[str]
 
     def is_any_of(self, named: Iterable[NamedItem]) -> bool:
-        return any(each.by_ids in self.ids or normalized(each.written) == self.path for each in named)
+        return any({normalized(each.written), each.by_ids} & self.paths for each in named)
 
 
 def _by_grant(grant: AccessGrant, wanted: _Wanted) -> Iterator[ItemReader]:
@@ -121,7 +123,7 @@ def _by_grant(grant: AccessGrant, wanted: _Wanted) -> Iterator[ItemReader]:
         written = str(item.path)
         if item.allow and wanted.is_any_of([NamedItem(written, found.get(written, ""))]):
             for account in sorted(grant.service_accounts):
-                who = str(Subject("ServiceAccount", grant.key.namespace, account))
+                who = str(RbacSubject("ServiceAccount", grant.key.namespace, account))
                 yield _granted(who, grant, item)
 
 

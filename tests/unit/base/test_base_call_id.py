@@ -80,5 +80,5 @@ async def test_tasks_inherit_the_id_and_keep_theirs_to_themselves():
 
     made = await asyncio.gather(call("a"), call("b"))
 
-    assert made == [("keyturn/1 (process)", "keyturn/1 (a)"), ("keyturn/1 (process)", "keyturn/1 (b)")]
+    assert list(made) == [("keyturn/1 (process)", "keyturn/1 (a)"), ("keyturn/1 (process)", "keyturn/1 (b)")]
     assert user_agent("keyturn/1") == "keyturn/1 (process)"

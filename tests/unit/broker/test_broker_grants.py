@@ -14,7 +14,7 @@ from keyturn.core.connection import ConnectionKey, read_connection
 from keyturn.core.paths import ItemPath
 from keyturn.core.request import DEFAULT_CONNECTION
 from support.broker_context import broker_context
-from support.event_loop import until
+from support.event_loop import turns, until
 from support.fake_api import FakeApiServer
 from support.fake_time import FakeTime
 
@@ -141,7 +141,7 @@ async def test_nobody_has_rights_once_the_watch_has_been_silent_for_a_minute():
         await world.grants.listed()
         world.api.fail("list", ACCESS_GRANTS, status=503, times=10_000)
         for _ in range(int(STALE_AFTER)):
-            await until(lambda: True)
+            await turns(5)
             world.later()
         world.grants.check_fresh()
         world.later(1)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,11 +23,12 @@ from keyturn.core.activity import (
 from keyturn.core.audit import SCHEMA, chain_hash
 from keyturn.core.audit_chain import verify
 from keyturn.core.export_position import ExportPosition
+from support.fake_vaults import FakeVaults
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 ULID = "01JDXW6K3V0Q8ZC4T5YB7N2M9R"
 TOKENS = {"jti-work": "team/work"}
-PLACE = {"seq": 1, "prev": "", "instance": "pod.00"}
+PLACE: dict[str, Any] = {"seq": 1, "prev": "", "instance": "pod.00"}
 
 
 def entry(**given):
@@ -239,4 +241,4 @@ def test_a_position_is_that_of_an_entry():
 
 def test_vaults_without_a_log_have_none():
     """Only Connect has one that can be read."""
-    assert activity_log_of(object()) is None
+    assert activity_log_of(FakeVaults()) is None

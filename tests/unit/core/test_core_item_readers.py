@@ -8,14 +8,16 @@ from keyturn.core.access_grant import read_access_grant
 from keyturn.core.item_readers import ItemObjects, ItemReader
 from keyturn.core.keyturnsecret import request_from_keyturn_secret
 from keyturn.core.metadata import ObjectMeta
-from keyturn.core.rbac import RoleBinding, SecretRule, Subject
+from keyturn.core.rbac import RbacSubject, RoleBinding, SecretRule
 from keyturn.core.request import Key, request_from_item
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 TITLE, IDS = "vaults/Production/items/database", "vaults/v1/items/i1"
 OTHER_TITLE, OTHER_IDS = "vaults/Production/items/mail", "vaults/v1/items/i2"
 
-ALICE = RoleBinding("RoleBinding", "team-a", "readers", (Subject("User", "", "alice"),), (SecretRule(("get", "list")),))
+ALICE = RoleBinding(
+    "RoleBinding", "team-a", "readers", (RbacSubject("User", "", "alice"),), (SecretRule(("get", "list")),)
+)
 
 
 def grant(name="deploy", path=TITLE, *, found=IDS, **spec):

@@ -204,60 +204,66 @@ def test_a_long_line_that_a_fifo_takes_in_pieces_is_finished(fifo):
     sink.close()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def standard_output():
     """Replaces the descriptor 1 by one end of a pipe, whose other end this is."""
     kept = os.dup(1)
     read, write = os.pipe()
     os.dup2(write, 1)
     os.close(write)
-    yield read
-    os.dup2(kept, 1)
-    os.close(kept)
-    with contextlib.suppress(OSError):
-        os.close(read)
+    try:
+        yield read
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        with contextlib.suppress(OSError):
+            os.close(read)
 
 
-def test_standard_output_is_never_closed(standard_output):
+def test_standard_output_is_never_closed():
     """The descriptor would be given to the next connection, and records sent there."""
-    sink = LineSink("-")
+    with standard_output() as reader:
+        sink = LineSink("-")
 
-    assert put(sink, ONE)
-    sink.close()
-    assert put(sink, TWO)
-    assert os.read(standard_output, 65536) == ONE + TWO
+        assert put(sink, ONE)
+        sink.close()
+        assert put(sink, TWO)
+        assert os.read(reader, 65536) == ONE + TWO
 
 
-def test_a_pipe_that_nobody_reads_any_more_is_an_error_and_no_end(standard_output):
+def test_a_pipe_that_nobody_reads_any_more_is_an_error_and_no_end():
     """The process goes on without a signal."""
-    os.close(standard_output)
-    sink = LineSink("-")
+    with standard_output() as reader:
+        os.close(reader)
+        sink = LineSink("-")
 
-    for _ in range(2):
-        with pytest.raises(SinkError, match="nobody reads from it"):
-            put(sink, ONE)
+        for _ in range(2):
+            with pytest.raises(SinkError, match="nobody reads from it"):
+                put(sink, ONE)
 
 
-def test_a_closed_standard_output_is_an_error(standard_output):
+def test_a_closed_standard_output_is_an_error():
     """Also if the process was started without one."""
-    os.close(1)
+    with standard_output():
+        os.close(1)
 
-    with pytest.raises(SinkError, match="it is closed"):
-        put(LineSink("-"), ONE)
+        with pytest.raises(SinkError, match="it is closed"):
+            put(LineSink("-"), ONE)
     assert LineSink("-").name == "standard output"
 
 
-def test_a_stream_that_is_full_is_finished_later(standard_output, path):
+def test_a_stream_that_is_full_is_finished_later(path):
     """Standard output may be a file on a full disk. It is not ours to cut: others may write there, too."""
-    with path.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-    sink = LineSink("-")
-    put(sink, ONE)
-    with full_after(len(ONE) + 100), pytest.raises(SinkError):
-        put(sink, TWO)
+    with standard_output():
+        with path.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+        sink = LineSink("-")
+        put(sink, ONE)
+        with full_after(len(ONE) + 100), pytest.raises(SinkError):
+            put(sink, TWO)
 
-    assert sink.unsent == TWO[100:]
-    assert sink.push()
+        assert sink.unsent == TWO[100:]
+        assert sink.push()
     assert path.read_bytes() == ONE + TWO
 
 

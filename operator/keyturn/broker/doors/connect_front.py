@@ -16,8 +16,8 @@ from keyturn.broker.doors.connect_forms import activity_form, file_form, item_fo
 from keyturn.broker.doors.filters import parse_filter
 from keyturn.broker.doors.problems import ALWAYS, CONNECT_VERSION, json_answer
 from keyturn.broker.errors import BadRequest, BrokerError, NotFound, of_vault
-from keyturn.broker.reading import LISTING, Reader
-from keyturn.broker.recording import Call, Recorder
+from keyturn.broker.reading import Reader
+from keyturn.broker.recording import LISTING, Call, Recorder
 
 _VAULT_ATTRIBUTES: Final = frozenset({"name", "title"})
 _ITEM_ATTRIBUTES: Final = frozenset({"title", "tag"})
@@ -49,17 +49,20 @@ class ConnectFront:
             found = [form for form in found if wanted.accepts(form.get("name", ""))]
         if not found and catalog.error is not None:
             # Nobody knows whether the list is empty.
-            raise of_vault(catalog.error)
-        return _answer(found)
+            error = of_vault(catalog.error)
+            await self._recorder.refused(call, error, action=LISTING)
+            raise error
+        return await self._listed(call, found)
 
     async def vault(self, call: Call, request: Request) -> Response:
         """`GET /v1/vaults/{vault}`."""
         catalog = await self._catalog(call)
-        return _answer(_vaults(self._inside(catalog, request))[0])
+        inside = await self._inside(call, catalog, request)
+        return await self._listed(call, _vaults(inside)[0])
 
     async def items(self, call: Call, request: Request) -> Response:
         """`GET /v1/vaults/{vault}/items`."""
-        inside = self._inside(await self._catalog(call), request)
+        inside = await self._inside(call, await self._catalog(call), request)
         if text := request.query_params.get("filter"):
             wanted = parse_filter(text, _ITEM_ATTRIBUTES)
             if wanted.attribute == "tag":
@@ -67,7 +70,7 @@ class ConnectFront:
             else:
                 inside = [each for each in inside if wanted.accepts(each.resolved.ref.title)]
         # Of several connections that have one item, none is chosen here, nor by what reads it.
-        return _answer(list({each.key.item: summary_form(each) for each in inside}.values()))
+        return await self._listed(call, list({each.key.item: summary_form(each) for each in inside}.values()))
 
     async def item(self, call: Call, request: Request) -> Response:
         """`GET /v1/vaults/{vault}/items/{item}`."""
@@ -107,7 +110,7 @@ class ConnectFront:
             await self._recorder.refused(call, error, action=LISTING)
             raise
 
-    def _inside(self, catalog: Catalog, request: Request) -> Sequence[FoundItem]:
+    async def _inside(self, call: Call, catalog: Catalog, request: Request) -> Sequence[FoundItem]:
         """The items that the caller finds in the vault that a path names.
 
         Raises:
@@ -116,8 +119,14 @@ class ConnectFront:
         vault = request.path_params["vault"]
         inside = [each for each in catalog.items if each.key.vault == vault]
         if not inside:
-            raise NotFound if catalog.error is None else of_vault(catalog.error)
+            error = catalog.not_found() if catalog.error is None else of_vault(catalog.error)
+            await self._recorder.refused(call, error, action=LISTING)
+            raise error
         return inside
+
+    async def _listed(self, call: Call, data: Any) -> Response:
+        await self._recorder.listed(call)
+        return _answer(data)
 
 
 def heartbeat() -> Response:

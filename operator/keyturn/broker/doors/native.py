@@ -15,7 +15,7 @@ from keyturn.broker.catalog import Catalogs, ServedGrant
 from keyturn.broker.doors.problems import ALWAYS, json_answer
 from keyturn.broker.errors import BadRequest, BrokerError, UnreadableReference
 from keyturn.broker.reading import Reader, Value
-from keyturn.broker.recording import Call, Recorder
+from keyturn.broker.recording import LISTING, Call, Recorder
 from keyturn.core.secret_references import BadReference, SecretReference, parse_secret_reference
 
 MOST_REFERENCES: Final = 100
@@ -64,8 +64,9 @@ class NativeDoor:
         try:
             catalog = await self._catalogs.known(call.identity)
         except BrokerError as error:
-            await self._recorder.refused(call, error, action="list")
+            await self._recorder.refused(call, error, action=LISTING)
             raise
+        await self._recorder.listed(call)
         return json_answer({"grants": [_grant(served) for served in catalog.served]})
 
 

@@ -63,7 +63,7 @@ def create_app(services: Services) -> ASGIApp:
         connect("/v1/activity", front.activity),
         Route("/heartbeat", _Open(heartbeat)),
         Route("/health", _Open(health)),
-        Route("/keyturn.pyz", client_file),
+        Route("/keyturn.pyz", _Open(client_file)),
         connect("/v1/vaults/{rest:path}", front.nowhere),
         route("/v1/{rest:path}", front.nowhere, Door.NATIVE, native_problem, frozenset({*READING, *_WRITING})),
     ]

@@ -17,14 +17,16 @@ from keyturn.broker.catalog import Catalog, Catalogs, FoundItem
 from keyturn.broker.doors.problems import json_answer, native_problem
 from keyturn.broker.errors import BrokerError, NoConnection, ReconnectRequired, Unavailable, of_vault
 from keyturn.broker.flights import Flights
-from keyturn.broker.reading import LISTING
-from keyturn.broker.recording import Call, Recorder
+from keyturn.broker.recording import LISTING, Call, Recorder
 from keyturn.control.connections.connection import Connection, Connections
 from keyturn.core.access_grant import ALL_FIELDS
 from keyturn.core.vault import VaultError
 
 SPACING: Final = 10.0
 """Seconds between two looks at one connection: callers who ask sooner are answered from memory."""
+
+_SYNC: Final = "sync"
+"""What records call a look at what changed."""
 
 _LONGEST: Final = 200
 """Characters of a text of an item: titles are written by anybody, and read by models."""
@@ -58,13 +60,15 @@ class VaultApi:
         shown = [each for each in catalog.items if _is_about(each, words)]
         if "url" in request.query_params:
             shown = [each for each in shown if any(_same_site(host, other) for other in _hosts(each))]
+        await self._recorder.listed(call)
         return json_answer([_form(each, catalog) for each in shown])
 
     async def sync(self, call: Call, _: Request) -> Response:
         """`POST /v1/vault/items/sync`: have the vaults listed now, and say what changed for the caller."""
-        before = await self._known(call)
+        before = await self._known(call, _SYNC)
         names = sorted({served.connection for served in before.served if served.connection})
         if not names:
+            await self._recorder.refused(call, NoConnection(), action=_SYNC)
             raise NoConnection
         failures = [
             (name, error)
@@ -72,18 +76,21 @@ class VaultApi:
             if error is not None
         ]
         if len(failures) == len(names):
-            return self._all_failed([error for _, error in failures])
-        after = await self._known(call)
+            return await self._all_failed(call, [error for _, error in failures])
+        after = await self._known(call, _SYNC)
         answer: dict[str, Any] = {"items": len(after.items), "sync_summary": _summary(before, after)}
+        await self._recorder.listed(call, _SYNC)
         if failures:
             answer["errors"] = [{"connectionId": name, "code": error.code} for name, error in failures]
         return json_answer(answer)
 
-    def _all_failed(self, errors: Sequence[BrokerError]) -> Response:
-        if all(isinstance(error, ReconnectRequired) for error in errors):
-            # Here alone a vault's refusal is a 401: whoever reads this asks people to connect the account again.
-            return native_problem(errors[0], status=401)
-        raise next(error for error in errors if not isinstance(error, ReconnectRequired))
+    async def _all_failed(self, call: Call, errors: Sequence[BrokerError]) -> Response:
+        others = [error for error in errors if not isinstance(error, ReconnectRequired)]
+        await self._recorder.refused(call, [*others, *errors][0], action=_SYNC)
+        if others:
+            raise others[0]
+        # Here alone a vault's refusal is a 401: whoever reads this asks people to connect the account again.
+        return native_problem(errors[0], status=401)
 
     async def _look(self, name: str) -> BrokerError | None:
         """Have the vaults of a connection listed, unless that was done just now. Returns why it failed; None if it did not."""
@@ -106,11 +113,11 @@ class VaultApi:
             return of_vault(error)
         return None
 
-    async def _known(self, call: Call) -> Catalog:
+    async def _known(self, call: Call, action: str = LISTING) -> Catalog:
         try:
             return await self._catalogs.known(call.identity)
         except BrokerError as error:
-            await self._recorder.refused(call, error, action=LISTING)
+            await self._recorder.refused(call, error, action=action)
             raise
 
 

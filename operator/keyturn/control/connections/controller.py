@@ -18,6 +18,7 @@ from keyturn.control.connections.unsupported import UNSUPPORTED
 from keyturn.control.context import ConnectionContext
 from keyturn.control.queue import WorkQueue
 from keyturn.core.connection import ConnectionKey, ConnectionSpec
+from keyturn.core.connection_status import ConnectionStatus
 from keyturn.core.vault import NotOpenedYet, VaultUnavailable
 
 _log = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class ConnectionController:
         if new is None:
             if self._reports is not None:
                 self._reports.forget(key)
-        elif old is None or old != new or old.sync_requested != new.sync_requested:
+        elif old is None or old != new or _says(old) != _says(new):
             self._note(key)
             if old is not None and old == new and new.asks_for_sync:
                 # Who asks for a sync may have put a good credential into its place a moment before.
@@ -207,6 +208,11 @@ class ConnectionController:
         for key, opened in list(self._opened.items()):
             if any(found.get((key.namespace, name), version) != version for name, version in opened.versions):
                 self._queue.add(key)
+
+
+def _says(spec: ConnectionSpec) -> tuple[str, ConnectionStatus]:
+    """What else of an object has to do with its status: what it asks for, and the status itself, which is not only ours to write."""
+    return spec.sync_requested, spec.status
 
 
 async def _close(account: Account) -> None:

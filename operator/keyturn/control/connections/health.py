@@ -88,6 +88,10 @@ class ConnectionHealth:
         """Have each change of the reported state given to a listener."""
         self._listeners.append(listener)
 
+    def retire(self) -> None:
+        """The connection was removed. What still waits for its answers finds out about it alone, and it is nobody's news."""
+        self._listeners.clear()
+
     def check(self) -> None:
         """Call before a request that the poller does not send.
 

@@ -13,7 +13,7 @@ from keyturn.cluster import ACCESS_GRANTS, ClusterError, Conflict, NotFound
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.poller import Polled
 from keyturn.control.context import Context
-from keyturn.control.grants.looking import Found, GrantLooks
+from keyturn.control.grants.looking import GrantLooks, PathMeanings
 from keyturn.control.grants.objects import GrantObjects
 from keyturn.control.grants.served import ServedGrants
 from keyturn.control.queue import WorkQueue
@@ -58,7 +58,7 @@ class _State:
     seen: tuple[str, int]
     changed_at: float
     failing_since: float | None = None
-    found: Found = ()
+    found: PathMeanings = ()
 
 
 class GrantController:
@@ -227,8 +227,8 @@ class GrantController:
         self._objects.wrote_status(grant, status, resource_version=answer["metadata"]["resourceVersion"])
 
     def _log(self, grant: AccessGrant, status: GrantStatus) -> None:
-        stalled = status.condition("Stalled")
-        if stalled is not None and stalled.reason != grant.status.reason:
+        stalled, before = status.condition("Stalled"), grant.status.condition("Stalled")
+        if stalled is not None and (before is None or before.reason != stalled.reason):
             fields = {"reason": stalled.reason, "message": stalled.message}
             _SAID(_log, kind=ACCESS_GRANTS.kind, **grant.key._asdict(), **fields)
 

@@ -81,10 +81,10 @@ def token_id(token: str) -> str:
     """
     payload = token.split(".")[1:2]
     try:
-        claims = json.loads(base64.urlsafe_b64decode(payload[0] + "==")) if payload else None
+        read = json.loads(base64.urlsafe_b64decode(payload[0] + "==")) if payload else None
     except (ValueError, RecursionError):
         return ""
-    found = claims.get("jti") if isinstance(claims, dict) else None
+    found = read.get("jti") if isinstance(read, dict) else None
     return found[:_LONGEST_ID] if isinstance(found, str) else ""
 
 
