@@ -18,7 +18,7 @@ from bench_measures import quantile
 from localcluster import LocalCluster
 from support.broker import VAULT, Brokering
 
-ITEMS = 200
+ITEMS = 64
 IN_TURN = 2_000
 """Reads one after the other."""
 RATE, SECONDS = 500, 60

@@ -18,7 +18,7 @@ TEXT = PAGE.read_text()
 def rows():
     """Codes with their statuses, as the page has them."""
     found = {}
-    for line in TEXT[TEXT.index("## Errors") :].splitlines():
+    for line in re.findall(r"^\| `.*$", TEXT[TEXT.index("## Errors") :], re.MULTILINE):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         for code in re.findall(r"`([a-z_]+)`", cells[0]):
             found[code] = int(cells[1])

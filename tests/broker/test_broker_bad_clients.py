@@ -3,7 +3,7 @@
 import resource
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import psutil
@@ -12,6 +12,8 @@ import pytest
 from support.broker import BrokerProcess
 from support.patience import PATIENCE_S
 
+# The beginning of a ClientHello that never goes on.
+_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 REF = {"ref": "op://Production/database/password"}
 _MIB = 1 << 20
 
@@ -25,14 +27,18 @@ def token(brokering):
 
 
 @contextmanager
-def connected(broker: BrokerProcess, number: int, *, plain: bool):
-    """So many open connections that say nothing."""
+def connected(broker: BrokerProcess, number: int, *, plain: bool, first: bytes = b""):
+    """So many open connections that say nothing after this."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     port = broker.plain_port if plain else broker.port
     opened = []
     try:
-        opened.extend(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(number))
+        for _ in range(number):
+            connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+            opened.append(connection)
+            with suppress(ConnectionError):
+                connection.sendall(first)
         yield opened
     finally:
         for each in opened:
@@ -56,17 +62,17 @@ def slowest_read(broker: BrokerProcess, token: str, number: int = 10) -> float:
     return slowest
 
 
-@pytest.mark.parametrize("plain", [True, False])
-def test_ten_thousand_open_connections_delay_nobody(brokering, token, plain):
+@pytest.mark.parametrize(("plain", "first"), [(True, b""), (True, b"GET /v1"), (False, b""), (False, _HELLO)])
+def test_ten_thousand_open_connections_delay_nobody(brokering, token, plain, first):
     """They make room for whoever asks something, and memory stays bounded."""
     broker = brokering.broker
     slowest_read(broker, token)
     before = memory(broker)
-    with connected(broker, 10_000, plain=plain):
+    with connected(broker, 10_000, plain=plain, first=first):
         assert slowest_read(broker, token) < 5.0
-        assert broker.metric("keyturn_broker_connections") <= 1000
+        assert broker.metric("keyturn_broker_connections") <= 500
         assert broker.get("/readyz")[0] == 200
-        assert memory(broker) - before < 100 * _MIB
+        assert memory(broker) - before < 200 * _MIB
     assert broker.metric("keyturn_broker_connections_closed_total", reason="too_many") >= 8000
 
 
@@ -117,7 +123,6 @@ def test_a_body_that_comes_slowly_is_given_up(brokering, token):
         "/v1/readx",
         "/metrics",
         "/healthz",
-        "/v1/../v1/read",
         "/%2e%2e/etc/passwd",
         "/v1/read%00",
     ],

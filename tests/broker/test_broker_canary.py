@@ -71,16 +71,14 @@ def through_doors(client, vault, item):
     return [answer.status_code for answer in answers]
 
 
-@pytest.mark.parametrize("log_format", ["console", "json"])
-def test_neither_a_value_nor_a_token_is_in_anything_else(brokering, item, log_format):
-    """Put through every door, with success and with every failure, also at debug level."""
+def test_neither_a_value_nor_a_token_is_in_anything_else(brokering, item):
+    """Put through every door, with success and with every failure, at debug level, with all that a line of JSON says."""
     brokering.grant("canary", "login", to=["canary"], fields=["password", "file"])
-    broker = brokering.start("--log-level=debug", f"--log-format={log_format}")
-    pod = f"runner-{log_format}"
-    brokering.pod(pod, account="canary")
+    broker = brokering.start("--log-level=debug", "--log-format=json")
+    brokering.pod("runner", account="canary")
     tokens = [
         brokering.token("canary"),
-        brokering.token("canary", pod=pod),
+        brokering.token("canary", pod="runner"),
         brokering.token("canary", audience=""),
         brokering.token("nobody"),
         f"{CANARY.encode().hex()}.{CANARY.encode().hex()}.x",

@@ -65,7 +65,11 @@ def test_a_grant_that_is_revoked_during_an_outage_counts_no_more_soon_after_it(b
     token = brokering.token("web")
     ref = {"ref": "op://Production/other/password"}
     with broker.client(token) as client:
-        assert client.get("/v1/read", params=ref).text == "canary-other"
+
+        def given() -> None:
+            assert client.get("/v1/read", params=ref).text == "canary-other"
+
+        eventually_sync(given)
         gate.close()
         brokering.revoke("revoked")
         time.sleep(2.0)

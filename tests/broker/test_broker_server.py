@@ -139,7 +139,7 @@ async def test_a_client_may_ask_several_times(serving):
     writer.close()
 
 
-@pytest.mark.parametrize("length", [LONGEST_HEADERS + 1, 1 << 20])
+@pytest.mark.parametrize("length", [LONGEST_HEADERS + (32 << 10), 1 << 20])
 async def test_headers_that_are_too_long_are_refused(serving, length):
     """The client gets to read it, also if it goes on sending. Nobody else is kept waiting."""
     request = GET[:-2] + b"X-Long: " + b"x" * length + b"\r\n\r\n"
@@ -183,6 +183,7 @@ async def test_a_body_that_is_too_long_is_refused(serving):
 async def test_headers_that_do_not_come_in_time_end_the_connection(serving, monkeypatch):
     """Whoever sends a byte now and then keeps no place for ever."""
     monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.2)
+    monkeypatch.setattr(server, "_SILENT", 0.2)
     reader, writer = await serving.connect()
     slow, other = await serving.connect()
     other.write(b"GET / HT")
@@ -272,8 +273,8 @@ async def test_tls_is_served(authority, files):
             await serving.ask(context=trust(trustme.CA()))
 
         old = trust(authority)
-        old.maximum_version = ssl.TLSVersion.TLSv1_1
-        old.minimum_version = ssl.TLSVersion.TLSv1
+        with pytest.warns(DeprecationWarning, match="TLSv1"):
+            old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
         old.set_ciphers("ALL:@SECLEVEL=0")
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await serving.ask(context=old)
@@ -287,6 +288,7 @@ async def test_tls_is_served(authority, files):
 async def test_whoever_does_not_agree_on_tls_is_let_go(authority, files, monkeypatch):
     """In some seconds, and nobody waits for that."""
     monkeypatch.setattr(server, "_HANDSHAKE", 0.3)
+    monkeypatch.setattr(server, "_SILENT", 0.3)
     async with Serving().running(Certificate(*files, time=Time())) as serving:
         silent = [await serving.connect() for _ in range(10)]
         _, plain = await serving.connect()

@@ -65,7 +65,6 @@ def test_a_token_that_was_altered_is_refused(brokering):
         {},
         {"Authorization": ""},
         {"Authorization": "Bearer"},
-        {"Authorization": "Bearer "},
         {"Authorization": "Bearer a b"},
         {"Authorization": "Basic Y2k6Y2k="},
         {"Authorization": "Bearer opaque"},
@@ -107,7 +106,11 @@ def test_a_grant_that_is_revoked_counts_no_more_at_once(brokering):
     token = brokering.token("web")
     with brokering.broker.client(token) as client:
         ref = {"ref": "op://Production/other/password"}
-        assert client.get("/v1/read", params=ref).text == "canary-other"
+
+        def given() -> None:
+            assert client.get("/v1/read", params=ref).text == "canary-other"
+
+        eventually_sync(given)
         brokering.revoke("revoked")
         revoked_at = time.monotonic()
 

@@ -128,7 +128,8 @@ def test_every_page_with_commands_is_run():
         "secrets.md",  # test_docs_secrets.py
         "connections.md",  # test_docs_connections.py
         "restarts.md",  # below
-        "client.md",  # test_docs_client.py
+        *("access.md", "activity.md", "audit.md", "broker.md", "client.md"),  # test_docs_*.py of the same names
+        "broker-api.md",  # test_broker_api_docs.py
     }
 
     assert {page.name for page in PAGES if "```shell\n" in page.read_text()} == run

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 from urllib.parse import unquote
 
-from keyturn.audit.objects import Found, find_objects
+from keyturn.audit.objects import FoundObjects, find_objects
 from keyturn.audit.usage import Mistake, say
 from keyturn.base.text import enumerated
 from keyturn.core.paths import BadPath, ItemPath, parse_item_path
@@ -43,7 +43,7 @@ def asked_path(text: str) -> str:
         raise Mistake(str(error)) from None
 
 
-def look_around(path: str, flags: argparse.Namespace, *, with_rbac: bool) -> tuple[Found, tuple[str, ...]]:
+def look_around(path: str, flags: argparse.Namespace, *, with_rbac: bool) -> tuple[FoundObjects, tuple[str, ...]]:
     """The objects of the cluster, and the paths by ids that the item has there.
 
     What could not be listed, and that a title means several items, is printed.

@@ -30,7 +30,7 @@ from keyturn.core.item_readers import ItemObjects
 from keyturn.core.keyturnsecret import request_from_keyturn_secret
 from keyturn.core.metadata import ObjectMeta
 from keyturn.core.names import OURS
-from keyturn.core.rbac import RoleBinding, read_bindings
+from keyturn.core.rbac import RoleBinding, read_rights
 from keyturn.core.request import request_from_item
 
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -45,21 +45,21 @@ _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
-class Found:
+class FoundObjects:
     """What the cluster has.
 
     Attributes:
         items: the objects that name items.
-        bindings: those of RBAC that give rights on Secrets.
+        rights: of RBAC on Secrets.
         unknown: kinds of objects that could not be listed, each with the reason, so that the answer is not whole.
     """
 
     items: ItemObjects = field(default_factory=ItemObjects)
-    bindings: tuple[RoleBinding, ...] = ()
+    rights: tuple[RoleBinding, ...] = ()
     unknown: list[str] = field(default_factory=list)
 
 
-def find_objects(*, kubeconfig: str, namespaces: Sequence[str], with_rbac: bool = True) -> Found:
+def find_objects(*, kubeconfig: str, namespaces: Sequence[str], with_rbac: bool = True) -> FoundObjects:
     """Ask the cluster.
 
     Args:
@@ -76,13 +76,13 @@ def find_objects(*, kubeconfig: str, namespaces: Sequence[str], with_rbac: bool 
         raise Mistake(f"the cluster cannot be asked: {error}") from None
 
 
-async def _find(kubeconfig: str, namespaces: Sequence[str], *, with_rbac: bool) -> Found:
+async def _find(kubeconfig: str, namespaces: Sequence[str], *, with_rbac: bool) -> FoundObjects:
     access = await Access.load(kubeconfig=kubeconfig or None)
     async with Cluster.at(access) as cluster:
         return await list_objects(cluster, namespaces, with_rbac=with_rbac)
 
 
-async def list_objects(cluster: Cluster, namespaces: Sequence[str], *, with_rbac: bool) -> Found:
+async def list_objects(cluster: Cluster, namespaces: Sequence[str], *, with_rbac: bool) -> FoundObjects:
     """List what there is and may be listed.
 
     Args:
@@ -94,7 +94,7 @@ async def list_objects(cluster: Cluster, namespaces: Sequence[str], *, with_rbac
         ClusterError: the API server cannot be reached, or does not know who asks.
     """
     listing = _Listing(cluster, namespaces or (ALL_NAMESPACES,))
-    found = Found(unknown=listing.unknown)
+    found = FoundObjects(unknown=listing.unknown)
     found.items = ItemObjects(
         grants=_read(read_access_grant, await listing.all(ACCESS_GRANTS)),
         requests=(
@@ -104,7 +104,7 @@ async def list_objects(cluster: Cluster, namespaces: Sequence[str], *, with_rbac
         secrets=_read(ObjectMeta.of, await listing.all(SECRETS, label_selector=OURS, accept=METADATA_LIST)),
     )
     if with_rbac:
-        found.bindings = read_bindings(
+        found.rights = read_rights(
             roles=await listing.all(ROLES),
             cluster_roles=await listing.all(CLUSTER_ROLES),
             role_bindings=await listing.all(ROLE_BINDINGS),

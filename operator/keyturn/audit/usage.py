@@ -10,8 +10,8 @@ from typing import Final, NoReturn
 
 from keyturn.base.text import one_line
 
-GOOD: Final = 0
-BAD: Final = 1
+WHOLE: Final = 0
+NOT_WHOLE: Final = 1
 MISTAKEN: Final = 2
 
 
@@ -46,7 +46,7 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
     except BrokenPipeError:
         # The reader has seen enough. Nothing more can be flushed at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BAD
+        return NOT_WHOLE
     except KeyboardInterrupt:
         return 130
     return code

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keyturn.audit.lines import read_lines
-from keyturn.audit.usage import BAD, GOOD, Mistake, guarded, new_parser, print_line
+from keyturn.audit.usage import NOT_WHOLE, WHOLE, Mistake, guarded, new_parser, print_line
 from keyturn.base.text import plural
 from keyturn.core.audit_chain import ChainFinding, ChainReader
 
@@ -64,7 +64,7 @@ def _verify(arguments: Sequence[str]) -> int:
     for end in ends:
         print_line(f"{end.instance}: {plural(end.records, 'record')}, the last is {end.seq} with hash {end.hash}")
     print_line(f"{plural(found, 'finding')}" if found else "every chain is whole")
-    return BAD if found else GOOD
+    return NOT_WHOLE if found else WHOLE
 
 
 def _print(finding: ChainFinding, places: Sequence[tuple[str, int, int]]) -> None:

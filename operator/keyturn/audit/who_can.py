@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keyturn.audit.asked_item import add_cluster_flags, asked_path, look_around
-from keyturn.audit.usage import BAD, GOOD, guarded, new_parser, print_line, print_table, say
+from keyturn.audit.usage import NOT_WHOLE, WHOLE, guarded, new_parser, print_line, print_table, say
 from keyturn.base.time import Time
 from keyturn.core.item_readers import ItemReader
 
@@ -48,7 +48,7 @@ def _who_can(arguments: Sequence[str]) -> int:
     flags = who_can_parser().parse_args(arguments)
     path = asked_path(flags.item)
     found, _ = look_around(path, flags, with_rbac=True)
-    readers = list(found.items.readers(path, found.bindings, now=Time().now()))
+    readers = list(found.items.readers(path, found.rights, now=Time().now()))
     if flags.output == "json":
         for reader in readers:
             print_line(json.dumps(_object(reader)))
@@ -56,7 +56,7 @@ def _who_can(arguments: Sequence[str]) -> int:
         print_table(_HEAD, [_row(reader) for reader in readers])
     if not readers:
         say("nobody: no AccessGrant that is valid now names this item, and no Secret that anybody may read holds it")
-    return BAD if found.unknown else GOOD
+    return NOT_WHOLE if found.unknown else WHOLE
 
 
 def _row(reader: ItemReader) -> tuple[str, ...]:

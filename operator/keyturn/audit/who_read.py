@@ -9,7 +9,7 @@ from typing import Final
 
 from keyturn.audit.asked_item import add_cluster_flags, asked_path, look_around
 from keyturn.audit.lines import read_lines
-from keyturn.audit.usage import GOOD, Mistake, guarded, new_parser, print_line, print_table, say
+from keyturn.audit.usage import WHOLE, Mistake, guarded, new_parser, print_line, print_table, say
 from keyturn.base.text import plural, seconds_of
 from keyturn.base.time import Time
 from keyturn.core.audit_chain import read_record, record_in
@@ -68,7 +68,7 @@ def _who_read(arguments: Sequence[str]) -> int:
     print_table(_HEAD, rows)
     if flags.output == "table" and not rows:
         say(f"none of {plural(records, 'record')} is about this item")
-    return GOOD
+    return WHOLE
 
 
 def _since(text: str) -> datetime:

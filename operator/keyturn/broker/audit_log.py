@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _CANNOT_WRITE = error("cannot write audit records to {sink}, so nothing is answered: {detail}")
 _WRITES_AGAIN = info("audit records are written again, after {duration}")
 
-AUDIT_PATIENCE_S: Final = 1.0
+LONGEST_AUDIT_WAIT_S: Final = 1.0
 """So long an answer waits for a slow reader of records."""
 
 
@@ -51,7 +51,7 @@ class AuditLog:
     def __init__(
         self, target: str, *, instance: str, time: Time, count: Callable[[AuditResult], None] = _count_nothing
     ) -> None:
-        self._lines = ChainedLines(target, instance=instance, patience=AUDIT_PATIENCE_S, time=time)
+        self._lines = ChainedLines(target, instance=instance, longest_wait=LONGEST_AUDIT_WAIT_S, time=time)
         self._time = time
         self._count = count
         self._sampling = AuditSampling()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from keyturn.base.time import Time
-from keyturn.broker.errors import Unavailable
+from keyturn.broker.errors import NotAvailable
 from keyturn.cluster import NAMESPACES, Cluster, ClusterError, NotFound
 from keyturn.core.metadata import ObjectMeta
 
@@ -52,7 +52,7 @@ class NamespaceLabels:
         """The labels of a namespace as they were a few seconds ago at most; None if there is no such namespace.
 
         Raises:
-            Unavailable: the API server does not say.
+            NotAvailable: the API server does not say.
         """
         reading = self._readings[namespace]
         async with reading.lock:
@@ -68,6 +68,6 @@ class NamespaceLabels:
             except (ClusterError, ValueError) as error:
                 failure = getattr(error, "reason", type(error).__name__)
             if failure:
-                raise Unavailable(f"the labels of the namespace cannot be read now ({failure})")
+                raise NotAvailable(f"the labels of the namespace cannot be read now ({failure})")
             reading.at = now
             return reading.labels

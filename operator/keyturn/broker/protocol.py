@@ -20,6 +20,8 @@ from keyturn.observe.broker_rows import ClosedBecause
 LONGEST_HEADERS: Final = 64 * 1024
 """Bytes of a request line with its headers."""
 
+_SLICE: Final = 16 * 1024
+
 HEADERS_WITHIN: Final = 10.0
 """Seconds from the beginning of a connection, or of a further request, to the end of its headers."""
 
@@ -94,11 +96,13 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        if self._refused:
-            return
         if self._late is None and not self._is_busy():
             self._expect_headers()
-        super().data_received(data)
+        # h11 only counts headers that are not complete yet, and one piece of data may hold very long ones.
+        for start in range(0, len(data), _SLICE):
+            if self._refused:
+                return
+            super().data_received(data[start : start + _SLICE])
         if self._is_busy():
             self._headers_came()
             if not self._client.busy:

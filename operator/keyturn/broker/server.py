@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import errno
 import logging
 import resource
@@ -27,13 +28,22 @@ from keyturn.observe.broker_rows import ClosedBecause
 
 _log = logging.getLogger(__name__)
 
-_MOST_CLIENTS: Final = 1000
+_MOST_CLIENTS: Final = 500
 """Connections at the same time."""
+
+_SILENT: Final = 10.0
+"""Seconds in which a client must send its first byte. Until then it costs a socket, and no memory for TLS or HTTP."""
+
+_TLS_BUFFER: Final = 32 * 1024
+"""Bytes that are read of a TLS connection at once: two records. By default, asyncio keeps 256 KiB for each connection."""
 
 _OTHER_FILES: Final = 128
 """Files that the rest of the process may have open: connections to vaults and to the API server, the audit."""
 
 _BACKLOG: Final = 1024
+_MOST_HANDSHAKES: Final = 100
+"""Clients that agree on TLS at the same time. One more ends the oldest attempt: each costs some hundred KiB."""
+
 _HANDSHAKE: Final = 5.0
 """Seconds in which a client must have agreed on TLS."""
 
@@ -61,12 +71,16 @@ class BrokerServer:
     """
 
     def __init__(self, app: App, *, metrics: BrokerMetrics, time: Time) -> None:
+        # It is the same for connections to vaults and to the API server, which lose nothing by it.
+        asyncio.sslproto.SSLProtocol.max_size = _TLS_BUFFER
         self._metrics = metrics
         self._guard = Guard(app, metrics=metrics, time=time)
         self._config = server_config(self._guard)
         self._state = ServerState()
         self._listeners: list[tuple[socket.socket, Certificate | None]] = []
         self._beginnings: set[asyncio.Task[None]] = set()
+        # In the order in which they began.
+        self._handshakes: dict[Client, None] = {}
         self._log = StateLog(_log, failed=_NO_ACCEPT, recovered=_ACCEPTS, time=time)
         self._time = time
         self.clients = Clients(most=_room_for_clients(), metrics=metrics)
@@ -159,8 +173,19 @@ class BrokerServer:
         task.add_done_callback(ended)
 
     async def _serve(self, client: Client, connection: socket.socket, context: ssl.SSLContext | None) -> None:
-        """Agree on TLS with a client. From then on the protocol lives by itself."""
+        """Wait for the first byte of a client, and agree on TLS. From then on the protocol lives by itself."""
         loop = asyncio.get_running_loop()
+        client.is_new = False
+        try:
+            async with asyncio.timeout(_SILENT):
+                await _speaks(connection)
+        except BaseException as error:
+            connection.close()
+            self.clients.remove(client)
+            if not isinstance(error, TimeoutError):
+                raise
+            self._metrics.client_closed(ClosedBecause.TOO_SLOW)
+            return
 
         def protocol() -> BoundedProtocol:
             return BoundedProtocol(
@@ -175,7 +200,8 @@ class BrokerServer:
         limits: dict[str, Any] = {}
         if context is not None:
             limits = {"ssl_handshake_timeout": _HANDSHAKE, "ssl_shutdown_timeout": _TLS_END}
-        begun = client.is_new = False
+        begun = False
+        self._begin_handshake(client)
         try:
             await loop.connect_accepted_socket(protocol, connection, ssl=context, **limits)
             begun = True
@@ -183,8 +209,28 @@ class BrokerServer:
             # Also what TLS raises: the client spoke something else, does not trust us, or is gone.
             self._metrics.client_closed(ClosedBecause.NO_TLS)
         finally:
+            self._handshakes.pop(client, None)
             if not begun:
                 self.clients.remove(client)
+
+    def _begin_handshake(self, client: Client) -> None:
+        while len(self._handshakes) >= _MOST_HANDSHAKES:
+            oldest = next(iter(self._handshakes))
+            del self._handshakes[oldest]
+            self._metrics.client_closed(ClosedBecause.TOO_MANY)
+            oldest.close()
+        self._handshakes[client] = None
+
+
+async def _speaks(connection: socket.socket) -> None:
+    """Wait until there is something to read, or the end."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(connection, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(connection)
 
 
 def _cancel(task: asyncio.Task[None]) -> None:

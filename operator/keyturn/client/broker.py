@@ -19,7 +19,7 @@ from keyturn.client.answers import BrokerAnswer, BrokerProblem, refusal_error
 from keyturn.client.client_settings import BrokerAddress
 from keyturn.client.failures import ClientError, ImplausibleAnswer, Misuse, NotNow
 
-MOST_REFERENCES = 100
+REFERENCES_AT_ONCE = 100
 """References that the broker resolves in one request."""
 
 # Longer than the broker's own deadline, so that its answer is not lost.
@@ -79,8 +79,8 @@ class BrokerClient:
         """
         wanted = list(dict.fromkeys(references))
         values: dict[str, ReadValue] = {}
-        for begin in range(0, len(wanted), MOST_REFERENCES):
-            part = wanted[begin : begin + MOST_REFERENCES]
+        for begin in range(0, len(wanted), REFERENCES_AT_ONCE):
+            part = wanted[begin : begin + REFERENCES_AT_ONCE]
             values.update(zip(part, self._again(partial(self._resolve, part))))
         return values
 

@@ -6,12 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from http.client import HTTPConnection
 from pathlib import Path
 
 from keyturn.client.arguments import client_parser, split_command
-from keyturn.client.broker import BrokerClient
+from keyturn.client.broker import BrokerClient, connection_to
 from keyturn.client.child import CommandNotStarted, run_child
-from keyturn.client.client_settings import broker_address, caller_token
+from keyturn.client.client_settings import BrokerAddress, broker_address, caller_token
 from keyturn.client.dotenv import read_env_file
 from keyturn.client.failures import INTERRUPTED, RUN_FAILED, ClientError, Misuse, NotNow
 from keyturn.client.listings import as_json, grants_table, items_table, sync_errors, sync_line
@@ -23,25 +24,30 @@ from keyturn.client.template import ValueTemplate, read_template, read_value
 _STANDARD_INPUT = "the standard input"
 
 
-def run_client(arguments: Sequence[str], *, version: str) -> int:
+def run_client(
+    arguments: Sequence[str],
+    *,
+    version: str,
+    connect: Callable[[BrokerAddress], HTTPConnection] = connection_to,
+) -> int:
     """Run one of the client's commands.
 
     Args:
         arguments: the words after `keyturn`.
         version: our own version.
+        connect: opens a connection to the broker.
 
     Returns:
         The exit code.
     """
-    is_run = arguments[:1] == ["run"]
     try:
-        return _run(arguments, os.environ, version)
+        return _perform(arguments, version, connect)
     except CommandNotStarted as error:
         sys.stderr.write(f"keyturn: {error}\n")
         return error.exit_code
     except ClientError as error:
         sys.stderr.write(f"keyturn: {error}\n")
-        return RUN_FAILED if is_run else error.exit_code
+        return RUN_FAILED if arguments[:1] == ["run"] else error.exit_code
     except BrokenPipeError:
         # Nobody reads any more. Python would say so once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -50,26 +56,33 @@ def run_client(arguments: Sequence[str], *, version: str) -> int:
         return INTERRUPTED
 
 
-def _run(arguments: Sequence[str], environment: Mapping[str, str], version: str) -> int:
+def _perform(arguments: Sequence[str], version: str, connect: Callable[[BrokerAddress], HTTPConnection]) -> int:
+    flags, command = _parsed(arguments)
+    if flags.version:
+        sys.stdout.write(f"keyturn {version}\n")
+        return 0
+    address, token = broker_address(flags, os.environ), caller_token(flags, os.environ)
+    broker = BrokerClient(address, token.read, version, connect=connect)
+    if flags.command == "run":
+        return _run(flags, command, os.environ, broker)
+    _COMMANDS[flags.command](flags, os.environ, broker)
+    sys.stdout.flush()
+    return 0
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The flags, and the command of `keyturn run`."""
     words, command = split_command(arguments)
     if words[:1] == ["run"] and not command and not {"-h", "--help"} & set(words):
         raise Misuse(
             "there is no command: keyturn run [flags] -- COMMAND [ARGUMENT ...]; the operator is started by `keyturn operator`"
         )
     flags = client_parser().parse_args(words)
-    if flags.version:
-        sys.stdout.write(f"keyturn {version}\n")
-        return 0
-    if flags.command is None:
+    if flags.command is None and not flags.version:
         raise Misuse("there is no command; keyturn --help lists them")
     if command and flags.command != "run":
         raise Misuse(f"only keyturn run takes a command after --, keyturn {flags.command} does not")
-    broker = BrokerClient(broker_address(flags, environment), caller_token(flags, environment).read, version)
-    if flags.command == "run":
-        return _run_command(flags, command, environment, broker)
-    _COMMANDS[flags.command](flags, environment, broker)
-    sys.stdout.flush()
-    return 0
+    return flags, command
 
 
 def _read(flags: argparse.Namespace, environment: Mapping[str, str], broker: BrokerClient) -> None:
@@ -120,7 +133,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Mapping[str, str], BrokerClie
 }
 
 
-def _run_command(
+def _run(
     flags: argparse.Namespace, command: Sequence[str], environment: Mapping[str, str], broker: BrokerClient
 ) -> int:
     _check_add_mask(flags, environment)

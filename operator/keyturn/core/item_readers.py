@@ -72,21 +72,21 @@ class ItemObjects:
         found = {named.by_ids for named in self._named() if wanted in {normalized(named.written), named.by_ids}}
         return tuple(sorted(found - {""}))
 
-    def readers(self, path: str, bindings: Iterable[RoleBinding], *, now: datetime) -> Iterator[ItemReader]:
+    def readers(self, path: str, rights: Iterable[RoleBinding], *, now: datetime) -> Iterator[ItemReader]:
         """Everybody who could get at an item, with each way in which he could.
 
         Args:
             path: `vaults/<vault>/items/<item>`, by titles or ids.
-            bindings: that give rights on Secrets.
+            rights: on Secrets.
             now: with its zone; grants that have ended by now give nothing.
         """
         wanted = self._wanted(path)
         for grant in sorted(self.grants, key=lambda each: each.key):
             if not grant.deleting and not grant.is_expired(now):
                 yield from _by_grant(grant, wanted)
-        for reader in readers_of(sorted(self.secrets_with(path)), bindings):
+        for reader in readers_of(sorted(self.secrets_with(path)), rights):
             who, through = str(reader.subject), f"Secret {reader.secret}"
-            yield ItemReader(who, reader.verbs, (), through, reader.binding)
+            yield ItemReader(who, reader.verbs, (), through, reader.by)
 
     def secrets_with(self, path: str) -> frozenset[Key]:
         """The Secrets that hold an item, or will once they are synced."""

@@ -75,16 +75,16 @@ class SecretReader(NamedTuple):
         subject: who.
         secret: which.
         verbs: how.
-        binding: what gives that.
+        by: the object that gives that.
     """
 
     subject: RbacSubject
     secret: Key
     verbs: tuple[str, ...]
-    binding: str
+    by: str
 
 
-def read_bindings(
+def read_rights(
     *,
     roles: Iterable[Mapping[str, Any]],
     cluster_roles: Iterable[Mapping[str, Any]],
@@ -95,8 +95,8 @@ def read_bindings(
     rules = {(each["metadata"]["namespace"], each["metadata"]["name"]): _rules(each) for each in roles}
     cluster_rules = {each["metadata"]["name"]: _rules(each) for each in cluster_roles}
     found = []
-    for kind, bindings in (("RoleBinding", role_bindings), ("ClusterRoleBinding", cluster_role_bindings)):
-        for each in bindings:
+    for kind, objects in (("RoleBinding", role_bindings), ("ClusterRoleBinding", cluster_role_bindings)):
+        for each in objects:
             metadata, ref = each["metadata"], each.get("roleRef") or {}
             namespace = metadata.get("namespace", "")
             is_cluster_role = ref.get("kind") == "ClusterRole"
@@ -108,17 +108,17 @@ def read_bindings(
     return tuple(found)
 
 
-def readers_of(secrets: Iterable[Key], bindings: Iterable[RoleBinding]) -> Iterator[SecretReader]:
-    """Who may read these Secrets, by each binding that says so."""
-    bindings = tuple(bindings)
+def readers_of(secrets: Iterable[Key], rights: Iterable[RoleBinding]) -> Iterator[SecretReader]:
+    """Who may read these Secrets, by each object that says so."""
+    rights = tuple(rights)
     for secret in secrets:
-        for binding in bindings:
-            if binding.namespace not in {"", secret.namespace}:
+        for each in rights:
+            if each.namespace not in {"", secret.namespace}:
                 continue
-            verbs = _verbs(binding.rules, secret.name)
+            verbs = _verbs(each.rules, secret.name)
             if verbs:
-                for subject in binding.subjects:
-                    yield SecretReader(subject, secret, verbs, str(binding))
+                for subject in each.subjects:
+                    yield SecretReader(subject, secret, verbs, str(each))
 
 
 def _verbs(rules: Iterable[SecretRule], name: str) -> tuple[str, ...]:

@@ -41,14 +41,14 @@ class ChainedLines:
     Args:
         target: a path, or `-` for standard output.
         instance: as `instance_name` makes it.
-        patience: seconds that a line waits for a reader that is slow. Once one has waited in vain, none waits until the reader goes on.
+        longest_wait: seconds that a line waits for a reader that is slow. Once one has waited in vain, none waits until the reader goes on.
         time: measures that.
     """
 
-    def __init__(self, target: str, *, instance: str, patience: float, time: Time) -> None:
+    def __init__(self, target: str, *, instance: str, longest_wait: float, time: Time) -> None:
         self._sink = LineSink(target)
         self._instance = instance
-        self._patience = patience
+        self._longest_wait = longest_wait
         self._time = time
         self._turn = asyncio.Lock()
         self._seq = 0
@@ -74,7 +74,7 @@ class ChainedLines:
         Raises:
             SinkError: it cannot be written now. Later calls try again.
         """
-        deadline = self._time.monotonic() + self._patience
+        deadline = self._time.monotonic() + self._longest_wait
         async with self._turn:
             self._sink.open()
             # What a stream has not yet taken of an earlier line goes first.

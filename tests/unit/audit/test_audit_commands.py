@@ -59,6 +59,14 @@ def test_a_finding_names_file_and_line(files, capsys):
     assert out[-1] == "1 finding"
 
 
+def test_a_finding_may_be_about_an_earlier_file(files, capsys):
+    """The last record of a file is judged by the first of the next."""
+    first = files("a", [LINES[0], LINES[1].replace("allowed", "denied")])
+
+    assert run_command(["audit", "verify", first, files("b", LINES[2:])]) == 1
+    assert capsys.readouterr().out.startswith(f"{first}:2: altered: record 2 of broker-1 was altered")
+
+
 def test_a_rotated_file_alone_is_verified_if_that_is_said(files):
     """What came before is not given."""
     rotated = files("a", LINES[2:])

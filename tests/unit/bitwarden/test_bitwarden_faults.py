@@ -244,6 +244,25 @@ async def test_the_key_is_derived_again_only_if_it_changed_and_not_too_often(ben
     assert bench.vaults._snapshot.keyring.user is not ring.user
 
 
+async def test_an_account_that_differs_at_each_look_does_not_take_all_cpu(bench, monkeypatch):
+    """All accounts share one thread: each of them rests between its turns, three times as long as the last one took."""
+    loads = json.loads
+
+    def slow(*arguments, **options):
+        bench.time.advance(0.5)
+        return loads(*arguments, **options)
+
+    monkeypatch.setattr(json, "loads", slow)
+    await bench.vaults.refresh()
+    assert bench.time.slept == []
+    bench.account.add("web")
+    await bench.vaults.refresh()
+    # The question for the time of the last change took half a second of it.
+    assert bench.time.slept == [1.0]
+    await bench.vaults.refresh()
+    assert len(bench.time.slept) == 1
+
+
 @pytest.fixture
 def derivations(monkeypatch):
     """The iterations of each derivation."""

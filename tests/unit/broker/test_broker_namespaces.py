@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from keyturn.broker.errors import Unavailable
+from keyturn.broker.errors import NotAvailable
 from keyturn.broker.namespaces import REMEMBERED_FOR, NamespaceLabels
 from keyturn.cluster import NAMESPACES
 from support.fake_api import FakeApiServer
@@ -60,6 +60,6 @@ async def test_labels_that_cannot_be_read_are_not_guessed(status):
     world.time.advance(REMEMBERED_FOR)
     world.api.fail("get", NAMESPACES, "team-a", status=status, times=1 if status else 2)
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(NotAvailable):
         await world.labels.labels("team-a")
     assert await world.labels.labels("team-a") == {"stage": "live"}

@@ -126,7 +126,7 @@ def test_an_identity_finds_what_is_granted_to_it():
     """Whatever the action; what a path does not mean is not there."""
     grants = [granting(allow=["use"]), granting(key=None), granting(namespace="other")]
 
-    assert [(key, item.allow) for _, item, key in granted_items(CI, grants, now=NOW)] == [(DB, {Action.USE})]
+    assert [(key, item.allow) for _, item, key in granted_items(CI, grants, now=NOW)] == [(DB, frozenset({Action.USE}))]
 
 
 def test_an_identity_has_a_name_in_rbac():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.rbac import READING_VERBS, RbacSubject, read_bindings, readers_of
+from keyturn.core.rbac import READING_VERBS, RbacSubject, read_rights, readers_of
 from keyturn.core.request import Key
 
 DB = Key("team-a", "db")
@@ -28,7 +28,7 @@ def binding(name, role_name, *subjects, namespace="team-a", kind="Role"):
 
 def readers(secret=DB, **objects):
     kinds = ("roles", "cluster_roles", "role_bindings", "cluster_role_bindings")
-    return list(readers_of([secret], read_bindings(**{kind: objects.get(kind, ()) for kind in kinds})))
+    return list(readers_of([secret], read_rights(**{kind: objects.get(kind, ()) for kind in kinds})))
 
 
 def verbs_by(given):
@@ -80,11 +80,11 @@ def test_a_binding_counts_in_its_namespace():
         "cluster_role_bindings": [binding("everywhere", "all", namespace="", kind="ClusterRole")],
     }
 
-    assert [each.binding for each in readers(**objects)] == [
+    assert [each.by for each in readers(**objects)] == [
         "RoleBinding team-a/here",
         "ClusterRoleBinding everywhere",
     ]
-    assert [each.binding for each in readers(Key("team-b", "db"), **objects)] == ["ClusterRoleBinding everywhere"]
+    assert [each.by for each in readers(Key("team-b", "db"), **objects)] == ["ClusterRoleBinding everywhere"]
 
 
 def test_a_role_of_another_namespace_gives_nothing():

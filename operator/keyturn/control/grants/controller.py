@@ -13,7 +13,7 @@ from keyturn.cluster import ACCESS_GRANTS, ClusterError, Conflict, NotFound
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.poller import Polled
 from keyturn.control.context import Context
-from keyturn.control.grants.looking import Found, GrantLooks
+from keyturn.control.grants.looking import GrantLooks, PathMeanings
 from keyturn.control.grants.objects import GrantObjects
 from keyturn.control.grants.served import ServedGrants
 from keyturn.control.queue import WorkQueue
@@ -58,7 +58,7 @@ class _State:
     seen: tuple[str, int]
     changed_at: float
     failing_since: float | None = None
-    found: Found = ()
+    found: PathMeanings = ()
 
 
 class GrantController:

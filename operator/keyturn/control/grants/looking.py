@@ -20,7 +20,7 @@ from keyturn.core.reasons import Reason
 from keyturn.core.resolve import Unresolved, VaultUnresolved
 from keyturn.core.vault import AccessDenied, VaultError
 
-Found: TypeAlias = tuple[tuple[str, bool] | None, ...]
+PathMeanings: TypeAlias = tuple[tuple[str, bool] | None, ...]
 """What each path means by the listings alone: the path by ids and whether others fit, too; None if it means nothing."""
 
 
@@ -38,7 +38,7 @@ class GrantLook:
     report: GrantReport
     connection: str = ""
     by_labels: bool = False
-    found: Found = ()
+    found: PathMeanings = ()
 
 
 class GrantLooks:
@@ -79,7 +79,7 @@ class GrantLooks:
         findings += [PathFinding("", reason=Reason.ITEM_NOT_FOUND, message=each) for each in grant.bad_paths]
         return GrantLook(report_of(findings), name, by_labels, self.cached(grant, name))
 
-    def cached(self, grant: AccessGrant, connection: str) -> Found:
+    def cached(self, grant: AccessGrant, connection: str) -> PathMeanings:
         """What the paths of a grant mean by the listings of a connection alone."""
         opened = self._connections.get(connection)
         return () if opened is None else tuple(_cached(opened.index, item.path) for item in grant.items)

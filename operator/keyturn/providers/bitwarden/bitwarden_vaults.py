@@ -25,7 +25,7 @@ from keyturn.providers.bitwarden.account import BitwardenAccount
 from keyturn.providers.bitwarden.answers import Unexpected, read_file_address, read_revision, read_sync
 from keyturn.providers.bitwarden.exchange import Exchange, Outgoing
 from keyturn.providers.bitwarden.logins import THING_MEANINGS, Login, Logins
-from keyturn.providers.bitwarden.one_at_a_time import one_at_a_time
+from keyturn.providers.bitwarden.one_at_a_time import Worker
 from keyturn.providers.bitwarden.opened_items import file_key, open_item
 from keyturn.providers.bitwarden.sealed import FILE_OVERHEAD, SymmetricKey, Undecipherable
 from keyturn.providers.bitwarden.snapshot import UNREADABLE, SealedItem, Snapshot, take_snapshot
@@ -57,6 +57,7 @@ class BitwardenVaults:
         self._exchange = exchange
         self._logins = Logins(account, exchange, time=time)
         self._unlocker = Unlocker(account.master_password, server=account.server, time=time)
+        self._worker = Worker(time=time)
         self._lock = asyncio.Lock()
         self._snapshot: Snapshot | None = None
         self._synced_with: Login | None = None
@@ -127,6 +128,7 @@ class BitwardenVaults:
 
     async def _sync(self, revision: str, login: Login) -> None:
         """Replace the snapshot, in one assignment."""
+        await self._worker.rest()
         body = await self._logins.get(
             "/sync?excludeDomains=true",
             route="/sync",
@@ -147,7 +149,7 @@ class BitwardenVaults:
             keyring = self._unlocker.unlock(answer)
             return self._read(lambda: take_snapshot(answer, keyring, revision=revision, number=number, before=before))
 
-        snapshot = await one_at_a_time(made)
+        snapshot = await self._worker.run(made)
         if self._account is None:
             snapshot.keyring.wipe()
             return
