@@ -59,7 +59,7 @@ def streams(draw, forms):
 
 
 @given(stream=st.one_of(streams(FORMS), streams(LONG_FORMS)))
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_however_a_stream_is_cut_it_is_masked_as_if_it_came_at_once(stream):
     """A value that a program prints in two writes is the same value."""
     forms, pieces = stream
@@ -71,7 +71,7 @@ def test_however_a_stream_is_cut_it_is_masked_as_if_it_came_at_once(stream):
 
 
 @given(stream=st.one_of(streams(FORMS), streams(LONG_FORMS)))
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_only_what_may_be_the_beginning_of_a_form_is_held_back(stream):
     """A program that asks a question and waits must have its question shown."""
     forms, pieces = stream
