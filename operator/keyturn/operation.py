@@ -222,7 +222,7 @@ class Operator:
     def _activity_export(self) -> ActivityExport:
         settings, time = self._context.settings, self._context.time
         instance = instance_name(settings.pod_name or socket.gethostname(), token_bytes(4))
-        lines = ChainedLines(settings.audit_file, instance=instance, patience=_LONGEST_LINE, time=time)
+        lines = ChainedLines(settings.audit_file, instance=instance, longest_wait=_LONGEST_LINE, time=time)
         return ActivityExport(
             self._context, connections=self.connections, lines=lines, on_exported=self._reports.exported
         )

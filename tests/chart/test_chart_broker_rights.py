@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 
 import httpx
 import pytest
@@ -222,7 +223,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, connect, br
         assert (answer.status_code, answer.text) == (httpx.codes.OK, "first")
 
     for namespace in (HOME, TENANT, OTHER):
-        await eventually(lambda namespace=namespace: answered(namespace))
+        await eventually(partial(answered, namespace))
         assert (await read(namespace, "username")).status_code == httpx.codes.NOT_FOUND
     assert broker.terminate() == 0
 

@@ -67,7 +67,7 @@ def ask(emulator, token, agent):
         answer.read()
 
 
-async def test_requests_of_others_are_told_from_our_own(stage, connecting, exporting, exported):
+async def test_requests_of_others_are_distinguished_from_our_own(stage, connecting, exporting, exported):
     """By the id in the User-Agent, then by the token; only what is left is foreign, and counted."""
     connecting.put_item("login", "first")
     await connecting.connect()
@@ -122,7 +122,7 @@ async def test_a_restart_repeats_nothing_and_loses_nothing(stage, connecting, ex
     assert list(verify(exported.texts)) == []
 
 
-async def test_a_position_that_is_lost_is_told(stage, connecting, exporting, exported):
+async def test_a_position_that_is_lost_is_a_gap(stage, connecting, exporting, exported):
     """Connect's volume was lost, and its log with it: a gap, and then everything that there is now."""
     await connecting.connect()
     operator = exporting(OP_CONNECT_HOST=None, OP_CONNECT_TOKEN=None)

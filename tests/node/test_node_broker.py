@@ -11,6 +11,7 @@ import trustme
 import yaml
 
 from keyturn.client.pyz import build_pyz
+from localcluster import KubectlFailed
 from localcluster.binaries import ensure_helm
 from localnode.building import EMULATOR, OPERATOR
 from localnode.network import ADDRESS
@@ -112,7 +113,10 @@ def start_runner(kubectl, namespace):
     """Such a Job; returns its pod once the client is there."""
     job, pod = runner_job()
     kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(job))
-    kubectl.wait("-n", namespace, "--for=condition=Ready", "pod", "-l", "job-name=runner")
+    try:
+        kubectl.wait("-n", namespace, "--for=condition=Ready", "pod", "-l", "job-name=runner")
+    except KubectlFailed as error:
+        raise AssertionError(f"{error}\n{_look(kubectl)}") from error
     [pod] = json.loads(kubectl("get", "pods", "-n", namespace, "-l", "job-name=runner", "-o", "json").stdout)["items"]
     return pod
 

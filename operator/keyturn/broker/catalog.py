@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from keyturn.base.time import Time
-from keyturn.broker.errors import NoConnection, NotFound
+from keyturn.broker.errors import NoConnection, NotThere
 from keyturn.broker.grants import Grants
 from keyturn.broker.namespaces import NamespaceLabels
 from keyturn.control.connections.connection import Connection, Connections
@@ -97,10 +97,10 @@ class Catalog:
         """The items that these ids mean: several if several connections have one."""
         return [found for found in self.items if (found.key.vault, found.key.item) == (vault, item)]
 
-    def not_found(self) -> NotFound:
+    def not_found(self) -> NotThere:
         """What is answered if something is not in it: the same whatever that is."""
         nothing_serves = self.served and not any(each.connection for each in self.served)
-        return NoConnection() if nothing_serves else NotFound()
+        return NoConnection() if nothing_serves else NotThere()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Catalogs:
 
         Raises:
             StaleRights: nobody knows which rights there are.
-            Unavailable: the API server does not say whether a connection may be used.
+            NotAvailable: the API server does not say whether a connection may be used.
         """
         self._grants.check_fresh(identity.namespace)
         applying = self._grants.for_identity(identity, self._time.now())

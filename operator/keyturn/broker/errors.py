@@ -3,18 +3,18 @@
 ```
 BrokerError
 ├── NotAuthenticated    no token, or one that is not accepted here
-├── NotFound            not there, or not granted: nobody can tell which
+├── NotThere            not there, or not granted: nobody can tell which
 │   └── NoConnection    the caller has grants, but no connection serves any of them
 ├── ActionNotGranted    granted, but not for this
 ├── Ambiguous           it names several things
-├── BadRequest          the request itself is wrong
+├── UnreadableRequest          the request itself is wrong
 │   ├── UnreadableReference
 │   ├── MethodNotAllowed
 │   ├── RequestTimeout  its body did not come in time
-│   ├── TooLarge        of the request, or of what it asks for
+│   ├── TooManyBytes        of the request, or of what it asks for
 │   └── HeadersTooLarge
-├── TooManyRequests     asked too often, by the caller or by all of us; says when to come again
-└── Unavailable         a part that is needed for the answer does not work now
+├── RateExceeded     asked too often, by the caller or by all of us; says when to come again
+└── NotAvailable         a part that is needed for the answer does not work now
     ├── ReconnectRequired   the vault refuses its credential, which somebody must replace
     ├── AuditUnavailable    no record can be written, so that nothing is given
     └── StaleRights         nobody knows whether the rights still hold
@@ -84,7 +84,7 @@ class NotAuthenticated(BrokerError):
     title = "no token, or one that is not accepted here"
 
 
-class NotFound(BrokerError):
+class NotThere(BrokerError):
     """What is asked for is not there, or not granted. The text must not depend on which it is."""
 
     status = 404
@@ -100,7 +100,7 @@ class NotFound(BrokerError):
         return not self.reason.startswith(OF_VAULT)
 
 
-class NoConnection(NotFound):
+class NoConnection(NotThere):
     """The caller has grants, but no connection serves any of them."""
 
     code = "no_connection"
@@ -136,7 +136,7 @@ class Ambiguous(BrokerError):
         return True
 
 
-class BadRequest(BrokerError):
+class UnreadableRequest(BrokerError):
     """The request itself is wrong."""
 
     status = 400
@@ -144,14 +144,14 @@ class BadRequest(BrokerError):
     title = "the request cannot be read"
 
 
-class UnreadableReference(BadRequest):
+class UnreadableReference(UnreadableRequest):
     """What should be a secret reference is none; the text says what is wrong with it."""
 
     code = "bad_reference"
     title = "this is no secret reference"
 
 
-class MethodNotAllowed(BadRequest):
+class MethodNotAllowed(UnreadableRequest):
     """The method does something that this door does not."""
 
     status = 405
@@ -159,7 +159,7 @@ class MethodNotAllowed(BadRequest):
     title = "this method is not allowed here"
 
 
-class RequestTimeout(BadRequest):
+class RequestTimeout(UnreadableRequest):
     """The body of the request did not come in time."""
 
     status = 408
@@ -167,7 +167,7 @@ class RequestTimeout(BadRequest):
     title = "the request did not come in time"
 
 
-class TooLarge(BadRequest):
+class TooManyBytes(UnreadableRequest):
     """The body of the request, or the file that it asks for, is larger than the broker takes."""
 
     status = 413
@@ -175,7 +175,7 @@ class TooLarge(BadRequest):
     title = "this is larger than the broker takes"
 
 
-class HeadersTooLarge(BadRequest):
+class HeadersTooLarge(UnreadableRequest):
     """The headers of the request are larger than the broker takes."""
 
     status = 431
@@ -183,7 +183,7 @@ class HeadersTooLarge(BadRequest):
     title = "the headers are larger than the broker takes"
 
 
-class TooManyRequests(BrokerError):
+class RateExceeded(BrokerError):
     """The caller asks too often, or the vault asks all of us for fewer requests."""
 
     status = 429
@@ -194,7 +194,7 @@ class TooManyRequests(BrokerError):
         super().__init__(message, retry_after=1.0 if retry_after is None else retry_after, reason=reason)
 
 
-class Unavailable(BrokerError):
+class NotAvailable(BrokerError):
     """A part that is needed for the answer does not work now: it is worth another try later."""
 
     status = 503
@@ -202,14 +202,14 @@ class Unavailable(BrokerError):
     title = "the vault cannot be read now"
 
 
-class ReconnectRequired(Unavailable):
+class ReconnectRequired(NotAvailable):
     """The vault refuses its credential, or the credential is malformed or missing."""
 
     code = "reconnect_required"
     title = "the vault refuses its credential, which must be replaced"
 
 
-class AuditUnavailable(Unavailable):
+class AuditUnavailable(NotAvailable):
     """No record can be written, so that nothing is given."""
 
     code = "audit_unavailable"
@@ -217,7 +217,7 @@ class AuditUnavailable(Unavailable):
     title = "the audit cannot be written, so nothing is answered"
 
 
-class StaleRights(Unavailable):
+class StaleRights(NotAvailable):
     """Nobody knows whether the rights still hold."""
 
     code = "stale_rights"
@@ -227,11 +227,11 @@ class StaleRights(Unavailable):
 
 _OF_VAULTS: tuple[tuple[type[VaultError], type[BrokerError]], ...] = (
     (CredentialRefused, ReconnectRequired),
-    (HostNotAllowed, Unavailable),
-    (AccessDenied, NotFound),
-    (NotInVault, NotFound),
-    (FileTooLarge, TooLarge),
-    (ItemUnreadable, Unavailable),
+    (HostNotAllowed, NotAvailable),
+    (AccessDenied, NotThere),
+    (NotInVault, NotThere),
+    (FileTooLarge, TooManyBytes),
+    (ItemUnreadable, NotAvailable),
 )
 """Any other error of a vault: it is not available."""
 
@@ -240,6 +240,6 @@ def of_vault(error: VaultError) -> BrokerError:
     """What a caller is told of an error of a vault. A vault's refusal of its credential is never one of the caller's token."""
     reason = f"{OF_VAULT}{error.label}"
     if isinstance(error, RateLimited):
-        return TooManyRequests("the vault asks for fewer requests", retry_after=error.retry_after, reason=reason)
-    ours = next((ours for theirs, ours in _OF_VAULTS if isinstance(error, theirs)), Unavailable)
+        return RateExceeded("the vault asks for fewer requests", retry_after=error.retry_after, reason=reason)
+    ours = next((ours for theirs, ours in _OF_VAULTS if isinstance(error, theirs)), NotAvailable)
     return ours(reason=reason)

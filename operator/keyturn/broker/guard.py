@@ -11,7 +11,14 @@ from typing import Any, Final
 
 from keyturn.base.log import log_defect
 from keyturn.base.time import Time
-from keyturn.broker.errors import BadRequest, BrokerError, HeadersTooLarge, RequestTimeout, TooLarge, Unavailable
+from keyturn.broker.errors import (
+    BrokerError,
+    HeadersTooLarge,
+    NotAvailable,
+    RequestTimeout,
+    TooManyBytes,
+    UnreadableRequest,
+)
 from keyturn.broker.limits import DEADLINE, LONGEST_BODY
 from keyturn.core.audit import Door
 from keyturn.observe.broker_metrics import BrokerMetrics
@@ -30,7 +37,8 @@ _DRAINED: Final = 8 * LONGEST_BODY
 """Bytes that are read and dropped of a body that is too long, so that its sender comes to read the answer."""
 
 _REFUSALS = {
-    each.status: each for each in (BadRequest, RequestTimeout, TooLarge, HeadersTooLarge, BrokerError, Unavailable)
+    each.status: each
+    for each in (UnreadableRequest, RequestTimeout, TooManyBytes, HeadersTooLarge, BrokerError, NotAvailable)
 }
 _DOORS = (
     ("/v1/vault/", Door.VAULT_API),
@@ -49,7 +57,7 @@ def door_of(path: str) -> Door | None:
 
 def refusal(status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Headers and body of an answer that no door gives. Clients of every door find what they look for in it."""
-    kind = _REFUSALS.get(status, BadRequest)
+    kind = _REFUSALS.get(status, UnreadableRequest)
     problem = {"type": "about:blank", "title": kind.title, "status": status, "code": kind.code, "message": kind.title}
     body = json.dumps(problem).encode()
     headers = [
@@ -106,7 +114,7 @@ class Guard:
         if answer.status:
             # Half an answer must not look whole: the connection is closed.
             raise ConnectionAbortedError
-        if status == TooLarge.status:
+        if status == TooManyBytes.status:
             await body.drain()
         headers, content = refusal(status)
         await answer.send(
@@ -117,14 +125,14 @@ class Guard:
     async def _try_to_answer(self, scope: MutableMapping[str, Any], body: _Body, answer: _Answer) -> int:
         """Have the application answer. Returns the status to answer with in its place; 0 if it did."""
         if body.announced > LONGEST_BODY:
-            return TooLarge.status
+            return TooManyBytes.status
         try:
             async with asyncio.timeout(DEADLINE):
                 await self._app(scope, body.receive, answer.send)
         except _Ended as ended:
             return ended.status
         except TimeoutError:
-            return Unavailable.status
+            return NotAvailable.status
         except Exception as error:  # noqa: BLE001 - a defect of ours, in one request
             log_defect(_log, "answering a request", error)
             return BrokerError.status
@@ -187,7 +195,7 @@ class _Body:
         self._length += len(message.get("body", b""))
         self._over = not message.get("more_body", False)
         if self._length > LONGEST_BODY:
-            raise _Ended(TooLarge.status)
+            raise _Ended(TooManyBytes.status)
         return message
 
     async def drain(self) -> None:

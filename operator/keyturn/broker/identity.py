@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from keyturn.base.time import Time
-from keyturn.broker.errors import NotAuthenticated, TooManyRequests, Unavailable
+from keyturn.broker.errors import NotAuthenticated, NotAvailable, RateExceeded
 from keyturn.cluster import Cluster, ClusterError
 from keyturn.core.access import Identity
 from keyturn.observe.broker_metrics import BrokerMetrics
@@ -22,7 +22,7 @@ from keyturn.observe.broker_rows import ReviewResult
 AUDIENCE: Final = "keyturn"
 """What a token must be made for. The API server's own audience is never accepted: such a token opens much more."""
 
-REMEMBERED_FOR: Final = 5.0
+VERDICTS_LAST: Final = 5.0
 """Seconds for which a verdict counts. A token is refused so much later than the API server itself would refuse it."""
 
 _MOST = 4096
@@ -90,8 +90,8 @@ class TokenReviewer:
 
         Raises:
             NotAuthenticated: it proves none, or none of ours.
-            TooManyRequests: too many unknown tokens come from that address.
-            Unavailable: the API server cannot say that now.
+            RateExceeded: too many unknown tokens come from that address.
+            NotAvailable: the API server cannot say that now.
         """
         expires_at = _expiry(token)
         if expires_at is None:
@@ -119,7 +119,7 @@ class TokenReviewer:
         task = self._under_way.get(digest)
         if task is None:
             if self._by_address[address] >= _OF_ONE_ADDRESS:
-                raise TooManyRequests("too many unknown tokens come from this address")
+                raise RateExceeded("too many unknown tokens come from this address")
             task = asyncio.get_running_loop().create_task(self._ask(digest, token, expires_at=expires_at))
             self._under_way[digest] = task
             self._by_address[address] += 1
@@ -129,7 +129,7 @@ class TokenReviewer:
                 # One caller that goes away must not end what others wait for.
                 return await asyncio.shield(task)
         except TimeoutError:
-            raise Unavailable("the API server did not say in time whether the token is valid") from None
+            raise NotAvailable("the API server did not say in time whether the token is valid") from None
 
     def _end(self, digest: bytes, address: str, done: asyncio.Task[_Verdict]) -> None:
         """A review has ended. Whoever waited for it may have gone when it fails, so its error is looked at here."""
@@ -154,11 +154,11 @@ class TokenReviewer:
                 failure = error.reason
         if failure:
             self._metrics.reviewed(ReviewResult.FAILED)
-            raise Unavailable(f"the API server cannot say now whether the token is valid ({failure})")
+            raise NotAvailable(f"the API server cannot say now whether the token is valid ({failure})")
         identity = identity_of(status)
         self._metrics.reviewed(ReviewResult.ACCEPTED if identity else ReviewResult.REFUSED)
         left = expires_at - self._time.now().timestamp()
-        verdict = _Verdict(identity, asked_at + min(REMEMBERED_FOR, left))
+        verdict = _Verdict(identity, asked_at + min(VERDICTS_LAST, left))
         verdicts = self._refused if identity is None else self._accepted
         verdicts[digest] = verdict
         while len(verdicts) > _MOST:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from keyturn.base.time import Time
-from keyturn.broker.errors import TooManyRequests
+from keyturn.broker.errors import RateExceeded
 from keyturn.core.access import Identity
 from keyturn.core.provider import Budget
 
@@ -101,11 +101,11 @@ class Limits:
         """Count one request of an identity. All pods of a service account share what it may ask.
 
         Raises:
-            TooManyRequests: that is too much now; says when to come again.
+            RateExceeded: that is too much now; says when to come again.
         """
         wait = self._identities.take((identity.namespace, identity.name), PER_IDENTITY)
         if wait > 0:
-            raise TooManyRequests(
+            raise RateExceeded(
                 f"the service account {identity.namespace}/{identity.name} asks too often", retry_after=math.ceil(wait)
             )
 
@@ -117,14 +117,14 @@ class Limits:
             budget: of its provider.
 
         Raises:
-            TooManyRequests: what is left of the account's quota is for the polls.
+            RateExceeded: what is left of the account's quota is for the polls.
         """
         if budget.reads_an_hour is None:
             return
         wait = self._connections.take(connection, _rate(budget.reads_an_hour * _SHARE))
         if wait > 0:
             said = f"the quota of the connection {connection} is used up for now"
-            raise TooManyRequests(said, retry_after=math.ceil(wait))
+            raise RateExceeded(said, retry_after=math.ceil(wait))
 
 
 def _rate(an_hour: float) -> Rate:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from keyturn.base.time import Time
-from keyturn.broker.errors import Unavailable
+from keyturn.broker.errors import NotAvailable
 from keyturn.cluster import NAMESPACES, Cluster, ClusterError, NotFound
 from keyturn.core.metadata import ObjectMeta
 
-REMEMBERED_FOR = 5.0
+LABELS_LAST = 5.0
 """Seconds for which labels count: consent that is withdrawn by a label ends so soon."""
 
 
@@ -52,12 +52,12 @@ class NamespaceLabels:
         """The labels of a namespace as they were a few seconds ago at most; None if there is no such namespace.
 
         Raises:
-            Unavailable: the API server does not say.
+            NotAvailable: the API server does not say.
         """
         reading = self._readings[namespace]
         async with reading.lock:
             now = self._time.monotonic()
-            if now - reading.at < REMEMBERED_FOR:
+            if now - reading.at < LABELS_LAST:
                 return reading.labels
             failure = ""
             try:
@@ -68,6 +68,6 @@ class NamespaceLabels:
             except (ClusterError, ValueError) as error:
                 failure = getattr(error, "reason", type(error).__name__)
             if failure:
-                raise Unavailable(f"the labels of the namespace cannot be read now ({failure})")
+                raise NotAvailable(f"the labels of the namespace cannot be read now ({failure})")
             reading.at = now
             return reading.labels

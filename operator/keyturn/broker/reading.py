@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -12,22 +12,23 @@ from keyturn.broker.catalog import Catalog, Catalogs, FoundItem
 from keyturn.broker.errors import (
     ActionNotGranted,
     Ambiguous,
-    BadRequest,
     BrokerError,
-    NotFound,
-    TooLarge,
+    NotThere,
+    TooManyBytes,
+    UnreadableRequest,
     of_vault,
 )
-from keyturn.broker.recording import LISTING, Call, Recorder, Subject
+from keyturn.broker.opened_item import OpenedItem
+from keyturn.broker.recording import LISTING, BrokerCall, Recorder, Subject
 from keyturn.broker.services import Services
 from keyturn.broker.upstream import Errand, Upstream
 from keyturn.core.access import Allowed, Denied, DeniedReason, decide, visible
-from keyturn.core.access_grant import AccessGrant, Action
+from keyturn.core.access_grant import Action
 from keyturn.core.one_time_passwords import one_time_password
-from keyturn.core.references import FieldReference, Fields, has_value
+from keyturn.core.references import FieldReference, Fields
 from keyturn.core.secret_references import ONE_TIME_PASSWORD, SecretReference
 from keyturn.core.shape_errors import ShapeError
-from keyturn.core.vault import Field, FieldKind, Item, VaultError
+from keyturn.core.vault import Field, FieldKind, VaultError
 
 _T = TypeVar("_T")
 
@@ -39,7 +40,7 @@ _AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class ReferenceValue:
     """What one reference means.
 
     Attributes:
@@ -50,27 +51,6 @@ class Value:
     data: bytes = field(repr=False)
     revision: str
     is_file: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedItem:
-    """An item while a caller reads it.
-
-    Attributes:
-        found: which one it is.
-        whole: with all that the vault answered; what leaves comes from `item` alone.
-        item: what of it is there for this caller.
-        allowed: why.
-        errand: on which the vault was asked.
-        upstream: see `Subject`.
-    """
-
-    found: FoundItem
-    whole: Item = field(repr=False)
-    item: Item = field(repr=False)
-    allowed: Allowed
-    errand: Errand
-    upstream: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +75,7 @@ class _Room:
     left: int = LARGEST_ANSWER
 
 
-class Reader:
+class FieldReader:
     """Reads for callers. What is not granted to one is not there for it, as far as it can see.
 
     Args:
@@ -112,14 +92,14 @@ class Reader:
 
     # What doors ask.
 
-    async def read(self, call: Call, references: Sequence[SecretReference]) -> list[Value | BrokerError]:
+    async def read(self, call: BrokerCall, references: Sequence[SecretReference]) -> list[ReferenceValue | BrokerError]:
         """What references mean, in their order. An item that several of them name is fetched once.
 
         Raises:
             BrokerError: nothing can be answered at all.
         """
         catalog = await self._catalog(call, lambda known: all(map(known.named, references)))
-        answers: list[Value | BrokerError] = [NotFound()] * len(references)
+        answers: list[ReferenceValue | BrokerError] = [NotThere()] * len(references)
         wanted: dict[FoundItem, list[int]] = {}
         refusals: dict[str, BrokerError] = {}
         for number, reference in enumerate(references):
@@ -145,7 +125,7 @@ class Reader:
                     group.create_task(read_item(found, numbers))
         return answers
 
-    async def item(self, call: Call, vault: str, item: str) -> OpenedItem:
+    async def item(self, call: BrokerCall, vault: str, item: str) -> OpenedItem:
         """An item by its ids, with all that is granted of it.
 
         Raises:
@@ -158,7 +138,7 @@ class Reader:
         return await self._open(call, *await self._by_ids(call, vault, item), take)
 
     async def files(
-        self, call: Call, vault: str, item: str, *, file: str | None = None
+        self, call: BrokerCall, vault: str, item: str, *, file: str | None = None
     ) -> tuple[OpenedItem, Sequence[Field]]:
         """The files of an item that are granted, or the one of this id, without their bytes.
 
@@ -167,14 +147,14 @@ class Reader:
         """
 
         async def take(opened: OpenedItem) -> _Taken[tuple[OpenedItem, Sequence[Field]]]:
-            files = _files(opened, file)
+            files = opened.files(file)
             if file is not None and not files:
-                raise NotFound
+                raise NotThere
             return _Taken((opened, files), files)
 
         return await self._open(call, *await self._by_ids(call, vault, item), take, action=LISTING)
 
-    async def file(self, call: Call, vault: str, item: str, file: str) -> bytes:
+    async def file(self, call: BrokerCall, vault: str, item: str, file: str) -> bytes:
         """The bytes of a file of an item by its ids.
 
         Raises:
@@ -182,15 +162,15 @@ class Reader:
         """
 
         async def take(opened: OpenedItem) -> _Taken[bytes]:
-            for each in _files(opened, file):
+            for each in opened.files(file):
                 return _Taken(await self._bytes(opened, each, _Room()), [each])
-            raise NotFound
+            raise NotThere
 
         return await self._open(call, *await self._by_ids(call, vault, item), take)
 
     # How it is done.
 
-    async def _catalog(self, call: Call, is_enough: Callable[[Catalog], bool]) -> Catalog:
+    async def _catalog(self, call: BrokerCall, is_enough: Callable[[Catalog], bool]) -> Catalog:
         """The catalog of a caller: what is listed, if that is enough to answer."""
         try:
             catalog = await self._catalogs.known(call.identity)
@@ -199,7 +179,7 @@ class Reader:
             await self._recorder.refused(call, error)
             raise
 
-    async def _by_ids(self, call: Call, vault: str, item: str) -> tuple[Catalog, FoundItem]:
+    async def _by_ids(self, call: BrokerCall, vault: str, item: str) -> tuple[Catalog, FoundItem]:
         catalog = await self._catalog(call, lambda known: bool(known.with_id(vault, item)))
         match _only(catalog, catalog.with_id(vault, item)):
             case FoundItem() as found:
@@ -209,16 +189,16 @@ class Reader:
                 raise error
 
     async def _read_item(
-        self, call: Call, catalog: Catalog, found: FoundItem, references: Sequence[SecretReference], room: _Room
-    ) -> Sequence[Value | BrokerError]:
+        self, call: BrokerCall, catalog: Catalog, found: FoundItem, references: Sequence[SecretReference], room: _Room
+    ) -> Sequence[ReferenceValue | BrokerError]:
         """What several references to one item mean.
 
         Raises:
             AuditUnavailable: that cannot be recorded.
         """
 
-        async def take(opened: OpenedItem) -> _Taken[list[Value | BrokerError]]:
-            fields, answers = Fields(opened.item, ""), list[Value | BrokerError]()
+        async def take(opened: OpenedItem) -> _Taken[list[ReferenceValue | BrokerError]]:
+            fields, answers = Fields(opened.item, ""), list[ReferenceValue | BrokerError]()
             taken, missed = list[Field](), None
             for reference in references:
                 try:
@@ -241,12 +221,12 @@ class Reader:
         return refusals
 
     def _meant(
-        self, call: Call, catalog: Catalog, opened: OpenedItem, fields: Fields, reference: SecretReference
+        self, call: BrokerCall, catalog: Catalog, opened: OpenedItem, fields: Fields, reference: SecretReference
     ) -> Field:
         """The field or file that a reference means.
 
         Raises:
-            NotFound: there is none for this caller.
+            NotThere: there is none for this caller.
             ActionNotGranted: it is granted, but not to be read.
             Ambiguous: there are several.
         """
@@ -257,23 +237,23 @@ class Reader:
             decision = self._decision(call, catalog, opened.found, action)
             if isinstance(decision, Allowed) and _find(Fields(visible(opened.whole, decision.fields), ""), wanted):
                 raise ActionNotGranted
-        raise NotFound
+        raise NotThere
 
-    async def _value(self, opened: OpenedItem, meant: Field, reference: SecretReference, room: _Room) -> Value:
+    async def _value(self, opened: OpenedItem, meant: Field, reference: SecretReference, room: _Room) -> ReferenceValue:
         revision = opened.item.ref.revision
         if meant.kind is FieldKind.FILE and reference.attribute != ONE_TIME_PASSWORD:
-            return Value(await self._bytes(opened, meant, room), revision, is_file=True)
+            return ReferenceValue(await self._bytes(opened, meant, room), revision, is_file=True)
         text = meant.value or ""
         if reference.attribute == ONE_TIME_PASSWORD:
             code = one_time_password(text, self._time.now().timestamp())
             if code is None:
-                raise BadRequest("the field holds no seed of one-time passwords")
+                raise UnreadableRequest("the field holds no seed of one-time passwords")
             text = code
-        return Value(text.encode("utf-8", "surrogatepass"), revision)
+        return ReferenceValue(text.encode("utf-8", "surrogatepass"), revision)
 
     async def _open(
         self,
-        call: Call,
+        call: BrokerCall,
         catalog: Catalog,
         found: FoundItem,
         take: Callable[[OpenedItem], Awaitable[_Taken[_T]]],
@@ -297,17 +277,17 @@ class Reader:
         await self._conclude(call, opened, taken, action)
         return taken.answer
 
-    async def _fetch(self, call: Call, catalog: Catalog, found: FoundItem, errand: Errand) -> OpenedItem:
+    async def _fetch(self, call: BrokerCall, catalog: Catalog, found: FoundItem, errand: Errand) -> OpenedItem:
         decision = self._decision(call, catalog, found, Action.READ)
         if isinstance(decision, Denied):
-            raise NotFound if decision.reason is DeniedReason.NOT_GRANTED else ActionNotGranted
+            raise NotThere if decision.reason is DeniedReason.NOT_GRANTED else ActionNotGranted
         whole, upstream = await self._upstream.item(errand, found)
         return OpenedItem(found, whole, visible(whole, decision.fields), decision, errand, upstream)
 
     async def _bytes(self, opened: OpenedItem, file: Field, room: _Room) -> bytes:
         """The bytes of a file that is granted, if they fit into the answer."""
         if (file.size or 0) > room.left:
-            raise TooLarge(f"the file is larger than the {LARGEST_ANSWER >> 20} MiB that one answer may have")
+            raise TooManyBytes(f"the file is larger than the {LARGEST_ANSWER >> 20} MiB that one answer may have")
         room.left -= file.size or 0
         limit = room.left if file.size is None else file.size
         data = await self._upstream.file(opened.errand, opened.found.connection, opened.whole.ref, file, limit=limit)
@@ -315,12 +295,10 @@ class Reader:
             room.left -= len(data)
         return data
 
-    async def _conclude(self, call: Call, opened: OpenedItem, taken: _Taken[_T], action: str) -> None:
+    async def _conclude(self, call: BrokerCall, opened: OpenedItem, taken: _Taken[_T], action: str) -> None:
         record_id, upstream = opened.errand.record_id, opened.upstream
-        version = opened.item.ref.revision
-        number = int(version) if version.isascii() and version.isdecimal() else 0
-        for grant, names in _by_grant(opened, taken):
-            subject = Subject(*opened.found.key, version=number, fields=names, upstream=upstream)
+        for grant, names in opened.by_grant(taken.fields, or_none=taken.missed is None):
+            subject = Subject(*opened.found.key, version=opened.version, fields=names, upstream=upstream)
             await self._recorder.allowed(call, grant, subject, record_id=record_id, action=action)
             # A further record is about the same request to the vault.
             record_id, upstream = self._recorder.new_id(), upstream or opened.errand.record_id
@@ -328,7 +306,7 @@ class Reader:
             missed = Subject(*opened.found.key, upstream=upstream)
             await self._recorder.refused(call, taken.missed, missed, record_id=record_id, action=action)
 
-    def _decision(self, call: Call, catalog: Catalog, found: FoundItem, action: Action) -> Allowed | Denied:
+    def _decision(self, call: BrokerCall, catalog: Catalog, found: FoundItem, action: Action) -> Allowed | Denied:
         return decide(call.identity, catalog.grants, found.key, action, now=self._time.now())
 
 
@@ -341,12 +319,6 @@ def _only(catalog: Catalog, candidates: Sequence[FoundItem]) -> FoundItem | Brok
     return of_vault(catalog.error) if catalog.error is not None else catalog.not_found()
 
 
-def _files(opened: OpenedItem, wanted: str | None) -> list[Field]:
-    """The files that are there for a caller, or the one of this id."""
-    files = (each for each in opened.item.fields if each.kind is FieldKind.FILE)
-    return [each for each in files if wanted is None or each.id == wanted]
-
-
 def _find(fields: Fields, wanted: FieldReference) -> Field | None:
     """The field or file of this name.
 
@@ -355,25 +327,3 @@ def _find(fields: Fields, wanted: FieldReference) -> Field | None:
     """
     with translated(lambda error: Ambiguous() if isinstance(error, ShapeError) else None):
         return fields.find(wanted)
-
-
-def _by_grant(opened: OpenedItem, taken: _Taken[_T]) -> Iterator[tuple[AccessGrant, tuple[str, ...]]]:
-    """The names of what was taken, by the grant that gives it: each by the first that does."""
-    left = [each for each in taken.fields if each.kind is FieldKind.FILE or has_value(each)]
-    if not left and taken.missed is None:
-        # An item of which nothing is granted that has a value is an answer, too.
-        yield opened.allowed.grant, ()
-    for grant, given in opened.allowed.sources:
-        if left:
-            there = {id(each) for each in visible(opened.whole, given).fields}
-            names = tuple(_name(each) for each in left if id(each) in there)
-            left = [each for each in left if id(each) not in there]
-            if names:
-                yield grant, names
-    if left:
-        yield opened.allowed.grant, tuple(map(_name, left))
-
-
-def _name(of: Field) -> str:
-    """A field as a grant would name it."""
-    return of.label if of.section is None else f"{of.section}/{of.label}"

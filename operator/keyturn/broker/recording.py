@@ -24,7 +24,7 @@ _GRANTED: Final = "Granted"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class BrokerCall:
     """One request of a known caller.
 
     Attributes:
@@ -82,7 +82,7 @@ class Recorder:
         return ulid(self._time.now(), self._random(RANDOM_BYTES))
 
     async def allowed(
-        self, call: Call, grant: AccessGrant, subject: Subject, *, record_id: str, action: str = Action.READ
+        self, call: BrokerCall, grant: AccessGrant, subject: Subject, *, record_id: str, action: str = Action.READ
     ) -> None:
         """A caller gets what it asks for, once this has returned.
 
@@ -93,7 +93,7 @@ class Recorder:
         await self._write(call, action, RecordOutcome.ALLOWED, _GRANTED, subject, record_id=record_id, grant=given)
         self._metrics.grant_used(str(grant.key))
 
-    async def listed(self, call: Call, action: str = LISTING) -> None:
+    async def listed(self, call: BrokerCall, action: str = LISTING) -> None:
         """A caller gets names of what it may find, and no value, once this has returned.
 
         Raises:
@@ -103,7 +103,7 @@ class Recorder:
 
     async def refused(
         self,
-        call: Call,
+        call: BrokerCall,
         error: BrokerError,
         subject: Subject = NOTHING,
         *,
@@ -124,7 +124,7 @@ class Recorder:
         Raises:
             AuditUnavailable: the caller must be told this instead.
         """
-        call = Call(Identity("", ""), caller, door, self._time.monotonic())
+        call = BrokerCall(Identity("", ""), caller, door, self._time.monotonic())
         outcome = RecordOutcome.DENIED if error.status == 401 else RecordOutcome.FAILED
         await self._write(call, "authenticate", outcome, error.reason, NOTHING, record_id=self.new_id())
 
@@ -135,7 +135,7 @@ class Recorder:
 
     async def _write(
         self,
-        call: Call,
+        call: BrokerCall,
         action: str,
         outcome: RecordOutcome,
         reason: str,

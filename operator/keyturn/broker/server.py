@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _MOST_CLIENTS: Final = 500
 """Connections at the same time."""
 
-_SILENT: Final = 10.0
+_FIRST_BYTE: Final = 10.0
 """Seconds in which a client must send its first byte. Until then it costs a socket, and no memory for TLS or HTTP."""
 
 _TLS_BUFFER: Final = 32 * 1024
@@ -177,7 +177,7 @@ class BrokerServer:
         loop = asyncio.get_running_loop()
         client.is_new = False
         try:
-            async with asyncio.timeout(_SILENT):
+            async with asyncio.timeout(_FIRST_BYTE):
                 await _speaks(connection)
         except BaseException as error:
             connection.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
 from keyturn.broker.catalog import FoundItem
-from keyturn.broker.errors import Unavailable
+from keyturn.broker.errors import NotAvailable
 from keyturn.broker.flights import Flights
 from keyturn.broker.services import Services
 from keyturn.control.connections.connection import Connection
@@ -93,7 +93,7 @@ class Upstream:
         connection.health.check()
         if place not in flights:
             if sum(other[0] is connection for other in flights) >= _MOST_UNDER_WAY:
-                raise Unavailable("the vault is slow, and asked for much already", retry_after=1, reason="VaultBusy")
+                raise NotAvailable("the vault is slow, and asked for much already", retry_after=1, reason="VaultBusy")
             self._limits.spend(connection.name, connection.provider.budget)
         try:
             async with asyncio.timeout(max(0.0, errand.began + _WITHIN - self._time.monotonic())):

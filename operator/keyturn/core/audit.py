@@ -237,4 +237,6 @@ def _names(fields: tuple[str, ...]) -> list[str]:
 
 def _text(text: str) -> str:
     """A text from outside: shortened, without characters that would move a terminal's cursor or its direction of writing."""
+    if len(text) <= _LONGEST and text.isprintable():
+        return text
     return shorten("".join(char for char in text[: 4 * _LONGEST] if char.isprintable()), _LONGEST)

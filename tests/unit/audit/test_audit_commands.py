@@ -59,6 +59,14 @@ def test_a_finding_names_file_and_line(files, capsys):
     assert out[-1] == "1 finding"
 
 
+def test_a_finding_may_be_about_an_earlier_file(files, capsys):
+    """The last record of a file is judged by the first of the next."""
+    first = files("a", [LINES[0], LINES[1].replace("allowed", "denied")])
+
+    assert run_command(["audit", "verify", first, files("b", LINES[2:])]) == 1
+    assert capsys.readouterr().out.startswith(f"{first}:2: altered: record 2 of broker-1 was altered")
+
+
 def test_a_rotated_file_alone_is_verified_if_that_is_said(files):
     """What came before is not given."""
     rotated = files("a", LINES[2:])
@@ -138,6 +146,25 @@ def test_who_read_an_item_is_also_json(files, capsys):
     assert run_command(["who-read", "-o", "json", f"op://{VAULT}/{ITEM}/password", files("a", LINES)]) == 0
 
     assert capsys.readouterr().out.splitlines() == LINES
+
+
+def test_what_connect_logged_of_a_recorded_read_is_shown_once(files, capsys):
+    """Wherever the record stands. An id without a record, or with one of another item, was made up by whoever sent it."""
+    made = json.loads(LINES[0])
+    activity = {
+        **made,
+        "id": None,
+        "kind": "activity",
+        "instance": "operator",
+        "actor": {"type": "token", "jti": "abc"},
+    }
+    known, forged = (json.dumps({**activity, "record": each}, separators=(",", ":")) for each in (made["id"], "0" * 26))
+    other = stream(1, "broker-2", vault=VAULT, item="o" * 26, id="0" * 26)
+
+    assert run_command(["who-read", PATH, "-o", "json", files("a", [known, forged, *other, LINES[0]])]) == 0
+    assert capsys.readouterr().out.splitlines() == [LINES[0], forged]
+    assert run_command(["who-read", PATH, files("b", [known, forged, *other, LINES[0]])]) == 0
+    assert "unrecorded token abc" in capsys.readouterr().out
 
 
 def test_who_read_an_item_lately(files, capsys):

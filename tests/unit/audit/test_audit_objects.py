@@ -1,11 +1,24 @@
 """The objects that say who could get at an item, as a cluster has them."""
 
+import json
+import re
+
 import pytest
 
 from keyturn.audit.objects import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES, list_objects
-from keyturn.cluster import ACCESS_GRANTS, KEYTURN_SECRETS, ONEPASSWORD_ITEMS, SECRETS, ClusterError
+from keyturn.cli import run_command
+from keyturn.cluster import (
+    ACCESS_GRANTS,
+    KEYTURN_SECRETS,
+    ONEPASSWORD_ITEMS,
+    SECRETS,
+    Access,
+    Cluster,
+    ClusterError,
+)
 from keyturn.core.names import MANAGED_BY
 from keyturn.core.request import Key
+from support.audit_records import stream
 from support.fake_api import FakeApiServer
 from support.fake_time import START
 
@@ -132,3 +145,85 @@ async def test_an_object_that_cannot_be_read_is_left_out(api):
 
     found = await list_objects(api, [], with_rbac=False)
     assert {each.key.name for each in found.items.requests} == {"plain", "shaped"}
+
+
+@pytest.fixture
+def asked(api, monkeypatch):
+    """The commands ask this API server."""
+
+    async def nowhere(**_):
+        return None
+
+    monkeypatch.setattr(Access, "load", nowhere)
+    monkeypatch.setattr(Cluster, "at", lambda _: api)
+    return api
+
+
+def test_who_can_is_a_table(asked, capsys):
+    """For people: who, what, through which object, and by which right."""
+    assert run_command(["who-can", TITLE]) == 0
+
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["WHO", "MAY", "FIELDS", "THROUGH", "BY", "LIMITS"]
+    assert [row.split("   ") for row in (re.sub(" {3,}", "   ", row) for row in rows)] == [
+        ["ServiceAccount team-a/ci", "read", "*", "AccessGrant team-a/deploy", "-", "-"],
+        ["Group devs", "get", "*", "Secret team-b/annotated", "RoleBinding team-b/b", "-"],
+    ]
+
+
+def test_who_can_is_also_json(asked, capsys):
+    """For programs: one object per line."""
+    assert run_command(["who-can", "op://Production/database", "-o", "json"]) == 0
+
+    _, line = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {
+        "who": "Group devs",
+        "may": ["get"],
+        "fields": ["*"],
+        "through": "Secret team-b/annotated",
+        "by": "RoleBinding team-b/b",
+        "limits": None,
+    }
+
+
+def test_an_answer_that_is_not_whole_says_so(asked, capsys):
+    """With an exit code of its own: a script must not take it for the whole truth."""
+    asked.fail("list", ROLES, status=403, reason="Forbidden")
+
+    assert run_command(["who-can", TITLE]) == 1
+    err = capsys.readouterr().err
+    assert err == "keyturn: the answer is not whole: roles.rbac.authorization.k8s.io may not be listed\n"
+
+
+def test_nobody_is_an_answer(asked, capsys):
+    """An item that no object names."""
+    assert run_command(["who-can", "vaults/Production/items/unknown"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("keyturn: nobody: ")
+
+
+def test_a_title_of_several_items_is_said(asked, capsys):
+    """All of them are named, since any may be meant."""
+    asked.add(
+        ACCESS_GRANTS,
+        {
+            "metadata": {"namespace": "team-c", "name": "other"},
+            "spec": {},
+            "status": {"items": [{"path": TITLE, "itemPath": "vaults/v2/items/i9"}]},
+        },
+    )
+
+    assert run_command(["who-can", TITLE]) == 0
+    assert f"this path means several items: {IDS}, vaults/v2/items/i9;" in capsys.readouterr().err
+
+
+def test_who_read_asks_the_cluster_what_a_title_means(asked, capsys, tmp_path):
+    """Records have ids alone."""
+    path = tmp_path / "audit.jsonl"
+    path.write_text("".join(f"{line}\n" for line in stream(2)))
+
+    assert run_command(["who-read", TITLE, "-o", "json", str(path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert run_command(["who-read", "vaults/Production/items/unknown", str(path)]) == 2
+    assert "no object of the cluster knows an item by this path" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keyturn.broker.doors.filters import parse_filter
-from keyturn.broker.errors import BadRequest
+from keyturn.broker.errors import UnreadableRequest
 from keyturn.core.connection import ConnectionKey
 from keyturn.core.vault import Field, Scope, Url
 from support.broker_world import BrokerWorld
@@ -82,7 +82,7 @@ def test_values_of_filters(text, value):
 
 def test_a_filter_over_something_else():
     """An attribute that the list does not have is an error, not an empty list."""
-    with pytest.raises(BadRequest, match="name or title"):
+    with pytest.raises(UnreadableRequest, match="name or title"):
         parse_filter('category eq "LOGIN"', {"name", "title"})
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from keyturn.broker.errors import NotAuthenticated, TooManyRequests, Unavailable
-from keyturn.broker.identity import REMEMBERED_FOR, TokenReviewer, identity_of
+from keyturn.broker.errors import NotAuthenticated, NotAvailable, RateExceeded
+from keyturn.broker.identity import VERDICTS_LAST, TokenReviewer, identity_of
 from keyturn.core.access import Identity
 from support.broker_context import broker_metrics
 from support.event_loop import turns, until
@@ -119,7 +119,7 @@ async def test_a_verdict_counts_for_some_seconds_and_no_longer():
     """A deleted pod's token must not work for longer than the API server itself remembers it."""
     world = Reviewing()
     await world.review()
-    world.time.advance(REMEMBERED_FOR - 0.1)
+    world.time.advance(VERDICTS_LAST - 0.1)
     await world.review()
     assert len(world.server.asked) == 1
     assert world.counted("remembered") == 1
@@ -201,7 +201,7 @@ async def test_a_flood_from_one_address_keeps_no_other_waiting():
     world.server.gate = asyncio.Event()
     flood = [asyncio.ensure_future(world.review(made_token(f"made up {number}"))) for number in range(100)]
     await turns(50)
-    with pytest.raises(TooManyRequests):
+    with pytest.raises(RateExceeded):
         await world.review(made_token("one more"))
     other = asyncio.ensure_future(world.review(address="10.0.0.2"))
     await turns(5)
@@ -209,7 +209,7 @@ async def test_a_flood_from_one_address_keeps_no_other_waiting():
 
     assert await other == CI
     ended = await asyncio.gather(*flood, return_exceptions=True)
-    assert Counter(map(type, ended)) == {NotAuthenticated: 32, TooManyRequests: 68}
+    assert Counter(map(type, ended)) == {NotAuthenticated: 32, RateExceeded: 68}
     assert not world.reviewer._by_address
 
 
@@ -221,8 +221,8 @@ async def test_without_the_api_server_nobody_is_anybody(status):
     world.server.fails_with = status
     await world.review()
 
-    world.time.advance(REMEMBERED_FOR)
-    with pytest.raises(Unavailable):
+    world.time.advance(VERDICTS_LAST)
+    with pytest.raises(NotAvailable):
         await world.review()
     world.server.fails_with = None
     assert await world.review() == CI
@@ -247,7 +247,7 @@ async def test_no_token_is_kept_or_told(caplog):
     with pytest.raises(NotAuthenticated) as refused:
         await world.review(made_token("other"))
     world.server.fails_with = 500
-    with pytest.raises(Unavailable) as failed:
+    with pytest.raises(NotAvailable) as failed:
         await world.review(made_token("third"))
 
     told = f"{refused.value!r} {failed.value!r} {caplog.text} {vars(world.reviewer)} {world.metrics.expose()}"

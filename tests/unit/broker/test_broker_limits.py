@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.broker.errors import TooManyRequests
+from keyturn.broker.errors import RateExceeded
 from keyturn.broker.limits import PER_IDENTITY, Limits, Rate, TokenBuckets
 from keyturn.core.access import Identity
 from keyturn.core.provider import Budget
@@ -22,7 +22,7 @@ def test_an_identity_may_ask_a_hundred_times_at_once_and_twenty_times_a_second()
     limits = Limits(time=time)
     for _ in range(100):
         limits.take(CI)
-    with pytest.raises(TooManyRequests) as refused:
+    with pytest.raises(RateExceeded) as refused:
         limits.take(Identity("team-a", "ci", pod="another"))
     assert refused.value.retry_after == 1
     limits.take(WEB)
@@ -30,7 +30,7 @@ def test_an_identity_may_ask_a_hundred_times_at_once_and_twenty_times_a_second()
     time.advance(1)
     for _ in range(20):
         limits.take(CI)
-    with pytest.raises(TooManyRequests):
+    with pytest.raises(RateExceeded):
         limits.take(CI)
 
 
@@ -40,7 +40,7 @@ def test_reads_leave_a_fifth_of_an_account_s_quota_to_its_polls():
     limits = Limits(time=time)
     spent = 0
     for _ in range(3600):
-        with contextlib.suppress(TooManyRequests):
+        with contextlib.suppress(RateExceeded):
             limits.spend("team-a/work", SERVICE_ACCOUNT)
             spent += 1
         time.advance(1)

@@ -15,9 +15,9 @@ from keyturn.broker.catalog import Catalog, Catalogs, FoundItem
 from keyturn.broker.doors.connect_forms import activity_form, file_form, item_form, page, summary_form, vault_form
 from keyturn.broker.doors.filters import parse_filter
 from keyturn.broker.doors.problems import ALWAYS, CONNECT_VERSION, json_answer
-from keyturn.broker.errors import BadRequest, BrokerError, NotFound, of_vault
-from keyturn.broker.reading import Reader
-from keyturn.broker.recording import LISTING, Call, Recorder
+from keyturn.broker.errors import BrokerError, NotThere, UnreadableRequest, of_vault
+from keyturn.broker.reading import FieldReader
+from keyturn.broker.recording import LISTING, BrokerCall, Recorder
 
 _VAULT_ATTRIBUTES: Final = frozenset({"name", "title"})
 _ITEM_ATTRIBUTES: Final = frozenset({"title", "tag"})
@@ -34,13 +34,13 @@ class ConnectFront:
         time: of one-time passwords.
     """
 
-    def __init__(self, reader: Reader, catalogs: Catalogs, recorder: Recorder, *, time: Time) -> None:
+    def __init__(self, reader: FieldReader, catalogs: Catalogs, recorder: Recorder, *, time: Time) -> None:
         self._reader = reader
         self._catalogs = catalogs
         self._recorder = recorder
         self._time = time
 
-    async def vaults(self, call: Call, request: Request) -> Response:
+    async def vaults(self, call: BrokerCall, request: Request) -> Response:
         """`GET /v1/vaults`."""
         catalog = await self._catalog(call)
         found = _vaults(catalog.items)
@@ -54,13 +54,13 @@ class ConnectFront:
             raise error
         return await self._listed(call, found)
 
-    async def vault(self, call: Call, request: Request) -> Response:
+    async def vault(self, call: BrokerCall, request: Request) -> Response:
         """`GET /v1/vaults/{vault}`."""
         catalog = await self._catalog(call)
         inside = await self._inside(call, catalog, request)
         return await self._listed(call, _vaults(inside)[0])
 
-    async def items(self, call: Call, request: Request) -> Response:
+    async def items(self, call: BrokerCall, request: Request) -> Response:
         """`GET /v1/vaults/{vault}/items`."""
         inside = await self._inside(call, await self._catalog(call), request)
         if text := request.query_params.get("filter"):
@@ -72,49 +72,49 @@ class ConnectFront:
         # Of several connections that have one item, none is chosen here, nor by what reads it.
         return await self._listed(call, list({each.key.item: summary_form(each) for each in inside}.values()))
 
-    async def item(self, call: Call, request: Request) -> Response:
+    async def item(self, call: BrokerCall, request: Request) -> Response:
         """`GET /v1/vaults/{vault}/items/{item}`."""
         opened = await self._reader.item(call, *_ids(request))
         return _answer(item_form(opened.item, opened.found.vault, now=self._time.now()))
 
-    async def files(self, call: Call, request: Request) -> Response:
+    async def files(self, call: BrokerCall, request: Request) -> Response:
         """`GET .../files`."""
         opened, files = await self._reader.files(call, *_ids(request))
         return _answer([file_form(each, opened.item.ref) for each in files])
 
-    async def file(self, call: Call, request: Request) -> Response:
+    async def file(self, call: BrokerCall, request: Request) -> Response:
         """`GET .../files/{file}`."""
         opened, files = await self._reader.files(call, *_ids(request), file=request.path_params["file"])
         return _answer(file_form(files[0], opened.item.ref))
 
-    async def content(self, call: Call, request: Request) -> Response:
+    async def content(self, call: BrokerCall, request: Request) -> Response:
         """`GET .../files/{file}/content`."""
         data = await self._reader.file(call, *_ids(request), request.path_params["file"])
         return Response(data, headers={**ALWAYS, **CONNECT_VERSION}, media_type="application/octet-stream")
 
-    async def activity(self, call: Call, request: Request) -> Response:
+    async def activity(self, call: BrokerCall, request: Request) -> Response:
         """`GET /v1/activity`: what the caller itself asked of this process, the newest first."""
         limit, offset = _number(request, "limit", 50), _number(request, "offset", 0)
         entries = [activity_form(record) for record in self._recorder.recent(call.identity)]
         shown, said = page(entries, limit=min(limit, _LONGEST_PAGE), offset=offset)
         return _answer(shown, {"Content-Range": said})
 
-    async def nowhere(self, _: Call, __: Request) -> Response:
+    async def nowhere(self, _: BrokerCall, __: Request) -> Response:
         """Any other path below `/v1`."""
-        raise NotFound
+        raise NotThere
 
-    async def _catalog(self, call: Call) -> Catalog:
+    async def _catalog(self, call: BrokerCall) -> Catalog:
         try:
             return await self._catalogs.whole(call.identity)
         except BrokerError as error:
             await self._recorder.refused(call, error, action=LISTING)
             raise
 
-    async def _inside(self, call: Call, catalog: Catalog, request: Request) -> Sequence[FoundItem]:
+    async def _inside(self, call: BrokerCall, catalog: Catalog, request: Request) -> Sequence[FoundItem]:
         """The items that the caller finds in the vault that a path names.
 
         Raises:
-            NotFound: there are none.
+            NotThere: there are none.
         """
         vault = request.path_params["vault"]
         inside = [each for each in catalog.items if each.key.vault == vault]
@@ -124,7 +124,7 @@ class ConnectFront:
             raise error
         return inside
 
-    async def _listed(self, call: Call, data: Any) -> Response:
+    async def _listed(self, call: BrokerCall, data: Any) -> Response:
         await self._recorder.listed(call)
         return _answer(data)
 
@@ -156,5 +156,5 @@ def _ids(request: Request) -> tuple[str, str]:
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name) or str(default)
     if not (text.isascii() and text.isdecimal()) or len(text) > 9:
-        raise BadRequest(f"Invalid query: {name} must be a number")
+        raise UnreadableRequest(f"Invalid query: {name} must be a number")
     return int(text)

@@ -13,14 +13,14 @@ from starlette.types import Receive, Scope, Send
 from keyturn.base.log import log_defect
 from keyturn.broker.doors.problems import Problem
 from keyturn.broker.errors import BrokerError, MethodNotAllowed, NotAuthenticated
-from keyturn.broker.recording import Call, Recorder
+from keyturn.broker.recording import BrokerCall, Recorder
 from keyturn.broker.services import Services
 from keyturn.core.audit import AuditCaller, Door
 
-Handler = Callable[[Call, Request], Awaitable[Response]]
+Handler = Callable[[BrokerCall, Request], Awaitable[Response]]
 """Answers a known caller, or raises a `BrokerError`."""
 
-READING: Final = frozenset({"GET", "HEAD"})
+READ_METHODS: Final = frozenset({"GET", "HEAD"})
 """The methods of a request that changes nothing."""
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Entrance:
         self._time = services.time
         self._recorder = recorder
 
-    async def admit(self, request: Request, door: Door) -> Call:
+    async def admit(self, request: Request, door: Door) -> BrokerCall:
         """The call that a request is.
 
         Raises:
@@ -55,7 +55,7 @@ class Entrance:
             await self._recorder.unknown(AuditCaller(ip=ip, user_agent=agent), door, error)
             raise
         self._limits.take(identity)
-        return Call(identity, AuditCaller.known(identity, ip=ip, user_agent=agent), door, began)
+        return BrokerCall(identity, AuditCaller.known(identity, ip=ip, user_agent=agent), door, began)
 
 
 class Endpoint:
@@ -76,7 +76,7 @@ class Endpoint:
         *,
         door: Door,
         problem: Problem,
-        methods: Collection[str] = READING,
+        methods: Collection[str] = READ_METHODS,
     ) -> None:
         self._entrance = entrance
         self._handler = handler

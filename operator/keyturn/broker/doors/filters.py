@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from keyturn.broker.errors import BadRequest
+from keyturn.broker.errors import UnreadableRequest
 from keyturn.core.paths import normalized, same_but_for_case
 
 _FORM: Final = re.compile(r'\s*([A-Za-z]+)\s+([A-Za-z]+)\s+(?:"((?:[^"\\]|\\.)*)"|([^\s"\'()]+))\s*', re.DOTALL)
@@ -22,7 +22,7 @@ _OPERATORS: Final[dict[str, Callable[[str, str], bool]]] = {"eq": same_but_for_c
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class ListFilter:
     """One comparison.
 
     Attributes:
@@ -39,18 +39,18 @@ class Filter:
         return _OPERATORS[self.operator](text, self.value)
 
 
-def parse_filter(text: str, attributes: Collection[str]) -> Filter:
+def parse_filter(text: str, attributes: Collection[str]) -> ListFilter:
     """Read a filter over some attributes.
 
     Raises:
-        BadRequest: it is none.
+        UnreadableRequest: it is none.
     """
     matched = _FORM.fullmatch(text)
     if matched is None:
-        raise BadRequest('Invalid filter: it must be of the form title eq "name"')
+        raise UnreadableRequest('Invalid filter: it must be of the form title eq "name"')
     attribute, operator = matched[1].lower(), matched[2].lower()
     if attribute not in attributes or operator not in _OPERATORS:
         known = " or ".join(sorted(attributes))
-        raise BadRequest(f"Invalid filter: it can compare {known} by eq or co")
+        raise UnreadableRequest(f"Invalid filter: it can compare {known} by eq or co")
     quoted, bare = matched[3], matched[4]
-    return Filter(attribute, operator, _ESCAPED.sub(r"\1", quoted) if quoted is not None else bare)
+    return ListFilter(attribute, operator, _ESCAPED.sub(r"\1", quoted) if quoted is not None else bare)

@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from keyturn.broker.catalog import Catalogs, ServedGrant
 from keyturn.broker.doors.problems import ALWAYS, json_answer
-from keyturn.broker.errors import BadRequest, BrokerError, UnreadableReference
-from keyturn.broker.reading import Reader, Value
-from keyturn.broker.recording import LISTING, Call, Recorder
+from keyturn.broker.errors import BrokerError, UnreadableReference, UnreadableRequest
+from keyturn.broker.reading import FieldReader, ReferenceValue
+from keyturn.broker.recording import LISTING, BrokerCall, Recorder
 from keyturn.core.secret_references import BadReference, SecretReference, parse_secret_reference
 
-MOST_REFERENCES: Final = 100
+MOST_ASKED: Final = 100
 """References in one request."""
 
 
@@ -31,23 +31,25 @@ class NativeDoor:
         recorder: concludes what was not read.
     """
 
-    def __init__(self, reader: Reader, catalogs: Catalogs, recorder: Recorder) -> None:
+    def __init__(self, reader: FieldReader, catalogs: Catalogs, recorder: Recorder) -> None:
         self._reader = reader
         self._catalogs = catalogs
         self._recorder = recorder
 
-    async def read(self, call: Call, request: Request) -> Response:
+    async def read(self, call: BrokerCall, request: Request) -> Response:
         """`GET /v1/read?ref=op://...`: one value or file, and nothing else, for shells."""
         given = request.query_params.multi_items()
         if [name for name, _ in given] != ["ref"]:
-            raise BadRequest("the query must have `ref` and nothing else; percent-encode & and ? in the reference")
+            raise UnreadableRequest(
+                "the query must have `ref` and nothing else; percent-encode & and ? in the reference"
+            )
         (answer,) = await self._reader.read(call, [_reference(given[0][1])])
         if isinstance(answer, BrokerError):
             raise answer
         kind = "application/octet-stream" if answer.is_file else "text/plain; charset=utf-8"
         return Response(answer.data, headers={**ALWAYS, "Keyturn-Item-Version": answer.revision}, media_type=kind)
 
-    async def resolve(self, call: Call, request: Request) -> Response:
+    async def resolve(self, call: BrokerCall, request: Request) -> Response:
         """`POST /v1/resolve`: values and errors, one for each reference."""
         texts = _texts(await request.body())
         parsed = [_parsed(text) for text in texts]
@@ -59,7 +61,7 @@ class NativeDoor:
         ]
         return json_answer({"results": results})
 
-    async def grants(self, call: Call, _: Request) -> Response:
+    async def grants(self, call: BrokerCall, _: Request) -> Response:
         """`GET /v1/grants`: the caller's own that apply now."""
         try:
             catalog = await self._catalogs.known(call.identity)
@@ -74,7 +76,7 @@ def _texts(body: bytes) -> list[str]:
     """The references of a request, as they are written.
 
     Raises:
-        BadRequest: there are none, too many, or something else is there.
+        UnreadableRequest: there are none, too many, or something else is there.
     """
     try:
         given = json.loads(body)
@@ -82,9 +84,9 @@ def _texts(body: bytes) -> list[str]:
         given = None
     refs = given.get("refs") if isinstance(given, dict) else None
     if not isinstance(refs, list) or not refs or not all(isinstance(each, str) for each in refs):
-        raise BadRequest('the body must be JSON of the form {"refs": ["op://vault/item/field", ...]}')
-    if len(refs) > MOST_REFERENCES:
-        raise BadRequest(f"one request may have {MOST_REFERENCES} references at most")
+        raise UnreadableRequest('the body must be JSON of the form {"refs": ["op://vault/item/field", ...]}')
+    if len(refs) > MOST_ASKED:
+        raise UnreadableRequest(f"one request may have {MOST_ASKED} references at most")
     return refs
 
 
@@ -102,7 +104,7 @@ def _parsed(text: str) -> SecretReference | UnreadableReference:
         return UnreadableReference(str(error))
 
 
-def _result(text: str, answer: Value | BrokerError) -> Mapping[str, Any]:
+def _result(text: str, answer: ReferenceValue | BrokerError) -> Mapping[str, Any]:
     if isinstance(answer, UnreadableReference):
         return {"ref": text, "error": {"code": answer.code, "detail": str(answer)}}
     if isinstance(answer, BrokerError):
@@ -118,7 +120,7 @@ def _result(text: str, answer: Value | BrokerError) -> Mapping[str, Any]:
 
 def _grant(served: ServedGrant) -> Mapping[str, Any]:
     grant = served.grant
-    told: dict[str, Any] = {
+    members: dict[str, Any] = {
         "namespace": grant.key.namespace,
         "name": grant.key.name,
         "connection": served.connection,
@@ -127,5 +129,5 @@ def _grant(served: ServedGrant) -> Mapping[str, Any]:
         ],
     }
     if grant.expires_at is not None:
-        told["expiresAt"] = grant.expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return told
+        members["expiresAt"] = grant.expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return members

@@ -14,9 +14,9 @@ from keyturn.broker.errors import (
     AuditUnavailable,
     BrokerError,
     NotAuthenticated,
-    NotFound,
+    NotAvailable,
+    NotThere,
     StaleRights,
-    Unavailable,
 )
 
 Problem: TypeAlias = Callable[[BrokerError], Response]
@@ -40,22 +40,22 @@ def json_answer(
 def native_problem(error: BrokerError, *, status: int | None = None) -> Response:
     """An error as our own API has it."""
     status = error.status if status is None else status
-    told = {"type": "about:blank", "title": error.title, "status": status, "code": error.code, "detail": str(error)}
-    return json_answer(told, status=status, headers=_headers(error), media_type="application/problem+json")
+    members = {"type": "about:blank", "title": error.title, "status": status, "code": error.code, "detail": str(error)}
+    return json_answer(members, status=status, headers=_headers(error), media_type="application/problem+json")
 
 
 def connect_problem(error: BrokerError) -> Response:
     """An error as Connect has it. Whatever cannot be had is not there: Connect's clients know nothing between."""
-    if isinstance(error, NotFound | ActionNotGranted | Ambiguous):
-        error = NotFound()
-    told = {"status": error.status, "message": str(error)}
-    return json_answer(told, status=error.status, headers={**CONNECT_VERSION, **_headers(error)})
+    if isinstance(error, NotThere | ActionNotGranted | Ambiguous):
+        error = NotThere()
+    members = {"status": error.status, "message": str(error)}
+    return json_answer(members, status=error.status, headers={**CONNECT_VERSION, **_headers(error)})
 
 
 def vault_api_problem(error: BrokerError) -> Response:
     """An error as services expect it that run agents: a vault that does not work is a bad gateway."""
     is_ours = isinstance(error, AuditUnavailable | StaleRights)
-    return native_problem(error, status=502 if isinstance(error, Unavailable) and not is_ours else None)
+    return native_problem(error, status=502 if isinstance(error, NotAvailable) and not is_ours else None)
 
 
 def _headers(error: BrokerError) -> dict[str, str]:

@@ -13,12 +13,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from keyturn.broker.catalog import Catalogs
 from keyturn.broker.doors.client_file import client_file
 from keyturn.broker.doors.connect_front import ConnectFront, health, heartbeat
-from keyturn.broker.doors.entrance import READING, Endpoint, Entrance, Handler
+from keyturn.broker.doors.entrance import READ_METHODS, Endpoint, Entrance, Handler
 from keyturn.broker.doors.native import NativeDoor
 from keyturn.broker.doors.problems import Problem, connect_problem, native_problem, vault_api_problem
 from keyturn.broker.doors.vault_api import VaultApi
-from keyturn.broker.errors import MethodNotAllowed, NotFound
-from keyturn.broker.reading import Reader
+from keyturn.broker.errors import MethodNotAllowed, NotThere
+from keyturn.broker.reading import FieldReader
 from keyturn.broker.recording import Recorder
 from keyturn.broker.services import Services
 from keyturn.core.audit import Door
@@ -35,13 +35,15 @@ def create_app(services: Services) -> ASGIApp:
     """
     recorder = Recorder(services)
     catalogs = Catalogs(services.grants, services.connections, services.namespaces, time=services.time)
-    reader = Reader(services, catalogs, recorder)
+    reader = FieldReader(services, catalogs, recorder)
     entrance = Entrance(services, recorder)
     native = NativeDoor(reader, catalogs, recorder)
     front = ConnectFront(reader, catalogs, recorder, time=services.time)
     vault_api = VaultApi(catalogs, services.connections, recorder, time=services.time)
 
-    def route(path: str, handler: Handler, door: Door, problem: Problem, methods: frozenset[str] = READING) -> Route:
+    def route(
+        path: str, handler: Handler, door: Door, problem: Problem, methods: frozenset[str] = READ_METHODS
+    ) -> Route:
         return Route(path, Endpoint(entrance, handler, door=door, problem=problem, methods=methods))
 
     def connect(path: str, handler: Handler) -> Route:
@@ -65,7 +67,7 @@ def create_app(services: Services) -> ASGIApp:
         Route("/health", _Open(health)),
         Route("/keyturn.pyz", _Open(client_file)),
         connect("/v1/vaults/{rest:path}", front.nowhere),
-        route("/v1/{rest:path}", front.nowhere, Door.NATIVE, native_problem, frozenset({*READING, *_WRITING})),
+        route("/v1/{rest:path}", front.nowhere, Door.NATIVE, native_problem, frozenset({*READ_METHODS, *_WRITING})),
     ]
     return _WithoutTrailingSlash(Router(routes, redirect_slashes=False, default=_nowhere))
 
@@ -82,7 +84,7 @@ class _Open:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = Request(scope).method
-        response = self._answer() if method in READING else connect_problem(MethodNotAllowed())
+        response = self._answer() if method in READ_METHODS else connect_problem(MethodNotAllowed())
         await response(scope, receive, send)
 
 
@@ -104,4 +106,4 @@ class _WithoutTrailingSlash:
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
-    await native_problem(NotFound("there is no such path"))(scope, receive, send)
+    await native_problem(NotThere("there is no such path"))(scope, receive, send)

@@ -15,9 +15,9 @@ from keyturn.base.text import shorten
 from keyturn.base.time import Time
 from keyturn.broker.catalog import Catalog, Catalogs, FoundItem
 from keyturn.broker.doors.problems import json_answer, native_problem
-from keyturn.broker.errors import BrokerError, NoConnection, ReconnectRequired, Unavailable, of_vault
+from keyturn.broker.errors import BrokerError, NoConnection, NotAvailable, ReconnectRequired, of_vault
 from keyturn.broker.flights import Flights
-from keyturn.broker.recording import LISTING, Call, Recorder
+from keyturn.broker.recording import LISTING, BrokerCall, Recorder
 from keyturn.control.connections.connection import Connection, Connections
 from keyturn.core.access_grant import ALL_FIELDS
 from keyturn.core.vault import VaultError
@@ -52,7 +52,7 @@ class VaultApi:
         self._looks: Flights[Connection, None] = Flights()
         self._looked_at: dict[str, float] = {}
 
-    async def items(self, call: Call, request: Request) -> Response:
+    async def items(self, call: BrokerCall, request: Request) -> Response:
         """`GET /v1/vault/items`: what the caller finds, from memory."""
         catalog = await self._known(call)
         host = _host(request.query_params.get("url", "")[:_LONGEST_PARAMETER])
@@ -63,7 +63,7 @@ class VaultApi:
         await self._recorder.listed(call)
         return json_answer([_form(each, catalog) for each in shown])
 
-    async def sync(self, call: Call, _: Request) -> Response:
+    async def sync(self, call: BrokerCall, _: Request) -> Response:
         """`POST /v1/vault/items/sync`: have the vaults listed now, and say what changed for the caller."""
         before = await self._known(call, _SYNC)
         names = sorted({served.connection for served in before.served if served.connection})
@@ -84,7 +84,7 @@ class VaultApi:
             answer["errors"] = [{"connectionId": name, "code": error.code} for name, error in failures]
         return json_answer(answer)
 
-    async def _all_failed(self, call: Call, errors: Sequence[BrokerError]) -> Response:
+    async def _all_failed(self, call: BrokerCall, errors: Sequence[BrokerError]) -> Response:
         others = [error for error in errors if not isinstance(error, ReconnectRequired)]
         await self._recorder.refused(call, [*others, *errors][0], action=_SYNC)
         if others:
@@ -96,7 +96,7 @@ class VaultApi:
         """Have the vaults of a connection listed, unless that was done just now. Returns why it failed; None if it did not."""
         connection = self._connections.get(name)
         if connection is None:
-            return Unavailable()
+            return NotAvailable()
         if connection not in self._looks:
             now = self._time.monotonic()
             if now - self._looked_at.get(name, float("-inf")) < SPACING:
@@ -113,7 +113,7 @@ class VaultApi:
             return of_vault(error)
         return None
 
-    async def _known(self, call: Call, action: str = LISTING) -> Catalog:
+    async def _known(self, call: BrokerCall, action: str = LISTING) -> Catalog:
         try:
             return await self._catalogs.known(call.identity)
         except BrokerError as error:

@@ -11,6 +11,7 @@ from keyturn.base.time import Time
 from keyturn.control.connections.grouped_paths import GroupedPaths, WantedPaths
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.listing import Listing
+from keyturn.control.connections.refreshed import Refreshed
 from keyturn.core.paths import ItemPath
 from keyturn.core.polling import Seen, ask_one_by_one, is_cheaper_one_by_one, scopes_to_list
 from keyturn.core.provider import Provider
@@ -44,21 +45,6 @@ class ResolvedItem:
     def path(self) -> ItemPath:
         """The path by ids."""
         return ItemPath(vault=self.scope, item=self.ref.id)
-
-
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """What a refresh did.
-
-    Attributes:
-        listed: how many vaults it asked for their items.
-        failed: how many of them could not be listed.
-        other_vaults: whether other vaults can be seen than at the refresh before, or under other titles.
-    """
-
-    listed: int
-    failed: int
-    other_vaults: bool
 
 
 class _OneVaultFailed(Exception):

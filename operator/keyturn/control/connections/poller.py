@@ -16,8 +16,9 @@ from keyturn.base.backoff import Backoff, jittered
 from keyturn.base.log import StateLog, debug, info, warning
 from keyturn.base.text import plural
 from keyturn.control.connections.health import ConnectionHealth
-from keyturn.control.connections.index import ItemIndex, Refreshed
+from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.looks import Asker, Looks
+from keyturn.control.connections.refreshed import Refreshed
 from keyturn.control.context import ConnectionContext
 from keyturn.core.health_states import SECOND_LOOK, HealthState
 from keyturn.core.provider import Provider
