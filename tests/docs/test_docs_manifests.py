@@ -125,6 +125,7 @@ def test_every_page_with_commands_is_run():
         "from-external-secrets.md",  # test_docs_from_external_secrets.py
         "secrets.md",  # test_docs_secrets.py
         "connections.md",  # test_docs_connections.py
+        "access.md",  # test_docs_access.py
         "restarts.md",  # below
     }
 
