@@ -81,3 +81,22 @@ def test_a_grant_that_is_revoked_during_an_outage_counts_no_more_soon_after_it(b
 
         eventually_sync(refused, within=30.0)
     assert time.monotonic() - opened_at < 15.0
+
+
+def test_a_broker_that_starts_during_an_outage_serves_after_it(brokering, broker, gate):
+    """It says that it is not ready, and why, and needs no restart."""
+    gate.close()
+    kubeconfig = gate.kubeconfig(brokering.kubeconfig, brokering.folder)
+    late = brokering.start(KUBECONFIG=kubeconfig, ready=False)
+    status, text = late.get("/readyz")
+    assert status == 503
+    assert "kubernetes failed" in text
+    answered = read(late, brokering.token("ci"))
+    assert (answered.status_code, answered.json()["code"]) == (503, "unavailable")
+    gate.open()
+
+    def served() -> None:
+        assert late.get("/readyz")[0] == 200
+        assert read(late, brokering.token("ci")).text == "canary-password"
+
+    eventually_sync(served)
