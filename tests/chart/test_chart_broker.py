@@ -9,6 +9,7 @@ from cryptography import x509
 
 from connect_emulator.clock import Clock
 from connect_emulator.server import ConnectEmulator
+from keyturn.broker.settings import read_broker_settings
 from support.chart_values import BROKER, EVERYTHING, SERVICE_ACCOUNT
 from support.helm import CHART, container, environment, of_kind, only
 
@@ -77,6 +78,29 @@ def test_the_brokers_arguments_are_files_and_ports_that_its_pod_has(helm):
         variables = environment(helm.render(values), component="broker")
         files = [flags["tls-cert-file"], flags["tls-private-key-file"], variables["OP_CONNECT_TOKEN_FILE"]]
         assert {file.rpartition("/")[0] for file in files} <= mounted
+
+
+@pytest.mark.parametrize("values", [BROKER, EVERYTHING, TRIAL], ids=["broker", "everything", "trial"])
+def test_the_broker_understands_its_command_line(helm, values):
+    """Flags and variables are read by the broker's own code, so that a pod never dies of them."""
+    manifests = helm.render(values)
+    main = container(manifests, component="broker")
+    settings = read_broker_settings(main["args"][1:], environment(manifests, component="broker", pod="broker-0"))
+
+    ports = {port["name"]: port["containerPort"] for port in main["ports"]}
+    assert settings.bind_address.port == ports["https"]
+    assert settings.shared.health_address.port == ports["health"]
+    assert settings.shared.metrics_address.port == ports["metrics"]
+    assert settings.insecure_bind_address is None
+    assert (settings.instance, settings.shared.unknown) == ("broker-0", ())
+    assert settings.shared.audit_file == values["broker"].get("auditFile", "-")
+
+
+def test_a_files_name_may_contain_the_pods_name(helm):
+    """Kubernetes fills in only variables that stand above."""
+    variables = [variable["name"] for variable in container(helm.render(BROKER), component="broker")["env"]]
+
+    assert variables.index("POD_NAME") < variables.index("KEYTURN_AUDIT_FILE")
 
 
 def test_an_end_takes_less_time_than_the_kubelet_gives(helm):

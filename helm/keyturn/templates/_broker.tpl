@@ -84,12 +84,13 @@ https://{{ include "keyturn.broker" . }}.{{ .Release.Namespace }}.svc{{ if ne $p
 - name: KEYTURN_INSTALLATION
   value: {{ quote . }}
 {{- end }}
-- name: KEYTURN_AUDIT_FILE
-  value: {{ .Values.broker.auditFile | quote }}
+# First, because the name of the file may contain it.
 - name: POD_NAME
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+- name: KEYTURN_AUDIT_FILE
+  value: {{ .Values.broker.auditFile | quote }}
 {{- with .Values.broker.customEnvVars }}
 {{ toYaml . }}
 {{- end }}
