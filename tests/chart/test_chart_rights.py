@@ -14,6 +14,7 @@ from keyturn.base.time import Time
 from keyturn.cluster import About, Access, EventPoster
 from keyturn.cluster.events import Ledger
 from keyturn.cluster.resources import (
+    ACCESS_GRANTS,
     CONNECTIONS,
     DAEMONSETS,
     DEPLOYMENTS,
@@ -190,6 +191,14 @@ async def connect_and_disconnect(stage, local):
     await stage.has_no_secret("through")
 
 
+async def grant(stage, title):
+    """An AccessGrant that says that it finds its item."""
+    item = {"path": f"vaults/Production/items/{title}", "fields": ["password"], "allow": ["read"]}
+    spec = {"to": [{"serviceAccount": "ci"}], "items": [item]}
+    await stage.cluster.create(ACCESS_GRANTS, stage.namespace, "deploy", {"spec": spec}, field_manager="kubectl")
+    await stage.says("deploy", "Resolved", ready="True", kind=ACCESS_GRANTS)
+
+
 async def restarted(stage, resource):
     """Wait until a workload's template was changed once, and the finalizer of 1Password's operator is gone."""
 
@@ -245,6 +254,8 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
     await move_to_another_kind(stage, "login", {"password": "second"})
 
     await connect_and_disconnect(stage, guarded)
+
+    await grant(stage, "login")
 
     # An item to be left alone, one that is not there, and the end of one.
     stage.put_item("frozen", tags=[names.IGNORE_TAG])
