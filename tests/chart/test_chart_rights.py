@@ -253,9 +253,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
 
     await move_to_another_kind(stage, "login", {"password": "second"})
 
-    await connect_and_disconnect(stage, guarded)
-
-    await grant(stage, "login")
+    await asyncio.gather(connect_and_disconnect(stage, guarded), grant(stage, "login"))
 
     # An item to be left alone, one that is not there, and the end of one.
     stage.put_item("frozen", tags=[names.IGNORE_TAG])
