@@ -12,8 +12,8 @@ OPERATOR = "pyproject.toml"
 EMULATOR = "operator/connect_emulator/pyproject.toml"
 # The images hold the very versions that were tested.
 AS_TESTED = ["--constraints", "requirements/dev.lock"]
-# Every filter and every provider works in the image, and is tested.
-ALL_EXTRAS = ["--extra", "crypto", "--extra", "onepassword", "--extra", "bitwarden"]
+# Every filter, every provider and the broker work in the image, and are tested.
+ALL_EXTRAS = ["--extra", "crypto", "--extra", "onepassword", "--extra", "bitwarden", "--extra", "broker"]
 # Each file's arguments, in the order of writing.
 LOCKS = {
     # what users install

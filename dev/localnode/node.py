@@ -19,7 +19,7 @@ from localnode.errors import NodeFailed, NodeUnavailable
 from localnode.layout import LONGEST_DIRECTORY, Layout
 from localnode.packages import obstacle
 from localnode.programs import ensure_node_programs
-from localnode.supervisor import import_image
+from localnode.supervisor import import_image, tag_image
 
 _STOP_TIMEOUT = 30.0
 
@@ -110,6 +110,14 @@ class LocalNode:
             NodeFailed: containerd does not take it.
         """
         import_image(self._layout, archive)
+
+    def tag(self, name: str, also: str) -> None:
+        """Let an image of the node go by a second name, such as one that a page shows.
+
+        Raises:
+            NodeFailed: containerd does not have it.
+        """
+        tag_image(self._layout, name, also)
 
     def tail(self, program: str) -> str:
         """Return the last lines of the log of `containerd`, `kubelet` or `kube-proxy`, indented."""

@@ -101,14 +101,25 @@ def _reachable(host: str, port: int) -> bool:
 
 def import_image(layout: Layout, archive: Path) -> None:
     """Let the node's containerd have the images of an archive; raises `NodeFailed`."""
+    _images(layout, "import", str(archive))
+
+
+def tag_image(layout: Layout, name: str, also: str) -> None:
+    """Let an image that the node's containerd has go by a second name; raises `NodeFailed`."""
+    _images(layout, "tag", "--force", name, also)
+
+
+def _images(layout: Layout, *arguments: str) -> None:
     result = subprocess.run(
-        ["ctr", "--address", str(layout.socket), "--namespace", "k8s.io", "images", "import", str(archive)],
+        ["ctr", "--address", str(layout.socket), "--namespace", "k8s.io", "images", *arguments],
         check=False,
         capture_output=True,
         text=True,
     )
     if result.returncode:
-        raise NodeFailed(f"containerd does not import {archive}: {result.stderr.strip()}\n{layout.tail('containerd')}")
+        raise NodeFailed(
+            f"containerd refuses: images {' '.join(arguments)}: {result.stderr.strip()}\n{layout.tail('containerd')}"
+        )
 
 
 def _pause(deadline: float, layout: Layout, program: str) -> None:

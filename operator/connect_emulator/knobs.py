@@ -111,6 +111,16 @@ class Knobs:
     bulk_bumps_once: bool = False
     """Whether a bulk edit moves the vault's contentVersion once instead of once per item. Unknown."""
 
+    # --- activity ----------------------------------------------------------------------------------------------------
+    activity_per_replica: bool = True
+    """Whether each replica has an activity log of its own, in its database. Inferred; a lost volume loses it either way."""
+    activity_page: int = 0
+    """The most entries of one page, whatever `limit` says; 0 for no such bound. Unknown."""
+    activity_of_token: bool = False
+    """Whether a token sees only what was done with it. Unknown; the documentation speaks of all requests."""
+    activity_of_activity: bool = False
+    """Whether reading the activity is an entry of it. Inferred not."""
+
     # --- files -------------------------------------------------------------------------------------------------------
     max_inline_file_bytes: int = 100 * 1024
     """`OP_MAX_INLINE_FILE_SIZE_KB` in bytes. Documented default 100 KB."""

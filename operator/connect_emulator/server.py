@@ -61,7 +61,8 @@ class ConnectEmulator:
         self.requests = RequestLog()
         self.replicas = Replicas(store, ids=ids, clock=clock, live=self.live)
         wire = Wire(self.live)
-        activity = Activity(ids=ids, actor=self.authority.server_id, account=self.authority.account)
+        server, account = self.authority.server_id, self.authority.account
+        self.activity = activity = Activity(ids=ids, started=clock.now(), actor=server, account=account, live=self.live)
         api = Api(
             replicas=self.replicas,
             authority=self.authority,
@@ -176,7 +177,10 @@ class ConnectEmulator:
         `keep` is the knob `persistent_volume` if not given.
         """
         self.drop_connections()
-        self.replicas.restart(keep=self.live.knobs.persistent_volume if keep is None else keep)
+        keep = self.live.knobs.persistent_volume if keep is None else keep
+        self.replicas.restart(keep=keep)
+        if not keep:
+            self.activity.forget()
 
     async def _open(
         self, api: tuple[str, int], admin: tuple[str, int], tls: ssl.SSLContext | None, tls_port: int

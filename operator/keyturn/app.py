@@ -12,6 +12,7 @@ from functools import partial
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
+from keyturn.base.call_id import current_call_id, process_call_id
 from keyturn.base.errors import translated
 from keyturn.base.log import StateLog, info, warning
 from keyturn.base.time import Time
@@ -62,6 +63,8 @@ async def run(settings: Settings) -> None:
         LeaseLost: another replica leads, or may lead from now on.
         CancelledError: the signal came before the work had begun.
     """
+    # Every task that sends requests to vaults is started below.
+    current_call_id.set(process_call_id("operator", settings.installation))
     # Until kopf handles the signals.
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Coroutine
-from typing import Any
+from contextlib import suppress
+from secrets import token_bytes
+from typing import Any, Protocol
 
 from keyturn.cluster import LastingReads, namespaces_or_all
+from keyturn.control.activity.controller import ActivityExport
 from keyturn.control.connections.connection import Connections
 from keyturn.control.connections.controller import ConnectionController
 from keyturn.control.connections.grouped_paths import PathsTogether
 from keyturn.control.connections.objects import ConnectionObjects
+from keyturn.control.connections.reports import Reports
 from keyturn.control.context import Context
 from keyturn.control.grants.controller import GrantController
 from keyturn.control.grants.objects import GrantObjects
@@ -23,9 +28,23 @@ from keyturn.control.restarts.controller import RestartController
 from keyturn.control.sync.controller import SyncController
 from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.vault import Vaults
+from keyturn.observe.chained_lines import ChainedLines, instance_name
 
 _LONGEST_STILL = 300.0
 """Seconds after which the watches of our own kinds count as stuck if they show no life."""
+
+_LONGEST_LINE = 10.0
+"""Seconds that a line of the activity waits for a reader that is slow."""
+
+_LONGEST_FLUSH = 2.0
+"""Seconds that the end of the work waits for what the next process could find out by itself, at the price of repeated lines."""
+
+
+class _Part(Protocol):
+    """A part of the operator that works until it is cancelled."""
+
+    async def run(self) -> None:
+        """Work."""
 
 
 class Operator:
@@ -68,7 +87,10 @@ class Operator:
         self.connections = Connections(context, wanted=wanted, known=self._objects.known)
         if context.settings.provider is not None and vaults is not None:
             self.connections.add(DEFAULT_CONNECTION, context.settings.provider, vaults)
-        self._connecting = ConnectionController(context, objects=self._objects, connections=self.connections)
+        self._reports = Reports(context, objects=self._objects, connections=self.connections)
+        self._connecting = ConnectionController(
+            context, objects=self._objects, connections=self.connections, reports=self._reports
+        )
         registry.use(self.connections.known, installation=self.connections.get(DEFAULT_CONNECTION) is not None)
         self._sync = SyncController(context, registry=registry, connections=self.connections, secrets=secrets)
         self._grants = GrantController(
@@ -77,6 +99,7 @@ class Operator:
         self._restarts = RestartController(
             context, secrets=secrets, busy=self._sync.is_busy, on_counted=self._sync.write_restarts
         )
+        self._activity = self._activity_export() if context.settings.activity_export else None
         # The streams: Connections and Secrets to requests; requests, Connections and polls to sync; Secrets to sync and restarts.
         self._requests.subscribe(self._sync.request_changed)
         self._requests.subscribe_to_sync_requests(self._sync.sync_requested)
@@ -123,9 +146,14 @@ class Operator:
         self._sync.close()
         self._connecting.close()
         self._grants.close()
+        if self._activity is not None:
+            self._activity.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_FLUSH):
+                await self._reports.flush()
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """All metrics, those that are a state brought up to now."""
@@ -176,7 +204,7 @@ class Operator:
         await self._requests.sweeper.sweep_until_done()
         await self._secrets.requests_are_known()
         self._restarts.wake()
-        parts = (
+        parts: tuple[_Part, ...] = (
             self._context.events,
             self.connections,
             self._connecting,
@@ -185,9 +213,19 @@ class Operator:
             self._restarts,
             self._requests.sweeper,
         )
+        if self._activity is not None:
+            parts = (*parts, self._activity)
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part.run(), name=type(part).__name__)
+
+    def _activity_export(self) -> ActivityExport:
+        settings, time = self._context.settings, self._context.time
+        instance = instance_name(settings.pod_name or socket.gethostname(), token_bytes(4))
+        lines = ChainedLines(settings.audit_file, instance=instance, longest_wait=_LONGEST_LINE, time=time)
+        return ActivityExport(
+            self._context, connections=self.connections, lines=lines, on_exported=self._reports.exported
+        )
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name=name)

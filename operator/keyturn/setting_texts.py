@@ -17,6 +17,8 @@ _LONGEST = 10**9
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
+_INSTALLATION = re.compile(r"[A-Za-z0-9._/-]{1,130}")
+
 
 class SettingsError(Exception):
     """A setting is unknown, missing or unreadable; the message is one line for a terminal."""
@@ -69,6 +71,15 @@ def read_hosts(name: str, text: str) -> AllowedHosts:
         return parse_allowed_hosts(text)
     except BadHost as error:
         raise SettingsError(f"{name}: {error}") from None
+
+
+def read_installation(name: str, text: str) -> str:
+    """The name of an installation, which goes with each request to a vault."""
+    if not _INSTALLATION.fullmatch(text):
+        raise SettingsError(
+            f"{name}={shorten(text)!r} must have 1 to 130 letters, digits, dots, dashes, underscores and slashes"
+        )
+    return text
 
 
 def read_namespace(name: str, text: str) -> str:

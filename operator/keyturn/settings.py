@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Final
 
-from keyturn.base.errors import translated
 from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.content import MappingOptions
 from keyturn.core.names import PRODUCT
-from keyturn.core.provider import BadProviderSettings, Provider
+from keyturn.core.provider import Provider
 from keyturn.core.restart_kinds import KindReference
 from keyturn.observe import Bind, LogFormat, LogLevel
 from keyturn.official import UnusedFlag, add_official_flags, switch, unused, with_two_dashes
-from keyturn.own_connection import selected_provider, shortest_poll
+from keyturn.own_connection import shortest_poll
 from keyturn.providers.registry import PROVIDERS
+from keyturn.setting_sources import (
+    Variable,
+    add_endpoint_flags,
+    add_kubeconfig_flag,
+    add_logging_flags,
+    find_unknown,
+    read_common_flags,
+    read_own_connection,
+    read_variables,
+    server_parser,
+    variable_names,
+)
 from keyturn.setting_texts import (
     SettingsError,
-    read_address,
     read_hosts,
+    read_installation,
     read_kinds,
     read_name,
     read_namespace,
@@ -30,7 +41,7 @@ from keyturn.setting_texts import (
     read_seconds,
     read_switch,
 )
-from keyturn.unknown_variables import UnknownVariable, unknown_variables
+from keyturn.unknown_variables import UnknownVariable
 
 __all__ = ["Settings", "SettingsError", "operator_parser", "read_settings", "variables"]
 
@@ -69,6 +80,9 @@ class Settings:
         lease_name: the name of the Lease; installations that share a namespace need one each.
         lease_duration: whole seconds without renewal after which another replica takes the Lease.
         pod_name: the name of this replica in the Lease; empty for the host's name.
+        installation: names this installation in what it sends to vaults; installations that share a vault's server need one each.
+        activity_export: whether the logs of requests that vaults' servers keep are exported.
+        audit_file: takes what is exported; `-` for standard output.
         unused: the flags of the official operator that were given and change nothing here.
         unknown: variables that look like settings of the provider and are none, and what to say of each.
     """
@@ -97,45 +111,33 @@ class Settings:
     lease_name: str = PRODUCT
     lease_duration: int = 15
     pod_name: str = ""
+    installation: str = PRODUCT
+    activity_export: bool = False
+    audit_file: str = "-"
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
     unused: tuple[UnusedFlag, ...] = ()
     unknown: tuple[UnknownVariable, ...] = ()
 
 
-_DEFAULTS = {each.name: each.default for each in fields(Settings)}
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a mistake as an exception, so that mistakes in flags and in the environment look the same."""
-
-    def error(self, message: str) -> NoReturn:
-        raise SettingsError(message)
+DEFAULTS: Final = {each.name: each.default for each in fields(Settings) if each.default is not MISSING}
+"""Of settings, by their names; those that a factory makes are left out, since nobody would write them."""
 
 
 def operator_parser() -> argparse.ArgumentParser:
     """The flags of `keyturn operator`: those of the official operator that mean something here, and our own."""
-    parser = _Parser(
-        prog="keyturn operator",
-        allow_abbrev=False,
-        description="Run the operator. Most settings are environment variables; see below.",
-        epilog=_describe_variables(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = server_parser(
+        "keyturn operator",
+        "Run the operator. Most settings are environment variables; see below.",
+        table=_VARIABLES,
+        providers=PROVIDERS,
+        defaults=DEFAULTS,
     )
-    for flag, setting, what in (
-        ("--health-probe-bind-address", "health_address", "address of /healthz and /readyz"),
-        ("--metrics-bind-address", "metrics_address", "address of /metrics"),
-    ):
-        parser.add_argument(
-            flag,
-            default=str(_DEFAULTS[setting]),
-            metavar="ADDRESS",
-            help=f"{what}; 0 turns it off (default: %(default)s)",
-        )
+    add_endpoint_flags(parser, DEFAULTS)
     parser.add_argument(
         "--leader-election-namespace", metavar="NAMESPACE", help="default: $POD_NAMESPACE, else the pod's own"
     )
-    parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, else the pod's service account")
+    add_kubeconfig_flag(parser)
     for flag, meaning in (
         ("--allow-empty-values", "keep keys whose value is empty"),
         ("--enable-annotations", "copy an object's annotations to its Secret"),
@@ -150,12 +152,7 @@ def operator_parser() -> argparse.ArgumentParser:
             metavar="true|false",
             help=f"{meaning} (default: false)",
         )
-    for flag, choices in (
-        ("--log-level", ("debug", "info", "warning", "error")),
-        ("--log-format", ("console", "json")),
-    ):
-        default = _DEFAULTS[flag.removeprefix("--").replace("-", "_")]
-        parser.add_argument(flag, choices=choices, default=default, help="(default: %(default)s)")
+    add_logging_flags(parser, DEFAULTS)
     add_official_flags(parser)
     return parser
 
@@ -174,121 +171,106 @@ def read_settings(
         SettingsError: something is unknown, missing or unreadable.
     """
     flags = operator_parser().parse_args(with_two_dashes(arguments))
-    unknown = _unknown(environment, providers)
-    with translated(lambda error: SettingsError(str(error)) if isinstance(error, BadProviderSettings) else None):
-        provider = selected_provider(environment, providers)
-        provider_settings = provider.read_settings(environment) if provider is not None else None
-    chosen: dict[str, Any] = {}
-    for variable in _VARIABLES:
-        if text := environment.get(variable.name, "").strip():
-            chosen[variable.setting] = variable.read(variable.name, text)
+    shared = read_shared_settings(flags, environment, table=_VARIABLES, providers=providers)
     if namespace := read_namespace("--leader-election-namespace", flags.leader_election_namespace or ""):
-        chosen["leader_election_namespace"] = namespace
+        shared["leader_election_namespace"] = namespace
+    return Settings(
+        enable_annotations=flags.enable_annotations,
+        mapping=MappingOptions(allow_empty_values=flags.allow_empty_values),
+        leader_elect=flags.leader_elect,
+        unused=unused(flags),
+        **shared,
+    )
+
+
+def read_shared_settings(
+    flags: argparse.Namespace,
+    environment: Mapping[str, str],
+    *,
+    table: Sequence[Variable],
+    providers: Sequence[Provider[Any]],
+) -> dict[str, Any]:
+    """What every command that connects to vaults reads: the members of `Settings` that are chosen.
+
+    Args:
+        flags: those of `read_common_flags`, parsed.
+        environment: the variables.
+        table: the variables of the command.
+        providers: those that may be selected.
+
+    Raises:
+        SettingsError: something is unknown, missing or unreadable.
+    """
+    unknown = find_unknown(environment, table=table, providers=providers)
+    provider, provider_settings = read_own_connection(environment, providers)
+    chosen = read_variables(environment, table)
     if provider is not None:
         own = provider.connection.default_poll if provider.connection else _OFTEN
         chosen.setdefault("polling_interval", max(own, provider.budget.shortest_poll))
-    settings = Settings(
-        provider=provider,
-        provider_settings=provider_settings,
-        providers=tuple(providers),
-        enable_annotations=flags.enable_annotations,
-        mapping=MappingOptions(allow_empty_values=flags.allow_empty_values),
-        kubeconfig=flags.kubeconfig,
-        health_address=read_address("--health-probe-bind-address", flags.health_probe_bind_address),
-        metrics_address=read_address("--metrics-bind-address", flags.metrics_bind_address),
-        leader_elect=flags.leader_elect,
-        log_level=flags.log_level,
-        log_format=flags.log_format,
-        unused=unused(flags),
-        unknown=unknown,
+        if chosen["polling_interval"] < (shortest := shortest_poll(provider)):
+            raise SettingsError(f"POLLING_INTERVAL must be at least {shortest:.0f} seconds for {provider.label}")
+    return {
+        "provider": provider,
+        "provider_settings": provider_settings,
+        "providers": tuple(providers),
+        "unknown": unknown,
+        **read_common_flags(flags),
         **chosen,
-    )
-    if provider is not None and settings.polling_interval < (shortest := shortest_poll(provider)):
-        raise SettingsError(f"POLLING_INTERVAL must be at least {shortest:.0f} seconds for {provider.label}")
-    return settings
-
-
-def _unknown(environment: Mapping[str, str], providers: Sequence[Provider[Any]]) -> tuple[UnknownVariable, ...]:
-    known = variables(providers)
-    found = unknown_variables(
-        environment,
-        known=known,
-        plain=[each.name for each in _VARIABLES if not each.name.startswith(("KEYTURN_", "POD_"))],
-        shared=tuple(provider.variable_prefix for provider in providers),
-    )
-    for name, hint, refused in found:
-        if refused:
-            raise SettingsError(f"{name} is not a setting; " + (hint or f"known are {', '.join(known)}"))
-    return tuple(found)
-
-
-class _Variable(NamedTuple):
-    """A variable, the setting that it decides, what reads its text, and what it means."""
-
-    name: str
-    setting: str
-    read: Callable[[str, str], Any]
-    meaning: str
-
-    @property
-    def default(self) -> str:
-        """Its default as it would be written; empty if that says nothing."""
-        value = _DEFAULTS[self.setting]
-        if isinstance(value, AllowedHosts):
-            return ""
-        if isinstance(value, bool):
-            return str(value).lower()
-        return f"{value:.0f}" if isinstance(value, float) else str(value or "")
+    }
 
 
 _VARIABLES = (
-    _Variable("POLLING_INTERVAL", "polling_interval", read_seconds, "seconds between two polls of the vaults"),
-    _Variable(
+    Variable("POLLING_INTERVAL", "polling_interval", read_seconds, "seconds between two polls of the vaults"),
+    Variable(
         "WATCH_NAMESPACE", "watch_namespaces", read_namespaces, "namespaces to serve, separated by commas; else all"
     ),
-    _Variable("AUTO_RESTART", "auto_restart", read_switch, "whether workloads restart if no annotation says so"),
-    _Variable(
+    Variable("AUTO_RESTART", "auto_restart", read_switch, "whether workloads restart if no annotation says so"),
+    Variable(
         "KEYTURN_ALLOWED_HOSTS",
         "allowed_hosts",
         read_hosts,
         "hosts that Connections may name although they are private or have no https, separated by commas",
     ),
-    _Variable(
+    Variable(
         "KEYTURN_DELETE_ON_DISCONNECT",
         "delete_on_disconnect",
         read_switch,
         "whether a Connection may have its Secrets deleted with it",
     ),
-    _Variable(
+    Variable(
         "KEYTURN_FULL_PASS_INTERVAL", "full_pass_interval", read_seconds, "seconds between two lists of all vaults"
     ),
-    _Variable(
+    Variable(
         "KEYTURN_MAX_STALENESS", "max_staleness", read_seconds, "seconds without an answer until Ready turns false"
     ),
-    _Variable("KEYTURN_REFRESH_MOUNTS", "refresh_mounts", read_switch, "whether mounted files are refreshed at once"),
-    _Variable("KEYTURN_RESTART_KINDS", "restart_kinds", read_kinds, "further kinds to restart, separated by commas"),
-    _Variable("KEYTURN_SECRETS_BY_NAME", "secrets_by_name", read_switch, "whether to work without listing Secrets"),
-    _Variable("KEYTURN_WORKERS", "workers", read_number(1, 100), "items worked on at the same time"),
-    _Variable("KEYTURN_LEASE_NAME", "lease_name", read_name, "name of the Lease for leader election"),
-    _Variable(
+    Variable(
+        "KEYTURN_INSTALLATION", "installation", read_installation, "name of this installation in requests to Connect"
+    ),
+    Variable(
+        "KEYTURN_ACTIVITY_EXPORT", "activity_export", read_switch, "whether Connect's log of requests is exported"
+    ),
+    Variable(
+        "KEYTURN_AUDIT_FILE", "audit_file", lambda _name, text: text, "file that takes the audit; - for standard output"
+    ),
+    Variable("KEYTURN_REFRESH_MOUNTS", "refresh_mounts", read_switch, "whether mounted files are refreshed at once"),
+    Variable("KEYTURN_RESTART_KINDS", "restart_kinds", read_kinds, "further kinds to restart, separated by commas"),
+    Variable("KEYTURN_SECRETS_BY_NAME", "secrets_by_name", read_switch, "whether to work without listing Secrets"),
+    Variable("KEYTURN_WORKERS", "workers", read_number(1, 100), "items worked on at the same time"),
+    Variable("KEYTURN_LEASE_NAME", "lease_name", read_name, "name of the Lease for leader election"),
+    Variable(
         "KEYTURN_LEASE_DURATION", "lease_duration", read_number(5, 300), "seconds until another replica takes the Lease"
     ),
-    _Variable("POD_NAMESPACE", "leader_election_namespace", read_namespace, "namespace of that Lease"),
-    _Variable("POD_NAME", "pod_name", lambda _name, text: text, "name of this replica in the Lease"),
+    Variable("POD_NAMESPACE", "leader_election_namespace", read_namespace, "namespace of that Lease"),
+    Variable("POD_NAME", "pod_name", lambda _name, text: text, "name of this replica in the Lease"),
 )
 
 
-def _describe_variables() -> str:
-    """The environment variables, for `--help`."""
-    rows = [(name, meaning) for provider in PROVIDERS for name, meaning in provider.environment.items()]
-    for variable in _VARIABLES:
-        default = f" (default: {variable.default})" if variable.default else ""
-        rows.append((variable.name, f"{variable.meaning}{default}"))
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(["environment variables:", *(f"  {name:{width}}  {meaning}" for name, meaning in rows)])
+def shared_variables(*names: str) -> tuple[Variable, ...]:
+    """Those of the operator's variables that another command reads, too, in the order given."""
+    by_name = {each.name: each for each in _VARIABLES}
+    return tuple(by_name[name] for name in names)
 
 
 def variables(providers: Sequence[Provider[Any]] = PROVIDERS) -> tuple[str, ...]:
-    """The variables that are read. Others with the prefix `KEYTURN_` are mistakes, and refused."""
-    own = tuple(name for provider in providers for name in provider.environment)
-    return (*own, *(variable.name for variable in _VARIABLES))
+    """The variables that `keyturn operator` reads. Others with the prefix `KEYTURN_` are mistakes, and refused."""
+    return variable_names(_VARIABLES, providers)

@@ -31,6 +31,7 @@ from localcluster.layout import Layout, State
 VAULT, TITLE = "Production", "item-{n:05d}"
 NAMESPACE, ELSEWHERE = "bench", "elsewhere"
 _ROOT = Path(__file__).resolve().parents[2]
+_AS_IN_IMAGE = Path(__file__).with_name("as_in_image")
 _ITEM: Mapping[str, Any] = {
     "fields": [{"label": "username", "value": "app"}, {"label": "password", "value": "first"}],
     "urls": [{"label": "website", "href": "https://db.example.com"}],
@@ -105,6 +106,7 @@ class Rig:
             folder=self.folder,
             kubeconfig=self._kubeconfig,
             environment={
+                "PYTHONPATH": str(_AS_IN_IMAGE),
                 "OP_CONNECT_HOST": self.emulator.url,
                 "OP_CONNECT_TOKEN_FILE": str(self.emulator.tokens["operator"]),
                 "POLLING_INTERVAL": str(interval),

@@ -19,6 +19,7 @@ from bench_fanout import ITEMS, broken_fanouts, fanout_markdown, measure_fanouts
 from bench_kinds import broken_kinds, kinds_markdown, measure_kinds
 from bench_large import LARGE, broken_large, large_markdown, measure_large
 from bench_measures import ROTATIONS, measure_flowing, measure_steady
+from bench_reads import RATE, broken_reads, measure_reads, reads_markdown
 from bench_report import Result, broken, markdown
 from bench_tenants import broken_tenants, measure_tenants, tenants_markdown
 
@@ -134,12 +135,19 @@ def _connections(folder: Path) -> Part:
     return Part(connections_markdown(measured), list(broken_connections(measured)))
 
 
+def _broker(folder: Path) -> Part:
+    _say(f"Reads through the broker: in turn, and {RATE} a second for a minute")
+    reads = measure_reads(folder=folder)
+    return Part(reads_markdown(reads), list(broken_reads(reads)))
+
+
 PARTS: Mapping[str, Callable[[Path], Part]] = {
     "items": _items,
     "restarts": _restarts,
     "shapes": _shapes,
     "tenants": _tenants,
     "connections": _connections,
+    "broker": _broker,
     "large": _large,
 }
 

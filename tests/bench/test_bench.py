@@ -11,6 +11,7 @@ from bench_kinds import ITEMS, Kind, broken_kinds, kinds_markdown
 from bench_large import Large, broken_large, large_markdown
 from bench_measures import Flowing, Steady, quantile
 from bench_objects import HOSTILE, big_item, hostile, shaped, small_item
+from bench_reads import Reads, broken_reads, reads_markdown
 from bench_report import Result, broken, markdown
 from bench_tenants import Latency, broken_tenants, tenants_markdown
 
@@ -285,3 +286,40 @@ def test_what_ten_thousand_items_may_cost(changes, named):
     said = list(broken_large(large))
     assert len(said) == (named is not None)
     assert all(named in line for line in said)
+
+
+READS = Reads(
+    broker=[0.004, 0.005, 0.006],
+    connect=[0.001] * 3,
+    raw=[0.001] * 3,
+    vendor=[0.002] * 3,
+    upstream=1.0,
+    many=[0.005] * 3,
+    failed=0,
+    idle=70 * MIB,
+    resident=(75 * MIB, 75 * MIB),
+    cpu_percent=60.0,
+)
+
+
+def test_reads_within_the_promises_break_none():
+    """The table shows the figures of reads in milliseconds."""
+    assert list(broken_reads(READS)) == []
+    assert "| through the broker, by TLS, with its record | 5.0 ms | 6.0 ms |" in reads_markdown(READS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"broker": [0.016] * 3},
+        {"broker": [0.004] * 50 + [0.060] * 2},
+        {"upstream": 1.5},
+        {"failed": 1},
+        {"idle": 91 * MIB},
+        {"resident": (75 * MIB, 91 * MIB)},
+        {"resident": (75 * MIB, 80 * MIB)},
+    ],
+)
+def test_reads_that_break_a_promise_are_named(changes):
+    """Each broken promise of reads is a line."""
+    assert list(broken_reads(replace(READS, **changes)))

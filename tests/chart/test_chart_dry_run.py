@@ -9,8 +9,8 @@ from support.helm import of_kind
 
 pytestmark = pytest.mark.cluster
 
-# Kinds of the Prometheus operator, which this API server does not know; test_chart_judged.py has its types check them.
-FOREIGN = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
+# Kinds of the Prometheus operator and of cert-manager, which this API server does not know; test_chart_judged.py has their types check them.
+FOREIGN = {"Certificate", "PodMonitor", "PrometheusRule", "ServiceMonitor"}
 
 
 @pytest.mark.parametrize("name", [*COMBINATIONS, "official"])
@@ -19,7 +19,13 @@ def test_the_api_server_takes_every_manifest(helm, api_server, namespace, name):
     values = {"official": OFFICIAL, **COMBINATIONS}[name]
     # Objects in namespaces that are not there could not be tried.
     watched = {"watchNamespace": [namespace]} if values.get("operator", {}).get("watchNamespace") else {}
-    rendered = helm.render({**values, "operator": {**values.get("operator", {}), **watched}}, namespace=namespace)
+    credentials = {"credentials": {namespace: ["connect-token"]}} if "broker" in values else {}
+    tried = {
+        **values,
+        "operator": {**values.get("operator", {}), **watched},
+        "connections": {**values.get("connections", {}), **credentials},
+    }
+    rendered = helm.render(tried, namespace=namespace)
     manifests = [manifest for manifest in rendered if manifest["kind"] not in FOREIGN]
     assert len(manifests) > 3
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from promql_parser import VectorSelector, parse, walk
 
+from keyturn.observe.broker_rows import BROKER_TABLE
 from keyturn.observe.metrics import METRIC_TABLE
 from keyturn.observe.registry import expanded
 from keyturn.providers.registry import PROVIDERS
@@ -20,13 +21,25 @@ async def test_prometheus_reads_the_monitors(helm, judge):
     """A misspelt field of a monitor would silently scrape nothing."""
     manifests = helm.render(EVERYTHING)
     for kind in MONITORS:
-        (monitor,) = of_kind(manifests, kind)
-        await judge.strict(monitor)
+        monitors = of_kind(manifests, kind)
+        for monitor in monitors:
+            await judge.strict(monitor)
 
+        monitor = monitors[0]
         endpoints = "endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"
         monitor["spec"][endpoints][0]["intervall"] = "1s"
         with pytest.raises(Refused, match="intervall"):
             await judge.strict(monitor)
+
+
+async def test_cert_manager_reads_the_certificate(helm, judge):
+    """A misspelt field would make a certificate for other names, or none at all."""
+    (certificate,) = of_kind(helm.render(EVERYTHING), "Certificate")
+    await judge.strict(certificate)
+
+    certificate["spec"]["dnsName"] = ["example.com"]
+    with pytest.raises(Refused, match="dnsName"):
+        await judge.strict(certificate)
 
 
 async def test_prometheus_reads_the_alerts(helm, judge):
@@ -35,7 +48,8 @@ async def test_prometheus_reads_the_alerts(helm, judge):
     await judge.strict(rule)
     (group,) = rule["spec"]["groups"]
     exposed = {
-        row.exposed_name for row in expanded(METRIC_TABLE, {each.metrics_prefix: each.label for each in PROVIDERS})
+        row.exposed_name
+        for row in expanded([*METRIC_TABLE, *BROKER_TABLE], {each.metrics_prefix: each.label for each in PROVIDERS})
     }
 
     assert len({alert["alert"] for alert in group["rules"]}) == len(group["rules"])

@@ -44,6 +44,10 @@ from support.helm import CHART, HelmFailed, environment
             {"connections": {"usePolicy": {"enabled": "yes"}}},
             r"at '/connections/usePolicy/enabled': value must be one of",
         ),
+        (
+            {"activityExport": {"installation": "two words"}},
+            r'activityExport\.installation: "two words" must have at most 130 letters',
+        ),
         ({"operator": {"create": False}}, r"operator\.create: this chart is the operator"),
         (
             {"operator": {"authMethod": "service-account"}, "emulator": {"enabled": True}},
@@ -71,6 +75,37 @@ from support.helm import CHART, HelmFailed, environment
             r"operator\.token\.value: with emulator\.enabled",
         ),
         ({"metrics": {"port": 0, "service": {"enabled": True}}}, r"metrics\.port: 0 turns metrics off"),
+        ({"broker": {"enabled": True, "port": 8081}}, r"broker\.port: must be another than operator\.probes\.port"),
+        ({"broker": {"tls": {"secret": "A"}}}, r'broker\.tls\.secret: "A" must be the name of an object'),
+        (
+            {"broker": {"enabled": True, "tls": {"certManager": {"enabled": True}}}},
+            r"broker\.tls\.certManager\.issuerRef\.name: cert-manager needs the name of an issuer",
+        ),
+        (
+            {"broker": {"enabled": True, "token": {"value": "canary-token"}}, "emulator": {"enabled": True}},
+            r"broker\.token\.value: with emulator\.enabled",
+        ),
+        (
+            {"broker": {"enabled": True, "token": {"name": "onepassword-token", "value": "canary-token"}}},
+            r"broker\.token\.name: must be another than operator\.token\.name",
+        ),
+        (
+            {"broker": {"enabled": True, "customEnvVars": [{"name": "KEYTURN_AUDIT_FILE", "value": "/a"}]}},
+            r"broker\.customEnvVars: the chart already sets KEYTURN_AUDIT_FILE",
+        ),
+        (
+            {"connections": {"credentials": {"a": ["*"]}}},
+            r'connections\.credentials: "\*", of the namespace a, must be',
+        ),
+        ({"connections": {"credentials": {"a": "b"}}}, r"at '/connections/credentials/a': got string, want array"),
+        (
+            {
+                "broker": {"enabled": True},
+                "operator": {"watchNamespace": ["a"]},
+                "connections": {"credentials": {"b": ["c"]}},
+            },
+            r"connections\.credentials: the namespace b is not one of operator\.watchNamespace",
+        ),
     ],
 )
 def test_wrong_values_are_refused_in_words_that_name_them(helm, values, words):
@@ -100,7 +135,7 @@ def _set(path, value):
 
 
 # A count or a percentage, as in a PodDisruptionBudget.
-NUMBERS = {path: part for path, part in _typed("integer", "string").items() if "operator.pdb." not in path}
+NUMBERS = {path: part for path, part in _typed("integer", "string").items() if ".pdb." not in path}
 # Not read by any template: Helm reads `enabled` itself.
 SWITCHES = _typed("boolean", "string").keys() - {"enabled", "operator.create"}
 

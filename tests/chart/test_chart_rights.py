@@ -2,9 +2,7 @@
 
 import asyncio
 import base64
-import json
 import secrets
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -28,9 +26,9 @@ from keyturn.cluster.resources import (
 from keyturn.core import names
 from keyturn.core.events import Event
 from localcluster import LocalCluster
-from support.accounts import audit_of_account, kubeconfig_of_account
+from support.accounts import audit_of_account, audited_requests, kubeconfig_of_account, rights_of
 from support.admin_cluster import AdminCluster
-from support.helm import CHART, Helm, container, environment, of_kind
+from support.helm import CHART, Helm, container, environment
 from support.operator import eventually
 
 pytestmark = pytest.mark.cluster
@@ -87,25 +85,6 @@ def as_installed(helm, stage: Stage, folder: Path, values=VALUES):
     flags = [flag for flag in container(manifests)["args"][1:] if not flag.startswith(elsewhere)]
     there = {"OP_CONNECT_HOST": stage.emulator.url, "OP_CONNECT_TOKEN_FILE": str(token), "OP_CONNECT_TOKEN": None}
     return flags, {**environment(manifests), **there, "POLLING_INTERVAL": "1"}
-
-
-def granted(helm, values=VALUES):
-    """Each right that the chart's roles give its account: API group, resource and verb."""
-    manifests = helm.render(values)
-    roles = [*of_kind(manifests, "ClusterRole"), *of_kind(manifests, "Role")]
-    operators = (role for role in roles if role["metadata"]["labels"]["app.kubernetes.io/component"] == "operator")
-    rules = [rule for role in operators for rule in role["rules"]]
-    return {right for rule in rules for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])}
-
-
-def requests(local):
-    """Each request of the account so far: API group, resource, verb and status."""
-    for line in local.audit_log.read_text().splitlines():
-        event = json.loads(line)
-        target = event.get("objectRef") or {}
-        resource = "/".join(filter(None, (target.get("resource", ""), target.get("subresource", ""))))
-        status = (event.get("responseStatus") or {}).get("code", 0)
-        yield target.get("apiGroup", ""), resource, event["verb"], status
 
 
 async def ask_by_annotations(stage, resource):
@@ -166,6 +145,14 @@ async def move_to_another_kind(stage, name, values):
     await stage.holds(name, values)
 
 
+async def see_a_grant(stage):
+    """What an AccessGrant names is looked up, and its status says so; nothing else of it is the operator's affair."""
+    item = {"path": "vaults/Production/items/login", "fields": ["password"], "allow": ["read"]}
+    spec = {"to": [{"serviceAccount": "ci"}], "items": [item]}
+    await stage.cluster.create(ACCESS_GRANTS, stage.namespace, "ci", {"spec": spec}, field_manager="kubectl")
+    await stage.says("ci", "Resolved", kind=ACCESS_GRANTS)
+
+
 async def connect_and_disconnect(stage, local):
     """A Connection fills a Secret, changes while its status is written, and is deleted together with that Secret."""
     token = base64.b64encode(stage.emulator.token("all").encode()).decode()
@@ -179,7 +166,7 @@ async def connect_and_disconnect(stage, local):
 
     # Two writers at once: the status of a Connection is read again if it changed meanwhile.
     for number in range(200):
-        if ("keyturn.dev", "connections", "get") in {request[:3] for request in requests(local)}:
+        if ("keyturn.dev", "connections", "get") in {request[:3] for request in audited_requests(local)}:
             break
         await stage.edit("work", {"spec": {"suspend": not number % 2}}, kind=CONNECTIONS)
         for label in "abc":
@@ -191,12 +178,10 @@ async def connect_and_disconnect(stage, local):
     await stage.has_no_secret("through")
 
 
-async def grant(stage, title):
-    """An AccessGrant that says that it finds its item."""
-    item = {"path": f"vaults/Production/items/{title}", "fields": ["password"], "allow": ["read"]}
-    spec = {"to": [{"serviceAccount": "ci"}], "items": [item]}
-    await stage.cluster.create(ACCESS_GRANTS, stage.namespace, "deploy", {"spec": spec}, field_manager="kubectl")
-    await stage.says("deploy", "Resolved", ready="True", kind=ACCESS_GRANTS)
+async def serve_connections_and_grants(stage, local):
+    """The kinds that request no Secret."""
+    await see_a_grant(stage)
+    await connect_and_disconnect(stage, local)
 
 
 async def restarted(stage, resource):
@@ -253,7 +238,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
 
     await move_to_another_kind(stage, "login", {"password": "second"})
 
-    await asyncio.gather(connect_and_disconnect(stage, guarded), grant(stage, "login"))
+    await serve_connections_and_grants(stage, guarded)
 
     # An item to be left alone, one that is not there, and the end of one.
     stage.put_item("frozen", tags=[names.IGNORE_TAG])
@@ -276,17 +261,17 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
             assert await outcomes.get() == "posted"
         posting.cancel()
 
-    asked = list(requests(guarded))
+    asked = list(audited_requests(guarded))
     assert [request for request in asked if request[3] in {401, 403}] == []
     used = {request[:3] for request in asked}
-    assert sorted(granted(helm) - used) == []
+    assert sorted(rights_of(helm.render(VALUES)) - used) == []
 
 
 async def test_secrets_need_not_be_listed(helm, helm_program, guarded, stage, tmp_path):
     """Without the rights to list and watch Secrets the result is the same, but foreign edits are undone a pass later."""
     # Its own namespace alone: what other tests leave in theirs would be worked on as well.
     values = {"operator": {"secretsByName": True, "fullPassInterval": 3, "watchNamespace": [stage.namespace]}}
-    before = len(list(requests(guarded)))
+    before = len(list(audited_requests(guarded)))
     install = Helm(helm_program, folder=tmp_path, kubeconfig=guarded.kubeconfig)
     install("upgrade", "keyturn", CHART, f"--namespace={HOME}", values=values)
     flags, variables = as_installed(helm, stage, tmp_path, values)
@@ -315,9 +300,9 @@ async def test_secrets_need_not_be_listed(helm, helm_program, guarded, stage, tm
     assert await stage.restarts("web") == 1
     assert operator.api_writes() == {}
 
-    asked = list(requests(guarded))[before:]
+    asked = list(audited_requests(guarded))[before:]
     assert [request for request in asked if request[3] in {401, 403}] == []
-    assert {right for right in granted(helm, values) if right[1] == "secrets"} == {
+    assert {right for right in rights_of(helm.render(values)) if right[1] == "secrets"} == {
         ("", "secrets", verb) for verb in ("get", "create", "patch")
     }
     assert {verb for _, resource, verb, _ in asked if resource == "secrets"} == {"get", "create", "patch"}

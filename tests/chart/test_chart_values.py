@@ -114,6 +114,8 @@ def test_the_metadata_of_the_chart_name_what_is_true():
         ("operator.leaderElection.leaseDuration", "lease_duration"),
         ("operator.autoRestart", "auto_restart"),
         ("operator.deleteOnDisconnect", "delete_on_disconnect"),
+        ("activityExport.enabled", "activity_export"),
+        ("activityExport.file", "audit_file"),
         ("operator.enableAnnotations", "enable_annotations"),
         ("operator.logLevel", "log_level"),
         ("operator.logFormat", "log_format"),

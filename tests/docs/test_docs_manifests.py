@@ -28,6 +28,8 @@ def _shown():
     for page in PAGES:
         for number, documents in enumerate(shown_yaml(page), start=1):
             for part, document in enumerate(documents, start=1):
+                if page.name == "ci.md" and not str(document.get("apiVersion")).startswith("keyturn.dev/"):
+                    continue  # test_docs_ci.py
                 yield f"{page.relative_to(ROOT)}-{number}.{part}", document
     for example in sorted((ROOT / "examples").rglob("*.yaml")):
         for part, document in enumerate(yaml.safe_load_all(example.read_text()), start=1):
@@ -127,6 +129,8 @@ def test_every_page_with_commands_is_run():
         "connections.md",  # test_docs_connections.py
         "access.md",  # test_docs_access.py
         "restarts.md",  # below
+        *("access.md", "activity.md", "audit.md", "broker.md", "client.md"),  # test_docs_*.py of the same names
+        "broker-api.md",  # test_broker_api_docs.py
     }
 
     assert {page.name for page in PAGES if "```shell\n" in page.read_text()} == run

@@ -1,5 +1,6 @@
 """What the release recipe says of the images holds for their Dockerfile, their locks and their packages."""
 
+import os
 import re
 import subprocess
 import sys
@@ -46,6 +47,20 @@ def test_the_image_holds_the_very_versions_that_are_tested(lock, among):
 def test_the_operator_takes_no_library_that_only_the_emulator_needs(lock):
     """A library that the operator does not use could only do harm beside the tokens and Secrets of a cluster."""
     assert not {"keyturn-emulator", "pyjwt"} & pins(lock).keys()
+
+
+def locks():
+    """Every lock of the repository, and none of what is installed by it."""
+    for folder, inner, files in os.walk(ROOT):
+        inner[:] = [name for name in inner if name not in {"node_modules", "build"} and not name.startswith(".")]
+        yield from (Path(folder, name) for name in files if name.endswith(".lock") or name == "package-lock.json")
+
+
+def test_no_lock_names_an_address():
+    """Packages are named by name, version and hash: where they are fetched from is the affair of whoever fetches them."""
+    found = {str(path.relative_to(ROOT)): path.read_text() for path in locks()}
+    assert {"requirements/dev.lock", "requirements/image.lock", "tests/bitwarden/cli/package-lock.json"} <= found.keys()
+    assert {name for name, text in found.items() if "://" in text or '"funding"' in text} == set()
 
 
 def test_the_image_holds_the_extras_that_an_installation_need_not_have():

@@ -13,6 +13,7 @@ import keyturn
 from keyturn.base.log import FIELDS, LINES
 from keyturn.core.events import EventReason
 from keyturn.core.status import Reason
+from keyturn.observe.broker_rows import BROKER_TABLE
 from keyturn.observe.metrics import METRIC_TABLE
 from keyturn.observe.registry import expanded
 from keyturn.providers.registry import PROVIDERS
@@ -20,7 +21,7 @@ from support.helm import of_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-METRICS = expanded(METRIC_TABLE, {each.metrics_prefix: each.label for each in PROVIDERS})
+METRICS = expanded([*METRIC_TABLE, *BROKER_TABLE], {each.metrics_prefix: each.label for each in PROVIDERS})
 
 
 def section(head):
@@ -93,7 +94,8 @@ def test_each_reason_names_who_acts():
 
 def test_each_alert_of_the_chart_has_its_part(helm):
     """An alert that does not say what to do is noise."""
-    (rule,) = of_kind(helm.render({"metrics": {"prometheusRule": {"enabled": True}}}), "PrometheusRule")
+    values = {"broker": {"enabled": True}, "metrics": {"prometheusRule": {"enabled": True}}}
+    (rule,) = of_kind(helm.render(values), "PrometheusRule")
     alerts = [alert["alert"] for group in rule["spec"]["groups"] for alert in group["rules"]]
 
     assert re.findall(r"^### (\w+)$", section("Alerts"), re.MULTILINE) == alerts
@@ -103,7 +105,7 @@ def test_each_alert_links_to_its_part(helm):
     """Who is woken by an alert clicks, and must land where it says what to do."""
     page = "https://wiki.example.com/troubleshooting"
     metrics = {"prometheusRule": {"enabled": True, "runbookUrl": page}}
-    (rule,) = of_kind(helm.render({"metrics": metrics}), "PrometheusRule")
+    (rule,) = of_kind(helm.render({"broker": {"enabled": True}, "metrics": metrics}), "PrometheusRule")
 
     for group in rule["spec"]["groups"]:
         for alert in group["rules"]:

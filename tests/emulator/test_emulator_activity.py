@@ -1,11 +1,26 @@
 """C70 to C73: activity, health and metrics."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from connect_emulator.account.ids import Ids
+from connect_emulator.account.tokens import Token
+from connect_emulator.http.activity import Activity, Entry
 from support.emulator import NOWHERE
+
+NOTED = Entry(
+    request_id="",
+    at=0.0,
+    action="READ",
+    denied=False,
+    token=Token(name="", jti="", text="", grants={}, issued_at=0.0),
+    user_agent="",
+    ip="",
+    kind="ITEM",
+)
 
 
 async def activity(rig, query="", **arguments):
@@ -105,6 +120,76 @@ async def test_c71_failed_requests_are_no_activity(rig):
     await rig.get("/v1/vaults", token=None)
     await activity(rig)
     assert await activity(rig) == ([], "0-0/0")
+
+
+async def test_c70_ten_thousand_entries_are_kept(rig):
+    """C70: older ones are forgotten, and the total stays."""
+    for number in range(10_001):
+        rig.emulator.activity.record(replace(NOTED, request_id=f"r{number}", token=rig.emulator.authority.token("all")))
+    newest, shown = await activity(rig, "?limit=1")
+    oldest, end = await activity(rig, "?offset=9999")
+    assert ([entry["requestId"] for entry in newest], shown) == (["r10000"], "1-1/10000")
+    assert ([entry["requestId"] for entry in oldest], end) == (["r1"], "10000-10000/10000")
+
+
+async def test_c70_a_page_may_be_bounded(launch):
+    """C70: no document says how large it may be."""
+    rig = await launch(activity_page=3)
+    for _ in range(5):
+        await rig.get(rig.vault_path())
+    assert (await activity(rig, "?limit=100"))[1] == "1-3/5"
+    assert (await activity(rig, "?limit=2&offset=4"))[1] == "5-5/5"
+
+
+async def test_c70_each_replica_has_a_log_of_its_own(launch):
+    """C70: each has its own database behind the same address, which it loses with its volume."""
+    rig = await launch(replicas=2, replica_choice="turn")
+    for _ in range(4):
+        await rig.get(rig.vault_path())
+    assert {(await activity(rig))[1] for _ in range(2)} == {"1-2/2"}
+    rig.emulator.live.turn({"activity_per_replica": False})
+    rig.emulator.activity.forget()
+    for _ in range(4):
+        await rig.get(rig.vault_path())
+    assert {(await activity(rig))[1] for _ in range(2)} == {"1-4/4"}
+
+
+@pytest.mark.parametrize(("keep", "left"), [(True, 1), (False, 0)])
+async def test_c77_a_restart_loses_the_activity_with_the_volume(rig, keep, left):
+    """C77: it is in the same database as the replica."""
+    await rig.get(rig.vault_path(), headers={"Connection": "close"})
+    rig.emulator.restart(keep=keep)
+    assert len((await activity(rig))[0]) == left
+
+
+async def test_c71_a_token_may_see_its_own_entries_alone(launch):
+    """C71: whether it sees those of others is unknown."""
+    rig = await launch(activity_of_token=True)
+    await rig.get(rig.vault_path())
+    await rig.get(rig.vault_path(), token="reader")
+    entries, shown = await activity(rig, token="reader")
+    assert [entry["actor"]["jti"] for entry in entries] == [rig.emulator.authority.token("reader").jti]
+    assert shown == "1-1/1"
+
+
+async def test_c71_reading_the_activity_may_be_an_entry(launch):
+    """C71: whether it is one is unknown."""
+    rig = await launch(activity_of_activity=True)
+    await activity(rig)
+    entries, _ = await activity(rig)
+    assert [(entry["action"], entry["resource"]) for entry in entries] == [("READ", {})]
+
+
+async def test_c71_ids_of_an_earlier_run_do_not_come_again(launch):
+    """C71: whoever remembers one would take an entry of this run for that of another."""
+    ids = []
+    for started in range(2):
+        rig = await launch()
+        rig.clock.advance(started)
+        ids.append(
+            Activity(ids=Ids(0), started=rig.clock.now(), actor="", account="", live=rig.emulator.live).request_id()
+        )
+    assert ids[0] != ids[1]
 
 
 async def health(rig, **arguments):

@@ -1,9 +1,16 @@
 """Service accounts: a kubeconfig that acts as one, and an audit policy that tells what it asked for."""
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
+from typing import Any
 
+from localcluster import LocalCluster
 from localcluster.kubectl import Kubectl
+
+Right = tuple[str, str, str]
+"""An API group, a resource, and a verb."""
 
 
 def kubeconfig_of_account(kubectl: Kubectl, name: str, *, namespace: str, folder: Path) -> Path:
@@ -30,3 +37,26 @@ def audit_of_account(name: str, *, namespace: str, folder: Path) -> Path:
     path = folder / "audit.json"
     path.write_text(json.dumps(policy))
     return path
+
+
+def rights_of(manifests: Iterable[Mapping[str, Any]], *, component: str = "operator") -> set[Right]:
+    """Each right that the roles of a component give."""
+    rules = [
+        rule
+        for role in manifests
+        if role["kind"] in {"ClusterRole", "Role"}
+        and role["metadata"]["labels"]["app.kubernetes.io/component"] == component
+        for rule in role["rules"]
+    ]
+    return {right for rule in rules for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])}
+
+
+def audited_requests(local: LocalCluster) -> Iterator[tuple[str, str, str, int]]:
+    """Each request that the API server's audit log has so far: the right that it took, and its status."""
+    assert local.audit_log is not None
+    for line in local.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        target = event.get("objectRef") or {}
+        resource = "/".join(filter(None, (target.get("resource", ""), target.get("subresource", ""))))
+        status = (event.get("responseStatus") or {}).get("code", 0)
+        yield target.get("apiGroup", ""), resource, event["verb"], status

@@ -61,6 +61,15 @@ class AdminCluster(Cluster):
             query={"fieldManager": field_manager, "force": "false"},
         )
 
+    async def request_token(self, namespace: str, account: str, spec: Mapping[str, Any]) -> str:
+        """A token of a service account, by the `spec` of a TokenRequest."""
+        template = "/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": dict(spec)}
+        request = Request("POST", fill(template, namespace=namespace, name=account), body=body)
+        answer = await self._caller.call("create", request, None, template)
+        token: str = answer["status"]["token"]
+        return token
+
     async def _send(
         self, verb: str, method: str, resource: Resource, namespace: str | None, name: str, **options: Any
     ) -> JsonObject:

@@ -28,6 +28,13 @@ _RELABELLED: Json = {
     "metricRelabelings": [{"sourceLabels": ["__name__"], "regex": "process_.*", "action": "drop"}],
 }
 
+BROKER: Json = {
+    "broker": {"enabled": True},
+    "networkPolicy": {"enabled": True},
+    "metrics": {"service": {"enabled": True}},
+    "connections": {"credentials": {"team-a": ["connect-token", "connect-ca"]}},
+}
+
 EVERYTHING: Json = {
     "commonLabels": {"team": "platform"},
     "image": {"repository": "registry.example.com/keyturn", "digest": f"sha256:{'0' * 64}"},
@@ -68,6 +75,28 @@ EVERYTHING: Json = {
         "podLabels": {"example.com/d": "4"},
         "pdb": {"enabled": True, "maxUnavailable": 0, "minAvailable": 1},
     },
+    "broker": {
+        "enabled": True,
+        "replicas": 3,
+        "port": 9443,
+        "service": {"type": "LoadBalancer", "port": 8443, "annotations": {"example.com/e": "5"}},
+        "tls": {
+            "secret": "broker-certificate",
+            "dnsNames": ["broker.example.com"],
+            "certManager": {"enabled": True, "issuerRef": {"name": "company-ca", "kind": "ClusterIssuer"}},
+        },
+        "token": {"name": "broker-token", "key": "jwt", "value": "canary-token"},
+        "auditFile": "/audit/records.jsonl",
+        "customEnvVars": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
+        "extraArgs": ["--log-level=warning"],
+        "extraVolumes": [{"name": "audit", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "audit", "mountPath": "/audit"}],
+        "serviceAccount": {"annotations": {"example.com/role": "broker"}},
+        "affinity": {"podAntiAffinity": {}},
+        "podAnnotations": {"example.com/f": "6"},
+        "podLabels": {"example.com/g": "7"},
+        "pdb": {"maxUnavailable": "50%"},
+    },
     "metrics": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "30s", **_RELABELLED},
         "podMonitor": {"enabled": True, "interval": "1m", **_RELABELLED},
@@ -84,9 +113,14 @@ EVERYTHING: Json = {
         "apiServerTo": [{"ipBlock": {"cidr": "192.0.2.3/32"}}],
         "connectTo": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "onepassword"}}}],
         "extraEgress": [{"ports": [{"port": 3128}]}],
+        "brokerFrom": [{"namespaceSelector": {"matchLabels": {"example.com/callers": "true"}}}],
     },
     "rbac": {"extraRules": [{"apiGroups": ["example.com"], "resources": ["things"], "verbs": ["get"]}]},
-    "connections": {"allowedHosts": ["onepassword-connect.onepassword.svc:8080", "vault.example.com"]},
+    "connections": {
+        "allowedHosts": ["onepassword-connect.onepassword.svc:8080", "vault.example.com"],
+        "credentials": {"team-a": ["connect-token"], "team-b": ["account", "account-ca"]},
+    },
+    "activityExport": {"enabled": True, "file": "/more/audit.jsonl"},
     "vaultPolicy": {"enabled": True, "default": ["Shared"]},
 }
 
@@ -105,6 +139,7 @@ COMBINATIONS = {
     "available": AVAILABLE,
     "trial": TRIAL,
     "service-account": SERVICE_ACCOUNT,
+    "broker": BROKER,
     "everything": EVERYTHING,
 }
 

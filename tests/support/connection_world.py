@@ -14,6 +14,7 @@ from keyturn.cluster import CONNECTIONS, SECRETS
 from keyturn.control.connections.connection import Connection, Connections
 from keyturn.control.connections.controller import ConnectionController
 from keyturn.control.connections.objects import ConnectionObjects
+from keyturn.control.connections.reports import Reports
 from keyturn.control.context import Context
 from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.connection import ConnectionKey, read_connection
@@ -26,6 +27,7 @@ from support.fake_api import FakeApiServer
 from support.fake_context import fake_context, posted_events
 from support.fake_time import FakeTime
 from support.fake_vaults import FAKE, FakeVaults
+from support.request_logs import FakeLog
 
 WORK = ConnectionKey("team", "work")
 
@@ -60,6 +62,9 @@ class AccountVaults(FakeVaults):
         if self.token not in self._server.tokens:
             raise CredentialRefused("the fake token is refused")
 
+    def activity_log(self) -> FakeLog | None:
+        return self._server.log
+
 
 class FakeServer:
     """One server of the fake provider.
@@ -69,6 +74,7 @@ class FakeServer:
         vaults: what each of its accounts sees.
         opened: every account that was opened, in order.
         hangs: polls wait for it if it is not None.
+        log: of requests; None if it keeps none.
     """
 
     def __init__(self, host: str) -> None:
@@ -77,6 +83,7 @@ class FakeServer:
         self.vaults = {"v": Scope(id="v", title="Prod", version=1, size=2)}
         self.opened: list[AccountVaults] = []
         self.hangs: asyncio.Event | None = None
+        self.log: FakeLog | None = None
 
     @property
     def latest(self) -> AccountVaults:
@@ -97,6 +104,7 @@ class ConnectionWorld:
         context: of all controllers.
         objects: the Connections, as they were last seen.
         connections: those that are open.
+        reports: writes statuses.
         controller: keeps the one equal to the other.
         changed: what the listeners of the set were called with.
     """
@@ -111,7 +119,10 @@ class ConnectionWorld:
         self.objects = ConnectionObjects(self.context)
         self.paths: list[ItemPath] = [ItemPath("Prod", "db")]
         self.connections = Connections(self.context, wanted=self.wanted, known=self.objects.known)
-        self.controller = ConnectionController(self.context, objects=self.objects, connections=self.connections)
+        self.reports = Reports(self.context, objects=self.objects, connections=self.connections)
+        self.controller = ConnectionController(
+            self.context, objects=self.objects, connections=self.connections, reports=self.reports
+        )
         self.changed: list[ConnectionKey] = []
         self.connections.subscribe_to_set(self.changed.append)
 

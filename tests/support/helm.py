@@ -109,12 +109,13 @@ def container(manifests: Iterable[Json], *, component: str = "operator") -> Json
     return only(manifests, "Deployment", component=component)["spec"]["template"]["spec"]["containers"][0]
 
 
-def environment(manifests: Iterable[Json], *, pod: str = "keyturn-0") -> dict[str, str]:
-    """The operator's environment, as the kubelet would make it for a pod of that name."""
-    facts = {"metadata.name": pod, "metadata.namespace": only(manifests, "Deployment")["metadata"]["namespace"]}
+def environment(manifests: Iterable[Json], *, pod: str = "keyturn-0", component: str = "operator") -> dict[str, str]:
+    """The environment of a component, as the kubelet would make it for a pod of that name."""
+    namespace = only(manifests, "Deployment", component=component)["metadata"]["namespace"]
+    facts = {"metadata.name": pod, "metadata.namespace": namespace}
     return {
         variable["name"]: variable["value"]
         if "value" in variable
         else facts[variable["valueFrom"]["fieldRef"]["fieldPath"]]
-        for variable in container(manifests)["env"]
+        for variable in container(manifests, component=component)["env"]
     }

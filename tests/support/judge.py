@@ -1,4 +1,4 @@
-"""Verdicts of other projects' own code: Helm's and Flux's kstatus, kind's loader, types of Flux and the Prometheus operator."""
+"""Verdicts of other projects' own code: Helm's and Flux's kstatus, kind's loader, types of Flux, cert-manager and Prometheus' operator."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ _SOURCE = Path(__file__).resolve().parents[1] / "chart" / "go"
 def judge_program() -> Path:
     """The program around them; built if it is missing."""
     return go_program(
-        _SOURCE, "judge", label="kstatus, kind's loader and types of Flux and Prometheus from their modules"
+        _SOURCE,
+        "judge",
+        label="kstatus, kind's loader and types of Flux, cert-manager and Prometheus from their modules",
     )
 
 
@@ -28,7 +30,7 @@ class Judge:
         return str(verdict["status"])
 
     async def strict(self, manifest: dict[str, Any]) -> None:
-        """Read an object of the Prometheus operator or of Flux, which must have no field that its type lacks."""
+        """Read an object of the Prometheus operator, of cert-manager or of Flux, which must have no field that its type lacks."""
         await self._ask("strict", manifest)
 
     async def kind_config(self, path: Path) -> None:

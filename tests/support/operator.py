@@ -1,4 +1,4 @@
-"""The operator for tests: `keyturn operator` as a process of its own, and waiting for what it brings about."""
+"""The operator for tests: `keyturn operator` as a process of its own, as any server of ours, and waiting for what it brings about."""
 
 import asyncio
 import http.client
@@ -64,12 +64,13 @@ def run_to_end(
     )
 
 
-class OperatorProcess:
-    """`keyturn operator`, started and stopped; it also ends when this process dies, however that happens.
+class ServerProcess:
+    """A server of ours, started and stopped; it also ends when this process dies, however that happens.
 
-    It chooses its own port, which is then read from the kernel: no port is ever free first and taken later.
+    It chooses its own ports, which are then read from the kernel: no port is ever free first and taken later.
 
     Attributes:
+        command: how it is started: `keyturn COMMAND`.
         log: takes what it writes to standard output and standard error.
 
     Args:
@@ -77,6 +78,8 @@ class OperatorProcess:
         log: a file, appended to.
         arguments: further flags.
     """
+
+    command = ""
 
     def __init__(self, variables: Mapping[str, str | Path], *, log: Path, arguments: Sequence[str] = ()) -> None:
         self._environment = operator_environment({"POLLING_INTERVAL": "1", **variables})
@@ -95,7 +98,7 @@ class OperatorProcess:
         flags = ["--health-probe-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0", *self._arguments]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                bound_to_us([KEYTURN, "operator", *flags]),
+                bound_to_us([KEYTURN, self.command, *flags]),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -156,7 +159,7 @@ class OperatorProcess:
         before: dict[str, int] | None = None
         while (now := self.api_writes()) != before:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the operator still writes after {PATIENCE_S:.0f} s")
+                raise RuntimeError(f"the {self.command} still writes after {PATIENCE_S:.0f} s")
             before = now
             time.sleep(0.3)
         return now
@@ -223,9 +226,14 @@ class OperatorProcess:
             process.wait()
             raise
 
+    def _listening(self) -> list[int]:
+        """The ports that it has opened on the loopback address."""
+        found = psutil.Process(self.pid).net_connections("inet4")
+        return [each.laddr.port for each in found if each.status == psutil.CONN_LISTEN]
+
     def _find_port(self) -> bool:
-        listening = psutil.Process(self.pid).net_connections("inet4")
-        ports = [each.laddr.port for each in listening if each.status == psutil.CONN_LISTEN]
+        """Learn the ports. Returns whether they are known."""
+        ports = self._listening()
         self._port = ports[0] if ports else 0
         return bool(ports)
 
@@ -234,9 +242,18 @@ class OperatorProcess:
         while True:
             assert self._process is not None
             if self._process.poll() is not None:
-                raise RuntimeError(f"the operator ended with {self._process.returncode}:\n{self.logged()[-2000:]}")
+                said = self.logged()[-2000:]
+                raise RuntimeError(f"the {self.command} ended with {self._process.returncode}:\n{said}")
             if ready():
                 return
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the operator is not ready after {PATIENCE_S:.0f} s:\n{self.logged()[-2000:]}")
+                raise RuntimeError(
+                    f"the {self.command} is not ready after {PATIENCE_S:.0f} s:\n{self.logged()[-2000:]}"
+                )
             time.sleep(_PAUSE_S)
+
+
+class OperatorProcess(ServerProcess):
+    """`keyturn operator`."""
+
+    command = "operator"

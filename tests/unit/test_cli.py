@@ -8,21 +8,12 @@ import pytest
 from keyturn.cli import USAGE, run_command
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["run", "--log-level=debug"], ["run", "--help"]])
-def test_run_says_that_the_operator_has_another_command_now(arguments, capsys):
-    """Whoever started `keyturn run` from a script reads in one line what to write instead."""
-    assert run_command(arguments) == 2
-
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert "keyturn operator" in err
-
-
 @pytest.mark.parametrize(
     ("arguments", "mistake"),
     [
         ([], "there is no command"),
-        (["rnu"], "'rnu' is not a command"),
+        (["xyz"], "'xyz' is not a command"),
+        (["raed"], "'raed' is not a command; did you mean read?"),
         (["operatr"], "'operatr' is not a command; did you mean operator?"),
         (["covnert"], "'covnert' is not a command; did you mean convert?"),
         (["Operator"], "'Operator' is not a command; did you mean operator?"),

@@ -19,6 +19,9 @@ PUBLIC_IDENTIFIERS = {
     "restarts_owed": "the metric keyturn_restarts_owed",
     "connect_trouble": "the metric keyturn_connect_trouble",
     "overruled": "the reason Overruled of Events",
+    "rolebinding": "a kind of Kubernetes",
+    "role_bindings": "the same",
+    "cluster_role_bindings": "the same",
     "source_silent": "the reason SourceSilent of a status",
 }
 # The same in what users read.

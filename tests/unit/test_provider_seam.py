@@ -2,7 +2,7 @@
 
 import pytest
 
-from keyturn.core.resolve import VaultUnresolved, find_item, find_vault
+from keyturn.core.resolve import VaultNames, VaultUnresolved, find_item
 from keyturn.providers.registry import PROVIDERS
 from keyturn.settings import SettingsError, read_settings
 from support.fake_time import FakeTime
@@ -55,9 +55,9 @@ def test_an_unknown_variable_of_a_provider_is_no_mistake():
 async def test_a_path_is_resolved_by_title_and_by_the_providers_own_ids():
     """The rules of `core.resolve` take the grammar of the ids from the provider."""
     vaults = await opened()
-    scopes = await vaults.scopes()
+    named = VaultNames(await vaults.scopes(), is_id=TOY.is_id, credential=TOY.credential)
     for vault_name in ("toys", VAULT):
-        vault = find_vault(scopes, vault_name, is_id=TOY.is_id, credential=TOY.credential).match
+        vault = named.find(vault_name).match
         refs = await vaults.items(vault, wanted=None)
         for item_name in ("database", ITEM):
             ref = find_item(refs, item_name, vault=vault, is_id=TOY.is_id).match
@@ -66,8 +66,9 @@ async def test_a_path_is_resolved_by_title_and_by_the_providers_own_ids():
 
 async def test_what_is_not_found_is_explained_in_the_providers_words():
     """A status must not speak of the token of another product."""
+    named = VaultNames(await (await opened()).scopes(), is_id=TOY.is_id, credential=TOY.credential)
     with pytest.raises(VaultUnresolved, match="visible to the toy's key"):
-        find_vault(await (await opened()).scopes(), "x" * 26, is_id=TOY.is_id, credential=TOY.credential)
+        named.find("x" * 26)
 
 
 async def test_requests_are_observed():

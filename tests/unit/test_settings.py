@@ -36,6 +36,9 @@ def test_everything_can_be_chosen():
             "KEYTURN_DELETE_ON_DISCONNECT": "true",
             "KEYTURN_FULL_PASS_INTERVAL": "60",
             "KEYTURN_MAX_STALENESS": "30",
+            "KEYTURN_INSTALLATION": "team-a/keyturn",
+            "KEYTURN_ACTIVITY_EXPORT": "true",
+            "KEYTURN_AUDIT_FILE": "/audit.jsonl",
             "KEYTURN_RESTART_KINDS": "argoproj.io/v1alpha1/Rollout",
             "KEYTURN_WORKERS": "3",
         },
@@ -52,6 +55,8 @@ def test_everything_can_be_chosen():
     assert (settings.health_address, settings.metrics_address) == (None, Bind("::1", 9))
     assert settings.allowed_hosts.listed == {("connect.onepassword.svc", 8080), ("vault.example.com", None)}
     assert settings.delete_on_disconnect is True
+    assert (settings.installation, settings.activity_export) == ("team-a/keyturn", True)
+    assert settings.audit_file == "/audit.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,8 @@ def test_an_installation_needs_no_connection_of_its_own(environment):
         ([], {**GOOD, "KEYTURN_WORKERS": "0"}, "KEYTURN_WORKERS"),
         ([], {**GOOD, "KEYTURN_WORKERS": "9" * 5000}, "KEYTURN_WORKERS"),
         ([], {**GOOD, "KEYTURN_RESTART_KINDS": "batch/v1/Job"}, "KEYTURN_RESTART_KINDS"),
+        ([], {**GOOD, "KEYTURN_INSTALLATION": "two words"}, "KEYTURN_INSTALLATION"),
+        ([], {**GOOD, "KEYTURN_ACTIVITY_EXPORT": "yes"}, "KEYTURN_ACTIVITY_EXPORT"),
         ([], {**GOOD, "KEYTURN_WORKER": "5"}, "KEYTURN_WORKER "),
         ([], {**GOOD, "KEYTURN_LEASE_DURATION": "4"}, "from 5 to 300"),
         ([], {**GOOD, "KEYTURN_LEASE_DURATION": "301"}, "KEYTURN_LEASE_DURATION"),

@@ -89,30 +89,20 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- end -}}
 {{- end -}}
 
+{{/* Name of this installation in its requests to Connect; empty if nobody looks for it. */}}
+{{- define "keyturn.installation" -}}
+{{- with .Values.activityExport.installation -}}
+{{ . }}
+{{- else -}}
+{{- if include "keyturn.on" (list . .Values.activityExport.enabled) -}}
+{{ .Release.Namespace }}/{{ include "keyturn.name" . }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "keyturn.environment" -}}
 {{- $operator := .Values.operator -}}
-{{- with include "keyturn.connectHost" . -}}
-- name: OP_CONNECT_HOST
-  value: {{ . | quote }}
-- name: OP_CONNECT_TOKEN_FILE
-  value: /etc/keyturn/connect/token
-{{- with $operator.tls.trust }}
-{{- if or .secret .configMap }}
-- name: OP_CONNECT_CA_FILE
-  value: /etc/keyturn/trust/ca.crt
-{{- end }}
-{{- end }}
-{{- end }}
-{{- if include "keyturn.asAccount" . -}}
-- name: OP_SERVICE_ACCOUNT_TOKEN_FILE
-  value: /etc/keyturn/onepassword/token
-{{- with $operator.tls.trust }}
-{{- if or .secret .configMap }}
-- name: SSL_CERT_FILE
-  value: /etc/keyturn/trust/ca.crt
-{{- end }}
-{{- end }}
-{{- end }}
+{{- include "keyturn.connectionEnvironment" . }}
 - name: WATCH_NAMESPACE
   value: {{ include "keyturn.watched" . | fromJsonArray | join "," | quote }}
 {{- with include "keyturn.pollingInterval" . }}
@@ -140,6 +130,16 @@ http://{{ $connect.host }}:{{ $connect.api.httpPort }}
 {{- if include "keyturn.on" (list . $operator.deleteOnDisconnect) }}
 - name: KEYTURN_DELETE_ON_DISCONNECT
   value: "true"
+{{- end }}
+{{- if include "keyturn.on" (list . .Values.activityExport.enabled) }}
+- name: KEYTURN_ACTIVITY_EXPORT
+  value: "true"
+- name: KEYTURN_AUDIT_FILE
+  value: {{ .Values.activityExport.file | quote }}
+{{- end }}
+{{- with include "keyturn.installation" . }}
+- name: KEYTURN_INSTALLATION
+  value: {{ quote . }}
 {{- end }}
 {{- with $operator.restartKinds }}
 {{- $kinds := list }}

@@ -68,3 +68,30 @@
   resourceNames: [{{ include "keyturn.name" . | quote }}]
   verbs: [get, patch]
 {{- end -}}
+
+{{/* Rules of the broker for the cluster: ask the API server whose token a caller has. */}}
+{{- define "keyturn.brokerClusterRules" -}}
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+{{- end -}}
+
+{{/* Rules of the broker for each namespace that it serves. It writes nothing, and knows no Secret and no workload. */}}
+{{- define "keyturn.brokerRules" -}}
+# What identities may read, and through which accounts.
+- apiGroups: [keyturn.dev]
+  resources: [accessgrants, connections]
+  verbs: [list, watch]
+# The labels of a namespace, if a Connection selects by them.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- end -}}
+
+{{/* Rules of the broker for Secrets with credentials of Connections. Argument: their names. */}}
+{{- define "keyturn.brokerCredentialRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: {{ toJson . }}
+  verbs: [get]
+{{- end -}}

@@ -5,6 +5,9 @@ the same: numbers and switches in quotes. tests/chart/test_chart_refusals.py com
 
 {{/* Whole numbers, which may be in quotes: the smallest, and the largest if there is one. */}}
 {{- define "keyturn.numbers" -}}
+broker.port: [1, 65535]
+broker.replicas: [1]
+broker.service.port: [1, 65535]
 connect.api.httpPort: [1, 65535]
 connect.api.httpsPort: [1, 65535]
 metrics.port: [0, 65535]
@@ -25,6 +28,12 @@ operator.workers: [1, 100]
 
 {{/* Switches, which may be in quotes. */}}
 {{- define "keyturn.switches" -}}
+- activityExport.enabled
+- broker.clusterRole.create
+- broker.enabled
+- broker.pdb.enabled
+- broker.serviceAccount.create
+- broker.tls.certManager.enabled
 - connect.tls.enabled
 - crds.enabled
 - emulator.enabled
@@ -56,9 +65,16 @@ operator.workers: [1, 100]
 {{- $named := "must be the name of an object: lower-case letters, digits, \"-\" and \".\"" -}}
 {{- $digest := list "^(sha256:[0-9a-f]{64})?$" "must be sha256: followed by 64 hexadecimal digits; for a tag, set tag instead" -}}
 {{- $interval := list "^([0-9]+(ms|s|m|h))*$" "must be a duration of Prometheus, such as 30s or 1m" -}}
+{{- $required := list "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" $named -}}
 {{- $duration := list "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$" "must be a duration, such as 720h or 90m" -}}
 {{- dict
+  "activityExport.installation" (list "^[A-Za-z0-9._/-]{0,130}$" "must have at most 130 letters, digits, \".\", \"-\", \"_\" and \"/\"")
   "accessGrants.maxDuration" $duration
+  "broker.serviceAccount.name" (list $name $named)
+  "broker.serviceAccountToken.name" $required
+  "broker.tls.certManager.issuerRef.name" (list $name $named)
+  "broker.tls.secret" (list $name $named)
+  "broker.token.name" $required
   "connect.host" (list "^(https?://[^/?#]+.*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?|)$" "must be the name of a Service, such as onepassword-connect, or a URL, such as https://connect.example.com:8080; to set only the port, use connect.api.httpPort")
   "emulator.image.digest" $digest
   "image.digest" $digest
@@ -71,8 +87,8 @@ operator.workers: [1, 100]
   "operator.tls.trust.configMap" (list $name $named)
   "operator.tls.trust.secret" (list $name $named)
   "operator.authMethod" (list "^(connect|service-account)$" "must be connect or service-account")
-  "operator.serviceAccountToken.name" (list "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" $named)
-  "operator.token.name" (list "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" $named)
+  "operator.serviceAccountToken.name" $required
+  "operator.token.name" $required
 | toJson -}}
 {{- end -}}
 
@@ -118,6 +134,13 @@ operator.workers: [1, 100]
 {{- range $index, $host := .Values.connections.allowedHosts -}}
 {{- if not (regexMatch "^([-a-zA-Z0-9._]+(:[0-9]{1,5})?|\\[[0-9a-fA-F:.]+\\](:[0-9]{1,5})?|[0-9a-fA-F]*:[0-9a-fA-F:.]+:[0-9a-fA-F:.]*)$" $host) -}}
 {{- fail (printf "connections.allowedHosts: entry %d, %q, must be a host or host:port, such as connect.example.com:8443" $index $host) -}}
+{{- end -}}
+{{- end -}}
+{{- range $namespace, $secrets := .Values.connections.credentials -}}
+{{- range $secret := $secrets -}}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" $secret) -}}
+{{- fail (printf "connections.credentials: %q, of the namespace %s, must be the name of one Secret: RBAC knows no patterns of names" $secret $namespace) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- range $index, $vault := .Values.vaultPolicy.default -}}

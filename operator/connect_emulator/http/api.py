@@ -127,7 +127,7 @@ class Api:
         if call.route.vault:
             return await self._in_vault(admitted)
         if call.route.template == "/v1/activity":
-            return self._list_activity(query)
+            return self._list_activity(admitted)
         return self._list_vaults(admitted)
 
     def _check_method(self, call: Call) -> None:
@@ -229,12 +229,15 @@ class Api:
         body = self._wire.written(item, vault_name=vault.name, now=now, version=version, editor=editor)
         return Answer(body=body)
 
-    def _list_activity(self, query: Mapping[str, str]) -> Answer:
-        limit, offset = (_count(query.get(name), default) for name, default in (("limit", 50), ("offset", 0)))
-        entries = self._activity.page(limit=limit, offset=offset)
+    def _list_activity(self, on: _Admitted) -> Answer:
+        limit, offset = (_count(on.query.get(name), default) for name, default in (("limit", 50), ("offset", 0)))
+        number = on.replica.number
+        entries, total = self._activity.page(limit=limit, offset=offset, replica=number, token=on.token)
+        if self._live.knobs.activity_of_activity:
+            self._record(on, kind="")
         forms = [self._activity.form(entry, timestamp=self._wire.time(entry.at)) for entry in entries]
         first = offset + 1 if entries else 0
-        shown = f"{first}-{offset + len(entries) if entries else 0}/{len(self._activity)}"
+        shown = f"{first}-{offset + len(entries) if entries else 0}/{total}"
         return Answer(body=self._wire.encode(forms, sort=False), headers={"Content-Range": shown})
 
     async def _json(self, call: Call) -> object:
@@ -267,7 +270,8 @@ class Api:
                 vault_id=call.route.vault,
                 item_id=item.id if item else call.route.item,
                 item_version=item.version if item else None,
-            )
+            ),
+            replica=on.replica.number,
         )
 
 

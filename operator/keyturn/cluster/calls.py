@@ -102,7 +102,7 @@ class Caller:
                 raise
 
     async def _send(self, request: Request) -> ApiResponse:
-        if request.method == "GET":
+        if request.method == "GET" or request.repeatable:
             try:
                 return await self._transport.send(request, self._deadline)
             except TransportError as error:

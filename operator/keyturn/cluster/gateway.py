@@ -10,7 +10,7 @@ from keyturn.base.time import Time
 from keyturn.cluster.access import Access
 from keyturn.cluster.calls import Caller, CallObserver, JsonObject
 from keyturn.cluster.reading import METADATA_ONLY, Reader
-from keyturn.cluster.resources import Resource, fill
+from keyturn.cluster.resources import TOKEN_REVIEWS, Resource, fill
 from keyturn.cluster.transport import ApiTransport, Request, Transport, WriteFence
 
 _APPLY = "application/apply-patch+yaml"
@@ -23,7 +23,7 @@ class Cluster(Reader):
 
     Writes return the object's metadata only (`apiVersion`, `kind`, `metadata`), so that no value of a Secret travels back; reads
     return what was requested. A failed call raises a leaf of `ClusterError`; a cancelled one ends immediately. The only retry is
-    that of a GET whose connection broke, once: all others belong to the callers, which know what else has changed meanwhile.
+    that of a GET or of a review whose connection broke, once: all others belong to the callers, which know what else has changed meanwhile.
 
     Args:
         transport: sends the requests; `Cluster.at` brings the real one.
@@ -123,6 +123,21 @@ class Cluster(Reader):
         answer = await self._caller.call("create", request, resource, template)
         self._publish(resource, answer)
         return answer
+
+    async def review_token(self, token: str, *, audiences: Sequence[str]) -> JsonObject:
+        """What the API server says of a token: the `status` of a TokenReview, of which nothing is stored.
+
+        Args:
+            token: of a caller.
+            audiences: of which the token must have one.
+        """
+        body = {"spec": {"token": token, "audiences": list(audiences)}}
+        template = TOKEN_REVIEWS.template()
+        whole = {"apiVersion": TOKEN_REVIEWS.api_version, "kind": TOKEN_REVIEWS.kind, **body}
+        request = Request("POST", template, body=whole, repeatable=True)
+        answer = await self._caller.call("create", request, TOKEN_REVIEWS, template)
+        status = answer.get("status")
+        return status if isinstance(status, dict) else {}
 
     async def merge_patch(
         self,

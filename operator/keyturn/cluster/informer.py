@@ -47,12 +47,14 @@ class _Followed:
         version: the place at which the watch continues; empty if the objects must be listed first.
         listed: whether they were ever listed, or may not be.
         attempted: whether a list was ever attempted.
+        worked_at: monotonic time when it last showed that it works.
     """
 
     state: WatchState
     version: str = ""
     listed: bool = False
     attempted: bool = False
+    worked_at: float = float("-inf")
 
 
 class Informer(Generic[_T]):
@@ -116,6 +118,16 @@ class Informer(Generic[_T]):
         """How many watches do not work now, by kind and reason."""
         return count_failing(each.state for each in self._watches)
 
+    def age(self, namespace: str = ALL_NAMESPACES) -> float:
+        """Seconds since the watch last showed that it works, so that all older changes are known; infinite if it never did.
+
+        Args:
+            namespace: the only one that matters; `ALL_NAMESPACES` for the oldest of all watches.
+        """
+        everything = {ALL_NAMESPACES, namespace}
+        matter = [each for each in self._watches if namespace == ALL_NAMESPACES or each.state.namespace in everything]
+        return self._time.monotonic() - min((each.worked_at for each in matter), default=float("-inf"))
+
     async def run(self) -> None:
         """Follow the cluster until cancelled; no failure of the API server ends it."""
         async with asyncio.TaskGroup() as group:
@@ -164,6 +176,7 @@ class Informer(Generic[_T]):
         for key, obj in present.items():
             self._set(key, obj)
         followed.version = version
+        followed.worked_at = self._time.monotonic()
         self._note_listed(followed)
 
     def _note_attempted(self, followed: _Followed) -> None:
@@ -181,8 +194,10 @@ class Informer(Generic[_T]):
         async with self._list_watch.watch(followed.state.namespace, followed.version) as changes:
             self._on_beat()
             followed.state.connect()
+            followed.worked_at = self._time.monotonic()
             async for change in changes:
                 self._on_beat()
+                followed.worked_at = self._time.monotonic()
                 followed.state.arrive()
                 if not isinstance(change, Progress):
                     self._set(change.key, change.object)

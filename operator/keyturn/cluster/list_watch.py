@@ -140,6 +140,7 @@ class ApiListWatch(ListWatch[_T]):
         projection: what is requested and remembered.
         label_selector: in the API's form.
         watches: how many namespaces are watched.
+        lifetime: seconds for which a watch stays open at most; None for as long as suits so many.
         time: spreads the reconnects of many watches.
     """
 
@@ -151,6 +152,7 @@ class ApiListWatch(ListWatch[_T]):
         *,
         label_selector: str = "",
         watches: int = 1,
+        lifetime: int | None = None,
         time: Time,
     ) -> None:
         self._cluster = cluster
@@ -158,6 +160,7 @@ class ApiListWatch(ListWatch[_T]):
         self._projection = projection
         self._label_selector = label_selector
         self._watches = watches
+        self._lifetime = lifetime
         self._time = time
 
     async def list(self, namespace: str) -> AsyncIterator[Page[_T]]:
@@ -178,7 +181,7 @@ class ApiListWatch(ListWatch[_T]):
     @asynccontextmanager
     async def watch(self, namespace: str, version: str) -> AsyncIterator[AsyncIterator[ObjectChange[_T] | Progress]]:
         """See `ListWatch.watch`."""
-        seconds = watch_seconds(self._watches, random=self._time.random())
+        seconds = watch_seconds(self._watches, longest=self._lifetime, random=self._time.random())
         async with (
             self._cluster.watch(
                 self._resource,

@@ -95,6 +95,7 @@ DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
 WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 """Kinds that roll their pods when their template changes."""
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", quotable=True)
+TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
 CRDS = Resource(
     "apiextensions.k8s.io",
     "v1",

@@ -42,6 +42,7 @@ class Request:
         content_type: of the body.
         accept: media type of the answer.
         body: a JSON value, which the repr leaves out.
+        repeatable: whether it may be sent again after its connection broke, although it is no GET.
     """
 
     method: str
@@ -50,6 +51,7 @@ class Request:
     content_type: str = "application/json"
     accept: str = "application/json"
     body: Any = field(default=None, repr=False)
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

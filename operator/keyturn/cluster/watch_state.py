@@ -35,7 +35,7 @@ _MARGIN = 10
 _SHORTEST, _LONGEST = 60, 600
 
 
-def watch_seconds(watches: int, *, random: float) -> int:
+def watch_seconds(watches: int, *, longest: int | None = None, random: float) -> int:
     """For how many seconds one of several watches of a kind stays open.
 
     The API server closes it then, after a bookmark. So a watch that brings nothing at all for so long is dead, and a right that
@@ -43,9 +43,11 @@ def watch_seconds(watches: int, *, random: float) -> int:
 
     Args:
         watches: of the kind.
+        longest: seconds; None for as long as suits so many.
         random: a random number of [0, 1).
     """
-    return round(min(_LONGEST, max(_SHORTEST, 2 * watches)) * (0.8 + 0.2 * random))
+    ceiling = min(_LONGEST, max(_SHORTEST, 2 * watches)) if longest is None else longest
+    return round(ceiling * (0.8 + 0.2 * random))
 
 
 def idle_seconds(watch: int) -> float:

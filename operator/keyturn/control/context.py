@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 from keyturn.base.time import Time
 from keyturn.cluster import Cluster, EventPoster
-from keyturn.observe import Heartbeat, Metrics
+from keyturn.observe import Heartbeat, Metrics, ProcessMetrics
 from keyturn.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """The process as its controllers see it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionContext:
+    """The process as the controllers of connections see it, in the operator and in the broker alike.
 
     Attributes:
         settings: what was chosen.
         cluster: the API server.
-        events: posts Kubernetes Events; never blocks and never fails.
         metrics: what is counted.
         heartbeat: notices loops that stand still.
         time: time and chance.
@@ -25,7 +24,19 @@ class Context:
 
     settings: Settings
     cluster: Cluster
-    events: EventPoster
-    metrics: Metrics
+    metrics: ProcessMetrics
     heartbeat: Heartbeat
     time: Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context(ConnectionContext):
+    """The operator as its controllers see it.
+
+    Attributes:
+        metrics: what is counted.
+        events: posts Kubernetes Events; never blocks and never fails.
+    """
+
+    metrics: Metrics
+    events: EventPoster

@@ -8,12 +8,13 @@ whatever comes before the first success of a generation, and may still pass. So 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
 from keyturn.base.text import one_line, plural, shorten
 from keyturn.core.conditions import Observed, conditions_after, read_conditions, timestamp
+from keyturn.core.export_position import ExportPosition
 from keyturn.core.reasons import Reason
 
 STALLED = frozenset(
@@ -39,12 +40,14 @@ class ConnectionStatus(Observed):
         items: how many are in them, as far as they were listed.
         last_sync_time: of the last look that had news, in RFC 3339.
         last_sync_request: text of the last sync request that was answered.
+        activity: how far the activity of its server was exported; None if it never was.
     """
 
     vaults: int | None = None
     items: int | None = None
     last_sync_time: str = ""
     last_sync_request: str = ""
+    activity: ExportPosition | None = None
 
     @classmethod
     def read(cls, manifest: Any) -> Self:
@@ -58,6 +61,7 @@ class ConnectionStatus(Observed):
             items=_number(given, "items"),
             last_sync_time=_text(given, "lastSyncTime"),
             last_sync_request=_text(given, "lastSyncRequest"),
+            activity=ExportPosition.read(given.get("activity")),
         )
 
     def to_manifest(self) -> dict[str, Any]:
@@ -67,6 +71,7 @@ class ConnectionStatus(Observed):
             "items": self.items,
             "lastSyncTime": self.last_sync_time or None,
             "lastSyncRequest": self.last_sync_request or None,
+            "activity": self.activity.to_manifest() if self.activity is not None else None,
         }
         return {
             **{name: value for name, value in known.items() if value is not None},
@@ -95,6 +100,8 @@ class ConnectionReport:
         warning: reason and message of the condition `Warning`; None if there is nothing to warn of.
         answered: text of the sync request that this answers; empty if it answers none.
         looked_at: when the vaults were looked at, with its zone; None if they were not.
+        activity: how far the activity of its server was exported; None if that is not known, so that what was said stays. It moves with
+            each poll, so that it is no part of equality.
     """
 
     reason: Reason
@@ -104,6 +111,7 @@ class ConnectionReport:
     warning: tuple[Reason, str] | None = None
     answered: str = ""
     looked_at: datetime | None = None
+    activity: ExportPosition | None = field(default=None, compare=False)
 
 
 def connection_status(
@@ -125,6 +133,7 @@ def connection_status(
         items=before.items if report.items is None else report.items,
         last_sync_request=report.answered or before.last_sync_request,
         last_sync_time=timestamp(report.looked_at) if report.looked_at is not None else before.last_sync_time,
+        activity=report.activity or before.activity,
     )
     said = [
         (kind, status, reason, shorten(one_line(message), _LONGEST_MESSAGE))

@@ -8,8 +8,8 @@ from itertools import islice
 _LONGEST = 100
 """Characters of a name for which a guess is made."""
 
-_COMPARED = 1000
-"""Names that are compared at most, so that a wrong path in a large vault costs milliseconds."""
+_COMPARED = 10_000
+"""Letters of names that are compared at most, so that a wrong path in a large vault costs milliseconds, whatever is in there."""
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
@@ -25,7 +25,9 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     if not name or len(name) > _LONGEST:
         return None
     wanted = name.casefold()
-    similar = islice((each for each in known if _is_comparable(wanted, each.casefold(), allowed)), _COMPARED)
+    similar = islice(
+        (each for each in known if _is_comparable(wanted, each.casefold(), allowed)), _COMPARED // len(name)
+    )
     distances = ((_distance(wanted, each.casefold(), allowed), each) for each in similar)
     return min((found for found in distances if found[0] <= allowed), default=(0, None))[1]
 
@@ -40,12 +42,14 @@ def _distance(one: str, other: str, allowed: int) -> int:
     before: list[int] = []
     last = list(range(len(other) + 1))
     for row, letter in enumerate(one, 1):
-        line = [row]
-        for column, against in enumerate(other, 1):
-            best = min(last[column] + 1, line[-1] + 1, last[column - 1] + (letter != against))
+        # Farther from the diagonal, more letters are added or left out than allowed.
+        line = [row, *[allowed + 1] * len(other)]
+        for column in range(max(1, row - allowed), min(len(other), row + allowed) + 1):
+            against = other[column - 1]
+            best = min(last[column] + 1, line[column - 1] + 1, last[column - 1] + (letter != against))
             if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == against:
                 best = min(best, before[column - 2] + 1)
-            line.append(best)
+            line[column] = best
         if min(line) > allowed:
             return allowed + 1
         before, last = last, line

@@ -176,7 +176,7 @@ def after_vault_error(error: VaultError | Unresolved | BadPath, situation: Situa
     | about the path or the size | any | the failure |
     | about the connection | yes | nothing changes but a warning if it lasts, or `Stale` after too long |
     | about the connection | no | the failure, which ends by itself |
-    | the connection is being opened | any | nothing changes; a new generation is being worked on |
+    | the connection is being opened | any | nothing changes; a new generation is being worked on; look again soon |
     """
     failure = failure_of(error)
     if situation.alias:
@@ -256,8 +256,19 @@ def when_emptied(message: str, situation: Situation, *, remaining: float) -> Out
         situation: of the request.
         remaining: seconds until that look.
     """
-    change = Held(message) if situation.was_synced else Progressing()
+    change = Held(message) if situation.was_synced else Progressing(message)
     return Outcome("Held", change=change, requeue=Requeue(after=remaining))
+
+
+def when_older(message: str, situation: Situation) -> Outcome:
+    """The end of a pass that found an item at an older version than before, which a later look must confirm.
+
+    Args:
+        message: names the versions.
+        situation: of the request. What was synced stays as it is, also its status.
+    """
+    change = None if situation.was_synced else Progressing(message)
+    return Outcome("OlderVersion", change=change, requeue=Requeue(after=situation.confirm_after))
 
 
 def when_not_connected(message: str, situation: Situation, *, unwatched: bool) -> Outcome:
@@ -315,9 +326,10 @@ def _after_outage(error: VaultError | Unresolved | BadPath, failure: Failure, si
     opening = isinstance(error, NotOpenedYet)
     said = situation.was_synced or (opening and situation.observed)
     news: StatusChange = Progressing() if opening else failure
-    # While the connection is down its poller alone asks, and its recovery brings back all that wait for it.
+    # While the connection is down its poller alone asks, and its recovery brings back all that wait for it. One that is being opened
+    # has no poller yet, and may turn out to be unusable.
     requeue = _pause(error)
-    if down and requeue == BACKOFF:
+    if down and requeue == BACKOFF and not opening:
         requeue = NEVER
     return Outcome(
         failure.reason, change=None if said else news, requeue=requeue, vault_failed=True, waits_for_vault=down

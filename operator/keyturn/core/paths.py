@@ -75,6 +75,11 @@ def spellings(title: str) -> list[str]:
     return list(dict.fromkeys((title, whole, normalize("NFD", whole))))
 
 
+def letters(title: str) -> tuple[str, ...]:
+    """Equal for exactly those titles that are the same but for case."""
+    return tuple(map(str.casefold, normalized(title)))
+
+
 def same_but_for_case(one: str, other: str) -> bool:
     """Whether two titles are equal ignoring case, letter by letter as in Go: `ß` is not `ss`."""
     one, other = normalized(one), normalized(other)

@@ -46,10 +46,12 @@ class Budget:
     Attributes:
         requests_at_once: requests under way at the same time.
         shortest_poll: seconds; polling more often is refused.
+        reads_an_hour: quota of the account; None if it has none.
     """
 
     requests_at_once: int
     shortest_poll: float
+    reads_an_hour: int | None = None
 
 
 class SecretKey(NamedTuple):

@@ -9,10 +9,13 @@ from typing import Generic, TypeVar
 
 from keyturn.base.text import shorten
 from keyturn.core.hints import closest
-from keyturn.core.paths import normalized, same_but_for_case
+from keyturn.core.paths import letters, normalized, same_but_for_case
 from keyturn.core.vault import ItemRef, Scope
 
 _Named = TypeVar("_Named", Scope, ItemRef)
+
+_MOST_ALIKE = 1000
+"""Items of one title among which one is looked for: a server that lists tens of thousands must not take all CPU."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -60,31 +63,47 @@ class Found(Generic[_Named]):
     warning: str = ""
 
 
-def find_vault(scopes: Sequence[Scope], name: str, *, is_id: Callable[[str], bool], credential: str) -> Found[Scope]:
-    """Find a vault: by title ignoring case, the oldest of several; else by id.
-
-    Title before id, as in the official operator: a vault whose title is the id of another vault wins.
+class VaultNames:
+    """What names stand for among vaults: made once of a list, so that each name is found at once, however many vaults a server lists.
 
     Args:
         scopes: all that the credential can see.
-        name: a title or an id.
         is_id: whether a text has the form of the provider's ids.
-        credential: what the provider calls its credential, for the message.
-
-    Raises:
-        VaultUnresolved: there is none.
+        credential: what the provider calls its credential, for messages.
     """
-    titled = [scope for scope in scopes if same_but_for_case(scope.title, name)]
-    if titled:
-        return _oldest(titled, f"vaults are titled {shorten(name)!r}")
-    for scope in scopes:
-        if is_id(name) and scope.id == name:
+
+    def __init__(self, scopes: Sequence[Scope], *, is_id: Callable[[str], bool], credential: str) -> None:
+        self._scopes = scopes
+        self._is_id = is_id
+        self._credential = credential
+        self._by_id = {scope.id: scope for scope in reversed(scopes)}
+        # The oldest vault of each title, and how many have that title.
+        self._titled: dict[tuple[str, ...], tuple[Scope, int]] = {}
+        for scope in scopes:
+            title = letters(scope.title)
+            oldest, count = self._titled.get(title, (scope, 0))
+            self._titled[title] = (min(oldest, scope, key=_age), count + 1)
+
+    def find(self, name: str) -> Found[Scope]:
+        """Find a vault: by title ignoring case, the oldest of several; else by id.
+
+        Title before id, as in the official operator: a vault whose title is the id of another vault wins.
+
+        Args:
+            name: a title or an id.
+
+        Raises:
+            VaultUnresolved: there is none.
+        """
+        if (titled := self._titled.get(letters(name))) is not None:
+            return _oldest_of(*titled, f"vaults are titled {shorten(name)!r}")
+        if self._is_id(name) and (scope := self._by_id.get(name)) is not None:
             return Found(scope)
-    raise VaultUnresolved(
-        f"no vault with the title or id {shorten(name)!r} is visible to {credential}",
-        name=name,
-        known=lambda: [scope.title for scope in scopes],
-    )
+        raise VaultUnresolved(
+            f"no vault with the title or id {shorten(name)!r} is visible to {self._credential}",
+            name=name,
+            known=lambda: [scope.title for scope in self._scopes],
+        )
 
 
 def find_item(
@@ -116,12 +135,16 @@ def find_item(
             if ref.id == name and not ref.state:
                 return Found(ref)
             unused = ref if ref.id == name else unused
+    if len(refs) > _MOST_ALIKE:
+        many = f"more than {_MOST_ALIKE} items of the vault {vault.title!r} are titled {shorten(name)!r}"
+        raise ItemUnresolved(f"{many}: name the item by its id")
     active = [ref for ref in refs if not ref.state]
     exact = [ref for ref in active if ref.title == name]
     spelt = exact or [ref for ref in active if normalized(ref.title) == normalized(name)]
     titled = spelt or [ref for ref in active if same_but_for_case(ref.title, name)]
     if titled:
-        return _oldest(titled, f"items of the vault {vault.title!r} are titled {shorten(name)!r}")
+        what = f"items of the vault {vault.title!r} are titled {shorten(name)!r}"
+        return _oldest_of(min(titled, key=_age), len(titled), what)
     if unused is not None:
         raise ItemUnresolved(f"the item {unused.id} of the vault {vault.title!r} is {unused.state}")
     raise ItemUnresolved(
@@ -129,9 +152,13 @@ def find_item(
     )
 
 
-def _oldest(candidates: Sequence[_Named], what: str) -> Found[_Named]:
-    """The one that was created first. Copies of an item have equal times: their ids decide, so that the choice never flips."""
-    winner = min(candidates, key=lambda each: (each.created_at or _NEVER, each.id))
-    if len(candidates) == 1:
-        return Found(winner)
-    return Found(winner, warning=f"{len(candidates)} {what}; the oldest is used, {winner.id}")
+def _age(named: Scope | ItemRef) -> tuple[datetime, str]:
+    """Copies of an item have equal times: their ids decide, so that the choice never flips."""
+    return named.created_at or _NEVER, named.id
+
+
+def _oldest_of(oldest: _Named, count: int, what: str) -> Found[_Named]:
+    """The one of several that was created first."""
+    if count == 1:
+        return Found(oldest)
+    return Found(oldest, warning=f"{count} {what}; the oldest is used, {oldest.id}")

@@ -156,7 +156,13 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class Progressing:
-    """A new generation is being worked on. Written before slow work, so that nothing trusts the old status meanwhile."""
+    """A new generation is being worked on. Written before slow work, so that nothing trusts the old status meanwhile.
+
+    Attributes:
+        why: it takes longer than the work itself; empty if it does not.
+    """
+
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +292,8 @@ def _conditions(request: SecretRequest, change: StatusChange) -> list[_Said]:
                 (kind, status, Reason.SOURCE_SILENT, message)
                 for kind, status in (("Ready", "False"), ("Stale", "True"))
             ]
-        case Progressing():
-            said = f"working on generation {request.generation}"
+        case Progressing(why):
+            said = f"working on generation {request.generation}" + (f": {why}" if why else "")
             conditions = [
                 (kind, status, Reason.PROGRESSING, said)
                 for kind, status in (("Ready", "Unknown"), ("Reconciling", "True"))

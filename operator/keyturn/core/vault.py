@@ -180,6 +180,8 @@ class Field:
     Attributes:
         section: the label of its section; None if it is in none, or in one without a label.
         section_id: the id of that section.
+        type: as the provider calls it, as `CONCEALED`; empty if it says nothing. Not part of equality: nothing is made of it.
+        purpose: `USERNAME`, `PASSWORD` or `NOTES` for what 1Password gives such a part; else empty. Not part of equality.
     """
 
     id: str
@@ -189,6 +191,8 @@ class Field:
     section: str | None = None
     size: int | None = None
     section_id: str = ""
+    type: str = field(default="", compare=False)
+    purpose: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

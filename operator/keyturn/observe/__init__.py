@@ -3,6 +3,7 @@
 from keyturn.observe.health import Bind, CannotListen, Check, HealthServer, Heartbeat, ServingPhase, parse_bind
 from keyturn.observe.logs import LogFormat, LogLevel, configure
 from keyturn.observe.metrics import Metrics
+from keyturn.observe.process_metrics import ProcessMetrics
 
 __all__ = [
     "Bind",
@@ -13,6 +14,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "Metrics",
+    "ProcessMetrics",
     "ServingPhase",
     "configure",
     "parse_bind",

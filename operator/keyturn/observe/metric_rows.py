@@ -120,6 +120,17 @@ CONNECTION_POLL_TIME = _gauge(
     CONNECTION_LABEL,
 )
 
+ACTIVITY_FOREIGN = _counter(
+    "keyturn_activity_foreign",
+    "Requests in the activity of a connection's server that neither carried an id of ours nor were made with a token of ours.",
+    CONNECTION_LABEL,
+)
+ACTIVITY_GAPS = _counter(
+    "keyturn_activity_gaps",
+    "Times that entries may be missing in the exported activity of a connection, because its server no longer had them.",
+    CONNECTION_LABEL,
+)
+
 API_REQUESTS = _counter(
     "keyturn_apiserver_requests",
     "Requests to the Kubernetes API server, by verb, resource and HTTP status (0: no response).",
@@ -194,3 +205,20 @@ PENDING_RESTARTS = _gauge(
 EVENT_COUNT = _counter(
     "keyturn_events", "Kubernetes Events, by outcome (posted, failed, dropped).", Label("outcome", EventResult)
 )
+
+SHARED_TABLE: Final = (
+    BUILD,
+    VAULT_REQUESTS,
+    VAULT_SECONDS,
+    VAULT_REQUESTS_OF,
+    VAULT_UP,
+    VAULT_DOWN,
+    CONNECTION_STATE,
+    CONNECTION_POLL_TIME,
+    API_REQUESTS,
+    API_SECONDS,
+    WATCHES_FAILING,
+    POLL_TIME,
+    POLL_SECONDS,
+)
+"""What each process exposes that has connections and watches."""

@@ -1,35 +1,29 @@
-"""Everything that Keyturn counts and measures, in the format of Prometheus: one method per occasion, over a table of rows."""
+"""Everything that the operator counts and measures, in the format of Prometheus: one method per occasion, over a table of rows."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Collection, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry
-
 from keyturn.base.time import Time
-from keyturn.core.health_states import HealthState
-from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.observe import metric_rows as rows
 from keyturn.observe.metric_rows import METRIC_TABLE, EventResult, RestartResult, SecretOperation
-from keyturn.observe.registry import OTHER, LabelValues, Metric, Registry, expanded
+from keyturn.observe.process_metrics import ProcessMetrics
+from keyturn.observe.registry import OTHER, Metric
 
 __all__ = ["METRIC_TABLE", "EventResult", "Metrics", "RestartResult", "SecretOperation"]
 
+_ACTIVITY = (rows.ACTIVITY_FOREIGN, rows.ACTIVITY_GAPS)
 
-class Metrics:
-    """Counts and measures. Every producer gets this one object; all times are seconds.
+
+class Metrics(ProcessMetrics):
+    """What the operator counts. Every producer gets this one object; all times are seconds.
 
     Args:
         version: of Keyturn.
         time: for the age of the last successful poll.
-        providers: per prefix of a provider's metrics, its name in help texts: `{"keyturn_connect": "Connect"}`.
-        installed: prefixes of those that the installation's own connection may be of: one or none, once its settings are read; None
-            for all. The others have no series that say whether it is up.
-        table: rows; those of Keyturn, unless a test adds some.
-
-    Attributes:
-        table: the rows that are exposed, with those of each provider.
+        providers: per prefix of a provider's metrics, its name in help texts.
+        installed: prefixes of those that the installation's own connection may be of; None for all.
+        table: rows; those of the operator, unless a test adds some.
     """
 
     def __init__(
@@ -41,28 +35,11 @@ class Metrics:
         installed: Collection[str] | None = None,
         table: Sequence[Metric] = METRIC_TABLE,
     ) -> None:
-        self._installed = frozenset(providers if installed is None else installed)
-        others = {prefix: label for prefix, label in providers.items() if prefix not in self._installed}
-        left_out = {row.name for row in expanded(rows.OF_INSTALLATION, others)}
-        self.table = tuple(row for row in expanded(table, providers) if row.name not in left_out)
-        self._registry = Registry(self.table)
-        self._providers = providers
-        # The label of each connection, for as long as there is the connection.
-        self._connections: dict[str, str] = {}
-        self._connection_label = LabelValues(rows.CONNECTION_LABEL.values, capacity=rows.CONNECTION_LABEL.capacity)
-        self._states: dict[str, HealthState] = {}
-        self._time = time
+        super().__init__(version=version, time=time, providers=providers, installed=installed, table=table)
         self._leading_since = self._now()
-        self._last_poll: float | None = None
         self._leading = True
-        self._registry.inform(rows.BUILD, version, platform.python_version())
         self._registry.set(rows.LEADER, 1)
         self._registry.follow(rows.POLL_AGE, self._poll_age)
-
-    @property
-    def registry(self) -> CollectorRegistry:
-        """The Prometheus client's registry, for tests that read single series."""
-        return self._registry.collectors
 
     def leads(self, *, leading: bool) -> None:
         """Set whether this process does the work. Without a Lease it does from its start."""
@@ -70,97 +47,6 @@ class Metrics:
             self._leading_since = self._now()
         self._leading = leading
         self._registry.set(rows.LEADER, 1 if leading else 0)
-
-    def vault_request(
-        self, provider: str, route: str, outcome: str, seconds: float, *, connection: str = DEFAULT_CONNECTION
-    ) -> None:
-        """Count one request to a provider's server. With provider and connection filled in, it fits the observer of a provider.
-
-        Args:
-            provider: the prefix of its metrics.
-            route: method and template of the path, without ids: `GET /v1/vaults/{vault}/items`.
-            outcome: the HTTP status, or the kind of failure.
-            seconds: until the end of the response.
-            connection: that sent it.
-        """
-        self._registry.count(self._of(provider, rows.VAULT_REQUESTS), route, outcome)
-        if (label := self._connections.get(connection)) is not None:
-            self._registry.count(self._of(provider, rows.VAULT_REQUESTS_OF), label)
-        self._registry.observe(self._of(provider, rows.VAULT_SECONDS), seconds, route)
-
-    def vault_is(self, provider: str, reason: str | None) -> None:
-        """Set whether the server of the installation's own connection can be used.
-
-        Args:
-            provider: the prefix of its provider's metrics.
-            reason: why it cannot be used, in CamelCase; None if it can.
-        """
-        if provider not in self._installed:
-            return
-        self._registry.set(self._of(provider, rows.VAULT_UP), 0 if reason else 1)
-        down = self._of(provider, rows.VAULT_DOWN)
-        self._registry.clear(down)
-        if reason:
-            self._registry.set(down, 1, reason)
-
-    def connection_is(self, connection: str, state: HealthState) -> None:
-        """Set the state that a connection is in. What else is counted of it alone, is counted from then on, until it is gone."""
-        before = self._states.get(connection)
-        if before is state:
-            return
-        if connection not in self._connections:
-            self._connections[connection] = self._connection_label(connection)
-        label = self._connections[connection]
-        if before is not None:
-            self._leave_state(label, before)
-        self._states[connection] = state
-        # Those that share a label add up.
-        self._registry.add(rows.CONNECTION_STATE, 1, label, state)
-
-    def connection_gone(self, connection: str) -> None:
-        """Remove what is said of a connection alone."""
-        if connection not in self._connections:
-            return
-        label = self._connections.pop(connection)
-        self._leave_state(label, self._states.pop(connection))
-        if label == OTHER:
-            return
-        self._connection_label.forget(label)
-        counters = [self._of(provider, rows.VAULT_REQUESTS_OF) for provider in self._providers]
-        for metric in (rows.CONNECTION_STATE, rows.CONNECTION_POLL_TIME, *counters):
-            self._registry.remove(metric, connection=label)
-
-    def polled(
-        self, provider: str, *, seconds: float, error: Exception | None, connection: str = DEFAULT_CONNECTION
-    ) -> None:
-        """Count one poll of a connection, which ends now. It also sets whether the installation's own can be used.
-
-        Args:
-            provider: the prefix of its metrics.
-            seconds: how long the poll took.
-            error: why it failed. Only its label is used (or its type, if it has no label), never its text.
-            connection: that was polled.
-        """
-        self._registry.observe(rows.POLL_SECONDS, seconds)
-        if error is None and (label := self._connections.get(connection)) is not None:
-            self._registry.set(rows.CONNECTION_POLL_TIME, self._now(), label)
-        if connection != DEFAULT_CONNECTION:
-            return
-        self.vault_is(provider, getattr(error, "label", type(error).__name__) if error else None)
-        if error is None:
-            self._last_poll = self._now()
-            self._registry.set(rows.POLL_TIME, self._last_poll)
-
-    def api_request(self, verb: str, resource: str, status: int, seconds: float) -> None:
-        """Count one request to the API server; 0 is the status if there was no response."""
-        self._registry.count(rows.API_REQUESTS, verb, resource, str(status))
-        self._registry.observe(rows.API_SECONDS, seconds, verb)
-
-    def watches_failing(self, failing: Mapping[tuple[str, str], int]) -> None:
-        """Set how many watches do not work now, by resource and reason."""
-        self._registry.clear(rows.WATCHES_FAILING)
-        for (resource, reason), count in failing.items():
-            self._registry.add(rows.WATCHES_FAILING, count, resource, reason)
 
     def reconciled(self, reason: str, *, seconds: float) -> None:
         """Count one reconcile of one item, by the result that it ended with, in CamelCase."""
@@ -196,21 +82,31 @@ class Metrics:
         """Count one Kubernetes Event, by an `EventResult`."""
         self._registry.count(rows.EVENT_COUNT, outcome)
 
-    def expose(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics as text and its content type: OpenMetrics if `accept` asks for it, else the classic format."""
-        return self._registry.expose(accept)
+    def exports_activity(self, connection: str) -> None:
+        """The activity of a connection is exported from now on. An alert sees an increase only if there was a number before."""
+        for metric in _ACTIVITY:
+            self._count_of(connection, metric, 0)
 
-    def _leave_state(self, label: str, state: HealthState) -> None:
-        if label == OTHER:
-            self._registry.add(rows.CONNECTION_STATE, -1, label, state)
-        else:
-            self._registry.remove(rows.CONNECTION_STATE, connection=label, state=state)
+    def foreign_activity(self, connection: str) -> None:
+        """Count one request in a connection's activity that is not ours."""
+        self._count_of(connection, rows.ACTIVITY_FOREIGN, 1)
 
-    def _of(self, provider: str, row: Metric) -> Metric:
-        return row.filled(provider, self._providers[provider])
+    def activity_gap(self, connection: str) -> None:
+        """Count one gap in a connection's exported activity."""
+        self._count_of(connection, rows.ACTIVITY_GAPS, 1)
 
-    def _now(self) -> float:
-        return self._time.now().timestamp()
+    def connection_gone(self, connection: str) -> None:
+        """Remove what is said of a connection alone."""
+        label = self._connections.get(connection, OTHER)
+        super().connection_gone(connection)
+        if label != OTHER:
+            for metric in _ACTIVITY:
+                self._registry.remove(metric, connection=label)
+
+    def _count_of(self, connection: str, metric: Metric, number: int) -> None:
+        """Count of a connection, if there still is one."""
+        if (label := self._connections.get(connection)) is not None:
+            self._registry.count(metric, label, number=number)
 
     def _poll_age(self) -> float:
         if not (self._leading and self._installed):

@@ -167,10 +167,10 @@ class Registry:
                     row.name, row.help, names, buckets=row.buckets, registry=self.collectors
                 )
 
-    def count(self, metric: Metric, *labels: str) -> None:
-        """Add one to a counter."""
+    def count(self, metric: Metric, *labels: str, number: int = 1) -> None:
+        """Add to a counter; 0 has its series begin."""
         counter = self._counters[metric.name]
-        (counter.labels(*self._allowed(metric, labels)) if labels else counter).inc()
+        (counter.labels(*self._allowed(metric, labels)) if labels else counter).inc(number)
 
     def add(self, metric: Metric, number: float, *labels: str) -> None:
         """Add to a gauge. Values that are not allowed add up in `other`."""

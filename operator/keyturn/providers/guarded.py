@@ -146,12 +146,13 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request, if its server may be asked."""
         url = request.url
-        port = url.port or _PORTS.get(url.scheme, 0)
-        if (refusal := self._allowed.refuses(url.scheme, url.host, port)) is not None:
+        # Not `host`, which decodes names of other alphabets: the administrator lists them as they are looked up.
+        host, port = url.raw_host.decode("ascii"), url.port or _PORTS.get(url.scheme, 0)
+        if (refusal := self._allowed.refuses(url.scheme, host, port)) is not None:
             raise HostNotAllowed(refusal)
         extensions = dict(request.extensions)
         if self._lookups is not None:
-            extensions["trace"] = self._judging(url.host, port, self._lookups, extensions.get("trace"))
+            extensions["trace"] = self._judging(host, port, self._lookups, extensions.get("trace"))
         sent = httpcore.Request(
             request.method,
             httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),

@@ -10,8 +10,9 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
 from threading import Thread
+
+from keyturn.providers.hosts import is_address
 
 Resolve = Callable[[str, int], Sequence[str]]
 """Host and port to addresses, best first; it may block, and raises OSError or UnicodeError."""
@@ -34,9 +35,9 @@ class Lookups:
         """The addresses of a host, best first. A look-up goes on after its caller was cancelled, for the next one.
 
         Raises:
-            socket.gaierror: there is none.
+            socket.gaierror: there is none, or it cannot be looked up now.
         """
-        if _is_address(host):
+        if is_address(host):
             return (host,)
         answer = self._under_way.get((host, port)) or self._begin(host, port)
         if not (found := await asyncio.shield(answer)):
@@ -61,14 +62,10 @@ class Lookups:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(finish, found)
 
+        try:
+            Thread(target=look_up, name="lookup", daemon=True).start()
+        except RuntimeError:
+            raise socket.gaierror(socket.EAI_AGAIN, "No thread can be started for the look-up") from None
+        # Not before: nobody may wait for an answer that never comes.
         self._under_way[host, port] = answer
-        Thread(target=look_up, name="lookup", daemon=True).start()
         return answer
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	certmanager "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	helmrelease "github.com/fluxcd/helm-controller/api/v2"
 	kustomization "github.com/fluxcd/kustomize-controller/api/v1"
@@ -62,6 +63,7 @@ func strict(subject json.RawMessage) (any, error) {
 		return nil, err
 	}
 	targets := map[string]any{
+		"cert-manager.io/v1 Certificate":               &certmanager.Certificate{},
 		"monitoring.coreos.com/v1 ServiceMonitor":      &monitoring.ServiceMonitor{},
 		"monitoring.coreos.com/v1 PodMonitor":          &monitoring.PodMonitor{},
 		"monitoring.coreos.com/v1 PrometheusRule":      &monitoring.PrometheusRule{},

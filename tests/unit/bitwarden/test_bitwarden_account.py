@@ -50,11 +50,15 @@ def test_the_parts_of_a_server_follow_from_its_address(server, address, api, ide
         "https://example.com?q",
         "https:// x",
         "https://host:99999",
+        "https://1.2.3.999",
+        "https://93.184.216.034",
+        "https://xn--a.example",
+        "https://ex|ample.com",
     ],
 )
 def test_what_is_no_address_is_refused(server):
-    """Without a word of it: it may hold a password."""
-    with pytest.raises(CredentialInvalid) as error:
+    """Without a word of it: it may hold a password. Nothing after this expects an address that httpx cannot ask."""
+    with pytest.raises(HostNotAllowed) as error:
         read({"server": server})
 
     assert str(error.value) == "spec.bitwarden.server must be an address such as https://vault.example.com"

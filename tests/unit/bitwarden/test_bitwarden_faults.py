@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import json
 
 import httpx
@@ -243,6 +244,74 @@ async def test_the_key_is_derived_again_only_if_it_changed_and_not_too_often(ben
     assert bench.vaults._snapshot.keyring.user is not ring.user
 
 
+async def test_an_account_that_differs_at_each_look_does_not_take_all_cpu(bench, monkeypatch):
+    """All accounts share one thread: each of them rests between its turns, three times as long as the last one took."""
+    loads = json.loads
+
+    def slow(*arguments, **options):
+        bench.time.advance(0.5)
+        return loads(*arguments, **options)
+
+    monkeypatch.setattr(json, "loads", slow)
+    await bench.vaults.refresh()
+    assert bench.time.slept == []
+    bench.account.add("web")
+    await bench.vaults.refresh()
+    # The question for the time of the last change took half a second of it.
+    assert bench.time.slept == [1.0]
+    await bench.vaults.refresh()
+    assert len(bench.time.slept) == 1
+
+
+@pytest.fixture
+def derivations(monkeypatch):
+    """The iterations of each derivation."""
+    derived = []
+    derive = hashlib.pbkdf2_hmac
+
+    def counted(name, password, salt, iterations):
+        derived.append(iterations)
+        return derive(name, password, salt, iterations)
+
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", counted)
+    return derived
+
+
+async def test_what_the_password_did_not_open_is_not_tried_again(bench, derivations):
+    """The second look at a refused credential would find the same, and costs nothing."""
+    bench.vaults = bench.opened(masterPassword=CANARY)
+    for _ in range(3):
+        with pytest.raises(CredentialRefused, match="the master password does not open the account"):
+            await bench.vaults.refresh()
+        bench.time.advance(100)
+
+    assert len(derivations) == 1
+
+
+def unlocked_otherwise(iterations):
+    def edit(sync):
+        sync["userDecryption"]["masterPasswordUnlock"]["kdf"]["iterations"] = iterations
+
+    return edit
+
+
+async def test_a_server_that_names_another_derivation_at_every_second_look_takes_no_cpu(bench, derivations):
+    """None of these opens the account, and the good looks between them keep the connection polled."""
+    await bench.vaults.refresh()
+    honest = bench.server.edit_sync
+    bench.time.advance(60)
+    for number in range(5):
+        bench.server.edit_sync = unlocked_otherwise(6_000 + number)
+        bench.account.add("web")
+        with pytest.raises(VaultError):
+            await bench.vaults.refresh()
+        bench.server.edit_sync = honest
+        await bench.vaults.refresh()
+        bench.time.advance(5)
+
+    assert derivations[1:] == [6_000]
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -323,6 +392,22 @@ async def test_a_connection_that_was_closed_meanwhile_is_no_failure(bench):
     bench.server.fail(DATE, Answer(dropped=True))
     with pytest.raises(VaultUnavailable, match="the connection broke"):
         await bench.vaults.refresh()
+
+
+async def test_a_request_that_is_under_way_when_the_connection_is_closed_is_not_sent_again(bench):
+    """To close it breaks kept connections, and nothing may be asked of the server after that."""
+    await bench.vaults.refresh()
+    asked = []
+
+    async def broken(request):
+        asked.append(request.url.path)
+        await bench.vaults.close()
+        raise httpx.ReadError("closed")
+
+    bench.transport.handle_async_request = broken
+    with pytest.raises(VaultUnavailable):
+        await bench.vaults.refresh()
+    assert asked == [DATE]
 
 
 async def test_an_answer_that_is_cut_short_is_not_asked_for_again(bench):

@@ -46,6 +46,7 @@ def test_an_address_is_normalised(text, expected):
         ("http://-", "host"),
         ("http://127.0.0.010", "host"),
         ("http://300.1.1.1", "host"),
+        ("https://xn--a.example", "host"),
         ("http://hö.example", "host"),
         ("http://user@host", "user name"),
         ("http://user:hunter2@host", "user name"),
@@ -70,6 +71,7 @@ def test_an_unusable_address_is_refused_with_its_reason(text, problem):
 @given(
     st.text("0123456789abx.:[]%-_/", min_size=1, max_size=24)
     | st.lists(st.integers(0, 300).map(str) | st.just("0177"), min_size=1, max_size=5).map(".".join)
+    | st.text("0123456789abxn.-", max_size=12).map("xn--{}".format)
 )
 def test_what_is_accepted_can_be_asked(host):
     """Httpx refuses some addresses by an error of its own, which nothing after the settings expects."""

@@ -18,6 +18,7 @@ from connect_fakes import (
     vault_json,
 )
 
+from keyturn.base.call_id import current_call_id
 from keyturn.providers.connect import BadAnswer, BadRequest, ContentTooLarge, Misshapen, Patch
 
 IN = f"/v1/vaults/{VAULT}/items"
@@ -62,6 +63,20 @@ async def test_a_read_has_the_headers_that_it_needs():
     assert headers["accept"] == "application/json"
     assert headers["accept-encoding"] == "gzip"
     assert headers["user-agent"].startswith("keyturn/")
+
+
+async def test_the_current_id_goes_with_each_request():
+    """Connect records the User-Agent, so its log can be joined to our records."""
+    bench = Bench(answer([]), answer([]))
+    await bench.client.vaults()
+    token = current_call_id.set("01JDXW6K3V0Q8ZC4T5YB7N2M9R")
+    try:
+        await bench.client.vaults()
+    finally:
+        current_call_id.reset(token)
+    plain, marked = (request.headers["user-agent"] for request in bench.script.requests)
+
+    assert marked == f"{plain} (01JDXW6K3V0Q8ZC4T5YB7N2M9R)"
 
 
 async def test_file_content_is_requested_unencoded():

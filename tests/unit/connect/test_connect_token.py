@@ -1,9 +1,12 @@
+import base64
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.providers.connect import BadToken, StaticToken
-from keyturn.providers.connect.token import clean_token
+from keyturn.providers.connect.token import clean_token, token_id
 
 
 def test_outer_whitespace_of_a_token_is_stripped():
@@ -56,3 +59,35 @@ def test_a_static_token_never_shows_and_never_changes():
 
     assert "canary" not in f"{token!r} {token}"
     assert not token.renew()
+
+
+def jwt(claims):
+    """A token with these claims; nobody checks its signature here."""
+    parts = ({"alg": "ES256"}, claims)
+    head, body = (base64.urlsafe_b64encode(json.dumps(each).encode()).decode().rstrip("=") for each in parts)
+    return f"{head}.{body}.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("jti", ["a", "hn3wq", "x" * 26, "y" * 255])
+def test_the_id_of_a_token_is_read(jti):
+    """Connect's activity has this id, never the token."""
+    assert token_id(jwt({"aud": ["com.1password.connect"], "jti": jti})) == jti
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("", "x", "a.b", "a.!!!.c", "..", f"a.{base64.urlsafe_b64encode(b'[1]').decode()}.c", "a.\u00e4\u00e4.c"),
+        *(jwt({}), jwt({"jti": 7}), jwt({"jti": None}), jwt([])),
+        f"a.{base64.urlsafe_b64encode(b'[' * 100_000).decode()}.c",
+    ],
+)
+def test_a_token_without_an_id_has_none(token):
+    """It is no reason for anything to fail."""
+    assert token_id(token) == ""
+
+
+@given(st.text())
+def test_no_text_breaks_the_reading_of_an_id(text):
+    """Whatever stands in the token's file."""
+    assert isinstance(token_id(text), str)

@@ -190,6 +190,47 @@ async def test_a_defect_in_one_poller_does_not_end_the_others(connections):
         await until(lambda: broken.asked == ["failed", "failed"])
 
 
+async def test_a_defect_in_a_poller_is_said_of_its_connection(connections):
+    """Whoever uses it must not wait without a word."""
+    polls = []
+    connections.subscribe(polls.append)
+
+    async def fails():
+        raise ValueError("a defect")
+
+    connections["red"].vaults.refresh = fails
+    async with running(connections):
+        await until(lambda: Polled("red", reachable=False) in polls)
+        with pytest.raises(VaultUnavailable, match="defect"):
+            connections["red"].health.check()
+
+
+@pytest.mark.parametrize("successor", [True, False])
+async def test_the_end_of_a_connection_is_no_news_of_its_successor(connections, successor):
+    """What still waits for an answer of the old one fails when that is closed; the name is another connection's by then, or nobody's."""
+    closed, name = asyncio.Event(), "team/work"
+
+    async def late():
+        await closed.wait()
+        raise VaultUnavailable("the connection is closed")
+
+    old = connections.add(name, FAKE, FakeVaults())
+    old.vaults.refresh = late
+    pass_of_old = asyncio.ensure_future(old.index.find(DB, since=0))
+    await turns(5)
+    if successor:
+        await connections.add(name, FAKE, FakeVaults()).poller.poll()
+    else:
+        connections.remove(name)
+    closed.set()
+    with pytest.raises(VaultUnavailable):
+        await pass_of_old
+
+    text = connections._context.metrics.expose()[0].decode()
+    states = [line for line in text.splitlines() if line.startswith("keyturn_connection_state{") and name in line]
+    assert states == ([f'keyturn_connection_state{{connection="{name}",state="Up"}} 1.0'] if successor else [])
+
+
 async def test_a_tenants_vaults_that_hang_do_not_have_the_process_restarted(monkeypatch):
     """Its liveness is that of everybody; only the installation's own poller counts."""
     time = FakeTime(sleeps=False)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from keyturn.control.connections.health import ConnectionHealth
-from keyturn.control.connections.index import ItemIndex, Refreshed
+from keyturn.control.connections.index import ItemIndex
+from keyturn.control.connections.refreshed import Refreshed
 from keyturn.core.paths import ItemPath
 from keyturn.core.resolve import ItemUnresolved, Unresolved, VaultUnresolved
 from keyturn.core.vault import AccessDenied, CredentialRefused, RateLimited, Scope, VaultUnavailable

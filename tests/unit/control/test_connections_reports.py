@@ -49,6 +49,17 @@ async def test_until_the_first_poll_has_ended_the_status_says_that_work_is_under
         assert world.said() == {"Ready": ("True", "Connected")}
 
 
+async def test_a_status_that_somebody_else_changed_is_written_again(world):
+    """As after a restore without statuses: an idle poll finds no news, and tools wait."""
+    world.put()
+    async with world.running():
+        await world.turn(120)
+        said = world.said()
+        world.edit({"status": {"conditions": [], "observedGeneration": -1}})
+        await world.turn(120)
+        assert world.said() == said
+
+
 async def test_an_idle_connection_writes_nothing(world):
     """However often it is polled."""
     world.put()

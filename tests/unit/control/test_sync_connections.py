@@ -10,8 +10,8 @@ from keyturn.core import names
 from keyturn.core.connection import ConnectionKey, UsableFrom
 from keyturn.core.label_selectors import LabelRequirement, LabelSelector
 from keyturn.core.request import Key
-from keyturn.core.vault import VaultUnavailable
-from support.fake_vaults import FakeVaults
+from keyturn.core.vault import CredentialMissing, NotOpenedYet, VaultUnavailable
+from support.fake_vaults import FAKE, FakeVaults
 from support.sync_world import DB, NAMESPACE, SyncWorld, reasons
 
 DEFAULT, OWN, FOREIGN = (
@@ -98,6 +98,28 @@ async def test_a_move_to_another_connection_restarts_only_for_other_bytes(world,
     assert (names.RESTART_OWED in annotations) is not equal
     assert world.secret_writes == ["apply"]
     assert world.says() == SYNCED
+
+
+async def test_an_older_version_through_another_connection_is_said_until_it_is_confirmed(world):
+    """Two servers may have the same items, and one may lag behind. Whoever moves the object sees what is waited for."""
+    world.vaults.edit("a", revision="7")
+    world.add_shaped()
+    await world.work_and_watch()
+    world.connect(OWN)
+    world.edit_shaped(connectionRef={"name": "work"})
+    await world.work_and_watch()
+
+    assert world.says(resource=KEYTURN_SECRETS) == {
+        "Ready": ("Unknown", "Progressing"),
+        "Reconciling": ("True", "Progressing"),
+    }
+    assert world.message(resource=KEYTURN_SECRETS) == (
+        "working on generation 2: older than what the Secret was made of: version 1 of the item; a later look must confirm that"
+    )
+    world.time.advance(31)
+    await world.work_and_watch()
+    assert world.says(resource=KEYTURN_SECRETS) == SYNCED
+    assert world.annotations()[names.CONNECTION] == "app/work"
 
 
 async def test_a_move_back_to_the_installation_leaves_no_trace(through_default):
@@ -205,6 +227,40 @@ async def test_an_object_may_come_before_its_connection(world):
     await world.work_and_watch()
     assert world.says(resource=KEYTURN_SECRETS) == SYNCED
     assert world.annotations()[names.CONNECTION] == "app/work"
+
+
+async def test_an_object_that_waits_for_a_connection_to_be_opened_learns_that_it_cannot_be_used(world):
+    """No poll reports that: nothing is asked with a credential that is not there."""
+    opening = NotOpenedYet("the Connection app/default is being opened")
+    world.connect(DEFAULT)
+    world.connections.add_unusable(str(DEFAULT), FAKE, opening)
+    world.add_item()
+    await world.work_and_watch()
+    assert world.says()["Ready"] == ("Unknown", "Progressing")
+
+    missing = CredentialMissing("the Secret token does not exist")
+    world.connections.add_unusable(str(DEFAULT), FAKE, missing)
+    world.time.advance(5)
+    await world.work_and_watch()
+    assert world.says()["Ready"] == ("Unknown", "CredentialRefused")
+    assert world.message() == "the Secret token does not exist"
+
+
+async def test_an_object_that_waits_for_a_connection_to_be_opened_learns_that_it_is_down(world):
+    """Its first poll has no good news."""
+    world.connect(DEFAULT)
+    world.connections.add_unusable(str(DEFAULT), FAKE, NotOpenedYet("the Connection app/default is being opened"))
+    world.add_item()
+    await world.work_and_watch()
+    vaults = FakeVaults()
+    vaults.error = VaultUnavailable("it is down")
+    world.connections.add(str(DEFAULT), FAKE, vaults)
+    await world.poll(DEFAULT)
+    world.time.advance(5)
+    await world.work_and_watch()
+
+    assert world.says()["Ready"] == ("Unknown", "VaultUnavailable")
+    assert world.message() == "it is down"
 
 
 async def test_a_connection_of_another_namespace_serves_only_with_its_consent(world):

@@ -102,3 +102,16 @@ async def test_what_no_connection_serves_ends_there(world):
 
     assert await world.ends(request) == "NotConnected"
     assert world.api.count("get", NAMESPACES) == 0
+
+
+async def test_nothing_stays_of_a_namespace_whose_last_such_object_is_gone(world):
+    """Namespaces of previews come and go by the thousand."""
+    request = world.ask()
+    await world.ends(request)
+    assert world.latest(request).by_labels
+
+    world.registry.remove(request.key, uid=request.uid)
+    assert not world.registry._served._labels
+    for number in range(9):
+        await world.consent._read(f"preview-{number}", since=world.time.monotonic())
+    assert len(world.consent._readings) == 1

@@ -177,6 +177,21 @@ async def test_an_older_version_of_the_item_is_not_believed_at_once(world):
     assert world.data() == {"password": "old"}
 
 
+async def test_an_older_version_is_believed_at_the_later_look_whoever_had_the_vault_listed_meanwhile(world):
+    """That listing was too early to confirm it, and no other would come for an hour."""
+    world.vaults.edit("a", value="new", revision="5")
+    request = await world.synced()
+    world.vaults.edit("a", value="old", revision="4")
+    await world.connection.poller.poll()
+    world.time.advance(1)
+    assert (await world.run(request)).result == "OlderVersion"
+    world.time.advance(5)
+    await world.connection.index.refresh(everything=True)
+    world.time.advance(25)
+
+    assert (await world.run(request)).result == "Updated"
+
+
 async def test_an_older_version_of_another_item_is_believed(world):
     """Versions of two items say nothing of each other."""
     world.vaults.edit("a", revision="5")

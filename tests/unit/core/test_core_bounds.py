@@ -88,7 +88,7 @@ def test_a_status_has_a_bound(names_of_keys, text, times):
         Synced("p", "3", names_of_keys, warnings, revision=2, pending=pending),
         Failure(Reason.ITEM_NOT_FOUND, long),
         Stale(long),
-        Progressing(),
+        Progressing(long),
     )
     for change in changes:
         status = status_after(REQUEST, change, now=NOW)

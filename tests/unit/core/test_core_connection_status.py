@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core.connection_status import STALLED, ConnectionReport, ConnectionStatus, connection_status
+from keyturn.core.export_position import ExportPosition
 from keyturn.core.reasons import Reason
 
 NOW = datetime(2026, 11, 30, 17, 0, tzinfo=UTC)
@@ -146,6 +147,20 @@ def test_news_are_worth_a_write(news):
     after, _ = said(before, news)
 
     assert not after.says_the_same(before)
+
+
+def test_the_position_of_the_export_is_kept_and_no_news_by_itself():
+    """It moves with each poll; whoever exports says when it is worth a write."""
+    before, _ = said(NEW, replace(GOOD, activity=ExportPosition("r1", "2026-11-30T17:00:00.000Z")))
+    after, _ = said(before, GOOD)
+    moved, _ = said(before, replace(GOOD, activity=ExportPosition("r2")))
+
+    assert before.to_manifest()["activity"] == {"requestId": "r1", "timestamp": "2026-11-30T17:00:00.000Z"}
+    assert ConnectionStatus.read(before.to_manifest()) == before
+    assert after.activity == before.activity
+    assert moved.activity == ExportPosition("r2")
+    assert moved.says_the_same(before)
+    assert "activity" not in NEW.to_manifest()
 
 
 def test_a_message_stays_on_one_line_and_short():

@@ -30,8 +30,10 @@ from keyturn.core.outcomes import (
     after_vault_error,
     after_write,
     when_current,
+    when_emptied,
     when_frozen,
     when_not_connected,
+    when_older,
 )
 from keyturn.core.paths import BadPath
 from keyturn.core.resolve import ItemUnresolved, VaultUnresolved
@@ -44,7 +46,7 @@ from keyturn.core.shape_errors import (
     TemplateTooExpensive,
     ValueInvalid,
 )
-from keyturn.core.status import GOOD, WAITING, CannotRefresh, Failure, Frozen, Progressing, Reason, Stale, Synced
+from keyturn.core.status import GOOD, WAITING, CannotRefresh, Failure, Frozen, Held, Progressing, Reason, Stale, Synced
 from keyturn.core.vault import (
     AccessDenied,
     CredentialRefused,
@@ -262,19 +264,19 @@ def outage(reason, requeue, *, change=False, waits=False):
         pytest.param(
             NotOpenedYet("m"),
             replace(NEW, connection_down=True),
-            replace(outage(UNAVAILABLE, NEVER, waits=True), change=Progressing()),
+            replace(outage(UNAVAILABLE, BACKOFF, waits=True), change=Progressing()),
             id="a new request waits without a failure while its connection is being opened",
         ),
         pytest.param(
             NotOpenedYet("m"),
             replace(NEW, connection_down=True, observed=True),
-            outage(UNAVAILABLE, NEVER, waits=True),
+            outage(UNAVAILABLE, BACKOFF, waits=True),
             id="what was said of a request stays while its connection is being opened",
         ),
         pytest.param(
             NotOpenedYet("m"),
             replace(SYNCED, connection_down=True),
-            outage(UNAVAILABLE, NEVER, waits=True),
+            outage(UNAVAILABLE, BACKOFF, waits=True),
             id="what was synced stays while its connection is being opened",
         ),
         pytest.param(
@@ -549,6 +551,15 @@ def test_a_secret_that_was_current_too_long_ago_is_stale_and_waits_for_the_vault
     assert when_current(UNREACHABLE) == Outcome(
         Reason.SOURCE_SILENT, change=Stale(UNREACHABLE), waits_for_vault=True, certain=True
     )
+
+
+def test_what_a_later_look_must_confirm_is_said_of_a_new_generation():
+    """Whoever waits for it must see why. What was synced is as good as before."""
+    again = Requeue(after=20.0)
+    assert when_older("m", replace(NEW, confirm_after=20.0)) == Outcome("OlderVersion", Progressing("m"), requeue=again)
+    assert when_older("m", replace(SYNCED, confirm_after=20.0)) == Outcome("OlderVersion", requeue=again)
+    assert when_emptied("m", NEW, remaining=20.0) == Outcome("Held", Progressing("m"), requeue=again)
+    assert when_emptied("m", SYNCED, remaining=20.0) == Outcome("Held", Held("m"), requeue=again)
 
 
 def test_a_frozen_secret_is_reported_as_frozen():

@@ -1,11 +1,11 @@
 """The grammar of item paths."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keyturn.base.text import shorten
-from keyturn.core.paths import BadPath, ItemPath, parse_item_path, same_but_for_case, spellings
+from keyturn.core.paths import BadPath, ItemPath, letters, parse_item_path, same_but_for_case, spellings
 
 PART = st.text(min_size=1, max_size=40).filter(lambda text: "/" not in text)
 
@@ -150,3 +150,11 @@ def test_a_title_is_asked_for_in_the_spellings_that_a_server_may_hold():
     assert spellings("db") == ["db"]
     assert spellings("caf\u00e9") == ["caf\u00e9", "cafe\u0301"]
     assert spellings("cafe\u0301") == ["cafe\u0301", "caf\u00e9"]
+
+
+@example("Straße", "STRASSE")
+@example("\N{KELVIN SIGN}", "k")
+@given(*[st.text(st.sampled_from("aAsSßẞkKİüÜ") | st.characters(), max_size=4)] * 2)
+def test_titles_have_the_same_letters_if_they_are_the_same_but_for_case(one, other):
+    """So vaults are found by their letters at once."""
+    assert (letters(one) == letters(other)) is same_but_for_case(one, other)

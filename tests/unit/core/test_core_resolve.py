@@ -1,12 +1,13 @@
 """Which vault or item a name matches in listings."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.resolve import ItemUnresolved, VaultUnresolved, find_item, find_vault
+from keyturn.core.resolve import ItemUnresolved, VaultNames, VaultUnresolved, find_item
 from keyturn.core.vault import ItemRef, Scope
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,7 +30,7 @@ def is_id(text):
 
 
 def vault_named(scopes, name):
-    return find_vault(scopes, name, is_id=is_id, credential="the key")
+    return VaultNames(scopes, is_id=is_id, credential="the key").find(name)
 
 
 def item_named(refs, name):
@@ -187,3 +188,29 @@ def test_no_name_is_compared_unless_the_message_is_read():
     assert read == []
     assert str(caught.value).endswith("'database'?")
     assert read == [1]
+
+
+def test_many_names_among_many_vaults_take_no_time():
+    """A tenant writes both: the names, and the server that lists the vaults. Other tenants wait meanwhile."""
+    vaults = [a_vault(str(number), f"{'v' * 60}{number:05}") for number in range(20_000)]
+    named = VaultNames(
+        [*vaults, *[a_vault(f"x{number}", "twin") for number in range(20_000)]], is_id=is_id, credential=""
+    )
+    began = time.process_time()
+
+    for number in range(1000):
+        assert named.find(f"{'V' * 60}{number:05}").match.id == str(number)
+        assert named.find("Twin").warning.startswith("20000 vaults are titled 'Twin'")
+    assert time.process_time() - began < 1
+
+
+def test_an_item_of_too_many_twins_must_be_named_by_its_id():
+    """To find the oldest of tens of thousands takes long, and each request for it does that again."""
+    twins = [an_item(f"{number:026}", "db") for number in range(1001)]
+
+    assert item_named(twins[1:], "db").match == twins[1]
+    assert item_named(twins, twins[7].id).match == twins[7]
+    with pytest.raises(
+        ItemUnresolved, match="more than 1000 items of the vault 'Production' are titled 'db': name the item by its id"
+    ):
+        item_named(twins, "db")

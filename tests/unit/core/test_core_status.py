@@ -40,6 +40,7 @@ CHANGES = (
     Frozen(),
     Frozen(suspended=True),
     Progressing(),
+    Progressing("m"),
     Stale("m"),
     Failure(Reason.ITEM_NOT_FOUND, "m", awaited=True),
     *(Failure(reason, "m") for reason in Reason if reason not in GOOD),

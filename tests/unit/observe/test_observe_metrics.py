@@ -294,3 +294,22 @@ def test_an_installation_without_a_connection_of_its_own_raises_no_alert(time):
     assert value(metrics, "keyturn_connect_up") is None
     assert value(metrics, "keyturn_connect_trouble", reason="TimeoutError") is None
     assert value(metrics, "keyturn_last_successful_poll_age_seconds") == 0
+
+
+def test_foreign_activity_is_counted_from_nothing_and_only_of_connections_that_there_are(metrics):
+    """An alert sees an increase only between two numbers."""
+    foreign = "keyturn_activity_foreign_total"
+    metrics.foreign_activity("team/work")
+    assert value(metrics, foreign, connection="team/work") is None
+
+    metrics.connection_is("team/work", HealthState.UP)
+    metrics.exports_activity("team/work")
+    assert value(metrics, foreign, connection="team/work") == 0
+    metrics.foreign_activity("team/work")
+    metrics.activity_gap("team/work")
+    assert value(metrics, foreign, connection="team/work") == 1
+    assert value(metrics, "keyturn_activity_gaps_total", connection="team/work") == 1
+
+    metrics.connection_gone("team/work")
+    metrics.connection_gone("team/work")
+    assert value(metrics, foreign, connection="team/work") is None

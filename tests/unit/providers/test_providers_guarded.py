@@ -1,6 +1,7 @@
 """Where a transport for servers that tenants name connects to, and where not."""
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Mapping, Sequence
@@ -237,6 +238,17 @@ async def test_a_listed_host_may_be_private_and_plain():
     assert network.connected == [("10.0.0.5", 8080)]
 
 
+async def test_a_listed_host_of_another_alphabet_is_the_one_that_is_looked_up():
+    """The list has the name as name servers know it, and so has the URL."""
+    name = "xn--bcher-kva.vaults"
+    network = Network()
+    guarded = transport(lambda *_: ["10.0.0.5"], network, allowed=parse_allowed_hosts(name))
+
+    await get(guarded, f"http://{name}/")
+
+    assert network.connected == [("10.0.0.5", 80)]
+
+
 async def test_a_redirect_is_an_answer_and_nothing_follows_it():
     """A server may send its clients wherever it likes, but not us."""
     moved = f"HTTP/1.1 302 Found\r\nlocation: https://{METADATA}/\r\ncontent-length: 0\r\n\r\n".encode()
@@ -422,6 +434,22 @@ async def test_a_name_server_that_hangs_delays_no_other_look_up():
     finally:
         release.set()
     await asyncio.gather(*sick)
+
+
+async def test_a_look_up_for_which_there_is_no_thread_keeps_nobody_waiting(monkeypatch):
+    """The next one may get a thread."""
+    lookups = Lookups(lambda *_: [PUBLIC])
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", _no_thread)
+        with pytest.raises(socket.gaierror):
+            await lookups.addresses("vault.example", 443)
+
+    async with asyncio.timeout(5):
+        assert await lookups.addresses("vault.example", 443) == [PUBLIC]
+
+
+def _no_thread(_):
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_look_up_may_outlive_the_loop():

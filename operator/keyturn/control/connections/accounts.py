@@ -8,7 +8,7 @@ from typing import Any
 
 from keyturn.control.connections.chosen_vaults import ChosenVaults
 from keyturn.control.connections.credentials import CredentialReader, Versions
-from keyturn.control.context import Context
+from keyturn.control.context import ConnectionContext
 from keyturn.core.connection import ConnectionSpec
 from keyturn.core.provider import Provider
 from keyturn.core.vault import VaultError, Vaults
@@ -39,7 +39,7 @@ class AccountOpener:
         credentials: reads Secrets.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ConnectionContext) -> None:
         self._context = context
         self._providers = {each.name: each for each in context.settings.providers if each.connection is not None}
         self.credentials = CredentialReader(context.cluster)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from keyturn.core.activity import ActivityLog, activity_log_of
 from keyturn.core.provider import Provider
-from keyturn.core.resolve import Unresolved, find_vault
+from keyturn.core.resolve import Unresolved, VaultNames
 from keyturn.core.vault import AccessDenied, Field, Item, ItemRef, Scope, Vaults
 
 
@@ -45,11 +46,12 @@ class ChosenVaults:
             AccessDenied: none of the chosen vaults is visible.
         """
         scopes = await self._vaults.scopes()
+        named = VaultNames(scopes, is_id=self._provider.is_id, credential=self._provider.credential)
         found: dict[str, Scope] = {}
         missing = []
         for name in self._chosen:
             try:
-                scope = find_vault(scopes, name, is_id=self._provider.is_id, credential=self._provider.credential).match
+                scope = named.find(name).match
             except Unresolved:
                 missing.append(name)
             else:
@@ -74,6 +76,10 @@ class ChosenVaults:
         """See `Vaults.file`."""
         self._check(item.scope)
         return await self._vaults.file(item, field, limit=limit)
+
+    def activity_log(self) -> ActivityLog | None:
+        """That of the whole server: whoever reads it wants to know of every client, and it names no vault but by its id."""
+        return activity_log_of(self._vaults)
 
     async def close(self) -> None:
         """See `Vaults.close`."""

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.no_vaults import NoVaults
 from keyturn.control.connections.poller import Polled, Poller
-from keyturn.control.context import Context
+from keyturn.control.context import ConnectionContext
 from keyturn.core.connection import ConnectionKey, ConnectionSpec
 from keyturn.core.health_states import HealthState
 from keyturn.core.paths import ItemPath
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 _AFTER_DEFECT = 60.0
 """Seconds until a poller goes on that met a defect of ours or of a provider: the other connections must not end with it."""
+
+_DEFECT = "the last poll failed because of a defect of Keyturn; the log of the operator names it"
 
 _MOST_NOTES = 20
 
@@ -79,7 +82,7 @@ class Connections:
 
     def __init__(
         self,
-        context: Context,
+        context: ConnectionContext,
         *,
         wanted: Callable[[str], Sequence[ItemPath]],
         known: Mapping[ConnectionKey, ConnectionSpec] = MappingProxyType({}),
@@ -174,6 +177,7 @@ class Connections:
         if connection is None:
             return
         self._context.heartbeat.forget(f"poller {name}")
+        connection.health.retire()
         poller = self._pollers.pop(name, None)
         if poller is not None:
             poller.cancel()
@@ -241,6 +245,10 @@ class Connections:
                 await connection.poller.run()
             except Exception as error:  # noqa: BLE001 - a defect, which must not end the other connections
                 log_defect(_log, f"polling {connection.name}", error, connection=connection.name)
+                connection.health.set_down(VaultUnavailable(f"{connection.provider.label}: {_DEFECT}"))
+                # It may have been a listener that failed.
+                with suppress(Exception):
+                    self._polled(Polled(connection.name, reachable=False))
             await self._context.time.sleep(_AFTER_DEFECT)
 
     def _close_later(self, connection: Connection, *, after: asyncio.Task[None] | None) -> None:

@@ -15,9 +15,10 @@ from keyturn.control.connections.credentials import Versions
 from keyturn.control.connections.objects import ConnectionObjects
 from keyturn.control.connections.reports import Reports
 from keyturn.control.connections.unsupported import UNSUPPORTED
-from keyturn.control.context import Context
+from keyturn.control.context import ConnectionContext
 from keyturn.control.queue import WorkQueue
 from keyturn.core.connection import ConnectionKey, ConnectionSpec
+from keyturn.core.connection_status import ConnectionStatus
 from keyturn.core.vault import NotOpenedYet, VaultUnavailable
 
 _log = logging.getLogger(__name__)
@@ -50,15 +51,23 @@ class _Opened:
 
 
 class ConnectionController:
-    """Wires itself to the objects, and writes their statuses.
+    """Wires itself to the objects.
 
     Args:
         context: of the process.
         objects: the Connections of the cluster.
         connections: the set that is kept equal to them.
+        reports: writes their statuses; None in a process that only reads.
     """
 
-    def __init__(self, context: Context, *, objects: ConnectionObjects, connections: Connections) -> None:
+    def __init__(
+        self,
+        context: ConnectionContext,
+        *,
+        objects: ConnectionObjects,
+        connections: Connections,
+        reports: Reports | None = None,
+    ) -> None:
         self._context = context
         self._time = context.time
         self._objects = objects
@@ -67,10 +76,11 @@ class ConnectionController:
         self._opened: dict[ConnectionKey, _Opened] = {}
         self._queue: WorkQueue[ConnectionKey] = WorkQueue(time=context.time, group=lambda key: key.namespace)
         context.cluster.reachability.subscribe(self._queue.wake)
-        self._reports = Reports(context, objects=objects, connections=connections)
+        self._reports = reports
         self._beat = context.heartbeat.expect("connections' credentials", 300.0)
         objects.subscribe(self._changed)
-        connections.subscribe(self._reports.polled)
+        if reports is not None:
+            connections.subscribe(reports.polled)
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -78,12 +88,14 @@ class ConnectionController:
             for number in range(_AT_ONCE):
                 group.create_task(self._work(), name=f"open connections {number}")
             group.create_task(self._look_at_credentials(), name="credentials of connections")
-            group.create_task(self._reports.run(), name="statuses of connections")
+            if self._reports is not None:
+                group.create_task(self._reports.run(), name="statuses of connections")
 
     def close(self) -> None:
         """Cancel everything that was put off."""
         self._queue.close()
-        self._reports.close()
+        if self._reports is not None:
+            self._reports.close()
 
     def _changed(self, key: ConnectionKey, old: ConnectionSpec | None, new: ConnectionSpec | None) -> None:
         """A Connection was added, changed or deleted. What it says counts at once; its account is opened in the background."""
@@ -91,9 +103,10 @@ class ConnectionController:
             self._replace(key, new)
             self._connections.set_changed(key)
         if new is None:
-            self._reports.forget(key)
-        elif old is None or old != new or old.sync_requested != new.sync_requested:
-            self._reports.note(key)
+            if self._reports is not None:
+                self._reports.forget(key)
+        elif old is None or old != new or _says(old) != _says(new):
+            self._note(key)
             if old is not None and old == new and new.asks_for_sync:
                 # Who asks for a sync may have put a good credential into its place a moment before.
                 self._queue.add(key)
@@ -140,7 +153,7 @@ class ConnectionController:
         if opened is not None:
             secrets = [name for name, _ in opened.versions]
             if await self._accounts.credentials.versions(key.namespace, secrets) == opened.versions:
-                self._reports.note(key)
+                self._note(key)
                 return
         account = await self._accounts.open(spec, provider)
         if self._objects.known.get(key) != spec:
@@ -156,7 +169,13 @@ class ConnectionController:
             assert form is not None  # noqa: S101 - `provider_of` gives no other
             interval = max(spec.poll_interval or form.default_poll, form.shortest_poll)
             self._connections.add(name, provider, account.vaults, interval=interval)
-        self._reports.opened(key)
+        if self._reports is not None:
+            self._reports.opened(key)
+
+    def _note(self, key: ConnectionKey) -> None:
+        """There may be something to say of a Connection."""
+        if self._reports is not None:
+            self._reports.note(key)
 
     async def _look_at_credentials(self) -> None:
         """Queue each Connection whose credential is another than the one that it was opened with."""
@@ -189,6 +208,11 @@ class ConnectionController:
         for key, opened in list(self._opened.items()):
             if any(found.get((key.namespace, name), version) != version for name, version in opened.versions):
                 self._queue.add(key)
+
+
+def _says(spec: ConnectionSpec) -> tuple[str, ConnectionStatus]:
+    """What else of an object has to do with its status: what it asks for, and the status itself, which is not only ours to write."""
+    return spec.sync_requested, spec.status
 
 
 async def _close(account: Account) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from keyturn.base.time import Time
 from keyturn.core.health_states import Finding, Health, HealthState, Signs, finding_of
 from keyturn.core.polling import any_older
-from keyturn.core.vault import CredentialRefused, Scope, VaultError
+from keyturn.core.vault import CredentialRefused, NotOpenedYet, Scope, VaultError
 
 HealthListener = Callable[[HealthState, HealthState], None]
 """Takes the states before and after a change that people are to know of. It must be quick, and must not fail."""
@@ -56,6 +56,11 @@ class ConnectionHealth:
         return self.error is not None
 
     @property
+    def is_known(self) -> bool:
+        """Whether anything has been found out about the connection: that it answers, or why it cannot be used."""
+        return not isinstance(self.error, NotOpenedYet) and (self.error is not None or self._was_reachable)
+
+    @property
     def state(self) -> HealthState:
         """How the connection is."""
         return self._health.state
@@ -82,6 +87,10 @@ class ConnectionHealth:
     def subscribe(self, listener: HealthListener) -> None:
         """Have each change of the reported state given to a listener."""
         self._listeners.append(listener)
+
+    def retire(self) -> None:
+        """The connection was removed. What still waits for its answers finds out about it alone, and it is nobody's news."""
+        self._listeners.clear()
 
     def check(self) -> None:
         """Call before a request that the poller does not send.

@@ -11,10 +11,11 @@ from keyturn.base.time import Time
 from keyturn.control.connections.grouped_paths import GroupedPaths, WantedPaths
 from keyturn.control.connections.health import ConnectionHealth
 from keyturn.control.connections.listing import Listing
+from keyturn.control.connections.refreshed import Refreshed
 from keyturn.core.paths import ItemPath
 from keyturn.core.polling import Seen, ask_one_by_one, is_cheaper_one_by_one, scopes_to_list
 from keyturn.core.provider import Provider
-from keyturn.core.resolve import Found, Unresolved, find_item, find_vault
+from keyturn.core.resolve import Found, Unresolved, VaultNames, find_item
 from keyturn.core.vault import CredentialRefused, ItemRef, RateLimited, Scope, VaultError, Vaults, VaultUnavailable
 
 
@@ -46,21 +47,6 @@ class ResolvedItem:
         return ItemPath(vault=self.scope, item=self.ref.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """What a refresh did.
-
-    Attributes:
-        listed: how many vaults it asked for their items.
-        failed: how many of them could not be listed.
-        other_vaults: whether other vaults can be seen than at the refresh before, or under other titles.
-    """
-
-    listed: int
-    failed: int
-    other_vaults: bool
-
-
 class _OneVaultFailed(Exception):
     """One vault could not be listed, while the others may be."""
 
@@ -81,6 +67,9 @@ class ItemIndex:
         health: of the connection; each refresh writes it.
         provider: knows the form of ids, and what the credential is called.
         time: for the age of listings.
+
+    Attributes:
+        generation: grows whenever it may answer otherwise than before.
     """
 
     def __init__(
@@ -102,11 +91,11 @@ class ItemIndex:
         self._lock = asyncio.Lock()
         self._scopes: Sequence[Scope] = ()
         self._scopes_asked_at = float("-inf")
-        # What names stand for among these scopes: after a poll, each request is compared, and most name the same few vaults.
-        self._named: dict[str, Found[Scope]] = {}
+        self._named = self._names_of(())
         self._listings: dict[str, Listing] = {}
         self._errors: dict[str, VaultError] = {}
         self._polled: dict[str, str] = {}
+        self.generation = 0
         self._grouped = GroupedPaths(lambda name: self._vault(name).match.id)
 
     @property
@@ -135,6 +124,10 @@ class ItemIndex:
     def requested(self) -> int:
         """How many items are requested, each counted once for each way in which its path is written."""
         return len(set(self._wanted()))
+
+    def vault(self, vault_id: str) -> Scope | None:
+        """The vault of this id, as the last poll saw it; None if the credential could not see it."""
+        return next((scope for scope in self._scopes if scope.id == vault_id), None)
 
     def vault_id(self, name: str) -> str:
         """The id of the vault that a path names; empty if the credential could see none at the last poll."""
@@ -173,6 +166,7 @@ class ItemIndex:
             before, self._polled = self._polled, {scope.id: scope.title for scope in self._scopes}
             self._listings = {scope: listing for scope, listing in self._listings.items() if scope in self._polled}
             self._errors = {scope: error for scope, error in self._errors.items() if scope in self._polled}
+            self.generation += 1
             self._health.set_reachable(vault_errors=self._errors, scopes=self._scopes, seconds=answered_in)
             return Refreshed(listed=len(due), failed=len(self._errors), other_vaults=self._polled != before)
 
@@ -256,10 +250,10 @@ class ItemIndex:
         return self.cached(path)
 
     def _vault(self, name: str) -> Found[Scope]:
-        if (known := self._named.get(name)) is None:
-            is_id, credential = self._provider.is_id, self._provider.credential
-            known = self._named[name] = find_vault(self._scopes, name, is_id=is_id, credential=credential)
-        return known
+        return self._named.find(name)
+
+    def _names_of(self, scopes: Sequence[Scope]) -> VaultNames:
+        return VaultNames(scopes, is_id=self._provider.is_id, credential=self._provider.credential)
 
     async def _load_scopes(self) -> None:
         asked_at = self._time.monotonic()
@@ -267,9 +261,10 @@ class ItemIndex:
         if not scopes and self._wanted():
             # If every request seems to be wrong at once, then none of them is: what they share is.
             raise VaultUnavailable(f"no vault is visible to {self._provider.credential}")
-        self._scopes = scopes
+        if scopes != self._scopes:
+            self._scopes, self._named = scopes, self._names_of(scopes)
         self._scopes_asked_at = asked_at
-        self._named = {}
+        self.generation += 1
 
     async def _list(
         self, scope: Scope, *, extending: Listing | None = None, again: Listing | None = None, name: str = ""
@@ -308,6 +303,8 @@ class ItemIndex:
             self._errors[scope.id] = error.without_traceback()
         else:
             self._errors.pop(scope.id, None)
+        finally:
+            self.generation += 1
 
     async def _load_listing(self, scope: Scope) -> None:
         """Ask for everything, or just for what is wanted if the scope is much larger than that."""

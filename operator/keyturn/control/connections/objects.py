@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from keyturn.base.log import warning
 from keyturn.cluster import CONNECTIONS, ApiListWatch, IfServed, Informer, namespaces_or_all, projection_of
-from keyturn.control.context import Context
+from keyturn.control.context import ConnectionContext
 from keyturn.core.connection import ConnectionKey, ConnectionSpec, read_connection
 from keyturn.core.connection_status import ConnectionStatus
 
@@ -35,7 +35,7 @@ class ConnectionObjects:
         context: of the process.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ConnectionContext) -> None:
         namespaces = context.settings.watch_namespaces
         self._time = context.time
         self._known: dict[ConnectionKey, ConnectionSpec] = {}

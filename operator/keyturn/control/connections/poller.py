@@ -16,9 +16,10 @@ from keyturn.base.backoff import Backoff, jittered
 from keyturn.base.log import StateLog, debug, info, warning
 from keyturn.base.text import plural
 from keyturn.control.connections.health import ConnectionHealth
-from keyturn.control.connections.index import ItemIndex, Refreshed
+from keyturn.control.connections.index import ItemIndex
 from keyturn.control.connections.looks import Asker, Looks
-from keyturn.control.context import Context
+from keyturn.control.connections.refreshed import Refreshed
+from keyturn.control.context import ConnectionContext
 from keyturn.core.health_states import SECOND_LOOK, HealthState
 from keyturn.core.provider import Provider
 from keyturn.core.sync_requests import LOOK_SPACING
@@ -92,7 +93,7 @@ class Poller:
 
     def __init__(
         self,
-        context: Context,
+        context: ConnectionContext,
         *,
         connection: str,
         provider: Provider[Any],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keyturn.base.log import log_defect, warning
@@ -22,6 +23,7 @@ from keyturn.core.connection import ConnectionKey, ConnectionSpec, OnDisconnect,
 from keyturn.core.connection_reasons import PASSING, reason_of
 from keyturn.core.connection_status import ConnectionReport, ConnectionStatus, connection_status
 from keyturn.core.events import Event
+from keyturn.core.export_position import ExportPosition
 from keyturn.core.health_states import HealthState
 from keyturn.core.reasons import Reason
 from keyturn.core.vault import NotOpenedYet
@@ -56,6 +58,8 @@ class _State:
         asked: the text of the sync request that its poller was asked to look for.
         answered: the text of the sync request that it has looked for, until the status says that.
         report: what the last poll left to say.
+        activity: how far the activity of its server was exported; None if it was not.
+        activity_due: whether that is worth a write of its own.
     """
 
     polled: bool = False
@@ -65,6 +69,8 @@ class _State:
     asked: str = ""
     answered: str = ""
     report: ConnectionReport | None = None
+    activity: ExportPosition | None = None
+    activity_due: bool = False
 
 
 class Reports:
@@ -105,6 +111,38 @@ class Reports:
         """There may be something to say of a Connection, or its sync request to be answered."""
         self._ask_for_look(key)
         self._queue.add(key)
+
+    def exported(self, key: ConnectionKey, position: ExportPosition, *, due: bool) -> None:
+        """The activity of a Connection's server was exported.
+
+        Args:
+            key: of the Connection.
+            position: how far.
+            due: whether the status should say that soon, and not just with whatever it says next.
+        """
+        if key not in self._objects.known:
+            return
+        state = self._states.setdefault(key, _State())
+        state.activity = position
+        if due:
+            state.activity_due = True
+            self._queue.add(key)
+
+    async def flush(self) -> None:
+        """Write how far activity was exported, wherever that is not written yet: the next process goes on from there."""
+        known = self._objects.known
+        pending = iter([key for key, state in self._states.items() if key in known and state.activity is not None])
+
+        async def write() -> None:
+            for key in pending:
+                spec = known[key]
+                status = replace(spec.status, activity=self._states[key].activity)
+                if status != spec.status and not spec.deleting:
+                    with suppress(ClusterError):
+                        version = await self._apply(spec, status)
+                        self._objects.wrote_status(spec, status, resource_version=version)
+
+        await asyncio.gather(*(write() for _ in range(_AT_ONCE)))
 
     def forget(self, key: ConnectionKey) -> None:
         """A Connection is gone."""
@@ -178,7 +216,7 @@ class Reports:
             if left > 0 and before.reason != report.reason:
                 return left
         after = self._after(spec, report)
-        if after.says_the_same(before) and not state.news:
+        if after.says_the_same(before) and not (state.news or state.activity_due):
             return None
         minor = not report.answered and _gist(after) == _gist(before)
         if minor and (left := self._written_at.get(key, float("-inf")) + _SPACING - self._time.monotonic()) > 0:
@@ -189,6 +227,8 @@ class Reports:
             state.looked_at, state.news = None, False
         if state.answered == report.answered:
             state.answered = ""
+        if state.activity == report.activity:
+            state.activity_due = False
         return None
 
     def _report(self, spec: ConnectionSpec, connection: Connection | None, state: _State) -> ConnectionReport | None:
@@ -223,6 +263,7 @@ class Reports:
             warning=warned,
             answered=state.answered,
             looked_at=state.looked_at,
+            activity=state.activity,
         )
 
     def _after(self, spec: ConnectionSpec, report: ConnectionReport) -> ConnectionStatus:

@@ -140,7 +140,7 @@ class RequestRegistry:
 
     def labels_read(self, namespace: str, labels: Mapping[str, str] | None) -> list[Key]:
         """Take note of the labels of a namespace; None if it is gone. Returns the keys whose request differs from before."""
-        if not self._served.labels_read(namespace, labels):
+        if not self._by_labels.of(namespace) or not self._served.labels_read(namespace, labels):
             return []
         return [key for key in tuple(self._by_labels.of(namespace)) if self._compose(key)]
 
@@ -254,6 +254,8 @@ class RequestRegistry:
         self._by_connection.put(key, (now.connection or None) if now is not None else None)
         self._by_chosen.put(key, None if now is None else _chosen(now))
         self._by_labels.put(key, key.namespace if now is not None and now.by_labels else None)
+        if before is not None and before.by_labels and not self._by_labels.of(key.namespace):
+            self._served.forget_labels(key.namespace)
 
     def _composed(self, key: Key) -> SecretRequest | None:
         workloads = self.workloads(key)

@@ -46,6 +46,10 @@ class ServedBy:
         self._labels[namespace] = labels
         return changed
 
+    def forget_labels(self, namespace: str) -> None:
+        """Nothing depends on the labels of a namespace any more."""
+        self._labels.pop(namespace, None)
+
     def resolve(self, request: SecretRequest) -> SecretRequest:
         """The same request with the connection that serves it, or why none does."""
         filled, now = self._filled_through(request), (request.uid, request.generation)

@@ -31,9 +31,15 @@ class Confirmations:
         self._unconfirmed: dict[Key, _Unconfirmed] = {}
 
     def since(self, key: Key) -> float:
-        """Monotonic time at which the key's failure was first seen; 0 if there is none, or if it is awaited."""
+        """Monotonic time since which the vault must have been asked, for a look that can confirm the key's failure.
+
+        It is 0 if there is none, or if it is awaited. As long as no look can confirm the failure yet, it is the time of the first one.
+        """
         failure = self._unconfirmed.get(key)
-        return failure.noted_at if failure and not failure.awaited else 0.0
+        if failure is None or failure.awaited:
+            return 0.0
+        ripe_at = failure.noted_at + self._min_age
+        return ripe_at if self._time.monotonic() >= ripe_at else failure.noted_at
 
     def awaited_since(self, key: Key) -> float:
         """Monotonic time since which the vault must have been asked for what is awaited; 0 if nothing is.

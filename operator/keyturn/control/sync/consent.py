@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -50,7 +49,7 @@ class Consent:
         self._situations = situations
         self._on_change = on_change
         self._time = time
-        self._readings: defaultdict[str, _Reading] = defaultdict(_Reading)
+        self._readings: dict[str, _Reading] = {}
 
     async def stop_unless_served(self, request: SecretRequest) -> None:
         """Let the pass go on if a connection serves its request. If none does, the Secret stays as it is.
@@ -74,7 +73,10 @@ class Consent:
 
     async def _read(self, namespace: str, *, since: float) -> Mapping[str, str] | None:
         """The labels of a namespace, or None if it is gone. All passes that wait for a reading share the next one."""
-        reading = self._readings[namespace]
+        if (reading := self._readings.get(namespace)) is None:
+            # Namespaces come and go: only a reading that somebody waits for is kept beside the new one.
+            self._readings = {name: each for name, each in self._readings.items() if each.lock.locked()}
+            reading = self._readings[namespace] = _Reading()
         async with reading.lock:
             if reading.began_at < since:
                 began_at = self._time.monotonic()

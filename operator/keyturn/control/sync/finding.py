@@ -9,7 +9,7 @@ from keyturn.control.connections.index import ResolvedItem
 from keyturn.control.requests.registry import RequestRegistry
 from keyturn.control.sync.memory import Memory
 from keyturn.control.sync.situations import Situations
-from keyturn.core.outcomes import Ended, Outcome, Requeue
+from keyturn.core.outcomes import Ended, when_older
 from keyturn.core.paths import BadPath, parse_item_path
 from keyturn.core.polling import is_older
 from keyturn.core.request import SecretRequest, requested_path
@@ -73,7 +73,10 @@ class ItemFinder:
         }
         if not older:
             return
-        what = "; ".join(f"{alias} version {item.ref.revision}".strip() for alias, item in older.items())
+        what = ", ".join(
+            f"version {item.ref.revision} of the item{f' {alias!r}' if alias else ''}" for alias, item in older.items()
+        )
         seen_at = min(item.asked_at for item in older.values())
         if not self._situations.confirmations.confirmed(request.key, what, seen_at=seen_at):
-            raise Ended(Outcome("OlderVersion", requeue=Requeue(after=self._situations.confirm_after)))
+            message = f"older than what the Secret was made of: {what}; a later look must confirm that"
+            raise Ended(when_older(message, self._situations.of(request)))

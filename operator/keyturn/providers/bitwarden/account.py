@@ -16,6 +16,7 @@ from keyturn.core.allowed_hosts import AllowedHosts
 from keyturn.core.provider import SecretKey
 from keyturn.core.vault import CredentialInvalid, HostNotAllowed
 from keyturn.providers.authorities import BadBundle, public_authorities, trusting
+from keyturn.providers.hosts import is_host
 
 CLIENT_ID, CLIENT_SECRET, MASTER_PASSWORD, CA = "clientId", "clientSecret", "masterPassword", "ca"
 
@@ -87,7 +88,7 @@ def read_bitwarden_account(
 
     Raises:
         CredentialInvalid: a part of the credential cannot be used as it is.
-        HostNotAllowed: the server may not be asked.
+        HostNotAllowed: the server may not be asked, or its address is none.
     """
     if find_spec("cryptography") is None:
         raise CredentialInvalid("Bitwarden needs the extra `bitwarden` of Keyturn: install keyturn[bitwarden]")
@@ -130,8 +131,8 @@ def trust(ca: str) -> ssl.SSLContext:
 def _endpoints(address: str, allowed: AllowedHosts) -> tuple[str, Endpoints]:
     match = _SERVER.fullmatch(address)
     host, port = _host_and_port(match[2]) if match else ("", None)
-    if match is None or not host:
-        raise CredentialInvalid("spec.bitwarden.server must be an address such as https://vault.example.com")
+    if match is None or not is_host(host):
+        raise HostNotAllowed("spec.bitwarden.server must be an address such as https://vault.example.com")
     scheme = match[1].lower()
     if (refusal := allowed.refuses(scheme, host, port)) is not None:
         raise HostNotAllowed(f"spec.bitwarden.server: {refusal}")

@@ -25,11 +25,11 @@ from keyturn.providers.bitwarden.account import BitwardenAccount
 from keyturn.providers.bitwarden.answers import Unexpected, read_file_address, read_revision, read_sync
 from keyturn.providers.bitwarden.exchange import Exchange, Outgoing
 from keyturn.providers.bitwarden.logins import THING_MEANINGS, Login, Logins
-from keyturn.providers.bitwarden.one_at_a_time import one_at_a_time
+from keyturn.providers.bitwarden.one_at_a_time import Worker
 from keyturn.providers.bitwarden.opened_items import file_key, open_item
 from keyturn.providers.bitwarden.sealed import FILE_OVERHEAD, SymmetricKey, Undecipherable
 from keyturn.providers.bitwarden.snapshot import UNREADABLE, SealedItem, Snapshot, take_snapshot
-from keyturn.providers.bitwarden.unlocking import unlock
+from keyturn.providers.bitwarden.unlocking import Unlocker
 
 _T = TypeVar("_T")
 
@@ -47,9 +47,6 @@ _STORE_MEANINGS: Mapping[int, type[VaultError]] = {
 }
 """Where the bytes of files are, no credential is known: a refusal says that the address expired."""
 
-_DERIVATION_SPACING = 60.0
-"""Seconds between two derivations of the account's key: a server that names another one at each look would take all CPU."""
-
 
 class BitwardenVaults:
     """The `Vaults` of one account. A vault is a collection, or what is in no organisation."""
@@ -59,12 +56,12 @@ class BitwardenVaults:
         self._server = account.server
         self._exchange = exchange
         self._logins = Logins(account, exchange, time=time)
-        self._time = time
+        self._unlocker = Unlocker(account.master_password, server=account.server, time=time)
+        self._worker = Worker(time=time)
         self._lock = asyncio.Lock()
         self._snapshot: Snapshot | None = None
         self._synced_with: Login | None = None
         self._syncs = 0
-        self._derived_at = float("-inf")
 
     @property
     def address(self) -> str:
@@ -116,6 +113,7 @@ class BitwardenVaults:
     async def close(self) -> None:
         """Forget credential, keys and items, and close every connection."""
         self._logins.forget()
+        self._unlocker.forget()
         if self._snapshot is not None:
             self._snapshot.keyring.wipe()
         self._account = self._snapshot = self._synced_with = None
@@ -130,6 +128,7 @@ class BitwardenVaults:
 
     async def _sync(self, revision: str, login: Login) -> None:
         """Replace the snapshot, in one assignment."""
+        await self._worker.rest()
         body = await self._logins.get(
             "/sync?excludeDomains=true",
             route="/sync",
@@ -142,24 +141,18 @@ class BitwardenVaults:
             raise VaultUnavailable(f"{self._server}: the connection is closed")
         self._syncs += 1
         number = self._syncs
-        may_derive = self._time.monotonic() - self._derived_at >= _DERIVATION_SPACING
 
         def made() -> Snapshot:
             answer = self._read(lambda: read_sync(body, how=login.answer.how))
             if answer.user != account.user:
                 raise VaultUnavailable(f"{account.server}: the server answers for another account")
-            known = None if before is None else before.keyring
-            if not may_derive and (known is None or known.unlocking != answer.unlocking):
-                raise VaultUnavailable(f"{account.server}: the account's key changed twice within a minute")
-            keyring = unlock(answer, account.master_password, server=account.server, known=known)
+            keyring = self._unlocker.unlock(answer)
             return self._read(lambda: take_snapshot(answer, keyring, revision=revision, number=number, before=before))
 
-        snapshot = await one_at_a_time(made)
+        snapshot = await self._worker.run(made)
         if self._account is None:
             snapshot.keyring.wipe()
             return
-        if before is None or before.keyring.unlocking != snapshot.keyring.unlocking:
-            self._derived_at = self._time.monotonic()
         self._snapshot = snapshot
 
     async def _content(self, what: str, key: SymmetricKey, path: str, *, limit: int) -> bytes:

@@ -119,7 +119,7 @@ class Exchange:
                 raise vault.RateLimited(f"{self._server}: {sent.name}: {text}", retry_after=pause)
             started = self._time.monotonic()
             outcome = await self._attempt(sent)
-            if isinstance(outcome, _ClosedBefore):
+            if isinstance(outcome, _ClosedBefore) and not self._closed:
                 # A server may close a kept connection at the moment at which a request is sent on it.
                 outcome = await self._attempt(sent)
             label = outcome.label

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from keyturn.core.vault import CredentialInvalid, CredentialRefused
+from keyturn.base.time import Time
+from keyturn.core.vault import CredentialInvalid, CredentialRefused, VaultUnavailable
 from keyturn.providers.bitwarden.answers import SyncAnswer, Unlocking
 from keyturn.providers.bitwarden.key_derivation import derive
 from keyturn.providers.bitwarden.sealed import AccountPrivateKey, SymmetricKey, Undecipherable, UnsupportedSeal
 
+_SPACING = 60.0
+"""Seconds between two derivations: a server that names another one at each look would take all CPU."""
+
 
 class Keyring:
-    """The keys with which items are sealed.
+    """The keys with which items are sealed."""
 
-    Attributes:
-        unlocking: what the account was unlocked with.
-    """
-
-    def __init__(self, unlocking: Unlocking, user: SymmetricKey, organizations: Mapping[str, SymmetricKey]) -> None:
-        self.unlocking = unlocking
+    def __init__(self, user: SymmetricKey, organizations: Mapping[str, SymmetricKey]) -> None:
         self._user = user
         self._organizations = organizations
 
@@ -57,32 +56,66 @@ class Keyring:
         yield from self._organizations.values()
 
 
-def unlock(answer: SyncAnswer, password: str, *, server: str, known: Keyring | None) -> Keyring:
-    """Open the keys of an account. It takes up to a second of CPU, unless a known key is still the right one.
+class Unlocker:
+    """Opens the keys of one account, and derives its own key as rarely as possible: that takes up to a second of CPU.
 
     Args:
-        answer: what the account can see.
         password: the master password.
         server: where the account is, for messages.
-        known: the keys as they were.
-
-    Raises:
-        CredentialRefused: the master password is another one.
-        CredentialInvalid: the account is kept in a way that is not supported.
+        time: between derivations.
     """
-    how = answer.unlocking.how
-    if answer.newer:
-        raise CredentialInvalid(f"{server}: the account uses Bitwarden's newer encryption (V2), which is not supported")
-    if (refusal := how.refusal()) is not None:
-        raise CredentialInvalid(f"{server}: {refusal}")
-    if known is not None and known.unlocking == answer.unlocking:
-        user = known.user
-    else:
-        user = _account_key(answer.unlocking, password, server)
-    return Keyring(answer.unlocking, user, _organization_keys(answer, user))
+
+    def __init__(self, password: str, *, server: str, time: Time) -> None:
+        self._password = password
+        self._server = server
+        self._time = time
+        self._known: tuple[Unlocking, SymmetricKey] | None = None
+        self._refused: tuple[Unlocking, CredentialRefused] | None = None
+        self._derived_at = float("-inf")
+
+    def unlock(self, answer: SyncAnswer) -> Keyring:
+        """Open the keys of what the account can see.
+
+        Raises:
+            CredentialRefused: the master password is another one.
+            CredentialInvalid: the account is kept in a way that is not supported.
+            VaultUnavailable: the server names another derivation already again.
+        """
+        if answer.newer:
+            raise CredentialInvalid(
+                f"{self._server}: the account uses Bitwarden's newer encryption (V2), which is not supported"
+            )
+        if (refusal := answer.unlocking.how.refusal()) is not None:
+            raise CredentialInvalid(f"{self._server}: {refusal}")
+        user = self._account_key(answer.unlocking)
+        return Keyring(user, _organization_keys(answer, user))
+
+    def forget(self) -> None:
+        """Forget the password, and overwrite the key."""
+        if self._known is not None:
+            self._known[1].wipe()
+        self._password, self._known, self._refused = "", None, None
+
+    def _account_key(self, unlocking: Unlocking) -> SymmetricKey:
+        if self._known is not None and self._known[0] == unlocking:
+            return self._known[1]
+        if self._refused is not None and self._refused[0] == unlocking:
+            # To try it again would give the same.
+            raise self._refused[1].without_traceback()
+        now = self._time.monotonic()
+        if now - self._derived_at < _SPACING:
+            raise VaultUnavailable(f"{self._server}: the account's key changed twice within a minute")
+        self._derived_at = now
+        try:
+            key = _derived_key(unlocking, self._password, self._server)
+        except CredentialRefused as error:
+            self._refused = unlocking, error.without_traceback()
+            raise
+        self._known = unlocking, key
+        return key
 
 
-def _account_key(unlocking: Unlocking, password: str, server: str) -> SymmetricKey:
+def _derived_key(unlocking: Unlocking, password: str, server: str) -> SymmetricKey:
     derived = derive(password, unlocking.salt, unlocking.how)
     try:
         return derived.open_key(unlocking.sealed_key)

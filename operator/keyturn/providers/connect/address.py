@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import urlsplit
 
 from keyturn.base.errors import translated
 from keyturn.providers.connect.connect_errors import BadAddress
+from keyturn.providers.hosts import is_host
 
 _UNUSABLE_CHARACTER = re.compile(r"[\s\\\x00-\x1f\x7f]")
 _VERSION = re.compile(r"(.*/)?v1", re.IGNORECASE)
 """A path that ends like the API's own routes begin."""
-_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
-
-_LIKE_IPV4 = re.compile(r"[0-9]+(\.[0-9]+){3}")
-"""Such a text is an address or an error, as `127.0.0.010` is: programs disagree about which address that means."""
 
 
 def base_url(text: str, *, of: str = "Connect server") -> str:
@@ -63,23 +59,10 @@ def _host_and_port(authority: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port = "", None
-    if not _is_host(host) or port == 0:
+    if not is_host(host) or port == 0:
         raise _Unusable("has no usable host or port")
     shown = f"[{host}]" if ":" in host else host
     return shown if port is None else f"{shown}:{port}"
-
-
-def _is_host(host: str) -> bool:
-    is_name = _NAME.fullmatch(host) is not None and _LIKE_IPV4.fullmatch(host) is None
-    return is_name or _is_address(host)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _prefix(path: str) -> str:

@@ -94,6 +94,10 @@ class ConnectClient:
         """Differs from before if the token may be another one now; None if it never changes."""
         return self._sender.credential_stamp()
 
+    def token_id(self) -> str:
+        """Id of the present token, as Connect's activity names it; empty if it cannot be read. No request is sent."""
+        return self._sender.token_id()
+
     async def heartbeat(self) -> None:
         """Check that the server answers: one request without token, sent again only if a kept connection turned out closed."""
         await self._sender.send(HEARTBEAT, read_heartbeat)

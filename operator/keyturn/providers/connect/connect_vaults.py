@@ -11,6 +11,7 @@ from typing import TypeVar
 from keyturn.base.errors import translated
 from keyturn.core import vault
 from keyturn.core.paths import spellings
+from keyturn.providers.connect.activity import ConnectActivity
 from keyturn.providers.connect.api_calls import equals
 from keyturn.providers.connect.client import ConnectClient
 from keyturn.providers.connect.connect_errors import BadRequest, ConnectError, Missing
@@ -73,6 +74,10 @@ class ConnectVaults:
     def credential_stamp(self) -> object:
         """That of the token's file; no request."""
         return self._client.credential_stamp()
+
+    def activity_log(self) -> ConnectActivity:
+        """Connect's log of the requests of all its clients."""
+        return ConnectActivity(self._client)
 
     async def close(self) -> None:
         """Close every connection and forget the token."""

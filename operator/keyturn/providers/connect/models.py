@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -139,13 +140,13 @@ class ConnectItem(ItemSummary):
 
 
 class Actor(Tolerant):
-    """Who made a request to Connect."""
+    """Who made a request to Connect. Its documentation has two names for the address."""
 
     id: str = ""
     account: str = ""
     jti: str = ""
     user_agent: str = ""
-    request_ip: str = ""
+    request_ip: str = Field(default="", validation_alias=AliasChoices("requestIp", "ip"))
 
 
 class ActivityResource(Tolerant):
@@ -158,9 +159,9 @@ class ActivityResource(Tolerant):
 
 
 class Activity(Tolerant):
-    """One request that Connect remembers."""
+    """One request that Connect remembers. Its documentation has two names for the id."""
 
-    request_id: str = ""
+    request_id: str = Field(default="", validation_alias=AliasChoices("requestId", "requestID"))
     timestamp: Timestamp = None
     action: str = ""
     result: str = ""

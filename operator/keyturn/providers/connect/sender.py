@@ -26,7 +26,7 @@ from keyturn.providers.connect.gate import Gate
 from keyturn.providers.connect.places import Places
 from keyturn.providers.connect.replies import Reply
 from keyturn.providers.connect.retries import may_retry
-from keyturn.providers.connect.token import NoToken, TokenSource
+from keyturn.providers.connect.token import NoToken, TokenSource, token_id
 from keyturn.providers.connect.wire import Wire
 
 _T = TypeVar("_T")
@@ -99,6 +99,13 @@ class Sender:
     def credential_stamp(self) -> object:
         """Differs from before if the token may be another one now; None if it never changes."""
         return self._token.stamp()
+
+    def token_id(self) -> str:
+        """Id of the present token, which is no secret; empty if there is no token, or it has none."""
+        try:
+            return token_id(self._token.current())
+        except ConnectError:
+            return ""
 
     async def close(self) -> None:
         """Close every connection and forget the token."""

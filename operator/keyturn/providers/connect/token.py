@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +19,8 @@ _LOOK_EVERY = 1.0
 _QUOTES = "\"'`"
 _ENCODED_TOKEN = "ZXlK"  # noqa: S105 - how every token begins in base64, not a token
 """A Connect token is a JWT and begins with `eyJ`; so this is how one begins after `base64`."""
+
+_LONGEST_ID = 256
 
 _MAX_BYTES = 64 * 1024
 """A Connect token has about one thousand characters; a larger file is some other file."""
@@ -68,6 +72,20 @@ def clean_token(text: str, *, origin: str) -> str:
     if not token.isascii() or not token.isprintable():
         raise BadToken(f"the Connect token in {origin} has characters that no token has: was it cut or encoded?")
     return token
+
+
+def token_id(token: str) -> str:
+    """The id of a token, `jti`, by which Connect's activity names it; empty if it has none that can be read.
+
+    Nothing is checked, and nothing may be decided by it but what an entry of that activity is called.
+    """
+    payload = token.split(".")[1:2]
+    try:
+        read = json.loads(base64.urlsafe_b64decode(payload[0] + "==")) if payload else None
+    except (ValueError, RecursionError):
+        return ""
+    found = read.get("jti") if isinstance(read, dict) else None
+    return found[:_LONGEST_ID] if isinstance(found, str) else ""
 
 
 def _foreign_form(token: str) -> str | None:

@@ -18,7 +18,8 @@ from keyturn.providers.connect.connect_errors import (
     Throttled,
     TokenRefused,
 )
-from keyturn.providers.connect.models import ConnectItem, ConnectVault, ItemField, ItemFile, ItemSummary, Section
+from keyturn.providers.connect.models import ConnectItem, ConnectVault, ItemField, ItemSummary, Section
+from keyturn.providers.file_fields import Place, file_field
 
 _ERRORS: tuple[tuple[type[ConnectError], type[vault.VaultError]], ...] = (
     (TokenRefused, vault.CredentialRefused),
@@ -93,7 +94,7 @@ def as_item(found: ConnectItem, scope: str) -> vault.Item:
     """An item with its fields in Connect's order, then its files."""
     labels = {section.id: section.label for section in found.sections}
     fields = [_as_field(one, labels) for one in found.fields or ()]
-    files = [_as_file(one, labels) for one in found.files or ()]
+    files = [file_field(one, _section(one.section, labels)) for one in found.files or ()]
     return vault.Item(ref=as_ref(found, scope), fields=(*fields, *files))
 
 
@@ -123,22 +124,12 @@ def _as_field(found: ItemField, labels: dict[str, str]) -> vault.Field:
         value=None if found.value is None else found.value.get_secret_value(),
         section=section,
         section_id=section_id,
+        type=found.type.upper(),
+        purpose=found.purpose.upper(),
     )
 
 
-def _as_file(found: ItemFile, labels: dict[str, str]) -> vault.Field:
-    section, section_id = _section(found.section, labels)
-    return vault.Field(
-        id=found.id,
-        label=found.name,
-        kind=vault.FieldKind.FILE,
-        section=section,
-        size=found.size,
-        section_id=section_id,
-    )
-
-
-def _section(section: Section | None, labels: dict[str, str]) -> tuple[str | None, str]:
+def _section(section: Section | None, labels: dict[str, str]) -> Place:
     """The section's label and id; neither for what people see outside of any section, although the answer puts it into one."""
     if section is None or section.id == _NO_SECTION:
         return None, ""

@@ -17,6 +17,7 @@ from typing import cast
 
 import httpx
 
+from keyturn.base.call_id import user_agent
 from keyturn.core.vault import HostNotAllowed
 from keyturn.providers.bodies import TooMuch, Undecodable, collect
 from keyturn.providers.connect.api_calls import MEDIA_TYPE, Call, Kind
@@ -37,7 +38,7 @@ from keyturn.providers.connect.replies import Reply, failure
 from keyturn.providers.connect.reuse import Reuse
 from keyturn.providers.connect.trust import Transports
 
-_AGENT = f"keyturn/{version('keyturn')}"
+_PRODUCT = f"keyturn/{version('keyturn')}"
 _ERROR_BODY_LIMIT = 64 * 1024
 """Bytes of an error's body that are read; only its message matters."""
 
@@ -154,7 +155,7 @@ def _headers(call: Call, token: str, *, reuse: bool) -> dict[str, str]:
     headers = {
         "Accept": call.accept,
         "Accept-Encoding": "identity" if call.kind is Kind.CONTENT else "gzip",
-        "User-Agent": _AGENT,
+        "User-Agent": user_agent(_PRODUCT),
     }
     if call.authorized:
         headers["Authorization"] = f"Bearer {token}"

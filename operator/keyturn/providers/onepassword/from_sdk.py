@@ -9,9 +9,9 @@ from itertools import count
 from pydantic import ValidationError
 
 from keyturn.core import vault
+from keyturn.providers.file_fields import Place, file_field
 from keyturn.providers.onepassword.models import (
     SdkField,
-    SdkFileAttributes,
     SdkItem,
     SdkKeyPair,
     SdkOverview,
@@ -81,9 +81,9 @@ def item_from(found: SdkItem) -> vault.Item:
     for each in found.fields:
         fields.append(_as_field(each, labels))
         fields += _beside(each, labels, found.fields)
-    files = [_as_file(each.attributes, each.section_id, labels) for each in found.files]
+    files = [file_field(each.attributes, _section(each.section_id, labels)) for each in found.files]
     if found.document is not None:
-        files.append(_as_file(found.document, None, labels))
+        files.append(file_field(found.document, _section(None, labels)))
     return vault.Item(ref=ref, fields=(*fields, *files))
 
 
@@ -134,19 +134,7 @@ def _beside(found: SdkField, labels: dict[str, str], others: Sequence[SdkField])
     ]
 
 
-def _as_file(found: SdkFileAttributes, section_id: str | None, labels: dict[str, str]) -> vault.Field:
-    section, its_id = _section(section_id, labels)
-    return vault.Field(
-        id=found.id,
-        label=found.name,
-        kind=vault.FieldKind.FILE,
-        section=section,
-        size=found.size,
-        section_id=its_id,
-    )
-
-
-def _section(section_id: str | None, labels: dict[str, str]) -> tuple[str | None, str]:
+def _section(section_id: str | None, labels: dict[str, str]) -> Place:
     """The section's label and id; neither for what people see outside of any section."""
     label = None if section_id is None or section_id in _NO_SECTION else labels.get(section_id)
     return (label, section_id or "") if label else (None, "")

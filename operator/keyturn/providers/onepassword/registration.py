@@ -19,6 +19,9 @@ from keyturn.providers.onepassword.session import Session
 
 _AT_ONCE = 4
 
+_READS_AN_HOUR = 1000
+"""What the smallest plan permits a service account."""
+
 _SHORTEST_POLL = 600.0
 """144 polls a day: small accounts have 1,000 requests a day for everything."""
 
@@ -45,7 +48,7 @@ ONEPASSWORD: Provider[OnepasswordAccount] = Provider(
     variable_prefix="OP_SERVICE_ACCOUNT_",
     read_settings=read_onepassword_settings,
     open=open_onepassword,
-    budget=Budget(requests_at_once=_AT_ONCE, shortest_poll=1.0),
+    budget=Budget(requests_at_once=_AT_ONCE, shortest_poll=1.0, reads_an_hour=_READS_AN_HOUR),
     metrics_prefix="keyturn_onepassword",
     connection=ONEPASSWORD_FORM,
     needed=(tuple(ONEPASSWORD_VARIABLES),),

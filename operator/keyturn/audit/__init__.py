@@ -1,0 +1,1 @@
+"""Questions about who could and who did: `keyturn audit verify`, `keyturn who-can`, `keyturn who-read`."""
