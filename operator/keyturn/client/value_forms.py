@@ -75,7 +75,12 @@ def _in_base64(value: bytes) -> Iterator[bytes]:
         alone = encode(value)
         for width in _BASE64_WIDTHS:
             if len(alone) > width:
-                yield from (alone[at : at + width] for at in range(0, len(alone) - SHORTEST_BASE64 + 1, width))
+                # Something behind it, such as the line break of `echo`, changes the end of the last line.
+                for form in (alone, alone[: 8 * len(value) // 6]):
+                    lines = [form[at : at + width] for at in range(0, len(form), width)]
+                    yield from (each for each in lines if len(each) >= SHORTEST_BASE64)
+                    # A last line that is too short to be masked by itself.
+                    yield b"\n".join(lines)
 
 
 def _in_urls(value: bytes) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ What several grants give is added together, so that their order is irrelevant, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -104,16 +104,6 @@ class Allowed:
     fields: tuple[str, ...]
     sources: tuple[tuple[AccessGrant, tuple[str, ...]], ...] = ()
 
-    def grant_of(self, item: Item, field: Field) -> AccessGrant:
-        """The grant to name in a record of this field: the first that gives it.
-
-        Args:
-            item: with its values, as `visible` was given it.
-            field: that `visible` left.
-        """
-        giving = (grant for grant, names in self.sources if field in visible(item, names).fields)
-        return next(giving, self.grant)
-
 
 Decision: TypeAlias = Allowed | Denied
 
@@ -136,23 +126,6 @@ def applies(identity: Identity, grant: AccessGrant, *, now: datetime) -> bool:
     )
 
 
-def granted_items(
-    identity: Identity, grants: Iterable[ResolvedGrant], *, now: datetime
-) -> Iterator[tuple[AccessGrant, GrantedItem, ItemKey]]:
-    """The items that an identity finds, with the grant of each; one that several grants name comes several times.
-
-    Args:
-        identity: who asks.
-        grants: in any order.
-        now: with its zone.
-    """
-    for resolved in grants:
-        if applies(identity, resolved.grant, now=now):
-            for granted, key in resolved.items:
-                if key is not None:
-                    yield resolved.grant, granted, key
-
-
 def decide(
     identity: Identity, grants: Iterable[ResolvedGrant], item: ItemKey, action: Action, *, now: datetime
 ) -> Decision:
@@ -167,12 +140,14 @@ def decide(
     """
     is_named = False
     giving: dict[tuple[str, ...], tuple[AccessGrant, set[str]]] = {}
-    for grant, granted, key in granted_items(identity, grants, now=now):
-        if key != item:
+    for resolved in grants:
+        grant = resolved.grant
+        if not applies(identity, grant, now=now):
             continue
-        is_named = True
-        if action in granted.allow:
-            giving.setdefault((*grant.key, grant.uid), (grant, set()))[1].update(granted.fields)
+        for granted in (granted for granted, key in resolved.items if key == item):
+            is_named = True
+            if action in granted.allow:
+                giving.setdefault((*grant.key, grant.uid), (grant, set()))[1].update(granted.fields)
     if not giving:
         return Denied(DeniedReason.ACTION_NOT_GRANTED if is_named else DeniedReason.NOT_GRANTED)
     sources = tuple((grant, tuple(sorted(names))) for _, (grant, names) in sorted(giving.items()))

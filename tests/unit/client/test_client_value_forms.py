@@ -51,6 +51,19 @@ def test_base64_of_the_value_alone_is_masked_whole(value):
 
 
 @pytest.mark.parametrize("width", [64, 76])
+@pytest.mark.parametrize("size", [58, 59, 60, 80, 113, 200])
+def test_base64_in_lines_of_what_echo_prints_is_masked(width, size):
+    """`echo "$TOKEN" | base64`: the line break behind the value changes the last characters of the last line, and hides no other."""
+    value = bytes(33 + number % 90 for number in range(size))
+    encoded = b64encode(value + b"\n")
+    lines = [encoded[at : at + width] for at in range(0, len(encoded), width)]
+
+    shown = hidden(value, b"\n".join(lines)).replace(MASK, b"").strip()
+
+    assert len(shown) <= len(encoded) - 8 * size // 6
+
+
+@pytest.mark.parametrize("width", [64, 76])
 def test_base64_in_lines_is_masked(width):
     """`base64` and `openssl base64` break lines."""
     value = bytes(range(256)) * 2

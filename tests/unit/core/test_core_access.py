@@ -15,7 +15,6 @@ from keyturn.core.access import (
     ItemKey,
     applies,
     decide,
-    granted_items,
     visible,
 )
 from keyturn.core.access_grant import Action
@@ -111,22 +110,16 @@ def test_a_bound_grant_is_for_the_tokens_of_its_pod(bound, uid, expected):
 
 
 def test_grants_add_up():
-    """Two teams may write one each. A record names the one that gave the field."""
+    """Two teams may write one each. A record can name the one that gave the field."""
     both = [granting(("password",), name="b"), granting(("username", "password"), name="c")]
     found = decide(CI, [*both, granting(("cert",), ["use"], name="a")], DB, Action.READ, now=NOW)
 
     assert isinstance(found, Allowed)
     assert (found.fields, found.grant.key.name) == (("password", "username"), "b")
-    item = an_item(a_field("password"), a_field("username"))
-    assert [found.grant_of(item, each).key.name for each in item.fields] == ["b", "c"]
-    assert replace(found, sources=()).grant_of(item, item.fields[1]).key.name == "b"
-
-
-def test_an_identity_finds_what_is_granted_to_it():
-    """Whatever the action; what a path does not mean is not there."""
-    grants = [granting(allow=["use"]), granting(key=None), granting(namespace="other")]
-
-    assert [(key, item.allow) for _, item, key in granted_items(CI, grants, now=NOW)] == [(DB, frozenset({Action.USE}))]
+    assert [(grant.key.name, names) for grant, names in found.sources] == [
+        ("b", ("password",)),
+        ("c", ("password", "username")),
+    ]
 
 
 def test_an_identity_has_a_name_in_rbac():
