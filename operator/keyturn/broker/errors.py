@@ -81,7 +81,13 @@ class NotAuthenticated(BrokerError):
 
     status = 401
     code = "not_authenticated"
+    concerns_all = True
     title = "no token, or one that is not accepted here"
+
+    @property
+    def is_denial(self) -> bool:
+        """Always."""
+        return True
 
 
 class NotThere(BrokerError):

@@ -14,10 +14,12 @@ from keyturn.broker.errors import (
     Ambiguous,
     BrokerError,
     NotThere,
+    StaleRights,
     TooManyBytes,
     UnreadableRequest,
     of_vault,
 )
+from keyturn.broker.identity import REMEMBERED_FOR
 from keyturn.broker.opened_item import OpenedItem
 from keyturn.broker.recording import LISTING, BrokerCall, Recorder, Subject
 from keyturn.broker.services import Services
@@ -123,6 +125,8 @@ class FieldReader:
             async with asyncio.TaskGroup() as group:
                 for found, numbers in wanted.items():
                     group.create_task(read_item(found, numbers))
+        if len(wanted) > 1:
+            await self._check_all(call, catalog)
         return answers
 
     async def item(self, call: BrokerCall, vault: str, item: str) -> OpenedItem:
@@ -270,12 +274,36 @@ class FieldReader:
             with translated(lambda error: of_vault(error) if isinstance(error, VaultError) else None):
                 opened = await self._fetch(call, catalog, found, errand)
                 taken = await take(opened)
+                await self._check_still(call, catalog)
         except BrokerError as error:
             subject = Subject(*found.key)
             await self._recorder.refused(call, error, subject, record_id=errand.record_id, action=action)
             raise
         await self._conclude(call, opened, taken, action)
         return taken.answer
+
+    async def _check_all(self, call: BrokerCall, catalog: Catalog) -> None:
+        """Call before several items are given: the first of them may have waited long for the last."""
+        try:
+            await self._check_still(call, catalog)
+        except BrokerError as error:
+            await self._recorder.refused(call, error)
+            raise
+
+    async def _check_still(self, call: BrokerCall, catalog: Catalog) -> None:
+        """Call once a vault has answered: that may have taken long, and what a caller gets must be granted when it gets it.
+
+        Raises:
+            StaleRights: a right that the caller had before has ended or changed. Asked again, it gets what it may have now.
+            BrokerError: its token is not accepted any more, or nobody knows now whether it is.
+        """
+        if call.review is not None and self._time.monotonic() - call.began > REMEMBERED_FOR:
+            await call.review()
+        now = await self._catalogs.known(call.identity)
+        if now.served != catalog.served and not all(each in now.served for each in catalog.served):
+            raise StaleRights(
+                "rights of the caller changed meanwhile; ask again", retry_after=1, reason="RightsChanged"
+            )
 
     async def _fetch(self, call: BrokerCall, catalog: Catalog, found: FoundItem, errand: Errand) -> OpenedItem:
         decision = self._decision(call, catalog, found, Action.READ)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from keyturn.base.ulid import RANDOM_BYTES, ulid
@@ -31,12 +31,14 @@ class BrokerCall:
         caller: as records name it.
         door: that it came to.
         began: monotonic time.
+        review: says once more who the caller is, or raises a `BrokerError`; None if nobody knew it.
     """
 
     identity: Identity
     caller: AuditCaller
     door: Door
     began: float
+    review: Callable[[], Awaitable[Identity]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,68 @@ async def test_an_error_is_shared_too(world):
         assert await asyncio.gather(*reads) == [["unavailable"]] * 3
 
 
+async def test_a_grant_that_is_revoked_while_a_vault_is_asked(world):
+    """However long the vault takes: what is answered is granted at that moment. A grant that stays changes nothing."""
+    world.grant("web", "db", to="web")
+    world.vaults.gate = asyncio.Event()
+    async with world.running() as client, world.client(world.token("web")) as web:
+        reads = [asyncio.ensure_future(each.get("/v1/read", params={"ref": DB})) for each in (client, web)]
+        front = asyncio.ensure_future(client.get("/v1/vaults/v/items/a"))
+        await until(lambda: world.vaults.asked == ["item a"])
+        await turns(100)
+        await world.revoke("deploy")
+        world.vaults.gate.set()
+        revoked, kept = await asyncio.gather(*reads)
+        assert (revoked.status_code, revoked.json()["code"]) == (503, "stale_rights")
+        assert revoked.headers["retry-after"] == "1"
+        assert (await front).status_code == 503
+        assert kept.text == "secret of a"
+        assert await resolve(client, DB) == ["not_found"]
+    outcomes = sorted((each.caller.name, each.outcome, each.reason) for each in world.audit.written)
+    assert outcomes == [
+        ("ci", RecordOutcome.DENIED, "NotGranted"),
+        ("ci", RecordOutcome.FAILED, "RightsChanged"),
+        ("ci", RecordOutcome.FAILED, "RightsChanged"),
+        ("web", RecordOutcome.ALLOWED, "Granted"),
+    ]
+
+
+async def test_a_grant_that_is_revoked_while_another_item_is_fetched(world):
+    """The answer to several references is given as a whole, when the slowest is there."""
+    world.grant("other", "api")
+    slow, fetch = asyncio.Event(), world.vaults.item
+
+    async def item(scope, item_id):
+        if item_id == "b":
+            await slow.wait()
+        return await fetch(scope, item_id)
+
+    world.vaults.item = item
+    async with world.running() as client:
+        read = asyncio.ensure_future(client.post("/v1/resolve", json={"refs": [DB, "op://Prod/api/password"]}))
+        await until(lambda: world.audit.written)
+        await world.revoke("deploy")
+        slow.set()
+        answer = await read
+    assert answer.status_code == 503
+    assert "secret" not in answer.text
+
+
+async def test_a_token_that_is_refused_while_a_vault_is_asked(world):
+    """A pod that was deleted meanwhile gets nothing."""
+    world.vaults.gate = asyncio.Event()
+    async with world.running() as client:
+        read = asyncio.ensure_future(client.post("/v1/resolve", json={"refs": [DB]}))
+        await until(lambda: world.vaults.asked == ["item a"])
+        world.api.verdicts.clear()
+        world.time.advance(6.0)
+        world.vaults.gate.set()
+        answer = await read
+    assert answer.status_code == 401
+    assert "secret" not in answer.text
+    assert [each.reason for each in world.audit.written] == ["NotAuthenticated"]
+
+
 async def test_the_request_carries_the_id_of_the_record(world):
     """So that the vault's own log can be joined to ours."""
     ids = []

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.client.masking import MASK, Masker, ValueForms
+from keyturn.client.value_forms import LARGEST_ENCODED
 
 VALUES = st.one_of(st.binary(min_size=8, max_size=60), st.text(min_size=8, max_size=40).map(str.encode)).filter(
     lambda value: len(value.strip()) >= 8
@@ -47,6 +48,19 @@ def test_base64_of_the_value_alone_is_masked_whole(value):
 
     assert hidden(value, encoded) == MASK
     assert hidden(value, encoded.rstrip(b"=")) == MASK
+
+
+@pytest.mark.parametrize("width", [64, 76])
+@pytest.mark.parametrize("size", [58, 59, 60, 80, 113, 200])
+def test_base64_in_lines_of_what_echo_prints_is_masked(width, size):
+    """`echo "$TOKEN" | base64`: the line break behind the value changes the last characters of the last line, and hides no other."""
+    value = bytes(33 + number % 90 for number in range(size))
+    encoded = b64encode(value + b"\n")
+    lines = [encoded[at : at + width] for at in range(0, len(encoded), width)]
+
+    shown = hidden(value, b"\n".join(lines)).replace(MASK, b"").strip()
+
+    assert len(shown) <= len(encoded) - 8 * size // 6
 
 
 @pytest.mark.parametrize("width", [64, 76])
@@ -118,6 +132,16 @@ def test_what_is_too_short_to_be_hidden_is_not(value):
     printed = b"a cat sat on a mat; \n\n\n\n  \t  ab"
 
     assert hidden(value, printed) == printed
+
+
+@pytest.mark.parametrize("size", [LARGEST_ENCODED, LARGEST_ENCODED + 1])
+def test_the_largest_values_are_masked_as_they_are(size):
+    """Their other forms would take longer to prepare than the command runs."""
+    value = b"canary" + b"x" * (size - 6)
+    encoded = b64encode(value[:600])[:700]
+
+    assert hidden(value, value[:2048]) == MASK
+    assert (MASK in hidden(value, encoded)) == (size <= LARGEST_ENCODED)
 
 
 def test_short_lines_of_a_long_value_are_not_masked_by_themselves():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -50,12 +51,13 @@ class Entrance:
         ip = request.client.host if request.client else ""
         agent = request.headers.get("user-agent", "")
         try:
-            identity = await self._reviewer.review(_token(request), address=ip)
+            review = partial(self._reviewer.review, _token(request), address=ip)
+            identity = await review()
         except BrokerError as error:
             await self._recorder.unknown(AuditCaller(ip=ip, user_agent=agent), door, error)
             raise
         self._limits.take(identity)
-        return BrokerCall(identity, AuditCaller.known(identity, ip=ip, user_agent=agent), door, began)
+        return BrokerCall(identity, AuditCaller.known(identity, ip=ip, user_agent=agent), door, began, review)
 
 
 class Endpoint:
