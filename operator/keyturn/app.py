@@ -8,7 +8,6 @@ import secrets
 import signal
 import socket
 from contextlib import AsyncExitStack
-from functools import partial
 from importlib.metadata import version
 
 from keyturn.base.backoff import Backoff
@@ -31,10 +30,10 @@ from keyturn.cluster import (
 )
 from keyturn.control.context import Context
 from keyturn.core.lease import LeaseTimings
-from keyturn.core.vault import Vaults
 from keyturn.observe import CannotListen, HealthServer, Heartbeat, Metrics, ServingPhase
 from keyturn.operation import Operator
 from keyturn.settings import Settings, SettingsError
+from keyturn.starting import load_access, new_metrics, open_own_vaults
 
 _log = logging.getLogger(__name__)
 
@@ -69,15 +68,13 @@ async def run(settings: Settings) -> None:
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     time = Time()
-    labels = {provider.metrics_prefix: provider.label for provider in settings.providers}
-    installed = [settings.provider.metrics_prefix] if settings.provider else []
-    metrics = Metrics(version=version("keyturn"), time=time, providers=labels, installed=installed)
+    metrics = new_metrics(Metrics, settings, time=time)
     async with AsyncExitStack() as stack:
-        vaults = _open(settings, metrics=metrics, time=time)
+        vaults = open_own_vaults(settings, metrics=metrics, time=time)
         if vaults is not None:
             stack.push_async_callback(vaults.close)
         with translated(_as_start_error):
-            access = await Access.load(kubeconfig=str(settings.kubeconfig) if settings.kubeconfig else None)
+            access = await load_access(settings)
             elector, standby = await _candidate(settings, access=access, metrics=metrics, time=time, stack=stack)
             starting = ServingPhase(metrics.expose, readiness={"start": lambda: "the work has not begun"})
             server = HealthServer(
@@ -116,15 +113,6 @@ async def run(settings: Settings) -> None:
                 )
             )
         await operator.run(*([elector.keep()] if elector else []), first=_prepare(settings, cluster, time=time))
-
-
-def _open(settings: Settings, *, metrics: Metrics, time: Time) -> Vaults | None:
-    """The vaults of the installation's own connection; None if it has none."""
-    provider = settings.provider
-    if provider is None:
-        return None
-    observer = partial(metrics.vault_request, provider.metrics_prefix)
-    return provider.open(settings.provider_settings, time=time, observer=observer)
 
 
 def _as_start_error(error: Exception) -> StartError | None:

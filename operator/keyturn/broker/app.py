@@ -8,7 +8,6 @@ import logging
 import secrets
 import signal
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -23,12 +22,12 @@ from keyturn.broker.errors import AuditUnavailable
 from keyturn.broker.operation import Broker
 from keyturn.broker.server import BrokerServer
 from keyturn.broker.settings import BrokerSettings
-from keyturn.cluster import Access, Cluster, ClusterError
+from keyturn.cluster import Cluster, ClusterError
 from keyturn.control.context import ConnectionContext
-from keyturn.core.vault import Vaults
 from keyturn.observe import Bind, CannotListen, HealthServer, Heartbeat, ServingPhase
 from keyturn.observe.broker_metrics import BrokerMetrics
 from keyturn.observe.chained_lines import instance_name
+from keyturn.starting import load_access, new_metrics, open_own_vaults
 
 _log = logging.getLogger(__name__)
 
@@ -68,15 +67,13 @@ async def run_broker(settings: BrokerSettings) -> None:
     time, shared = Time(), settings.shared
     # What the process sends to vaults by itself; a read has the id of its record.
     current_call_id.set(process_call_id("broker", shared.installation))
-    labels = {provider.metrics_prefix: provider.label for provider in shared.providers}
-    installed = [shared.provider.metrics_prefix] if shared.provider else []
-    metrics = BrokerMetrics(version=version("keyturn"), time=time, providers=labels, installed=installed)
+    metrics = new_metrics(BrokerMetrics, shared, time=time)
     async with AsyncExitStack() as stack:
-        vaults = _open_vaults(settings, metrics=metrics, time=time)
+        vaults = open_own_vaults(shared, metrics=metrics, time=time)
         if vaults is not None:
             stack.push_async_callback(vaults.close)
         with translated(_as_start_error):
-            access = await Access.load(kubeconfig=str(shared.kubeconfig) if shared.kubeconfig else None)
+            access = await load_access(shared)
             cluster = Cluster.at(access, pool_size=_CALLS_AT_ONCE, observer=metrics.api_request)
             context = ConnectionContext(
                 settings=shared,
@@ -153,15 +150,6 @@ def _open_audit(settings: BrokerSettings, *, metrics: BrokerMetrics, time: Time)
     with suppress(AuditUnavailable):
         audit.check()
     return audit
-
-
-def _open_vaults(settings: BrokerSettings, *, metrics: BrokerMetrics, time: Time) -> Vaults | None:
-    """The vaults of the installation's own connection; None if it has none."""
-    provider = settings.shared.provider
-    if provider is None:
-        return None
-    observer = partial(metrics.vault_request, provider.metrics_prefix)
-    return provider.open(settings.shared.provider_settings, time=time, observer=observer)
 
 
 def _as_start_error(error: Exception) -> BrokerStartError | None:

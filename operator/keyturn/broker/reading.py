@@ -16,20 +16,18 @@ from keyturn.broker.errors import (
     NotThere,
     StaleRights,
     TooManyBytes,
-    UnreadableRequest,
     of_vault,
 )
 from keyturn.broker.identity import VERDICTS_LAST
+from keyturn.broker.meanings import ReferenceValue, means_bytes, meant_by, value_text
 from keyturn.broker.opened_item import OpenedItem
 from keyturn.broker.recording import LISTING, BrokerCall, Recorder, Subject
 from keyturn.broker.services import Services
 from keyturn.broker.upstream import Errand, Upstream
 from keyturn.core.access import Allowed, Denied, DeniedReason, decide, visible
 from keyturn.core.access_grant import Action
-from keyturn.core.one_time_passwords import one_time_password
-from keyturn.core.references import FieldReference, Fields
-from keyturn.core.secret_references import ONE_TIME_PASSWORD, SecretReference
-from keyturn.core.shape_errors import ShapeError
+from keyturn.core.references import Fields
+from keyturn.core.secret_references import SecretReference
 from keyturn.core.vault import Field, FieldKind, VaultError
 
 _T = TypeVar("_T")
@@ -39,20 +37,6 @@ LARGEST_ANSWER: Final = 10 << 20
 
 _AT_ONCE: Final = 8
 """Items that one request has fetched at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceValue:
-    """What one reference means.
-
-    Attributes:
-        revision: of the item; 1Password counts them.
-        is_file: whether it is a file, which may hold any bytes.
-    """
-
-    data: bytes = field(repr=False)
-    revision: str
-    is_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,26 +218,21 @@ class FieldReader:
             ActionNotGranted: it is granted, but not to be read.
             Ambiguous: there are several.
         """
-        wanted = FieldReference(text=reference.field, alias="", section=reference.section, name=reference.field)
-        if (found := _find(fields, wanted)) is not None:
+        if (found := meant_by(reference, fields)) is not None:
             return found
         for action in Action:
             decision = self._decision(call, catalog, opened.found, action)
-            if isinstance(decision, Allowed) and _find(Fields(visible(opened.whole, decision.fields), ""), wanted):
-                raise ActionNotGranted
+            if isinstance(decision, Allowed):
+                others = Fields(visible(opened.whole, decision.fields), "")
+                if meant_by(reference, others) is not None:
+                    raise ActionNotGranted
         raise NotThere
 
     async def _value(self, opened: OpenedItem, meant: Field, reference: SecretReference, room: _Room) -> ReferenceValue:
         revision = opened.item.ref.revision
-        if meant.kind is FieldKind.FILE and reference.attribute != ONE_TIME_PASSWORD:
+        if means_bytes(reference, meant):
             return ReferenceValue(await self._bytes(opened, meant, room), revision, is_file=True)
-        text = meant.value or ""
-        if reference.attribute == ONE_TIME_PASSWORD:
-            code = one_time_password(text, self._time.now().timestamp())
-            if code is None:
-                raise UnreadableRequest("the field holds no seed of one-time passwords")
-            text = code
-        return ReferenceValue(text.encode("utf-8", "surrogatepass"), revision)
+        return ReferenceValue(value_text(reference, meant, now=self._time.now()), revision)
 
     async def _open(
         self,
@@ -345,13 +324,3 @@ def _only(catalog: Catalog, candidates: Sequence[FoundItem]) -> FoundItem | Brok
     if candidates:
         return Ambiguous()
     return of_vault(catalog.error) if catalog.error is not None else catalog.not_found()
-
-
-def _find(fields: Fields, wanted: FieldReference) -> Field | None:
-    """The field or file of this name.
-
-    Raises:
-        Ambiguous: there are several.
-    """
-    with translated(lambda error: Ambiguous() if isinstance(error, ShapeError) else None):
-        return fields.find(wanted)

@@ -2,13 +2,9 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
-
-import pytest
 
 from keyturn.cluster import CONNECTIONS
 from keyturn.control.connections.objects import ConnectionObjects
-from keyturn.core.connection_status import ConnectionStatus
 from support.connection_world import WORK
 from support.event_loop import turns, until
 from support.fake_api import FakeApiServer
@@ -111,20 +107,3 @@ async def test_an_outage_of_the_api_server_is_waited_for():
             await turns(20)
         assert not listed.done()
         listed.cancel()
-
-
-@pytest.mark.parametrize("seen", [True, False], ids=["as it was", "newer"])
-async def test_our_own_status_write_is_known_before_the_watch_reports_it(seen):
-    """Unless something newer is known already."""
-    world = Following()
-    world.add()
-    async with world.running():
-        await world.objects.listed()
-    spec = world.objects.known[WORK]
-    status = ConnectionStatus(observed_generation=1)
-    if not seen:
-        world.objects.observe(WORK, replace(spec, resource_version="999"))
-    world.objects.wrote_status(spec, status, resource_version="500")
-
-    known = world.objects.known[WORK]
-    assert (known.status == status, known.resource_version) == ((True, "500") if seen else (False, "999"))

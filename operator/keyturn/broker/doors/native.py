@@ -14,7 +14,8 @@ from starlette.responses import Response
 from keyturn.broker.catalog import Catalogs, ServedGrant
 from keyturn.broker.doors.problems import ALWAYS, json_answer
 from keyturn.broker.errors import BrokerError, UnreadableReference, UnreadableRequest
-from keyturn.broker.reading import FieldReader, ReferenceValue
+from keyturn.broker.meanings import ReferenceValue
+from keyturn.broker.reading import FieldReader
 from keyturn.broker.recording import LISTING, BrokerCall, Recorder
 from keyturn.core.secret_references import BadReference, SecretReference, parse_secret_reference
 

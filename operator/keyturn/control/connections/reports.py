@@ -140,7 +140,7 @@ class Reports:
                 if status != spec.status and not spec.deleting:
                     with suppress(ClusterError):
                         version = await self._apply(spec, status)
-                        self._objects.wrote_status(spec, status, resource_version=version)
+                        self._objects.wrote(spec, replace(spec, status=status, resource_version=version))
 
         await asyncio.gather(*(write() for _ in range(_AT_ONCE)))
 
@@ -293,7 +293,7 @@ class Reports:
                     return
                 spec = current
             else:
-                self._objects.wrote_status(spec, status, resource_version=version)
+                self._objects.wrote(spec, replace(spec, status=status, resource_version=version))
                 self._post(spec, status)
                 return
 

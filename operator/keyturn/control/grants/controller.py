@@ -224,7 +224,8 @@ class GrantController:
         except NotFound:
             return
         self._log(grant, status)
-        self._objects.wrote_status(grant, status, resource_version=answer["metadata"]["resourceVersion"])
+        version = answer["metadata"]["resourceVersion"]
+        self._objects.wrote(grant, replace(grant, status=status, resource_version=version))
 
     def _log(self, grant: AccessGrant, status: GrantStatus) -> None:
         stalled, before = status.condition("Stalled"), grant.status.condition("Stalled")
