@@ -24,6 +24,9 @@ Handler = Callable[[BrokerCall, Request], Awaitable[Response]]
 READ_METHODS: Final = frozenset({"GET", "HEAD"})
 """The methods of a request that changes nothing."""
 
+_LONGEST_AGENT: Final = 1024
+"""Characters of a user agent: the last records stay in memory, and a header may be much longer."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,7 +52,7 @@ class Entrance:
         """
         began = self._time.monotonic()
         ip = request.client.host if request.client else ""
-        agent = request.headers.get("user-agent", "")
+        agent = request.headers.get("user-agent", "")[:_LONGEST_AGENT]
         try:
             review = partial(self._reviewer.review, _token(request), address=ip)
             identity = await review()
