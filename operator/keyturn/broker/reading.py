@@ -35,7 +35,7 @@ from keyturn.core.vault import Field, FieldKind, VaultError
 _T = TypeVar("_T")
 
 LARGEST_ANSWER: Final = 10 << 20
-"""Bytes of one file, and of all files of one answer."""
+"""Bytes of all values and files of one answer."""
 
 _AT_ONCE: Final = 8
 """Items that one request has fetched at the same time."""
@@ -72,9 +72,19 @@ class _Taken(Generic[_T]):
 
 @dataclass(slots=True)
 class _Room:
-    """Bytes of files that still fit into an answer."""
+    """Bytes that still fit into an answer."""
 
     left: int = LARGEST_ANSWER
+
+    def take(self, size: int) -> None:
+        """Take some of them.
+
+        Raises:
+            TooManyBytes: there are not so many left.
+        """
+        if size > self.left:
+            raise TooManyBytes(f"this is more than the {LARGEST_ANSWER >> 20} MiB that one answer may have")
+        self.left -= size
 
 
 class FieldReader:
@@ -253,7 +263,9 @@ class FieldReader:
             if code is None:
                 raise UnreadableRequest("the field holds no seed of one-time passwords")
             text = code
-        return ReferenceValue(text.encode("utf-8", "surrogatepass"), revision)
+        data = text.encode("utf-8", "surrogatepass")
+        room.take(len(data))
+        return ReferenceValue(data, revision)
 
     async def _open(
         self,
@@ -314,13 +326,11 @@ class FieldReader:
 
     async def _bytes(self, opened: OpenedItem, file: Field, room: _Room) -> bytes:
         """The bytes of a file that is granted, if they fit into the answer."""
-        if (file.size or 0) > room.left:
-            raise TooManyBytes(f"the file is larger than the {LARGEST_ANSWER >> 20} MiB that one answer may have")
-        room.left -= file.size or 0
+        room.take(file.size or 0)
         limit = room.left if file.size is None else file.size
         data = await self._upstream.file(opened.errand, opened.found.connection, opened.whole.ref, file, limit=limit)
         if file.size is None:
-            room.left -= len(data)
+            room.take(len(data))
         return data
 
     async def _conclude(self, call: BrokerCall, opened: OpenedItem, taken: _Taken[_T], action: str) -> None:

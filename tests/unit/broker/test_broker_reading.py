@@ -275,6 +275,15 @@ async def test_files_that_do_not_fit_into_an_answer(world):
     assert world.vaults.asked == ["item a", "file one"]
 
 
+async def test_texts_that_do_not_fit_into_an_answer(world):
+    """A hundred references to one large note would fill the memory that everybody's answers need."""
+    world.vaults.fields["a"] = (field("note", "x" * (4 << 20)),)
+    async with world.running() as client:
+        note = "op://Prod/db/note"
+        answers = await resolve(client, note, note, note, "op://Prod/db/nothing")
+    assert [len(each) > 1000 or each for each in answers] == [True, True, "too_large", "not_found"]
+
+
 async def test_a_name_that_two_fields_have(world):
     """Nothing chooses between them."""
     world.vaults.fields["a"] += (field("key", "1", section="x"), field("key", "2", section="y"))
