@@ -9,7 +9,7 @@ from support.broker import VAULT
 
 pytestmark = pytest.mark.cluster
 
-READS = 240
+READS = 160
 """Of each kind. The bucket of an identity is smaller, so that many ask in turn."""
 
 CALLERS = 12

@@ -62,7 +62,7 @@ def slowest_read(broker: BrokerProcess, token: str, number: int = 10) -> float:
     return slowest
 
 
-@pytest.mark.parametrize(("plain", "first"), [(True, b""), (True, b"GET /v1"), (False, b""), (False, _HELLO)])
+@pytest.mark.parametrize(("plain", "first"), [(True, b"GET /v1"), (False, _HELLO)])
 def test_ten_thousand_open_connections_delay_nobody(brokering, token, plain, first):
     """They make room for whoever asks something, and memory stays bounded."""
     broker = brokering.broker
@@ -72,7 +72,7 @@ def test_ten_thousand_open_connections_delay_nobody(brokering, token, plain, fir
         assert slowest_read(broker, token) < 5.0
         assert broker.metric("keyturn_broker_connections") <= 500
         assert broker.get("/readyz")[0] == 200
-        assert memory(broker) - before < 200 * _MIB
+        assert memory(broker) - before < 100 * _MIB
     assert broker.metric("keyturn_broker_connections_closed_total", reason="too_many") >= 8000
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from keyturn.broker.identity import REMEMBERED_FOR
+from keyturn.broker.identity import VERDICTS_LAST
 from support.broker import Brokering, BrokerProcess, eventually_sync
 from support.port_gate import PortGate
 
@@ -47,7 +47,7 @@ def test_without_the_api_server_only_remembered_tokens_count_and_only_for_second
         assert read(broker, token).status_code == 503
 
     eventually_sync(unavailable)
-    assert time.monotonic() - closed_at < REMEMBERED_FOR + 10.0
+    assert time.monotonic() - closed_at < VERDICTS_LAST + 10.0
     assert broker.get("/healthz")[0] == 200
 
     gate.open()

@@ -183,7 +183,7 @@ async def test_a_body_that_is_too_long_is_refused(serving):
 async def test_headers_that_do_not_come_in_time_end_the_connection(serving, monkeypatch):
     """Whoever sends a byte now and then keeps no place for ever."""
     monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.2)
-    monkeypatch.setattr(server, "_SILENT", 0.2)
+    monkeypatch.setattr(server, "_FIRST_BYTE", 0.2)
     reader, writer = await serving.connect()
     slow, other = await serving.connect()
     other.write(b"GET / HT")
@@ -288,7 +288,7 @@ async def test_tls_is_served(authority, files):
 async def test_whoever_does_not_agree_on_tls_is_let_go(authority, files, monkeypatch):
     """In some seconds, and nobody waits for that."""
     monkeypatch.setattr(server, "_HANDSHAKE", 0.3)
-    monkeypatch.setattr(server, "_SILENT", 0.3)
+    monkeypatch.setattr(server, "_FIRST_BYTE", 0.3)
     async with Serving().running(Certificate(*files, time=Time())) as serving:
         silent = [await serving.connect() for _ in range(10)]
         _, plain = await serving.connect()

@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from keyturn.broker.identity import REMEMBERED_FOR
+from keyturn.broker.identity import VERDICTS_LAST
 from support.broker import eventually_sync
 from support.token_reviews import made_token
 
@@ -118,4 +118,4 @@ def test_a_grant_that_is_revoked_counts_no_more_at_once(brokering):
             assert client.get("/v1/read", params=ref).status_code == 404
 
         eventually_sync(refused)
-    assert time.monotonic() - revoked_at < REMEMBERED_FOR
+    assert time.monotonic() - revoked_at < VERDICTS_LAST

@@ -127,6 +127,7 @@ def test_every_page_with_commands_is_run():
         "from-external-secrets.md",  # test_docs_from_external_secrets.py
         "secrets.md",  # test_docs_secrets.py
         "connections.md",  # test_docs_connections.py
+        "access.md",  # test_docs_access.py
         "restarts.md",  # below
         *("access.md", "activity.md", "audit.md", "broker.md", "client.md"),  # test_docs_*.py of the same names
         "broker-api.md",  # test_broker_api_docs.py

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from keyturn.audit.asked_item import add_cluster_flags, asked_path, look_around
 from keyturn.audit.lines import read_lines
@@ -13,7 +13,7 @@ from keyturn.audit.usage import WHOLE, Mistake, guarded, new_parser, print_line,
 from keyturn.base.text import plural, seconds_of
 from keyturn.base.time import Time
 from keyturn.core.audit_chain import read_record, record_in
-from keyturn.core.item_reads import is_about, is_by_ids, line_of, time_of
+from keyturn.core.item_reads import is_about, is_by_ids, joined_to, line_of, time_of
 
 _DESCRIPTION: Final = """\
 Print each record of the broker's audit that is about an item: who read it, or tried to, when, from which pod, and by which grant.
@@ -52,23 +52,68 @@ def _who_read(arguments: Sequence[str]) -> int:
     path = asked_path(flags.item)
     since = _since(flags.since) if flags.since else None
     by_ids = _by_ids(path, flags)
-    rows, records = [], 0
-    for line in read_lines(flags.files):
-        record = read_record(line.text)
-        if record is None:
-            continue
-        records += 1
-        time = time_of(record)
-        if not is_about(record, by_ids) or (since is not None and (time is None or time < since)):
-            continue
+    rows: list[tuple[str, ...]] = []
+
+    def show(text: str, record: Mapping[str, Any]) -> None:
         if flags.output == "json":
-            print_line(record_in(line.text))
+            print_line(record_in(text))
         else:
             rows.append(line_of(record))
+
+    reads = _Reads(by_ids, since, show)
+    for line in read_lines(flags.files):
+        reads.take(line.text)
+    reads.conclude()
     print_table(_HEAD, rows)
     if flags.output == "table" and not rows:
-        say(f"none of {plural(records, 'record')} is about this item")
+        say(f"none of {plural(reads.records, 'record')} is about this item")
     return WHOLE
+
+
+class _Reads:
+    """Finds the records that are to be shown.
+
+    Args:
+        by_ids: paths of the item by ids.
+        since: records before that do not count; None for all.
+        show: takes a line and the record in it.
+
+    Attributes:
+        records: how many were looked at.
+    """
+
+    def __init__(
+        self, by_ids: Collection[str], since: datetime | None, show: Callable[[str, Mapping[str, Any]], None]
+    ) -> None:
+        self._by_ids = by_ids
+        self._since = since
+        self._show = show
+        self._recorded: set[str] = set()
+        self._joined: list[tuple[str, str]] = []
+        self.records = 0
+
+    def take(self, text: str) -> None:
+        """Look at a line."""
+        record = read_record(text)
+        if record is None:
+            return
+        self.records += 1
+        if not is_about(record, self._by_ids):
+            return
+        self._recorded.add(str(record.get("id")))
+        time = time_of(record)
+        if self._since is not None and (time is None or time < self._since):
+            return
+        if identity := joined_to(record):
+            self._joined.append((identity, text))
+        else:
+            self._show(text, record)
+
+    def conclude(self) -> None:
+        """Show what a vault has in its log, unless there was a record of it, which says more."""
+        for identity, text in self._joined:
+            if identity not in self._recorded and (record := read_record(text)) is not None:
+                self._show(text, record)
 
 
 def _since(text: str) -> datetime:

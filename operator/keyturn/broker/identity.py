@@ -22,7 +22,7 @@ from keyturn.observe.broker_rows import ReviewResult
 AUDIENCE: Final = "keyturn"
 """What a token must be made for. The API server's own audience is never accepted: such a token opens much more."""
 
-REMEMBERED_FOR: Final = 5.0
+VERDICTS_LAST: Final = 5.0
 """Seconds for which a verdict counts. A token is refused so much later than the API server itself would refuse it."""
 
 _MOST = 4096
@@ -158,7 +158,7 @@ class TokenReviewer:
         identity = identity_of(status)
         self._metrics.reviewed(ReviewResult.ACCEPTED if identity else ReviewResult.REFUSED)
         left = expires_at - self._time.now().timestamp()
-        verdict = _Verdict(identity, asked_at + min(REMEMBERED_FOR, left))
+        verdict = _Verdict(identity, asked_at + min(VERDICTS_LAST, left))
         verdicts = self._refused if identity is None else self._accepted
         verdicts[digest] = verdict
         while len(verdicts) > _MOST:

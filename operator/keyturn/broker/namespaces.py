@@ -12,7 +12,7 @@ from keyturn.broker.errors import NotAvailable
 from keyturn.cluster import NAMESPACES, Cluster, ClusterError, NotFound
 from keyturn.core.metadata import ObjectMeta
 
-REMEMBERED_FOR = 5.0
+LABELS_LAST = 5.0
 """Seconds for which labels count: consent that is withdrawn by a label ends so soon."""
 
 
@@ -57,7 +57,7 @@ class NamespaceLabels:
         reading = self._readings[namespace]
         async with reading.lock:
             now = self._time.monotonic()
-            if now - reading.at < REMEMBERED_FOR:
+            if now - reading.at < LABELS_LAST:
                 return reading.labels
             failure = ""
             try:

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _MOST_CLIENTS: Final = 500
 """Connections at the same time."""
 
-_SILENT: Final = 10.0
+_FIRST_BYTE: Final = 10.0
 """Seconds in which a client must send its first byte. Until then it costs a socket, and no memory for TLS or HTTP."""
 
 _TLS_BUFFER: Final = 32 * 1024
@@ -174,18 +174,45 @@ class BrokerServer:
 
     async def _serve(self, client: Client, connection: socket.socket, context: ssl.SSLContext | None) -> None:
         """Wait for the first byte of a client, and agree on TLS. From then on the protocol lives by itself."""
-        loop = asyncio.get_running_loop()
-        client.is_new = False
+        client.is_new = begun = False
         try:
-            async with asyncio.timeout(_SILENT):
-                await _speaks(connection)
-        except BaseException as error:
-            connection.close()
-            self.clients.remove(client)
-            if not isinstance(error, TimeoutError):
-                raise
+            if await self._speaks(connection):
+                self._begin_handshake(client)
+                await self._hand_over(client, connection, context)
+                begun = True
+        except OSError:
+            # Also what TLS raises: the client spoke something else, does not trust us, or is gone.
+            self._metrics.client_closed(ClosedBecause.NO_TLS)
+        except asyncio.CancelledError:
+            # It made room for another. Kept by the task, this would keep all that TLS has allocated, until Python looks for cycles.
+            pass
+        finally:
+            self._handshakes.pop(client, None)
+            if not begun:
+                self.clients.remove(client)
+
+    async def _speaks(self, connection: socket.socket) -> bool:
+        """Wait until there is something to read, or the end. Returns whether that came in time; if not, the socket is closed."""
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(connection, readable.set)
+        try:
+            async with asyncio.timeout(_FIRST_BYTE):
+                await readable.wait()
+        except TimeoutError:
             self._metrics.client_closed(ClosedBecause.TOO_SLOW)
-            return
+        finally:
+            loop.remove_reader(connection)
+            if not readable.is_set():
+                connection.close()
+        return readable.is_set()
+
+    async def _hand_over(self, client: Client, connection: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Agree on TLS, and leave the connection to its protocol. If that fails, asyncio closes it.
+
+        Raises:
+            OSError: that failed.
+        """
 
         def protocol() -> BoundedProtocol:
             return BoundedProtocol(
@@ -200,18 +227,8 @@ class BrokerServer:
         limits: dict[str, Any] = {}
         if context is not None:
             limits = {"ssl_handshake_timeout": _HANDSHAKE, "ssl_shutdown_timeout": _TLS_END}
-        begun = False
-        self._begin_handshake(client)
-        try:
-            await loop.connect_accepted_socket(protocol, connection, ssl=context, **limits)
-            begun = True
-        except OSError:
-            # Also what TLS raises: the client spoke something else, does not trust us, or is gone.
-            self._metrics.client_closed(ClosedBecause.NO_TLS)
-        finally:
-            self._handshakes.pop(client, None)
-            if not begun:
-                self.clients.remove(client)
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(protocol, connection, ssl=context, **limits)
 
     def _begin_handshake(self, client: Client) -> None:
         while len(self._handshakes) >= _MOST_HANDSHAKES:
@@ -220,17 +237,6 @@ class BrokerServer:
             self._metrics.client_closed(ClosedBecause.TOO_MANY)
             oldest.close()
         self._handshakes[client] = None
-
-
-async def _speaks(connection: socket.socket) -> None:
-    """Wait until there is something to read, or the end."""
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(connection, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(connection)
 
 
 def _cancel(task: asyncio.Task[None]) -> None:

@@ -11,15 +11,19 @@ from keyturn.client.value_forms import forms_of
 MASK = b"<concealed by Keyturn>"
 """What stands in place of each run of bytes that belong to a form of a value."""
 
-# Forms begin in few ways, so a search for their first bytes leaves little to compare.
+LONGEST_FORM = 512
+"""Bytes. A longer form is looked for in parts of this size: otherwise a stream would be held back, and searched again, for all of it."""
+
+# Forms begin in few ways, so a search for their first bytes leaves little to compare. A search for very many takes too long to prepare.
 _HEAD = 4
+_MANY_HEADS, _SHORT_HEAD = 2000, 2
 
 
 class ValueForms:
     """All forms of all values, ready to be found. No repr shows them."""
 
     def __init__(self, forms: Iterable[bytes]) -> None:
-        self._forms = sorted({each for each in forms if each})
+        self._forms = sorted({part for form in forms if form for part in _parts(form)})
         self._longest = max(map(len, self._forms), default=0)
         by_head: dict[bytes, list[bytes]] = {}
         for each in self._forms:
@@ -27,7 +31,8 @@ class ValueForms:
         # The longest first: at one place, it covers all others.
         self._by_head = {head: sorted(group, key=len, reverse=True) for head, group in by_head.items()}
         self._head_lengths = sorted({len(head) for head in by_head}, reverse=True)
-        self._starts = re.compile(b"(?=" + (_trie_pattern(sorted(by_head)) or b"(?!)") + b")")
+        heads = by_head if len(by_head) < _MANY_HEADS else {head[:_SHORT_HEAD] for head in by_head}
+        self._starts = re.compile(b"(?=" + (_trie_pattern(sorted(heads)) or b"(?!)") + b")")
 
     @classmethod
     def of_values(cls, values: Iterable[bytes]) -> ValueForms:
@@ -102,6 +107,15 @@ class Masker:
         self._covered = max(0, self._covered - decided)
         self._held = data[decided:]
         return b"".join(shown)
+
+
+def _parts(form: bytes) -> Iterator[bytes]:
+    """A form, or parts of it that cover all of it: where one ends another begins, so a whole form is still one mask."""
+    if len(form) <= LONGEST_FORM:
+        yield form
+        return
+    yield from (form[at : at + LONGEST_FORM] for at in range(0, len(form) - LONGEST_FORM, LONGEST_FORM))
+    yield form[-LONGEST_FORM:]
 
 
 def _trie_pattern(heads: Sequence[bytes]) -> bytes:

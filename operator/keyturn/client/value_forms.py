@@ -17,11 +17,20 @@ SHORTEST_LINE = 4
 SHORTEST_BASE64 = 4
 """Characters of base64 that are masked; fewer occur in any text."""
 
+LARGEST_ENCODED = 128 * 1024
+"""Bytes of a value that is looked for in other forms than its own: the search for more takes seconds to prepare."""
+
 # Where `base64` and `openssl base64` break lines.
 _BASE64_WIDTHS = (76, 64)
 # What encoders leave as it is beside letters, digits and `-_.~`: all of RFC 3986, Python, JavaScript's two.
 _URL_SAFE = ("", "/", "!'()*", "!'()*;,/?:@&=+$#")
-_LOWER_ESCAPE = re.compile(rb"%[0-9A-F]{2}")
+# For each byte what stands for it: with a space as %20 or as +, and with digits in upper or lower case.
+_URL_ESCAPES = [
+    [space if byte == ord(" ") else digits(quote(bytes([byte]), safe=safe)).encode() for byte in range(256)]
+    for safe in _URL_SAFE
+    for space in (b"%20", b"+")
+    for digits in (str, lambda escape: escape.lower() if len(escape) > 1 else escape)
+]
 _LOWER_UNICODE = re.compile(rb"\\u[0-9a-f]{4}")
 
 
@@ -32,13 +41,24 @@ def forms_of(value: bytes) -> Iterator[bytes]:
     if len(bare) < SHORTEST_VALUE:
         return
     yield value
-    for line in value.splitlines():
-        if len(line.strip()) >= SHORTEST_LINE:
-            yield line.strip()
+    if len(value) > LARGEST_ENCODED:
+        return
+    text = _text(value)
+    if text is not None:
+        yield from (line.strip() for line in value.splitlines() if len(line.strip()) >= SHORTEST_LINE)
+        yield from _in_json(text)
+        yield from _in_json(text.strip())
     for each in {value, bare}:
         yield from _in_base64(each)
         yield from _in_urls(each)
-        yield from _in_json(each)
+
+
+def _text(value: bytes) -> str | None:
+    """A value as text; None if it is none."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _in_base64(value: bytes) -> Iterator[bytes]:
@@ -65,18 +85,12 @@ def _in_base64(value: bytes) -> Iterator[bytes]:
 
 def _in_urls(value: bytes) -> Iterator[bytes]:
     """Percent-encoded, as different encoders do it."""
-    for safe in _URL_SAFE:
-        for encoded in (quote(value, safe=safe).encode(), quote(value, safe=safe + " ").encode().replace(b" ", b"+")):
-            yield encoded
-            yield _LOWER_ESCAPE.sub(lambda found: found[0].lower(), encoded)
+    for escapes in _URL_ESCAPES:
+        yield b"".join(map(escapes.__getitem__, value))
 
 
-def _in_json(value: bytes) -> Iterator[bytes]:
-    """Escaped in a JSON string, as different encoders do it. What is no text is in no JSON string."""
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return
+def _in_json(text: str) -> Iterator[bytes]:
+    """Escaped in a JSON string, as different encoders do it."""
     for ascii_only in (True, False):
         escaped = json.dumps(text, ensure_ascii=ascii_only)[1:-1].encode()
         # Go escapes what HTML would read, PHP escapes slashes, and some write the digits of an escape in upper case.

@@ -10,18 +10,25 @@ from keyturn.core.paths import BadPath, parse_item_path
 
 
 def is_about(record: Mapping[str, Any], by_ids: Collection[str]) -> bool:
-    """Whether a record is about one of these items. A request that a vault has in its log, too, counts once: by our own record.
+    """Whether a record is about one of these items.
 
     Args:
         record: as `read_record` gives it.
         by_ids: paths of items by ids.
     """
-    if record.get("record"):
-        return False
     match record:
         case {"vault": {"id": str(vault)}, "item": {"id": str(item)}}:
             return f"vaults/{vault}/items/{item}" in by_ids
     return False
+
+
+def joined_to(record: Mapping[str, Any]) -> str:
+    """Id of the record that says more of a request that a vault has in its log; empty for all other records.
+
+    Any client can send such an id. Only if there is that record, and it is about the same item, has the request been recorded.
+    """
+    joined = record.get("record")
+    return joined if isinstance(joined, str) else ""
 
 
 def time_of(record: Mapping[str, Any]) -> datetime | None:
@@ -71,7 +78,7 @@ def _who(record: Mapping[str, Any], actor: Mapping[str, Any]) -> str:
         return f"{actor.get('namespace')}/{actor['name']}"
     if record.get("process"):
         return f"keyturn {record['process']}"
-    foreign = "foreign " if record.get("foreign") is True else ""
+    foreign = "unrecorded " if joined_to(record) else "foreign " if record.get("foreign") is True else ""
     return f"{foreign}{actor.get('type') or 'unknown'} {actor.get('jti') or ''}".strip()
 
 

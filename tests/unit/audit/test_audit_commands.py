@@ -148,6 +148,25 @@ def test_who_read_an_item_is_also_json(files, capsys):
     assert capsys.readouterr().out.splitlines() == LINES
 
 
+def test_what_connect_logged_of_a_recorded_read_is_shown_once(files, capsys):
+    """Wherever the record stands. An id without a record, or with one of another item, was made up by whoever sent it."""
+    made = json.loads(LINES[0])
+    activity = {
+        **made,
+        "id": None,
+        "kind": "activity",
+        "instance": "operator",
+        "actor": {"type": "token", "jti": "abc"},
+    }
+    known, forged = (json.dumps({**activity, "record": each}, separators=(",", ":")) for each in (made["id"], "0" * 26))
+    other = stream(1, "broker-2", vault=VAULT, item="o" * 26, id="0" * 26)
+
+    assert run_command(["who-read", PATH, "-o", "json", files("a", [known, forged, *other, LINES[0]])]) == 0
+    assert capsys.readouterr().out.splitlines() == [LINES[0], forged]
+    assert run_command(["who-read", PATH, files("b", [known, forged, *other, LINES[0]])]) == 0
+    assert "unrecorded token abc" in capsys.readouterr().out
+
+
 def test_who_read_an_item_lately(files, capsys):
     """Old records do not count, and a huge duration is all of time."""
     new = stream(1, "new", vault=VAULT, item=ITEM, time=Time().now() - timedelta(hours=1))

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from keyturn.broker.errors import NotAuthenticated, NotAvailable, RateExceeded
-from keyturn.broker.identity import REMEMBERED_FOR, TokenReviewer, identity_of
+from keyturn.broker.identity import VERDICTS_LAST, TokenReviewer, identity_of
 from keyturn.core.access import Identity
 from support.broker_context import broker_metrics
 from support.event_loop import turns, until
@@ -119,7 +119,7 @@ async def test_a_verdict_counts_for_some_seconds_and_no_longer():
     """A deleted pod's token must not work for longer than the API server itself remembers it."""
     world = Reviewing()
     await world.review()
-    world.time.advance(REMEMBERED_FOR - 0.1)
+    world.time.advance(VERDICTS_LAST - 0.1)
     await world.review()
     assert len(world.server.asked) == 1
     assert world.counted("remembered") == 1
@@ -221,7 +221,7 @@ async def test_without_the_api_server_nobody_is_anybody(status):
     world.server.fails_with = status
     await world.review()
 
-    world.time.advance(REMEMBERED_FOR)
+    world.time.advance(VERDICTS_LAST)
     with pytest.raises(NotAvailable):
         await world.review()
     world.server.fails_with = None

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from keyturn.broker.errors import NotAvailable
-from keyturn.broker.namespaces import REMEMBERED_FOR, NamespaceLabels
+from keyturn.broker.namespaces import LABELS_LAST, NamespaceLabels
 from keyturn.cluster import NAMESPACES
 from support.fake_api import FakeApiServer
 from support.fake_time import FakeTime
@@ -41,7 +41,7 @@ async def test_a_label_that_is_taken_away_counts_no_more_after_some_seconds():
     world = Labelled()
     await world.labels.labels("team-a")
     world.api.edit(NAMESPACES, None, "team-a", {"metadata": {"labels": {"stage": None}}})
-    world.time.advance(REMEMBERED_FOR)
+    world.time.advance(LABELS_LAST)
 
     assert await world.labels.labels("team-a") == {}
 
@@ -57,7 +57,7 @@ async def test_labels_that_cannot_be_read_are_not_guessed(status):
     """Old ones neither."""
     world = Labelled()
     await world.labels.labels("team-a")
-    world.time.advance(REMEMBERED_FOR)
+    world.time.advance(LABELS_LAST)
     world.api.fail("get", NAMESPACES, "team-a", status=status, times=1 if status else 2)
 
     with pytest.raises(NotAvailable):

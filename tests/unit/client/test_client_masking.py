@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyturn.client.masking import MASK, Masker, ValueForms
+from keyturn.client.masking import LONGEST_FORM, MASK, Masker, ValueForms
 
 
 def masked_at_once(data: bytes, forms: list[bytes], end: int | None = None) -> bytes:
@@ -59,7 +59,7 @@ def streams(draw, forms):
 
 
 @given(stream=st.one_of(streams(FORMS), streams(LONG_FORMS)))
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_however_a_stream_is_cut_it_is_masked_as_if_it_came_at_once(stream):
     """A value that a program prints in two writes is the same value."""
     forms, pieces = stream
@@ -71,7 +71,7 @@ def test_however_a_stream_is_cut_it_is_masked_as_if_it_came_at_once(stream):
 
 
 @given(stream=st.one_of(streams(FORMS), streams(LONG_FORMS)))
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_only_what_may_be_the_beginning_of_a_form_is_held_back(stream):
     """A program that asks a question and waits must have its question shown."""
     forms, pieces = stream
@@ -104,6 +104,44 @@ def test_what_is_shown_after_each_piece(forms, pieces, shown):
     masker = Masker(ValueForms(forms))
 
     assert [*(masker.feed(piece) for piece in pieces), masker.end()] == shown
+
+
+@given(
+    form=st.binary(min_size=LONGEST_FORM, max_size=4 * LONGEST_FORM), cuts=st.lists(st.integers(0, 5000), max_size=9)
+)
+@settings(max_examples=50)
+def test_a_long_form_is_one_mask_and_holds_little_back(form, cuts):
+    """A key of many lines or a whole file must neither stop the log nor take minutes."""
+    masker = Masker(ValueForms([form]))
+    came, shown = 0, b""
+
+    for piece in pieces_of(b"<" + form + b">", cuts):
+        came += len(piece)
+        shown += masker.feed(piece)
+        assert came - len(shown) < LONGEST_FORM or MASK in shown
+
+    assert shown + masker.end() == b"<" + MASK + b">"
+
+
+@pytest.mark.parametrize("size", [LONGEST_FORM, LONGEST_FORM + 1, 2 * LONGEST_FORM, 2 * LONGEST_FORM + 1])
+def test_the_parts_of_a_long_form_cover_it(size):
+    """To its last byte."""
+    form = bytes(number % 251 for number in range(size))
+
+    assert masker_output(form, b"-" + form + b"-") == b"-" + MASK + b"-"
+
+
+def masker_output(form, data):
+    masker = Masker(ValueForms([form]))
+    return masker.feed(data) + masker.end()
+
+
+def test_very_many_forms_are_found():
+    """A file of thousands of lines."""
+    forms = [b"%04x-line" % number for number in range(5000)]
+    masker = Masker(ValueForms(forms))
+
+    assert masker.feed(b"1000-line 1387-line 1388-line ") == MASK + b" " + MASK + b" 1388-line "
 
 
 def test_no_repr_shows_a_form():

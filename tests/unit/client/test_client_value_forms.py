@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.client.masking import MASK, Masker, ValueForms
+from keyturn.client.value_forms import LARGEST_ENCODED
 
 VALUES = st.one_of(st.binary(min_size=8, max_size=60), st.text(min_size=8, max_size=40).map(str.encode)).filter(
     lambda value: len(value.strip()) >= 8
@@ -131,6 +132,16 @@ def test_what_is_too_short_to_be_hidden_is_not(value):
     printed = b"a cat sat on a mat; \n\n\n\n  \t  ab"
 
     assert hidden(value, printed) == printed
+
+
+@pytest.mark.parametrize("size", [LARGEST_ENCODED, LARGEST_ENCODED + 1])
+def test_the_largest_values_are_masked_as_they_are(size):
+    """Their other forms would take longer to prepare than the command runs."""
+    value = b"canary" + b"x" * (size - 6)
+    encoded = b64encode(value[:600])[:700]
+
+    assert hidden(value, value[:2048]) == MASK
+    assert (MASK in hidden(value, encoded)) == (size <= LARGEST_ENCODED)
 
 
 def test_short_lines_of_a_long_value_are_not_masked_by_themselves():

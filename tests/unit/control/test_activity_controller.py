@@ -11,9 +11,11 @@ from keyturn.core.audit import chain_hash
 from keyturn.core.audit_chain import verify
 from keyturn.core.connection import ConnectionKey
 from keyturn.core.export_position import ExportPosition
+from keyturn.core.request import DEFAULT_CONNECTION
 from keyturn.core.vault import VaultUnavailable
 from keyturn.observe.line_sink import SinkError
-from support.connection_world import ConnectionWorld
+from support.connection_world import AccountVaults, ConnectionWorld
+from support.fake_vaults import FAKE
 from support.request_logs import FakeLog
 
 OWN = "keyturn/1.0 (operator:keyturn)"
@@ -96,6 +98,19 @@ async def test_what_the_server_remembers_is_exported_once(world):
     assert world.lines.ids == world.log.ids
     assert list(verify(world.lines.texts)) == []
     assert {each["connection"] for each in world.lines.entries} == {"team/work"}
+
+
+async def test_the_installations_own_connection_is_exported_without_a_status(world):
+    """It has no object: after a restart, its export begins again."""
+    world.log.add(3)
+    vaults = AccountVaults(world.red, "good")
+    world.connections.add(DEFAULT_CONNECTION, FAKE, vaults)
+    async with world.running():
+        await world.turn(1)
+
+    assert world.lines.ids == world.log.ids
+    assert {each["connection"] for each in world.lines.entries} == {"installation"}
+    assert world.writes() == 0
 
 
 async def test_nothing_is_read_of_a_provider_without_a_log(world):

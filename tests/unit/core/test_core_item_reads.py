@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from keyturn.core.audit import to_json
-from keyturn.core.item_reads import is_about, is_by_ids, line_of, time_of
+from keyturn.core.item_reads import is_about, is_by_ids, joined_to, line_of, time_of
 from support.audit_records import RECORD, UNKNOWN
 
 
@@ -77,6 +77,7 @@ def test_a_record_is_a_row_for_people():
         ({"actor": {"type": "token", "jti": "abc"}, "foreign": True}, "foreign token abc"),
         ({"actor": {"type": "token", "jti": "abc"}, "foreign": False}, "token abc"),
         ({"actor": {"type": "token"}, "foreign": True}, "foreign token"),
+        ({"actor": {"type": "token", "jti": "abc"}, "foreign": False, "record": RECORD.id}, "unrecorded token abc"),
         ({"actor": {"type": "token", "jti": "abc"}, "process": "operator"}, "keyturn operator"),
     ],
 )
@@ -85,9 +86,11 @@ def test_what_a_vault_says_of_others_is_named(activity, who):
     assert line_of(activity)[1] == who
 
 
-def test_a_request_of_ours_that_a_vault_has_in_its_log_counts_once():
-    """The record itself says more."""
+def test_a_request_that_a_vault_has_in_its_log_names_the_record_that_says_more():
+    """It is about the same item, whether that record exists or not."""
     activity = record() | {"kind": "activity", "record": RECORD.id}
 
-    assert not is_about(activity, ["vaults/v1/items/i1"])
-    assert is_about(activity | {"record": None}, ["vaults/v1/items/i1"])
+    assert is_about(activity, ["vaults/v1/items/i1"])
+    assert joined_to(activity) == RECORD.id
+    assert [joined_to(activity | {"record": other}) for other in (None, 7, "")] == ["", "", ""]
+    assert joined_to(record()) == ""
