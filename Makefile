@@ -89,7 +89,7 @@ kind-demo: ## try Keyturn on a new kind cluster; needs docker, kind, helm and ku
 	kubectl --context=kind-keyturn describe secret database
 
 bench: install ## measure what the README promises (UPDATE=1 writes the tables into the README, BENCH="shapes tenants" measures a part)
-	@$(BIN)/python tests/bench/run.py $(if $(UPDATE),--update-readme) $(BENCH)
+	@PYTHONPATH=tests $(BIN)/python tests/bench/run.py $(if $(UPDATE),--update-readme) $(BENCH)
 
 bench-node: install ## measure the memory of the operator's pod with 0, 1,000 and 5,000 items, on a real node
 	@$(BIN)/python -m localnode prepare

@@ -17,7 +17,7 @@ from support.patience import PATIENCE_S
 pytestmark = pytest.mark.cluster
 
 CRD = "onepassworditems.onepassword.com"
-CRDS = (CRD, "keyturnsecrets.keyturn.dev", "connections.keyturn.dev")
+CRDS = (CRD, "keyturnsecrets.keyturn.dev", "connections.keyturn.dev", "accessgrants.keyturn.dev")
 ITEM = {
     "apiVersion": "onepassword.com/v1",
     "kind": "OnePasswordItem",
@@ -135,7 +135,8 @@ def test_replicas_come_and_go(helm, local):
 def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
     """An uninstall must delete no OnePasswordItem, leave nothing of ours, and allow another installation."""
     policy = {"enabled": True, "default": ["*"]}
-    values = {"emulator": {"enabled": True}, "vaultPolicy": policy, "operator": {"replicas": 2}}
+    trial = {"emulator": {"enabled": True}, "broker": {"enabled": True}}
+    values = {**trial, "vaultPolicy": policy, "operator": {"replicas": 2}}
     helm("install", "keyturn", CHART, "--namespace=gone", "--create-namespace", values=values)
     before = ask(local)
     mine = ("get", KINDS, "--all-namespaces", "--selector=app.kubernetes.io/instance=keyturn", "--output=name")
@@ -149,6 +150,22 @@ def test_an_uninstall_keeps_what_users_made_and_nothing_else(helm, local):
     assert uid(local) == before
     helm("install", "keyturn", CHART, "--namespace=gone")
     assert uid(local) == before
+
+
+def test_an_upgrade_keeps_the_certificate_of_a_trial(helm, local):
+    """Callers trust it by a copy in their namespace, which no upgrade of the chart reaches."""
+    values = {"emulator": {"enabled": True}, "broker": {"enabled": True}}
+
+    def certificate():
+        secret = local.kubectl("get", "secret", "keyturn-broker-tls", "--namespace=kept", "--output=json").stdout
+        return json.loads(secret)["data"]
+
+    helm("install", "keyturn", CHART, "--namespace=kept", "--create-namespace", values=values)
+    before = certificate()
+    helm("upgrade", "keyturn", CHART, "--namespace=kept", values={**values, "operator": {"logLevel": "debug"}})
+
+    assert certificate() == before
+    assert set(before) == {"ca.crt", "tls.crt", "tls.key"}
 
 
 def test_a_crd_that_exists_is_taken_over_if_the_flag_is_set(helm, local):

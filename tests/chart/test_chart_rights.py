@@ -12,6 +12,7 @@ from keyturn.base.time import Time
 from keyturn.cluster import About, Access, EventPoster
 from keyturn.cluster.events import Ledger
 from keyturn.cluster.resources import (
+    ACCESS_GRANTS,
     CONNECTIONS,
     DAEMONSETS,
     DEPLOYMENTS,
@@ -144,6 +145,14 @@ async def move_to_another_kind(stage, name, values):
     await stage.holds(name, values)
 
 
+async def see_a_grant(stage):
+    """What an AccessGrant names is looked up, and its status says so; nothing else of it is the operator's affair."""
+    item = {"path": "vaults/Production/items/login", "fields": ["password"], "allow": ["read"]}
+    spec = {"to": [{"serviceAccount": "ci"}], "items": [item]}
+    await stage.cluster.create(ACCESS_GRANTS, stage.namespace, "ci", {"spec": spec}, field_manager="kubectl")
+    await stage.says("ci", "Resolved", kind=ACCESS_GRANTS)
+
+
 async def connect_and_disconnect(stage, local):
     """A Connection fills a Secret, changes while its status is written, and is deleted together with that Secret."""
     token = base64.b64encode(stage.emulator.token("all").encode()).decode()
@@ -167,6 +176,12 @@ async def connect_and_disconnect(stage, local):
     await stage.says("work", "Connected", kind=CONNECTIONS)
     await stage.cluster.delete(CONNECTIONS, stage.namespace, "work")
     await stage.has_no_secret("through")
+
+
+async def serve_connections_and_grants(stage, local):
+    """The kinds that request no Secret."""
+    await see_a_grant(stage)
+    await connect_and_disconnect(stage, local)
 
 
 async def restarted(stage, resource):
@@ -223,7 +238,7 @@ async def test_each_right_is_used_and_none_is_missing(helm, guarded, account, st
 
     await move_to_another_kind(stage, "login", {"password": "second"})
 
-    await connect_and_disconnect(stage, guarded)
+    await serve_connections_and_grants(stage, guarded)
 
     # An item to be left alone, one that is not there, and the end of one.
     stage.put_item("frozen", tags=[names.IGNORE_TAG])

@@ -19,7 +19,7 @@ from keyturn.broker.errors import (
     UnreadableRequest,
     of_vault,
 )
-from keyturn.broker.identity import REMEMBERED_FOR
+from keyturn.broker.identity import VERDICTS_LAST
 from keyturn.broker.opened_item import OpenedItem
 from keyturn.broker.recording import LISTING, BrokerCall, Recorder, Subject
 from keyturn.broker.services import Services
@@ -309,7 +309,7 @@ class FieldReader:
             StaleRights: a right that the caller had before has ended or changed. Asked again, it gets what it may have now.
             BrokerError: its token is not accepted any more, or nobody knows now whether it is.
         """
-        if call.review is not None and self._time.monotonic() - call.began > REMEMBERED_FOR:
+        if call.review is not None and self._time.monotonic() - call.began > VERDICTS_LAST:
             await call.review()
         now = await self._catalogs.known(call.identity)
         if now.served != catalog.served and not all(each in now.served for each in catalog.served):
