@@ -127,6 +127,8 @@ class Guard:
 
     async def _try_to_answer(self, scope: MutableMapping[str, Any], body: _Body, answer: _Answer) -> int:
         """Have the application answer. Returns the status to answer with in its place; 0 if it did."""
+        if body.has_two_lengths:
+            return UnreadableRequest.status
         if body.announced > LONGEST_BODY:
             return TooManyBytes.status
         try:
@@ -175,6 +177,8 @@ class _Body:
 
     Attributes:
         announced: bytes that it will have, by its headers; 0 if they do not say.
+        has_two_lengths: whether the headers also say that it ends by itself. A proxy may believe the other one, so that it would take
+            the end of this body for the next request.
     """
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive) -> None:
@@ -186,6 +190,7 @@ class _Body:
         self._over = False
         self._until: float | None = None
         self.announced = int(headers.get(b"content-length", b"0"))
+        self.has_two_lengths = headers.keys() >= {b"content-length", b"transfer-encoding"}
 
     async def receive(self) -> Message:
         """See ASGI."""
