@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from keyturn.base.errors import translated
+from keyturn.broker.answer_room import AnswerRoom
 from keyturn.broker.catalog import Catalog, Catalogs, FoundItem
 from keyturn.broker.errors import (
     ActionNotGranted,
@@ -15,7 +16,6 @@ from keyturn.broker.errors import (
     BrokerError,
     NotThere,
     StaleRights,
-    TooManyBytes,
     UnreadableRequest,
     of_vault,
 )
@@ -33,9 +33,6 @@ from keyturn.core.shape_errors import ShapeError
 from keyturn.core.vault import Field, FieldKind, VaultError
 
 _T = TypeVar("_T")
-
-LARGEST_ANSWER: Final = 10 << 20
-"""Bytes of all values and files of one answer."""
 
 _AT_ONCE: Final = 8
 """Items that one request has fetched at the same time."""
@@ -68,23 +65,6 @@ class _Taken(Generic[_T]):
     answer: _T = field(repr=False)
     fields: Sequence[Field] = field(repr=False)
     missed: BrokerError | None = None
-
-
-@dataclass(slots=True)
-class _Room:
-    """Bytes that still fit into an answer."""
-
-    left: int = LARGEST_ANSWER
-
-    def take(self, size: int) -> None:
-        """Take some of them.
-
-        Raises:
-            TooManyBytes: there are not so many left.
-        """
-        if size > self.left:
-            raise TooManyBytes(f"this is more than the {LARGEST_ANSWER >> 20} MiB that one answer may have")
-        self.left -= size
 
 
 class FieldReader:
@@ -122,12 +102,12 @@ class FieldReader:
                     answers[number] = refusals.setdefault(error.reason, error)
         for error in refusals.values():
             await self._recorder.refused(call, error)
-        places, room = asyncio.Semaphore(_AT_ONCE), _Room()
+        places = asyncio.Semaphore(_AT_ONCE)
 
         async def read_item(found: FoundItem, numbers: Sequence[int]) -> None:
             asked = [references[number] for number in numbers]
             async with places:
-                read = await self._read_item(call, catalog, found, asked, room)
+                read = await self._read_item(call, catalog, found, asked)
             for number, answer in zip(numbers, read, strict=True):
                 answers[number] = answer
 
@@ -177,7 +157,7 @@ class FieldReader:
 
         async def take(opened: OpenedItem) -> _Taken[bytes]:
             for each in opened.files(file):
-                return _Taken(await self._bytes(opened, each, _Room()), [each])
+                return _Taken(await self._bytes(opened, each, call.room), [each])
             raise NotThere
 
         return await self._open(call, *await self._by_ids(call, vault, item), take)
@@ -203,7 +183,7 @@ class FieldReader:
                 raise error
 
     async def _read_item(
-        self, call: BrokerCall, catalog: Catalog, found: FoundItem, references: Sequence[SecretReference], room: _Room
+        self, call: BrokerCall, catalog: Catalog, found: FoundItem, references: Sequence[SecretReference]
     ) -> Sequence[ReferenceValue | BrokerError]:
         """What several references to one item mean.
 
@@ -217,7 +197,7 @@ class FieldReader:
             for reference in references:
                 try:
                     meant = self._meant(call, catalog, opened, fields, reference)
-                    answers.append(await self._value(opened, meant, reference, room))
+                    answers.append(await self._value(opened, meant, reference, call.room))
                 except BrokerError as error:
                     missed = missed or error
                     answers.append(error)
@@ -253,7 +233,9 @@ class FieldReader:
                 raise ActionNotGranted
         raise NotThere
 
-    async def _value(self, opened: OpenedItem, meant: Field, reference: SecretReference, room: _Room) -> ReferenceValue:
+    async def _value(
+        self, opened: OpenedItem, meant: Field, reference: SecretReference, room: AnswerRoom
+    ) -> ReferenceValue:
         revision = opened.item.ref.revision
         if meant.kind is FieldKind.FILE and reference.attribute != ONE_TIME_PASSWORD:
             return ReferenceValue(await self._bytes(opened, meant, room), revision, is_file=True)
@@ -324,7 +306,7 @@ class FieldReader:
         whole, upstream = await self._upstream.item(errand, found)
         return OpenedItem(found, whole, visible(whole, decision.fields), decision, errand, upstream)
 
-    async def _bytes(self, opened: OpenedItem, file: Field, room: _Room) -> bytes:
+    async def _bytes(self, opened: OpenedItem, file: Field, room: AnswerRoom) -> bytes:
         """The bytes of a file that is granted, if they fit into the answer."""
         room.take(file.size or 0)
         limit = room.left if file.size is None else file.size
