@@ -27,7 +27,7 @@ class Serving:
 
     Attributes:
         held: while it is not set, no request is answered.
-        begun: how many requests have reached the application.
+        begun: how many requests have reached the application. It answers `/early` without reading the body.
     """
 
     def __init__(self):
@@ -40,7 +40,7 @@ class Serving:
 
     async def _app(self, scope, receive, send):
         self.begun += 1
-        body, more = b"", True
+        body, more = b"", scope["path"] != "/early"
         while more:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
@@ -62,6 +62,9 @@ class Serving:
 
     async def has_begun(self):
         assert self.begun
+
+    async def nobody_is_there(self):
+        assert not len(self.server.clients)
 
     async def connect(self, context=None):
         name = "localhost" if context is not None else None
@@ -159,6 +162,31 @@ async def test_what_is_no_http_is_refused(serving, request_):
     status, body = await serving.ask(request_)
     assert status == 400
     assert b"bad_request" in body
+
+
+@pytest.mark.parametrize("path", [b"/", b"/early"])
+async def test_a_body_that_is_no_http_is_refused(serving, path, caplog):
+    """Nothing more is answered then, it is no defect of ours, and the connection ends although the client keeps it open."""
+    reader, writer = await serving.connect()
+    writer.write(b"POST " + path + b" HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\nno length\r\n\r\n")
+    assert (await answer_of(reader))[0] == 400
+    assert await reader.read() == b""
+    await eventually(serving.nobody_is_there)
+    assert "broker" not in caplog.text
+    writer.close()
+
+
+@pytest.mark.parametrize("path", [b"/", b"/early"])
+async def test_a_body_of_two_lengths_is_refused(serving, path):
+    """What stands between the client and us may believe the other length, and take the rest for a request of another client."""
+    reader, writer = await serving.connect()
+    hidden = b"GET /hidden HTTP/1.1\r\nHost: b\r\n\r\n"
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: b\r\nContent-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n"
+    writer.write(head % (5 + len(hidden)) + b"0\r\n\r\n" + hidden)
+    assert (await answer_of(reader))[0] == 400
+    assert await reader.read() == b""
+    assert serving.begun == 0
+    writer.close()
 
 
 async def test_a_body_may_come_in_pieces(serving):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 from keyturn.base.time import Time
 from keyturn.broker.errors import NoConnection, NotThere
@@ -66,6 +66,7 @@ class Catalog:
         served: the grants that apply to it, with what serves each.
         grants: the same with the items that they mean now.
         items: those items, each once, in the order of their names.
+        by_name: the same by their ids and titles, in any case: only these can fit a name.
         unknown: how many paths of grants stand for nothing that is listed.
         error: why the vaults could not be asked about one of these; None if they could, or were not.
     """
@@ -73,14 +74,31 @@ class Catalog:
     served: tuple[ServedGrant, ...]
     grants: tuple[ResolvedGrant, ...]
     items: tuple[FoundItem, ...]
+    by_name: Mapping[str, Sequence[FoundItem]] = field(repr=False)
     unknown: int = 0
     error: VaultError | None = None
+
+    @classmethod
+    def of(
+        cls,
+        served: tuple[ServedGrant, ...],
+        grants: tuple[ResolvedGrant, ...],
+        found: Mapping[ItemKey, FoundItem],
+        unknown: int = 0,
+    ) -> Self:
+        """A catalog of these grants and the items that they mean."""
+        items = tuple(found[key] for key in sorted(found))
+        by_name: defaultdict[str, list[FoundItem]] = defaultdict(list)
+        for each in items:
+            for name in {_folded(each.key.item), _folded(each.resolved.ref.title)}:
+                by_name[name].append(each)
+        return cls(served, grants, items, dict(by_name), unknown)
 
     def named(self, reference: SecretReference) -> Sequence[FoundItem]:
         """The items that a secret reference may mean: those that it fits best. Nothing else is looked at."""
         best: list[FoundItem] = []
         least: int | None = None
-        for found in self.items:
+        for found in self.by_name.get(_folded(reference.item), ()):
             if reference.connection in {"", found.key.connection}:
                 vault = _fit(reference.vault, found.vault.id, found.vault.title)
                 item = _fit(reference.item, found.key.item, found.resolved.ref.title)
@@ -211,7 +229,7 @@ class Catalogs:
                 if found is not None and is_clear:
                     items.setdefault(found.key, found)
             grants.append(ResolvedGrant(each.grant, tuple(resolved)))
-        return Catalog(served, tuple(grants), tuple(items[key] for key in sorted(items)), unknown)
+        return Catalog.of(served, tuple(grants), items, unknown)
 
 
 def _find(connection: Connection, granted: GrantedItem) -> FoundItem | None:
@@ -224,6 +242,11 @@ def _find(connection: Connection, granted: GrantedItem) -> FoundItem | None:
     if vault is None:
         return None
     return FoundItem(ItemKey(connection.name, resolved.scope, resolved.ref.id), connection, resolved, vault)
+
+
+def _folded(name: str) -> str:
+    """Equal for all names that fit each other in any way."""
+    return normalized(name).casefold()
 
 
 def _is_exact(name: str, identifier: str, title: str) -> bool:

@@ -31,10 +31,13 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 BODY_WITHIN: Final = 10.0
-"""Seconds in which the whole body must come, from its first part on."""
+"""Seconds in which the whole body must come, from when the application asks for it."""
 
 _DRAINED: Final = 8 * LONGEST_BODY
 """Bytes that are read and dropped of a body that is too long, so that its sender comes to read the answer."""
+
+DRAINED_WITHIN: Final = 2.0
+"""Seconds for which that is done. Nobody knows who sends it, and meanwhile it keeps the place of another client."""
 
 _REFUSALS = {
     each.status: each
@@ -124,6 +127,8 @@ class Guard:
 
     async def _try_to_answer(self, scope: MutableMapping[str, Any], body: _Body, answer: _Answer) -> int:
         """Have the application answer. Returns the status to answer with in its place; 0 if it did."""
+        if body.has_two_lengths:
+            return UnreadableRequest.status
         if body.announced > LONGEST_BODY:
             return TooManyBytes.status
         try:
@@ -172,6 +177,8 @@ class _Body:
 
     Attributes:
         announced: bytes that it will have, by its headers; 0 if they do not say.
+        has_two_lengths: whether the headers also say that it ends by itself. A proxy may believe the other one, so that it would take
+            the end of this body for the next request.
     """
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive) -> None:
@@ -181,14 +188,18 @@ class _Body:
         self._waits = b"expect" in headers
         self._length = 0
         self._over = False
+        self._until: float | None = None
         self.announced = int(headers.get(b"content-length", b"0"))
+        self.has_two_lengths = headers.keys() >= {b"content-length", b"transfer-encoding"}
 
     async def receive(self) -> Message:
         """See ASGI."""
         if self._over:
             return await self._receive()
+        if self._until is None:
+            self._until = asyncio.get_running_loop().time() + BODY_WITHIN
         try:
-            async with asyncio.timeout(BODY_WITHIN):
+            async with asyncio.timeout_at(self._until):
                 message = await self._receive()
         except TimeoutError:
             raise _Ended(RequestTimeout.status) from None
@@ -203,7 +214,7 @@ class _Body:
         if self._waits:
             return
         try:
-            async with asyncio.timeout(BODY_WITHIN):
+            async with asyncio.timeout(DRAINED_WITHIN):
                 while not self._over and self._length <= _DRAINED:
                     message = await self._receive()
                     self._length += len(message.get("body", b""))

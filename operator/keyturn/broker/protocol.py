@@ -100,9 +100,10 @@ class BoundedProtocol(H11Protocol):
             self._expect_headers()
         # h11 only counts headers that are not complete yet, and one piece of data may hold very long ones.
         for start in range(0, len(data), _SLICE):
-            if self._refused:
-                return
-            super().data_received(data[start : start + _SLICE])
+            if not self._refused:
+                super().data_received(data[start : start + _SLICE])
+        if self._refused:
+            return
         if self._is_busy():
             self._headers_came()
             if not self._client.busy:
@@ -121,6 +122,10 @@ class BoundedProtocol(H11Protocol):
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         self._headers_came()
         self._refused = True
+        if self._is_busy():
+            # It was the body of a request, to which nothing more can be answered.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             headers, body = refusal(status)
             for event in (

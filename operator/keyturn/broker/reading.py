@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from keyturn.base.errors import translated
+from keyturn.broker.answer_room import AnswerRoom
 from keyturn.broker.catalog import Catalog, Catalogs, FoundItem
 from keyturn.broker.errors import (
     ActionNotGranted,
@@ -15,7 +16,6 @@ from keyturn.broker.errors import (
     BrokerError,
     NotThere,
     StaleRights,
-    TooManyBytes,
     of_vault,
 )
 from keyturn.broker.identity import VERDICTS_LAST
@@ -31,9 +31,6 @@ from keyturn.core.secret_references import SecretReference
 from keyturn.core.vault import Field, FieldKind, VaultError
 
 _T = TypeVar("_T")
-
-LARGEST_ANSWER: Final = 10 << 20
-"""Bytes of one file, and of all files of one answer."""
 
 _AT_ONCE: Final = 8
 """Items that one request has fetched at the same time."""
@@ -52,13 +49,6 @@ class _Taken(Generic[_T]):
     answer: _T = field(repr=False)
     fields: Sequence[Field] = field(repr=False)
     missed: BrokerError | None = None
-
-
-@dataclass(slots=True)
-class _Room:
-    """Bytes of files that still fit into an answer."""
-
-    left: int = LARGEST_ANSWER
 
 
 class FieldReader:
@@ -96,12 +86,12 @@ class FieldReader:
                     answers[number] = refusals.setdefault(error.reason, error)
         for error in refusals.values():
             await self._recorder.refused(call, error)
-        places, room = asyncio.Semaphore(_AT_ONCE), _Room()
+        places = asyncio.Semaphore(_AT_ONCE)
 
         async def read_item(found: FoundItem, numbers: Sequence[int]) -> None:
             asked = [references[number] for number in numbers]
             async with places:
-                read = await self._read_item(call, catalog, found, asked, room)
+                read = await self._read_item(call, catalog, found, asked)
             for number, answer in zip(numbers, read, strict=True):
                 answers[number] = answer
 
@@ -151,7 +141,7 @@ class FieldReader:
 
         async def take(opened: OpenedItem) -> _Taken[bytes]:
             for each in opened.files(file):
-                return _Taken(await self._bytes(opened, each, _Room()), [each])
+                return _Taken(await self._bytes(opened, each, call.room), [each])
             raise NotThere
 
         return await self._open(call, *await self._by_ids(call, vault, item), take)
@@ -177,7 +167,7 @@ class FieldReader:
                 raise error
 
     async def _read_item(
-        self, call: BrokerCall, catalog: Catalog, found: FoundItem, references: Sequence[SecretReference], room: _Room
+        self, call: BrokerCall, catalog: Catalog, found: FoundItem, references: Sequence[SecretReference]
     ) -> Sequence[ReferenceValue | BrokerError]:
         """What several references to one item mean.
 
@@ -191,7 +181,7 @@ class FieldReader:
             for reference in references:
                 try:
                     meant = self._meant(call, catalog, opened, fields, reference)
-                    answers.append(await self._value(opened, meant, reference, room))
+                    answers.append(await self._value(opened, meant, reference, call.room))
                 except BrokerError as error:
                     missed = missed or error
                     answers.append(error)
@@ -228,11 +218,15 @@ class FieldReader:
                     raise ActionNotGranted
         raise NotThere
 
-    async def _value(self, opened: OpenedItem, meant: Field, reference: SecretReference, room: _Room) -> ReferenceValue:
+    async def _value(
+        self, opened: OpenedItem, meant: Field, reference: SecretReference, room: AnswerRoom
+    ) -> ReferenceValue:
         revision = opened.item.ref.revision
         if means_bytes(reference, meant):
             return ReferenceValue(await self._bytes(opened, meant, room), revision, is_file=True)
-        return ReferenceValue(value_text(reference, meant, now=self._time.now()), revision)
+        data = value_text(reference, meant, now=self._time.now())
+        room.take(len(data))
+        return ReferenceValue(data, revision)
 
     async def _open(
         self,
@@ -291,15 +285,13 @@ class FieldReader:
         whole, upstream = await self._upstream.item(errand, found)
         return OpenedItem(found, whole, visible(whole, decision.fields), decision, errand, upstream)
 
-    async def _bytes(self, opened: OpenedItem, file: Field, room: _Room) -> bytes:
+    async def _bytes(self, opened: OpenedItem, file: Field, room: AnswerRoom) -> bytes:
         """The bytes of a file that is granted, if they fit into the answer."""
-        if (file.size or 0) > room.left:
-            raise TooManyBytes(f"the file is larger than the {LARGEST_ANSWER >> 20} MiB that one answer may have")
-        room.left -= file.size or 0
+        room.take(file.size or 0)
         limit = room.left if file.size is None else file.size
         data = await self._upstream.file(opened.errand, opened.found.connection, opened.whole.ref, file, limit=limit)
         if file.size is None:
-            room.left -= len(data)
+            room.take(len(data))
         return data
 
     async def _conclude(self, call: BrokerCall, opened: OpenedItem, taken: _Taken[_T], action: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from keyturn.base.ulid import RANDOM_BYTES, ulid
+from keyturn.broker.answer_room import AnswerMemory, AnswerRoom
 from keyturn.broker.errors import AuditUnavailable, BrokerError
 from keyturn.broker.services import Services
 from keyturn.core.access import Identity
@@ -31,6 +32,7 @@ class BrokerCall:
         caller: as records name it.
         door: that it came to.
         began: monotonic time.
+        room: for the answer.
         review: says once more who the caller is, or raises a `BrokerError`; None if nobody knew it.
     """
 
@@ -38,6 +40,7 @@ class BrokerCall:
     caller: AuditCaller
     door: Door
     began: float
+    room: AnswerRoom = field(repr=False, compare=False)
     review: Callable[[], Awaitable[Identity]] | None = field(default=None, repr=False, compare=False)
 
 
@@ -126,7 +129,8 @@ class Recorder:
         Raises:
             AuditUnavailable: the caller must be told this instead.
         """
-        call = BrokerCall(Identity("", ""), caller, door, self._time.monotonic())
+        nothing = AnswerRoom(AnswerMemory())
+        call = BrokerCall(Identity("", ""), caller, door, self._time.monotonic(), nothing)
         outcome = RecordOutcome.DENIED if error.status == 401 else RecordOutcome.FAILED
         await self._write(call, "authenticate", outcome, error.reason, NOTHING, record_id=self.new_id())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -73,11 +74,8 @@ class ValueFiles:
         return path
 
     def remove(self) -> None:
-        """Remove them all."""
-        with suppress(OSError):
-            for path in self._folder.iterdir():
-                path.unlink()
-            self._folder.rmdir()
+        """Remove them all, with whatever the command has put beside them."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def usual_folders(environment: Mapping[str, str]) -> list[Path]:

@@ -180,3 +180,11 @@ async def test_activity_is_the_callers_own(world):
         assert (await get(web, "/v1/activity"))[0]["result"] == "DENY"
         assert (await client.get("/v1/activity?offset=9")).headers["content-range"] == "0-0/1"
         assert (await client.get("/v1/activity?limit=x")).status_code == 400
+
+
+async def test_of_a_long_user_agent_the_beginning_is_remembered(world):
+    """A thousand records are kept in memory, and a header may have 64 KiB."""
+    async with world.running(), world.client(**{"User-Agent": "x" * 60_000}) as client:
+        await client.get(f"{V}/items/a")
+        (entry,) = await get(client, "/v1/activity")
+    assert len(entry["actor"]["userAgent"]) <= 1024

@@ -146,12 +146,35 @@ async def test_a_body_without_end_is_not_read_for_ever():
 
 
 async def test_a_body_that_does_not_come_is_given_up(monkeypatch):
-    """Whoever sends a byte now and then keeps nothing waiting."""
+    """Its sender is told so."""
     monkeypatch.setattr(guard, "BODY_WITHIN", 0.01)
     sent = await Guarded(answer).ask(part(1), hangs=True)
 
     assert sent[0]["status"] == 408
     assert b'"request_timeout"' in sent[1]["body"]
+
+
+async def test_a_body_that_comes_byte_by_byte_is_given_up(monkeypatch):
+    """Whoever sends a byte now and then keeps nothing waiting: the whole body has that time."""
+    monkeypatch.setattr(guard, "BODY_WITHIN", 0.1)
+    monkeypatch.setattr(guard, "DEADLINE", 2.0)
+    world = Guarded(answer)
+
+    async def receive():
+        await asyncio.sleep(0.01)
+        return part(1)
+
+    await world.guard(GET, receive, world.send)
+    assert world.sent[0]["status"] == 408
+
+
+async def test_nobody_is_waited_for_long_who_announces_too_much(monkeypatch):
+    """It needs no token to do that, and would keep a place that others need."""
+    monkeypatch.setattr(guard, "DRAINED_WITHIN", 0.01)
+    headers = [(b"content-length", str(LONGEST_BODY + 1).encode())]
+    async with asyncio.timeout(guard.BODY_WITHIN / 2):
+        sent = await Guarded(answer).ask(part(1), hangs=True, headers=headers)
+    assert sent[0]["status"] == 413
 
 
 async def test_a_request_that_takes_too_long_is_answered(monkeypatch):

@@ -275,6 +275,49 @@ async def test_files_that_do_not_fit_into_an_answer(world):
     assert world.vaults.asked == ["item a", "file one"]
 
 
+async def test_texts_that_do_not_fit_into_an_answer(world):
+    """A hundred references to one large note would fill the memory that everybody's answers need."""
+    world.vaults.fields["a"] = (field("note", "x" * (4 << 20)),)
+    async with world.running() as client:
+        note = "op://Prod/db/note"
+        answers = await resolve(client, note, note, note, "op://Prod/db/nothing")
+    assert [len(each) > 1000 or each for each in answers] == [True, True, "too_large", "not_found"]
+
+
+async def test_answers_that_nobody_reads_do_not_fill_the_memory(world):
+    """A client may be slow, or mean: its answer stays in memory. What is small is answered all the same."""
+    world.vaults.attach("a", "big", b"x" * (10 << 20))
+    reads, answers = asyncio.Event(), []
+
+    async def ask(path):
+        async def receive():
+            return {"type": "http.request"}
+
+        async def send(message):
+            answers.append(message.get("status"))
+            await reads.wait()
+
+        token = f"Bearer {world.token()}".encode()
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "query_string": b"",
+            "headers": [(b"authorization", token)],
+        }
+        await world.app(scope, receive, send)
+
+    big = "/v1/vaults/v/items/a/files/big/content"
+    async with world.running() as client:
+        slow = [asyncio.ensure_future(ask(big)) for _ in range(6)]
+        await until(lambda: len(answers) == 6)
+        assert sorted(answers) == [200] * 4 + [503] * 2
+        assert await resolve(client, DB) == ["secret of a"]
+        reads.set()
+        await asyncio.gather(*slow)
+        assert (await client.get(big)).status_code == 200
+
+
 async def test_a_name_that_two_fields_have(world):
     """Nothing chooses between them."""
     world.vaults.fields["a"] += (field("key", "1", section="x"), field("key", "2", section="y"))

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from keyturn.client import private_files
 from keyturn.client.command import run_client
 from keyturn.client.private_files import ValueFiles, write_private
 from support.stub_broker import TOKEN, StubBroker
@@ -163,6 +164,19 @@ def test_no_file_is_made_without_a_folder_in_memory(tmp_path):
     """Rather no file than one on a disk."""
     with pytest.raises(Exception, match="no folder in memory"):
         ValueFiles([tmp_path / "nowhere"])
+
+
+def test_whatever_the_command_has_put_beside_them_they_go(tmp_path, monkeypatch):
+    """Tools make locks and copies beside a file, also as folders."""
+    monkeypatch.setattr(private_files, "is_in_memory", lambda *_: True)
+    files = ValueFiles([tmp_path])
+    value = files.add("KEY", b"canary-value")
+    (value.parent / "A.lock" / "inner").mkdir(parents=True)
+    (value.parent / "A.lock" / "copy").write_bytes(value.read_bytes())
+
+    files.remove()
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_half_a_file_is_never_seen(tmp_path, monkeypatch):

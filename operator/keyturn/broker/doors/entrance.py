@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import closing
 from functools import partial
 from typing import Final
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from keyturn.base.log import log_defect
+from keyturn.broker.answer_room import AnswerMemory, AnswerRoom
 from keyturn.broker.doors.problems import Problem
 from keyturn.broker.errors import BrokerError, MethodNotAllowed, NotAuthenticated
 from keyturn.broker.recording import BrokerCall, Recorder
@@ -23,6 +25,9 @@ Handler = Callable[[BrokerCall, Request], Awaitable[Response]]
 
 READ_METHODS: Final = frozenset({"GET", "HEAD"})
 """The methods of a request that changes nothing."""
+
+_LONGEST_AGENT: Final = 1024
+"""Characters of a user agent: the last records stay in memory, and a header may be much longer."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,16 +45,26 @@ class Entrance:
         self._limits = services.limits
         self._time = services.time
         self._recorder = recorder
+        self._memory = AnswerMemory()
 
-    async def admit(self, request: Request, door: Door) -> BrokerCall:
+    def room(self) -> AnswerRoom:
+        """Room for one answer."""
+        return AnswerRoom(self._memory)
+
+    async def admit(self, request: Request, door: Door, room: AnswerRoom) -> BrokerCall:
         """The call that a request is.
+
+        Args:
+            request: of somebody.
+            door: that it came to.
+            room: for its answer.
 
         Raises:
             BrokerError: nobody knows the caller, or it asks too often.
         """
         began = self._time.monotonic()
         ip = request.client.host if request.client else ""
-        agent = request.headers.get("user-agent", "")
+        agent = request.headers.get("user-agent", "")[:_LONGEST_AGENT]
         try:
             review = partial(self._reviewer.review, _token(request), address=ip)
             identity = await review()
@@ -57,7 +72,7 @@ class Entrance:
             await self._recorder.unknown(AuditCaller(ip=ip, user_agent=agent), door, error)
             raise
         self._limits.take(identity)
-        return BrokerCall(identity, AuditCaller.known(identity, ip=ip, user_agent=agent), door, began, review)
+        return BrokerCall(identity, AuditCaller.known(identity, ip=ip, user_agent=agent), door, began, room, review)
 
 
 class Endpoint:
@@ -88,12 +103,13 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        response = await self._answer(Request(scope, receive))
-        await response(scope, receive, send)
+        with closing(self._entrance.room()) as room:
+            response = await self._answer(Request(scope, receive), room)
+            await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, room: AnswerRoom) -> Response:
         try:
-            call = await self._entrance.admit(request, self._door)
+            call = await self._entrance.admit(request, self._door, room)
             if request.method not in self._methods:
                 raise MethodNotAllowed
             return await self._handler(call, request)

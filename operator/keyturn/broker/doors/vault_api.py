@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from keyturn.broker.errors import BrokerError, NoConnection, NotAvailable, Recon
 from keyturn.broker.flights import Flights
 from keyturn.broker.recording import LISTING, BrokerCall, Recorder
 from keyturn.control.connections.connection import Connection, Connections
+from keyturn.core.access import ItemKey
 from keyturn.core.access_grant import ALL_FIELDS
 from keyturn.core.vault import VaultError
 
@@ -61,7 +63,8 @@ class VaultApi:
         if "url" in request.query_params:
             shown = [each for each in shown if any(_same_site(host, other) for other in _hosts(each))]
         await self._recorder.listed(call)
-        return json_answer([_form(each, catalog) for each in shown])
+        granted = _granted_fields(catalog)
+        return json_answer([_form(each, granted) for each in shown])
 
     async def sync(self, call: BrokerCall, _: Request) -> Response:
         """`POST /v1/vault/items/sync`: have the vaults listed now, and say what changed for the caller."""
@@ -132,17 +135,20 @@ def _summary(before: Catalog, after: Catalog) -> Mapping[str, int]:
     }
 
 
-def _form(found: FoundItem, catalog: Catalog) -> Mapping[str, Any]:
+def _granted_fields(catalog: Catalog) -> Mapping[ItemKey, set[str]]:
+    """The names of fields that grants give of each item."""
+    found: defaultdict[ItemKey, set[str]] = defaultdict(set)
+    for resolved in catalog.grants:
+        for granted, key in resolved.items:
+            if key is not None:
+                found[key].update(name for name in granted.fields if name != ALL_FIELDS)
+    return found
+
+
+def _form(found: FoundItem, granted: Mapping[ItemKey, set[str]]) -> Mapping[str, Any]:
     """An item as such services show it. Its fields are those that grants name: nothing is fetched for a list."""
     key, ref = found.key, found.resolved.ref
-    fields = sorted({
-        name
-        for resolved in catalog.grants
-        for granted, its in resolved.items
-        if its == key
-        for name in granted.fields
-        if name != ALL_FIELDS
-    })  # fmt: skip
+    fields = sorted(granted.get(key, ()))
     return {
         "itemId": f"cred:{key.connection}:{key.vault}:{key.item}",
         "connectionId": key.connection,
