@@ -88,6 +88,7 @@ class BrokerWorld:
         vaults: of the installation's connection.
         known: the Connections of the cluster.
         audit: what was recorded.
+        connections_age: seconds since the Connections were seen.
     """
 
     def __init__(self, *, installation: bool = True) -> None:
@@ -96,6 +97,7 @@ class BrokerWorld:
         self.api.serve(ACCESS_GRANTS)
         self.known: dict[ConnectionKey, ConnectionSpec] = {}
         self.audit = KeptRecords()
+        self.connections_age = 0.0
         self.vaults = FakeVaults()
         context = broker_context(self.api, time=self.time, provider=FAKE)
         metrics = broker_metrics(self.time)
@@ -109,6 +111,7 @@ class BrokerWorld:
             reviewer=TokenReviewer(self.api, metrics=metrics, time=self.time, random=bytes),
             grants=self.grants,
             connections=self.connections,
+            connections_age=lambda _: self.connections_age,
             namespaces=labels,
             audit=self.audit,
             limits=Limits(time=self.time),

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from keyturn.base.time import Time
-from keyturn.broker.errors import NoConnection, NotThere
-from keyturn.broker.grants import Grants
-from keyturn.broker.namespaces import NamespaceLabels
-from keyturn.control.connections.connection import Connection, Connections
+from keyturn.broker.errors import NoConnection, NotThere, StaleRights
+from keyturn.broker.grants import STALE_AFTER
+from keyturn.broker.services import Services
+from keyturn.control.connections.connection import Connection
 from keyturn.control.connections.index import ResolvedItem
 from keyturn.core.access import Identity, ItemKey, ResolvedGrant
 from keyturn.core.access_grant import AccessGrant, GrantedItem
@@ -137,17 +136,15 @@ class Catalogs:
     """Makes the catalog of an identity. It is made anew for each request if anything of it may differ: rights end at once.
 
     Args:
-        grants: of the cluster.
-        connections: where items come from.
-        namespaces: whose labels may decide which connection may be used.
-        time: of listings, and at which grants expire.
+        services: of the process.
     """
 
-    def __init__(self, grants: Grants, connections: Connections, namespaces: NamespaceLabels, *, time: Time) -> None:
-        self._grants = grants
-        self._connections = connections
-        self._namespaces = namespaces
-        self._time = time
+    def __init__(self, services: Services) -> None:
+        self._grants = services.grants
+        self._connections = services.connections
+        self._connections_age = services.connections_age
+        self._namespaces = services.namespaces
+        self._time = services.time
         # Of those that asked last: one may be granted thousands of items, and ask twenty times a second.
         self._remembered: OrderedDict[tuple[str, str], _Remembered] = OrderedDict()
 
@@ -197,8 +194,16 @@ class Catalogs:
         return await self.completed(await self.known(identity))
 
     async def _serving(self, grant: AccessGrant) -> str:
-        """The connection that serves a grant now; empty if none does. The consent of its owner is checked at each use."""
+        """The connection that serves a grant now; empty if none does. The consent of its owner is checked at each use.
+
+        Raises:
+            StaleRights: nobody knows which Connections there are, so that another vault might stand in for that of the grant.
+        """
         namespace, ref = grant.key.namespace, grant.connection_ref
+        if self._connections_age(namespace if ref is None else ref.namespace) > STALE_AFTER:
+            raise StaleRights(
+                "the Connections of the cluster have not been seen for a minute, so nobody has rights now"
+            )
         known, installation = self._connections.known, self._connections.get(DEFAULT_CONNECTION) is not None
         found = serving(Consumer(namespace), ref, known=known, installation=installation)
         if found.by_labels:

@@ -20,7 +20,7 @@ from keyturn.core.serving import Consumer, serving
 STALE_AFTER: Final = 60.0
 """Seconds without a sign of life of the watch after which nobody has rights: a grant may have been revoked meanwhile."""
 
-_LIFETIME = 20
+WATCH_LIFETIME: Final = 20
 """Seconds for which a watch stays open at most. Its end and the next beginning are signs of life, and come more often than bookmarks."""
 
 _LONGEST_STILL = 300.0
@@ -59,7 +59,7 @@ class Grants:
             ACCESS_GRANTS,
             projection_of(read_access_grant),
             watches=len(namespaces),
-            lifetime=_LIFETIME,
+            lifetime=WATCH_LIFETIME,
             time=context.time,
         )
         self._informer = Informer(

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from keyturn.broker.grants import Grants
+from keyturn.broker.grants import WATCH_LIFETIME, Grants
 from keyturn.broker.identity import TokenReviewer
 from keyturn.broker.limits import Limits
 from keyturn.broker.namespaces import NamespaceLabels
@@ -53,7 +53,7 @@ class Broker:
         self._metrics = metrics
         time = context.time
         labels = NamespaceLabels(context.cluster, time=time)
-        self._objects = ConnectionObjects(context)
+        self._objects = ConnectionObjects(context, lifetime=WATCH_LIFETIME)
         installed = settings.shared.provider if vaults is not None else None
         self._grants = Grants(
             context,
@@ -73,6 +73,7 @@ class Broker:
             reviewer=TokenReviewer(context.cluster, metrics=metrics, time=time, random=secrets.token_bytes),
             grants=self._grants,
             connections=self._connections,
+            connections_age=self._objects.age,
             namespaces=labels,
             audit=audit,
             limits=Limits(time=time),

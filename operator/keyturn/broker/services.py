@@ -37,6 +37,7 @@ class Services:
         grants: the AccessGrants of the cluster.
         connections: to the vaults; `connections.known` are the Connections of the cluster, and the installation's own, if there is
             one, has the name `core.request.DEFAULT_CONNECTION`.
+        connections_age: seconds since all Connections of a namespace were surely known.
         namespaces: reads the labels of a namespace, on which a Connection's consent may depend.
         audit: takes records.
         limits: how much each identity and each connection may ask.
@@ -49,6 +50,7 @@ class Services:
     reviewer: TokenReviewer
     grants: Grants
     connections: Connections
+    connections_age: Callable[[str], float]
     namespaces: NamespaceLabels
     audit: AuditWriter
     limits: Limits

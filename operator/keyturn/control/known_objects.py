@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
-from keyturn.cluster import ApiListWatch, IfServed, Informer, Resource, namespaces_or_all, projection_of
+from keyturn.cluster import ALL_NAMESPACES, ApiListWatch, IfServed, Informer, Resource, namespaces_or_all, projection_of
 from keyturn.control.context import ConnectionContext
 
 _LONGEST_STILL = 300.0
@@ -49,6 +49,7 @@ class KnownObjects(Generic[_Key, _Object]):
         key: makes a key of a namespace and a name.
         read: reads an object as the API server gives it.
         loop: name of the informer for whoever looks for loops that stand still.
+        lifetime: seconds for which a watch stays open at most; None for as long as suits so many.
     """
 
     def __init__(
@@ -59,18 +60,25 @@ class KnownObjects(Generic[_Key, _Object]):
         key: Callable[[str, str], _Key],
         read: Callable[[Mapping[str, Any]], _Object],
         loop: str,
+        lifetime: int | None = None,
     ) -> None:
         namespaces = context.settings.watch_namespaces
+        self._namespaces = namespaces_or_all(namespaces)
         self._key = key
         self._known: dict[_Key, _Object] = {}
         self._listeners: list[Listener[_Key, _Object]] = []
         list_watch = ApiListWatch(
-            context.cluster, resource, projection_of(read), watches=len(namespaces), time=context.time
+            context.cluster,
+            resource,
+            projection_of(read),
+            watches=len(namespaces),
+            lifetime=lifetime,
+            time=context.time,
         )
         self._informer = Informer(
             IfServed(list_watch, time=context.time),
             label=resource.label,
-            namespaces=namespaces_or_all(namespaces),
+            namespaces=self._namespaces,
             on_change=lambda name, _, new: self.observe(key(*name), new),
             on_beat=context.heartbeat.expect(loop, _LONGEST_STILL),
             reachability=context.cluster.reachability,
@@ -111,6 +119,11 @@ class KnownObjects(Generic[_Key, _Object]):
         known = self._known.get(key)
         if known is not None and (known.uid, known.resource_version) == (before.uid, before.resource_version):
             self._known[key] = after
+
+    def age(self, namespace: str) -> float:
+        """Seconds since all objects of a namespace were surely known; infinite if they never were, 0 if they are not to be known."""
+        is_watched = not {namespace, ALL_NAMESPACES}.isdisjoint(self._namespaces)
+        return self._informer.age(namespace) if is_watched else 0.0
 
     def failing(self) -> Counter[tuple[str, str]]:
         """How many watches do not work now, by kind and reason."""

@@ -296,6 +296,17 @@ async def test_stale_rights(world):
     assert world.vaults.asked == []
 
 
+@pytest.mark.parametrize("age", [61.0, float("inf")])
+async def test_stale_connections(world, age):
+    """Their consent is a right, too; and before they are listed, the installation's vault would stand in for the namespace's own."""
+    async with world.running() as client:
+        world.connections_age = age
+        assert await native(client) == (503, "stale_rights")
+        assert await connect(client) == 503
+        assert await listed(client) == 503
+    assert world.vaults.asked == []
+
+
 async def test_revoked_grants_end_at_once(world):
     """Nothing remembers what a caller was granted a moment ago."""
     async with world.running() as client:

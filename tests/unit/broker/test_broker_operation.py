@@ -73,6 +73,16 @@ async def test_it_is_ready_once_it_is_known_what_there_is():
     assert world.broker.notes() == []
 
 
+async def test_nobody_has_rights_before_the_connections_are_listed():
+    """It is served before it is ready: the pod's own address answers."""
+    world = Brokered()
+    age = world.broker.services.connections_age
+    assert age("team") == float("inf")
+    async with world.running():
+        await until(lambda: world.later() and world.ready())
+        assert age("team") < 60.0
+
+
 async def test_an_idle_broker_writes_nothing():
     """Not even a status of a Connection."""
     world = Brokered()

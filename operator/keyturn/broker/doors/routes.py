@@ -34,7 +34,7 @@ def create_app(services: Services) -> ASGIApp:
         services: of the process.
     """
     recorder = Recorder(services)
-    catalogs = Catalogs(services.grants, services.connections, services.namespaces, time=services.time)
+    catalogs = Catalogs(services)
     reader = FieldReader(services, catalogs, recorder)
     entrance = Entrance(services, recorder)
     native = NativeDoor(reader, catalogs, recorder)

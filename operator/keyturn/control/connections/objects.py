@@ -23,10 +23,13 @@ class ConnectionObjects(KnownObjects[ConnectionKey, ConnectionSpec]):
 
     Args:
         context: of the process.
+        lifetime: see `KnownObjects`.
     """
 
-    def __init__(self, context: ConnectionContext) -> None:
-        super().__init__(context, CONNECTIONS, key=ConnectionKey, read=read_connection, loop="connections")
+    def __init__(self, context: ConnectionContext, *, lifetime: int | None = None) -> None:
+        super().__init__(
+            context, CONNECTIONS, key=ConnectionKey, read=read_connection, loop="connections", lifetime=lifetime
+        )
         self._time = context.time
 
     async def listed(self) -> None:
