@@ -16,8 +16,8 @@ _STANDARD_OUTPUT: Final = "-"
 _PIECE: Final = select.PIPE_BUF
 """Bytes that a pipe takes at once if it takes any: a write of no more never blocks after a poll."""
 
-_TAIL: Final = 65536
-"""Bytes of a file's end in which a line that was cut short is looked for."""
+_TAIL: Final = 1 << 20
+"""Bytes of a file's end in which a line that was cut short is looked for: no record is so long."""
 
 
 class SinkError(Exception):

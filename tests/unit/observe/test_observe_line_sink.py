@@ -62,6 +62,13 @@ def test_what_a_file_holds_stays(path, sink):
     assert path.read_bytes() == ONE + TWO
 
 
+def test_a_very_long_line_that_was_left_unfinished_is_removed(path, sink):
+    """A hundred names of fields in far-off letters make such a record."""
+    path.write_bytes(ONE + TWO[:-2] + b"x" * 300_000)
+    sink.open()
+    assert path.read_bytes() == ONE
+
+
 @pytest.mark.parametrize("cut", [1, 10, 30, len(TWO) - 1])
 def test_a_line_that_the_last_run_left_unfinished_is_removed(path, sink, cut):
     """SIGKILL, or a full disk, in the midst of a line. The next record would be glued to it."""
