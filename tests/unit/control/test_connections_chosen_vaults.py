@@ -3,6 +3,7 @@
 import pytest
 
 from keyturn.control.connections.chosen_vaults import ChosenVaults
+from keyturn.core.activity import activity_log_of
 from keyturn.core.vault import AccessDenied, Field, Scope
 from support.fake_vaults import FAKE, FakeVaults, item_ref
 
@@ -68,6 +69,21 @@ async def test_what_is_chosen_is_passed_on(vaults):
     assert await limited.items(scope, wanted=None) == vaults.listing["v"]
     assert (await limited.item("v", "a")).ref == item_ref("a", "db")
     assert await limited.file(item_ref("a", "db"), Field("cert", "cert"), limit=10) == b"PEM"
+
+
+class _Logging(FakeVaults):
+    """Vaults whose server keeps a log of requests."""
+
+    def activity_log(self):
+        return self
+
+
+def test_the_log_of_requests_is_that_of_the_whole_server(vaults):
+    """Who reads it wants to know of every client; vaults without a log still have none."""
+    logging = _Logging()
+
+    assert activity_log_of(ChosenVaults(logging, ["Prod"], FAKE)) is logging
+    assert activity_log_of(ChosenVaults(vaults, ["Prod"], FAKE)) is None
 
 
 async def test_once_it_is_closed_nothing_is_seen(vaults):

@@ -43,3 +43,8 @@ def test_a_listing_of_some_names_proves_nothing_of_others():
     """It was not asked for them."""
     assert listing(asked_for=frozenset({"db"})).not_covered(frozenset({"db", "api"})) == {"api"}
     assert listing().not_covered(frozenset({"db"})) == frozenset()
+
+
+def test_only_items_in_use_are_counted():
+    """A provider without a size of its vaults is counted by its listings."""
+    assert listing(item_ref("a", "db"), item_ref("b", "api"), item_ref("c", "old", state="archived")).active() == 2
