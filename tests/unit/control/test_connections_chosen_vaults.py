@@ -1,5 +1,7 @@
 """A Connection that names vaults serves these alone, whatever its credential sees."""
 
+from typing import Any
+
 import pytest
 
 from keyturn.control.connections.chosen_vaults import ChosenVaults
@@ -71,18 +73,19 @@ async def test_what_is_chosen_is_passed_on(vaults):
     assert await limited.file(item_ref("a", "db"), Field("cert", "cert"), limit=10) == b"PEM"
 
 
+LOG: Any = object()
+
+
 class _Logging(FakeVaults):
     """Vaults whose server keeps a log of requests."""
 
     def activity_log(self):
-        return self
+        return LOG
 
 
 def test_the_log_of_requests_is_that_of_the_whole_server(vaults):
     """Who reads it wants to know of every client; vaults without a log still have none."""
-    logging = _Logging()
-
-    assert activity_log_of(ChosenVaults(logging, ["Prod"], FAKE)) is logging
+    assert activity_log_of(ChosenVaults(_Logging(), ["Prod"], FAKE)) is LOG
     assert activity_log_of(ChosenVaults(vaults, ["Prod"], FAKE)) is None
 
 
