@@ -21,10 +21,12 @@ class _Flight(Generic[_T]):
 
     Attributes:
         call_id: that it carries to the vault.
+        owner: for whom it was started.
         waiting: how many wait for it.
     """
 
     call_id: str
+    owner: str
     task: asyncio.Task[_T]
     waiting: int = 0
 
@@ -35,19 +37,23 @@ class Flights(Generic[_K, _T]):
     def __init__(self) -> None:
         self._flights: dict[_K, _Flight[_T]] = {}
 
-    def __iter__(self) -> Iterator[_K]:
-        return iter(self._flights)
+    def __iter__(self) -> Iterator[tuple[_K, str]]:
+        """What each of them asks for, and for whom it was started."""
+        return ((key, flight.owner) for key, flight in self._flights.items())
 
     def __contains__(self, key: object) -> bool:
         return key in self._flights
 
-    async def join(self, key: _K, call_id: str, start: Callable[[], Awaitable[_T]]) -> tuple[_T, str]:
+    async def join(
+        self, key: _K, call_id: str, start: Callable[[], Awaitable[_T]], *, owner: str = ""
+    ) -> tuple[_T, str]:
         """What a request brings, and the id that it carried if that is another than this caller's, else an empty text.
 
         Args:
             key: of what is asked for.
             call_id: of the caller's record; the request carries it if this starts one.
             start: sends the request, unless one is under way.
+            owner: for whom that is, if this starts one; left out, for nobody in particular.
 
         Raises:
             VaultError: the request failed, for all who wait for it.
@@ -55,7 +61,7 @@ class Flights(Generic[_K, _T]):
         flight = self._flights.get(key)
         upstream = "" if flight is None else flight.call_id
         if flight is None:
-            flight = self._start(key, call_id, start)
+            flight = self._start(key, call_id, start, owner)
         flight.waiting += 1
         try:
             with translated(lambda error: error.without_traceback() if isinstance(error, VaultError) else None):
@@ -67,12 +73,12 @@ class Flights(Generic[_K, _T]):
                 flight.task.cancel()
                 self._forget(key, flight)
 
-    def _start(self, key: _K, call_id: str, start: Callable[[], Awaitable[_T]]) -> _Flight[_T]:
+    def _start(self, key: _K, call_id: str, start: Callable[[], Awaitable[_T]], owner: str) -> _Flight[_T]:
         async def run() -> _T:
             current_call_id.set(call_id)
             return await start()
 
-        flight = _Flight(call_id, asyncio.get_running_loop().create_task(run(), name="read"))
+        flight = _Flight(call_id, owner, asyncio.get_running_loop().create_task(run(), name="read"))
         self._flights[key] = flight
         flight.task.add_done_callback(lambda _: self._forget(key, flight))
         # Whoever waits for it may have gone when it fails.

@@ -242,7 +242,7 @@ class FieldReader:
         Raises:
             BrokerError: it gets nothing.
         """
-        errand = Errand(call.began, self._recorder.new_id())
+        errand = Errand(call.identity, call.began, self._recorder.new_id())
         try:
             with translated(lambda error: of_vault(error) if isinstance(error, VaultError) else None):
                 opened = await self._fetch(call, catalog, found, errand)

@@ -12,6 +12,7 @@ from keyturn.broker.errors import NotAvailable
 from keyturn.broker.flights import Flights
 from keyturn.broker.services import Services
 from keyturn.control.connections.connection import Connection
+from keyturn.core.access import Identity
 from keyturn.core.polling import is_older
 from keyturn.core.vault import CredentialRefused, Field, Item, ItemRef, VaultUnavailable
 
@@ -29,16 +30,21 @@ _FILES_AT_ONCE: Final = 4
 _MOST_UNDER_WAY: Final = 200
 """Items that are being fetched of one connection: requests that hang must not fill the memory."""
 
+_MOST_FOR_ONE: Final = 50
+"""Of these, those for one service account: a caller whose items are slow must leave room for the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Errand:
     """On whose behalf a vault is asked.
 
     Attributes:
+        identity: the caller.
         began: monotonic time of the caller's request.
         record_id: of the record that will say what became of it.
     """
 
+    identity: Identity
     began: float
     record_id: str
 
@@ -90,14 +96,16 @@ class Upstream:
         self, flights: Flights[_Place, _T], place: _Place, errand: Errand, start: Callable[[], Awaitable[_T]]
     ) -> tuple[_T, str]:
         connection = place[0]
+        owner = errand.identity.username
         connection.health.check()
         if place not in flights:
-            if sum(other[0] is connection for other in flights) >= _MOST_UNDER_WAY:
+            owners = [each for (other, *_), each in flights if other is connection]
+            if len(owners) >= _MOST_UNDER_WAY or owners.count(owner) >= _MOST_FOR_ONE:
                 raise NotAvailable("the vault is slow, and asked for much already", retry_after=1, reason="VaultBusy")
             self._limits.spend(connection.name, connection.provider.budget)
         try:
             async with asyncio.timeout(max(0.0, errand.began + _WITHIN - self._time.monotonic())):
-                return await flights.join(place, errand.record_id, start)
+                return await flights.join(place, errand.record_id, start, owner=owner)
         except TimeoutError:
             connection.health.report_failure()
             raise VaultUnavailable(f"the vault did not answer within {_WITHIN:.0f} s") from None

@@ -457,3 +457,30 @@ async def test_no_value_is_kept(world):
         gc.collect()
         kept = [each for each in gc.get_objects() if isinstance(each, Field) and each.value == value]
     assert kept == []
+
+
+async def test_a_caller_whose_reads_hang_leaves_room_for_others(world):
+    """Of one connection, fifty items are fetched at most for one service account."""
+    names = [f"item {number}" for number in range(60)]
+    for number, name in enumerate(names):
+        world.vaults.add(f"n{number}", name)
+    world.grant("many", *names)
+    world.grant("web", "db", to="web")
+    world.vaults.gate = asyncio.Event()
+    async with world.running() as client, world.client(world.token("web")) as web:
+        reads = [
+            asyncio.ensure_future(client.get("/v1/read", params={"ref": f"op://Prod/{name}/password"}))
+            for name in names
+        ]
+        await until(lambda: len(world.vaults.asked) == 50)
+        await turns(300)
+        other = asyncio.ensure_future(web.get("/v1/read", params={"ref": DB}))
+        await until(lambda: "item a" in world.vaults.asked)
+        world.vaults.gate.set()
+        answers = await asyncio.gather(*reads)
+        assert (await other).text == "secret of a"
+        assert sorted(answer.status_code for answer in answers) == [200] * 50 + [503] * 10
+        refused = next(answer for answer in answers if answer.status_code == 503)
+        assert (refused.json()["code"], refused.headers["retry-after"]) == ("unavailable", "1")
+        # Nothing of the fifty is counted any more.
+        assert (await client.get("/v1/read", params={"ref": f"op://Prod/{names[-1]}/password"})).status_code == 200
