@@ -19,8 +19,9 @@ _log = logging.getLogger(__name__)
 _RETRYING = warning("cannot watch {what} in {place}, retrying: {detail}")
 _WATCHING_AGAIN = info("watching {what} in {place} again")
 
-# The end of a watch that worked for so long is no failure, whatever ended it.
-_STABLE_SECONDS = 30.0
+# The end of a watch that worked for so long is no failure, whatever ended it. It must be less than the shortest watch stays open that
+# anybody asks for: else each regular end would lead to a longer pause, and a watch in a pause sees nothing.
+_STABLE_SECONDS = 10.0
 
 # Full jitter: all replicas, and all watches of one, may have lost the same API server at the same moment.
 _BACKOFF = Backoff(first=1.0, longest=10.0, spread=1.0)

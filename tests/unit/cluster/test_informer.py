@@ -241,7 +241,7 @@ async def test_a_watch_that_the_server_closes_at_once_is_not_opened_in_a_loop():
 
 
 async def test_a_stable_watch_resumes_promptly_and_logs_nothing(caplog):
-    """After half a minute, earlier failures are forgotten, and the end of the watch is no failure."""
+    """After a while, earlier failures are forgotten, and the end of the watch is no failure."""
     followed = Followed()
     half_a_minute = lambda: followed.time.advance(31.0)  # noqa: E731 - a step of the script
     broken = TransportError("ClientPayloadError")
@@ -256,6 +256,16 @@ async def test_a_stable_watch_resumes_promptly_and_logs_nothing(caplog):
 
     assert followed.waits == [0.5, 0.5, 0.5]
     assert not caplog.records
+
+
+async def test_watches_that_are_short_on_purpose_are_opened_again_at_once():
+    """The broker's watch of grants stays open for 16 seconds: however often it ends, what is revoked is seen a moment later."""
+    followed = Followed()
+    whole_life = lambda: followed.time.advance(16.0)  # noqa: E731 - a step of the script
+    followed.transport.script = [listing(), *[Chunks([whole_life]) for _ in range(20)], Chunks([None])]
+    await followed.play()
+
+    assert followed.waits == [0.5] * 20
 
 
 async def test_a_silent_watch_leads_to_a_list_and_is_an_error_until_an_event_arrives(caplog):
