@@ -24,7 +24,7 @@ from keyturn.broker.opened_item import OpenedItem
 from keyturn.broker.recording import LISTING, BrokerCall, Recorder, Subject
 from keyturn.broker.services import Services
 from keyturn.broker.upstream import Errand, Upstream
-from keyturn.core.access import Allowed, Denied, DeniedReason, decide, visible
+from keyturn.core.access import Allowed, Denied, DeniedReason, decide, readable, visible
 from keyturn.core.access_grant import Action
 from keyturn.core.references import Fields
 from keyturn.core.secret_references import SecretReference
@@ -176,7 +176,10 @@ class FieldReader:
         """
 
         async def take(opened: OpenedItem) -> _Taken[list[ReferenceValue | BrokerError]]:
-            fields, answers = Fields(opened.item, ""), list[ReferenceValue | BrokerError]()
+            fields, answers = (
+                Fields(readable(opened.whole, opened.allowed.fields), ""),
+                list[ReferenceValue | BrokerError](),
+            )
             taken, missed = list[Field](), None
             for reference in references:
                 try:
@@ -213,7 +216,7 @@ class FieldReader:
         for action in Action:
             decision = self._decision(call, catalog, opened.found, action)
             if isinstance(decision, Allowed):
-                others = Fields(visible(opened.whole, decision.fields), "")
+                others = Fields(readable(opened.whole, decision.fields), "")
                 if meant_by(reference, others) is not None:
                     raise ActionNotGranted
         raise NotThere

@@ -172,6 +172,25 @@ def visible(item: Item, fields: Iterable[str]) -> Item:
     return replace(item, fields=tuple(each for each in item.fields if id(each) in given))
 
 
+def readable(item: Item, fields: Iterable[str]) -> Item:
+    """What of the item references may name: what is visible, and of its web addresses only those that a name gives.
+
+    Whoever finds the item sees where it is for. But an address can hold more than that, and is a value like any other when it is read.
+
+    Args:
+        item: with its values.
+        fields: names, as a grant writes them.
+    """
+    names = frozenset(fields)
+    if ALL_FIELDS in names:
+        return item
+    found = Fields(item, "")
+    given = {(each.label, each.value) for name in names if (each := _find(found, name)) is not None}
+    urls = tuple(each for each in item.ref.urls if (each.label, each.href) in given)
+    seen = visible(item, names)
+    return replace(seen, ref=replace(seen.ref, urls=urls))
+
+
 def _find(fields: Fields, name: str) -> Field | None:
     try:
         reference = parse_reference(name, ())

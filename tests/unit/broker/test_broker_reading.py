@@ -10,7 +10,7 @@ from keyturn.base.call_id import current_call_id
 from keyturn.cluster import NAMESPACES
 from keyturn.core.audit import RecordOutcome
 from keyturn.core.connection import ConnectionKey
-from keyturn.core.vault import Field, VaultUnavailable
+from keyturn.core.vault import Field, Url, VaultUnavailable
 from support.broker_world import BrokerWorld
 from support.event_loop import turns, until
 from support.fake_vaults import FakeVaults
@@ -316,6 +316,15 @@ async def test_answers_that_nobody_reads_do_not_fill_the_memory(world):
         reads.set()
         await asyncio.gather(*slow)
         assert (await client.get(big)).status_code == 200
+
+
+async def test_a_web_address_that_is_not_granted(world):
+    """It is not there for a reference, although whoever finds the item sees where it is for."""
+    world.vaults.edit("a", urls=(Url("https://db.example/?key=1", label="website"),))
+    world.grant("web", "db", to="web")
+    async with world.running() as client, world.client(world.token("web")) as web:
+        assert await resolve(client, "op://Prod/db/website") == ["https://db.example/?key=1"]
+        assert await resolve(web, "op://Prod/db/website", DB) == ["not_found", "secret of a"]
 
 
 async def test_a_name_that_two_fields_have(world):

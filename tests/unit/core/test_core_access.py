@@ -15,6 +15,7 @@ from keyturn.core.access import (
     ItemKey,
     applies,
     decide,
+    readable,
     visible,
 )
 from keyturn.core.access_grant import Action
@@ -236,6 +237,18 @@ def test_only_what_is_granted_is_there(fields, ids):
 
     assert [each.id for each in found.fields] == ids
     assert found.ref == ITEM.ref
+
+
+@pytest.mark.parametrize(
+    ("fields", "urls"),
+    [((), 0), (("password",), 0), (("website",), 1), (("Website", "password"), 1), (("*",), 1), (("smtp/website",), 0)],
+)
+def test_a_web_address_is_read_only_if_it_is_granted(fields, urls):
+    """It is seen by whoever finds the item, but an address can hold a token, too."""
+    found = readable(ITEM, fields)
+
+    assert len(found.ref.urls) == urls
+    assert found.fields == visible(ITEM, fields).fields
 
 
 def test_fields_keep_their_order():
