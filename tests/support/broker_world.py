@@ -167,7 +167,7 @@ class BrokerWorld:
         """A client with a token; left out, that of the service account `ci`; None for none."""
         text = self.token() if token == "" else token
         given = {"Authorization": f"Bearer {text}"} if text is not None else {}
-        transport = httpx.ASGITransport(app=self.app, client=("10.244.0.7", 4711))
+        transport = httpx.ASGITransport(app=self.app, client=("::ffff:10.244.0.7", 4711))
         return httpx.AsyncClient(transport=transport, base_url="http://broker", headers={**given, **headers})
 
     @contextlib.asynccontextmanager

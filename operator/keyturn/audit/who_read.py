@@ -26,6 +26,7 @@ exit codes:
   0  every line was looked at, also if none is about the item
   2  a mistake in the command, a file that cannot be read, or no object of the cluster knows the title
 """
+_NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 _HEAD: Final = ("TIME", "WHO", "POD", "ACTION", "OUTCOME", "FIELDS", "VERSION", "GRANT")
 
 
@@ -52,19 +53,20 @@ def _who_read(arguments: Sequence[str]) -> int:
     path = asked_path(flags.item)
     since = _since(flags.since) if flags.since else None
     by_ids = _by_ids(path, flags)
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[datetime, tuple[str, ...]]] = []
 
     def show(text: str, record: Mapping[str, Any]) -> None:
         if flags.output == "json":
             print_line(record_in(text))
         else:
-            rows.append(line_of(record))
+            rows.append((time_of(record) or _NO_TIME, line_of(record)))
 
     reads = _Reads(by_ids, since, show)
     for line in read_lines(flags.files):
         reads.take(line.text)
     reads.conclude()
-    print_table(_HEAD, rows)
+    # Each pod of the broker has a stream of its own, and one command reads them one after the other.
+    print_table(_HEAD, [row for _, row in sorted(rows)])
     if flags.output == "table" and not rows:
         say(f"none of {plural(reads.records, 'record')} is about this item")
     return WHOLE

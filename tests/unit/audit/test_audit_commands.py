@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -139,6 +139,17 @@ def test_who_read_an_item_is_a_table(files, capsys):
         ]
         * 2
     )
+
+
+def test_the_table_goes_by_time(files, capsys):
+    """Each pod of the broker has a stream of its own, and they are read one after the other."""
+    late, early = (
+        stream(1, name, vault=VAULT, item=ITEM, time=datetime(2030, 1, day, tzinfo=UTC))
+        for name, day in (("broker-1", 9), ("broker-2", 2))
+    )
+
+    assert run_command(["who-read", PATH, files("a", [*late, *early])]) == 0
+    assert [row[:10] for row in capsys.readouterr().out.splitlines()[1:]] == ["2030-01-02", "2030-01-09"]
 
 
 def test_who_read_an_item_is_also_json(files, capsys):

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import closing
 from functools import partial
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -63,7 +64,7 @@ class Entrance:
             BrokerError: nobody knows the caller, or it asks too often.
         """
         began = self._time.monotonic()
-        ip = request.client.host if request.client else ""
+        ip = _plain(request.client.host) if request.client else ""
         agent = request.headers.get("user-agent", "")[:_LONGEST_AGENT]
         try:
             review = partial(self._reviewer.review, _token(request), address=ip)
@@ -124,6 +125,13 @@ class Endpoint:
         except Exception as error:  # noqa: BLE001 - a defect of ours, in one request
             log_defect(_log, "answering a request", error)
             return self._problem(BrokerError())
+
+
+def _plain(host: str) -> str:
+    """The address of a client as people write it: a socket for IPv4 and IPv6 gives `::ffff:10.244.0.7` for `10.244.0.7`."""
+    address = ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def _token(request: Request) -> str:
