@@ -22,6 +22,14 @@ def values(broker):
     broker.values = {PASSWORD: b"canary/value"}
 
 
+@pytest.fixture
+def signals_count():
+    """For a process of ours as from a terminal: below nohup, SIGHUP is ignored, and whatever we start inherits that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def read_until(pipe, text):
     """What a process prints, to the end of that text."""
     found = b""
@@ -106,6 +114,7 @@ def test_the_exit_code_is_that_of_the_command(client, script, code, flags):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 @pytest.mark.parametrize("flags", [[], ["--no-masking"]])
+@pytest.mark.usefixtures("signals_count")
 def test_signals_reach_the_command(client, number, flags):
     """It may have something to put in order, and only then it ends."""
     name = signal.Signals(number).name[3:]

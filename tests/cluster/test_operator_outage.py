@@ -12,6 +12,8 @@ from support.partition import Partition
 pytestmark = pytest.mark.cluster
 
 API = "GET /v1/*"
+WATCHES = 8
+"""Our four kinds, Secrets, and the three kinds of workloads."""
 
 FAILURES: dict[str, Callable[[Stage], object]] = {
     "refused": lambda stage: stage.connect.outage(True),
@@ -297,7 +299,7 @@ async def test_an_api_server_that_goes_away_is_told_once_by_each_watch(stage):
     told = [
         line.split("cannot watch ")[1].split(", retrying: ")[0] for line in said.splitlines() if "cannot watch " in line
     ]
-    assert len(told) == len(set(told)) == 7, said
+    assert len(told) == len(set(told)) == WATCHES, said
     assert "kopf" not in said
 
 
@@ -344,4 +346,4 @@ async def test_a_watch_that_stays_open_and_brings_nothing_is_replaced_by_lists(s
 
         lines = [line for line in operator.logged().splitlines() if "brings neither events nor bookmarks" in line]
         assert len([line for line in lines if "onepassworditems" in line]) == 1
-        assert (await asyncio.to_thread(operator.metric, "keyturn_watches_failing", reason="NoEvents")) == 7
+        assert (await asyncio.to_thread(operator.metric, "keyturn_watches_failing", reason="NoEvents")) == WATCHES
