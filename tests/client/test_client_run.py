@@ -14,6 +14,7 @@ from support.patience import PATIENCE_S
 
 PASSWORD = "op://Production/database/password"
 MASK = b"<concealed by Keyturn>"
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +25,11 @@ def values(broker):
 
 @pytest.fixture
 def signals_count():
-    """For a process of ours as from a terminal: below nohup, SIGHUP is ignored, and whatever we start inherits that."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """For what we start, as from a terminal: below nohup or in the background of a shell, some are ignored, and that is inherited."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def read_until(pipe, text):
@@ -112,7 +114,7 @@ def test_the_exit_code_is_that_of_the_command(client, script, code, flags):
     assert client("run", *flags, "--", "sh", "-c", script, P=PASSWORD).returncode == code
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("flags", [[], ["--no-masking"]])
 @pytest.mark.usefixtures("signals_count")
 def test_signals_reach_the_command(client, number, flags):
