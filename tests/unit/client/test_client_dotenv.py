@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from keyturn.client.dotenv import read_env_file
 from keyturn.client.failures import Misuse
 
-ENVIRONMENT = {"HOME": "/root", "STAGE": "prod"}
+ENVIRONMENT = {"HOME": "/home/ada", "STAGE": "prod"}
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ ENVIRONMENT = {"HOME": "/root", "STAGE": "prod"}
         ("KEY=a \\# b", {"KEY": "a # b"}),
         ("KEY='a' # comment", {"KEY": "a"}),
         ('JSON={"foo":"bar"}', {"JSON": '{"foo":"bar"}'}),
-        ("A=$HOME/x\nB=${STAGE}-$A\nC='$HOME'", {"A": "/root/x", "B": "prod-/root/x", "C": "$HOME"}),
-        ('A="${HOME}"\nB=$NONE.\nC=${NONE:-other}', {"A": "/root", "B": ".", "C": "other"}),
+        ("A=$HOME/x\nB=${STAGE}-$A\nC='$HOME'", {"A": "/home/ada/x", "B": "prod-/home/ada/x", "C": "$HOME"}),
+        ('A="${HOME}"\nB=$NONE.\nC=${NONE:-other}', {"A": "/home/ada", "B": ".", "C": "other"}),
         ('MY_VAR = "\\$SOME_NOT_WORKING_\\"VARIABLE\\""', {"MY_VAR": '$SOME_NOT_WORKING_"VARIABLE"'}),
         ("PASSWORD=op://$STAGE/my item/password", {"PASSWORD": "op://prod/my item/password"}),
         ('URL="postgres://{{ op://v/i/f }}@h"', {"URL": "postgres://{{ op://v/i/f }}@h"}),
