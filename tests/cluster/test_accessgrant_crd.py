@@ -1,6 +1,5 @@
 """The definition of AccessGrant on a real API server: what it refuses, in which words, and how it explains itself."""
 
-import asyncio
 import json
 import re
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from keyturn.cluster.errors import Invalid
 from keyturn.cluster.resources import ACCESS_GRANTS
 from keyturn.core.access_grant import read_access_grant
+from support.refusals import refused_by
 
 pytestmark = pytest.mark.cluster
 
@@ -116,16 +116,6 @@ def object_of(spec: Any, name: str = "deploy") -> dict[str, Any]:
     return made if spec is None else {**made, "spec": spec}
 
 
-async def tried(api_server, namespace: str, made: dict[str, Any]) -> str:
-    """What `kubectl apply` says of an object that it must refuse, without what the API server puts before each message."""
-    apply = ("apply", "--dry-run=server", f"--namespace={namespace}", "-f", "-")
-    refused = await asyncio.to_thread(api_server.kubectl, *apply, input=json.dumps(made), check=False)
-
-    assert refused.returncode != 0
-    quoted = r'Invalid value: (?:null: |"(?:[^"\\]|\\.)*": |map\[.*?\]: |\{.*?\}: |\[.*?\]: )?'
-    return re.sub(quoted, "", refused.stderr.replace('\\"', '"'))
-
-
 @pytest.mark.parametrize("spec", ACCEPTED.values(), ids=ACCEPTED)
 async def test_what_can_be_granted_is_accepted_as_it_is(cluster, crds, namespace, spec):
     """Nothing is added to the spec, so that no GitOps tool sees a difference; and it is read as it was written."""
@@ -142,12 +132,12 @@ async def test_what_can_be_granted_is_accepted_as_it_is(cluster, crds, namespace
 @pytest.mark.parametrize(("spec", "said"), REFUSED.values(), ids=REFUSED)
 async def test_what_could_never_be_granted_is_refused_at_the_door(api_server, crds, namespace, spec, said):
     """`kubectl apply` names the field and what is wrong with it, in one sentence."""
-    assert said in await tried(api_server, namespace, object_of(spec))
+    assert said in await refused_by(api_server, namespace, object_of(spec))
 
 
 async def test_a_subject_of_another_namespace_cannot_be_named(api_server, crds, namespace):
     """A grant is for its own namespace alone; and a typing mistake must not be silent."""
-    said = await tried(
+    said = await refused_by(
         api_server,
         namespace,
         object_of({**with_(to=[{**CI, "namespace": "other"}]), "expireAt": "2030-01-01T00:00:00Z"}),

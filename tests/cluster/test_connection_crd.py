@@ -1,6 +1,5 @@
 """The definition of Connection on a real API server: what it refuses, in which words, and how it explains itself."""
 
-import asyncio
 import json
 import re
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 
 from keyturn.cluster.errors import Invalid
 from keyturn.cluster.resources import CONNECTIONS, KEYTURN_SECRETS
+from support.refusals import refused_by
 
 pytestmark = pytest.mark.cluster
 
@@ -133,16 +133,6 @@ def object_of(spec: Any, name: str = "work") -> dict[str, Any]:
     return made if spec is None else {**made, "spec": spec}
 
 
-async def tried(api_server, namespace: str, made: dict[str, Any]) -> str:
-    """What `kubectl apply` says of an object that it must refuse, without what the API server puts before each message."""
-    apply = ("apply", "--dry-run=server", f"--namespace={namespace}", "-f", "-")
-    refused = await asyncio.to_thread(api_server.kubectl, *apply, input=json.dumps(made), check=False)
-
-    assert refused.returncode != 0
-    quoted = r'Invalid value: (?:null: |"(?:[^"\\]|\\.)*": |map\[.*?\]: |\{.*?\}: )?'
-    return re.sub(quoted, "", refused.stderr.replace('\\"', '"'))
-
-
 @pytest.mark.parametrize("spec", ACCEPTED.values(), ids=ACCEPTED)
 async def test_what_can_be_an_account_is_accepted_as_it_is(cluster, crds, namespace, spec):
     """Nothing is added to the spec, so that no GitOps tool sees a difference."""
@@ -156,12 +146,12 @@ async def test_what_can_be_an_account_is_accepted_as_it_is(cluster, crds, namesp
 @pytest.mark.parametrize(("spec", "said"), REFUSED.values(), ids=REFUSED)
 async def test_what_could_never_be_an_account_is_refused_at_the_door(api_server, crds, namespace, spec, said):
     """`kubectl apply` names the field and what is wrong with it, in one sentence."""
-    assert said in await tried(api_server, namespace, object_of(spec))
+    assert said in await refused_by(api_server, namespace, object_of(spec))
 
 
 async def test_a_secret_of_another_namespace_cannot_be_named(api_server, crds, namespace):
     """A Connection reads the Secrets of its own namespace alone; and a typing mistake must not be silent."""
-    said = await tried(
+    said = await refused_by(
         api_server,
         namespace,
         object_of({"connect": {**CONNECT, "tokenSecretRef": {**TOKEN, "namespace": "kube-system"}}, "vault": ["a"]}),
@@ -203,7 +193,7 @@ async def test_a_secret_names_its_connection(cluster, crds, namespace):
 async def test_a_reference_that_names_no_connection_is_refused(api_server, crds, namespace, reference, said):
     """What could never be the name of one."""
     head = {"apiVersion": "keyturn.dev/v1alpha1", "kind": "KeyturnSecret", "metadata": {"name": "login"}}
-    assert said in await tried(api_server, namespace, {**head, "spec": {**PATH, "connectionRef": reference}})
+    assert said in await refused_by(api_server, namespace, {**head, "spec": {**PATH, "connectionRef": reference}})
 
 
 FIELDS = (
