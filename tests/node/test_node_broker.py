@@ -38,11 +38,11 @@ VALUE = "change-me-in-the-trial"
 # The exit code of the client for what is not there, or not granted.
 NOT_THERE = 4
 # A file of its own, and nothing but the standard library: no package that the image has is at hand.
-CLIENT = ("python", "-I", "-S", "/work/keyturn.pyz")
+CLIENT = ("python", "-I", "-S", "/scratch/keyturn.pyz")
 FETCH = f"""
 import shutil, ssl, time, urllib.request
 context = ssl.create_default_context(cafile="{FOLDER}/ca.crt")
-with urllib.request.urlopen("https://{HOST}/keyturn.pyz", context=context) as answer, open("/work/keyturn.pyz", "wb") as file:
+with urllib.request.urlopen("https://{HOST}/keyturn.pyz", context=context) as answer, open("/scratch/keyturn.pyz", "wb") as file:
     shutil.copyfileobj(answer, file)
 time.sleep(3600)
 """
@@ -131,8 +131,8 @@ def runner_job():
     [main] = pod["containers"]
     main["command"] = ["python", "-c", FETCH]
     main["readinessProbe"] = {"exec": {"command": [*CLIENT, "--version"]}, "periodSeconds": 1, "timeoutSeconds": 5}
-    main["volumeMounts"].append({"name": "work", "mountPath": "/work"})
-    pod["volumes"].append({"name": "work", "emptyDir": {}})
+    main["volumeMounts"].append({"name": "scratch", "mountPath": "/scratch"})
+    pod["volumes"].append({"name": "scratch", "emptyDir": {}})
     return job, pod
 
 
